@@ -1,1 +1,12 @@
-//! telemed
+//! telemed: confidential consultations and emergency broadcasts between a
+//! doctor and her patients, over networks nobody trusts.
+//!
+//! Two programs share this library: `doctor`, the server (the protocol's
+//! gateway node), and `patient`, the client. The modules stand in layers; each
+//! uses only what stands above it in this list.
+
+pub mod clock;
+pub mod codec;
+pub mod kdf;
+pub mod random;
+pub mod secret;

@@ -341,6 +341,20 @@ mod tests {
     }
 
     #[test]
+    fn the_beginning_of_the_next_frame_keeps_no_memory() {
+        let large = Frame::new(60, 0, &vec![1; 81_913]);
+        let small = Frame::new(60, 1, b"body");
+        let mut bytes = stream(&[large.clone(), small.clone()]);
+        let last = bytes.split_off(bytes.len() - 2);
+        let mut reader = FrameReader::new(MAX_LEN_IN_SESSION);
+        let frame = reader.read_frame(&mut Script::of(&bytes, bytes.len()));
+        assert_eq!(frame.unwrap(), large);
+        assert_eq!(reader.arrived().len(), small.as_bytes().len() - 2);
+        assert_eq!(reader.buffer.capacity(), IDLE_BUFFER);
+        assert_eq!(reader.read_frame(&mut &last[..]).unwrap(), small);
+    }
+
+    #[test]
     fn a_new_limit_holds_for_what_has_arrived_already() {
         let first = Frame::new(10, 3, b"body");
         let second = Frame::new(60, 0, &vec![1; 20_000]);

@@ -12,3 +12,4 @@ pub mod framing;
 pub mod kdf;
 pub mod random;
 pub mod secret;
+pub mod store;

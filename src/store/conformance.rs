@@ -1,0 +1,342 @@
+//! What every back end must do, as functions on a store, and the macro that
+//! makes them tests of one back end.
+
+use std::thread;
+
+use super::{
+    CertificateRow, CertificateState, PrekeyRow, Store, StoreFault, TicketRow, TicketState,
+};
+use crate::clock::Timestamp;
+use crate::secret::Secret;
+
+/// Makes a module of tests; `$open` gives something that derefs to a new,
+/// empty store.
+macro_rules! conformance_tests {
+    ($open:expr, $($name:ident),* $(,)?) => {
+        $(#[test] fn $name() { $crate::store::conformance::$name(&*$open); })*
+    };
+    ($open:expr) => {
+        $crate::store::conformance::conformance_tests!(
+            $open,
+            facts_are_kept_replaced_and_removed,
+            facts_are_exact_bytes,
+            a_ticket_comes_back_whole,
+            a_second_ticket_of_the_same_name_is_refused,
+            a_ticket_is_used_once,
+            what_is_not_there_is_absent_not_broken,
+            a_certificate_that_cannot_be_stored_leaves_the_ticket_open,
+            of_two_who_use_a_ticket_one_wins,
+            a_ticket_is_never_opened_again,
+            freezing_a_ticket_freezes_its_certificate,
+            freezing_does_not_soften_a_revocation,
+            revoked_is_final,
+            activation_does_not_thaw,
+            certificates_are_listed_oldest_first,
+            a_serial_or_fingerprint_is_not_used_twice,
+            a_timestamp_only_rises,
+            timestamps_of_two_certificates_are_apart,
+            of_two_equal_timestamps_one_wins,
+            the_last_timestamp_there_is_fits,
+            prekeys_are_listed_and_removed,
+        );
+    };
+}
+pub(super) use conformance_tests;
+
+const fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+pub(super) fn ticket(id: u8) -> TicketRow {
+    TicketRow {
+        id: [id; 16],
+        subject: format!("P{id}"),
+        secret: Secret::from_slice(&[id ^ 0xff; 16]).unwrap(),
+        created: at(1_000 - u64::from(id)),
+        expires: at(2_000),
+        state: TicketState::Open,
+        serial: None,
+    }
+}
+
+pub(super) fn certificate(serial: u8) -> CertificateRow {
+    CertificateRow {
+        serial: [serial; 16],
+        fingerprint: [serial; 32],
+        subject: format!("P{serial}"),
+        bytes: vec![serial; 1_000],
+        state: CertificateState::Inactive,
+        ticket: None,
+        created: at(1_000 - u64::from(serial)),
+        not_after: at(9_000),
+    }
+}
+
+fn prekey(kid: u8) -> PrekeyRow {
+    PrekeyRow {
+        kid: [kid; 8],
+        bytes: vec![kid; 700],
+        not_before: at(1_000 - u64::from(kid)),
+        not_after: at(9_000),
+    }
+}
+
+fn ticket_state(store: &dyn Store, id: u8) -> TicketState {
+    store.ticket(&[id; 16]).unwrap().unwrap().state
+}
+
+fn certificate_state(store: &dyn Store, serial: u8) -> CertificateState {
+    store.certificate(&[serial; 16]).unwrap().unwrap().state
+}
+
+pub(super) fn facts_are_kept_replaced_and_removed(store: &dyn Store) {
+    assert_eq!(store.fact("a").unwrap(), None);
+    store.set_facts(&[("a", b"1"), ("b", b"2")]).unwrap();
+    store.set_facts(&[("b", b"3")]).unwrap();
+    assert_eq!(store.fact("a").unwrap().unwrap(), b"1");
+    assert_eq!(store.fact("b").unwrap().unwrap(), b"3");
+    assert!(store.remove_fact("a").unwrap());
+    assert!(!store.remove_fact("a").unwrap());
+    assert_eq!(store.fact("a").unwrap(), None);
+}
+
+pub(super) fn facts_are_exact_bytes(store: &dyn Store) {
+    let every_byte: Vec<u8> = (0..=255).collect();
+    store
+        .set_facts(&[("all", &every_byte), ("none", b"")])
+        .unwrap();
+    assert_eq!(store.fact("all").unwrap().unwrap(), every_byte);
+    assert_eq!(store.fact("none").unwrap().unwrap(), b"");
+    assert_eq!(store.fact("ALL").unwrap(), None);
+}
+
+pub(super) fn a_ticket_comes_back_whole(store: &dyn Store) {
+    store.add_ticket(&ticket(1)).unwrap();
+    store.add_ticket(&ticket(2)).unwrap();
+    let row = store.ticket(&[1; 16]).unwrap().unwrap();
+    assert_eq!((row.id, row.subject.as_str()), ([1; 16], "P1"));
+    assert!(row.secret.ct_eq(&ticket(1).secret));
+    assert_eq!((row.created, row.expires), (at(999), at(2_000)));
+    assert_eq!((row.state, row.serial), (TicketState::Open, None));
+    let ids: Vec<_> = store.tickets().unwrap().iter().map(|row| row.id).collect();
+    assert_eq!(ids, [[2; 16], [1; 16]], "the oldest first");
+}
+
+pub(super) fn a_second_ticket_of_the_same_name_is_refused(store: &dyn Store) {
+    store.add_ticket(&ticket(1)).unwrap();
+    let mut other = ticket(1);
+    other.subject = "P9".into();
+    let error = store.add_ticket(&other).unwrap_err();
+    assert!(matches!(error.fault(), StoreFault::Duplicate), "{error}");
+    assert_eq!(store.ticket(&[1; 16]).unwrap().unwrap().subject, "P1");
+}
+
+pub(super) fn a_ticket_is_used_once(store: &dyn Store) {
+    store.add_ticket(&ticket(1)).unwrap();
+    assert!(store.use_ticket(&[1; 16], &certificate(7)).unwrap());
+    assert!(!store.use_ticket(&[1; 16], &certificate(8)).unwrap());
+    let row = store.ticket(&[1; 16]).unwrap().unwrap();
+    assert_eq!((row.state, row.serial), (TicketState::Used, Some([7; 16])));
+    let kept = CertificateRow {
+        ticket: Some([1; 16]),
+        ..certificate(7)
+    };
+    assert_eq!(store.certificate(&[7; 16]).unwrap(), Some(kept.clone()));
+    assert_eq!(store.certificate_of_ticket(&[1; 16]).unwrap(), Some(kept));
+    assert_eq!(store.certificate(&[8; 16]).unwrap(), None);
+}
+
+pub(super) fn what_is_not_there_is_absent_not_broken(store: &dyn Store) {
+    assert!(store.ticket(&[1; 16]).unwrap().is_none());
+    assert!(store.tickets().unwrap().is_empty());
+    assert!(!store.use_ticket(&[1; 16], &certificate(7)).unwrap());
+    assert!(!store.freeze_ticket(&[1; 16]).unwrap());
+    assert!(
+        !store
+            .set_ticket_state(&[1; 16], TicketState::Revoked)
+            .unwrap()
+    );
+    assert_eq!(store.certificate(&[7; 16]).unwrap(), None);
+    assert_eq!(store.certificate_of_ticket(&[1; 16]).unwrap(), None);
+    assert!(store.certificates().unwrap().is_empty());
+    assert!(!store.activate_certificate(&[7; 16]).unwrap());
+    let frozen = CertificateState::Frozen;
+    assert!(!store.set_certificate_state(&[7; 16], frozen).unwrap());
+    assert_eq!(store.last_timestamp(&[7; 16]).unwrap(), None);
+    assert!(store.prekeys().unwrap().is_empty());
+    assert!(!store.remove_prekey(&[1; 8]).unwrap());
+}
+
+pub(super) fn a_certificate_that_cannot_be_stored_leaves_the_ticket_open(store: &dyn Store) {
+    store.add_certificate(&certificate(7)).unwrap();
+    store.add_ticket(&ticket(1)).unwrap();
+    let error = store.use_ticket(&[1; 16], &certificate(7)).unwrap_err();
+    assert!(matches!(error.fault(), StoreFault::Duplicate), "{error}");
+    assert_eq!(ticket_state(store, 1), TicketState::Open);
+    assert!(store.use_ticket(&[1; 16], &certificate(8)).unwrap());
+}
+
+pub(super) fn of_two_who_use_a_ticket_one_wins(store: &dyn Store) {
+    for round in 0..20 {
+        store.add_ticket(&ticket(round)).unwrap();
+        let serials = [100 + round, 200 + round];
+        let won = thread::scope(|scope| {
+            let racers = serials.map(|serial| {
+                scope.spawn(move || {
+                    store
+                        .use_ticket(&[round; 16], &certificate(serial))
+                        .unwrap()
+                })
+            });
+            racers.map(|racer| racer.join().unwrap())
+        });
+        assert!(won[0] != won[1], "{won:?}");
+        for (serial, won) in serials.iter().zip(won) {
+            let row = store.certificate(&[*serial; 16]).unwrap();
+            assert_eq!(row.is_some(), won);
+        }
+    }
+}
+
+pub(super) fn a_ticket_is_never_opened_again(store: &dyn Store) {
+    store.add_ticket(&ticket(1)).unwrap();
+    let open = TicketState::Open;
+    assert!(store.set_ticket_state(&[1; 16], open).unwrap(), "it is");
+    for state in [TicketState::Used, TicketState::Frozen, TicketState::Used] {
+        assert!(store.set_ticket_state(&[1; 16], state).unwrap());
+        assert!(!store.set_ticket_state(&[1; 16], open).unwrap());
+        assert_eq!(ticket_state(store, 1), state);
+    }
+}
+
+pub(super) fn freezing_a_ticket_freezes_its_certificate(store: &dyn Store) {
+    store.add_ticket(&ticket(1)).unwrap();
+    store.add_ticket(&ticket(2)).unwrap();
+    assert!(store.use_ticket(&[1; 16], &certificate(7)).unwrap());
+    assert!(store.use_ticket(&[2; 16], &certificate(8)).unwrap());
+    assert!(store.freeze_ticket(&[1; 16]).unwrap());
+    assert_eq!(ticket_state(store, 1), TicketState::Frozen);
+    assert_eq!(certificate_state(store, 7), CertificateState::Frozen);
+    assert_eq!(ticket_state(store, 2), TicketState::Used);
+    assert_eq!(certificate_state(store, 8), CertificateState::Inactive);
+}
+
+pub(super) fn freezing_does_not_soften_a_revocation(store: &dyn Store) {
+    store.add_ticket(&ticket(1)).unwrap();
+    assert!(store.use_ticket(&[1; 16], &certificate(7)).unwrap());
+    let revoked = CertificateState::Revoked;
+    assert!(store.set_certificate_state(&[7; 16], revoked).unwrap());
+    assert!(
+        store
+            .set_ticket_state(&[1; 16], TicketState::Revoked)
+            .unwrap()
+    );
+    assert!(store.freeze_ticket(&[1; 16]).unwrap());
+    assert_eq!(certificate_state(store, 7), revoked);
+    assert_eq!(ticket_state(store, 1), TicketState::Revoked);
+}
+
+pub(super) fn revoked_is_final(store: &dyn Store) {
+    store.add_certificate(&certificate(7)).unwrap();
+    let revoked = CertificateState::Revoked;
+    let active = CertificateState::Active;
+    assert!(store.set_certificate_state(&[7; 16], active).unwrap());
+    assert!(store.set_certificate_state(&[7; 16], revoked).unwrap());
+    assert!(store.set_certificate_state(&[7; 16], revoked).unwrap());
+    assert!(!store.set_certificate_state(&[7; 16], active).unwrap());
+    assert!(!store.activate_certificate(&[7; 16]).unwrap());
+    assert_eq!(certificate_state(store, 7), revoked);
+    store.add_ticket(&ticket(1)).unwrap();
+    assert!(
+        store
+            .set_ticket_state(&[1; 16], TicketState::Revoked)
+            .unwrap()
+    );
+    assert!(
+        !store
+            .set_ticket_state(&[1; 16], TicketState::Frozen)
+            .unwrap()
+    );
+    assert!(!store.use_ticket(&[1; 16], &certificate(8)).unwrap());
+    assert_eq!(ticket_state(store, 1), TicketState::Revoked);
+}
+
+pub(super) fn activation_does_not_thaw(store: &dyn Store) {
+    store.add_certificate(&certificate(7)).unwrap();
+    assert!(store.activate_certificate(&[7; 16]).unwrap());
+    assert!(store.activate_certificate(&[7; 16]).unwrap(), "again");
+    assert_eq!(certificate_state(store, 7), CertificateState::Active);
+    let frozen = CertificateState::Frozen;
+    assert!(store.set_certificate_state(&[7; 16], frozen).unwrap());
+    assert!(!store.activate_certificate(&[7; 16]).unwrap());
+    assert_eq!(certificate_state(store, 7), frozen);
+}
+
+pub(super) fn certificates_are_listed_oldest_first(store: &dyn Store) {
+    for serial in [1, 3, 2] {
+        store.add_certificate(&certificate(serial)).unwrap();
+    }
+    let expected = [certificate(3), certificate(2), certificate(1)];
+    assert_eq!(store.certificates().unwrap(), expected);
+}
+
+pub(super) fn a_serial_or_fingerprint_is_not_used_twice(store: &dyn Store) {
+    store.add_certificate(&certificate(1)).unwrap();
+    let same_serial = CertificateRow {
+        serial: [1; 16],
+        ..certificate(2)
+    };
+    let same_fingerprint = CertificateRow {
+        fingerprint: [1; 32],
+        ..certificate(2)
+    };
+    for row in [same_serial, same_fingerprint] {
+        let error = store.add_certificate(&row).unwrap_err();
+        assert!(matches!(error.fault(), StoreFault::Duplicate), "{error}");
+    }
+    assert_eq!(store.certificates().unwrap(), [certificate(1)]);
+}
+
+pub(super) fn a_timestamp_only_rises(store: &dyn Store) {
+    let serial = [1; 16];
+    assert!(store.advance_timestamp(&serial, at(10)).unwrap());
+    assert!(!store.advance_timestamp(&serial, at(10)).unwrap());
+    assert!(!store.advance_timestamp(&serial, at(9)).unwrap());
+    assert_eq!(store.last_timestamp(&serial).unwrap(), Some(at(10)));
+    assert!(store.advance_timestamp(&serial, at(11)).unwrap());
+    assert_eq!(store.last_timestamp(&serial).unwrap(), Some(at(11)));
+}
+
+pub(super) fn timestamps_of_two_certificates_are_apart(store: &dyn Store) {
+    assert!(store.advance_timestamp(&[1; 16], at(10)).unwrap());
+    assert!(store.advance_timestamp(&[2; 16], at(5)).unwrap());
+    assert_eq!(store.last_timestamp(&[1; 16]).unwrap(), Some(at(10)));
+}
+
+pub(super) fn of_two_equal_timestamps_one_wins(store: &dyn Store) {
+    for round in 1..=20 {
+        let won = thread::scope(|scope| {
+            let racers = [(); 2]
+                .map(|()| scope.spawn(|| store.advance_timestamp(&[1; 16], at(round)).unwrap()));
+            racers.map(|racer| racer.join().unwrap())
+        });
+        assert!(won[0] != won[1], "{won:?}");
+    }
+}
+
+pub(super) fn the_last_timestamp_there_is_fits(store: &dyn Store) {
+    assert!(store.advance_timestamp(&[1; 16], at(u64::MAX)).unwrap());
+    assert!(!store.advance_timestamp(&[1; 16], at(u64::MAX)).unwrap());
+    let kept = store.last_timestamp(&[1; 16]).unwrap().unwrap();
+    assert_eq!(kept.as_millis(), u64::MAX / 2);
+}
+
+pub(super) fn prekeys_are_listed_and_removed(store: &dyn Store) {
+    store.add_prekey(&prekey(1)).unwrap();
+    store.add_prekey(&prekey(2)).unwrap();
+    let error = store.add_prekey(&prekey(2)).unwrap_err();
+    assert!(matches!(error.fault(), StoreFault::Duplicate), "{error}");
+    assert_eq!(store.prekeys().unwrap(), [prekey(2), prekey(1)]);
+    assert!(store.remove_prekey(&[2; 8]).unwrap());
+    assert_eq!(store.prekeys().unwrap(), [prekey(1)]);
+}

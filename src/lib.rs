@@ -9,6 +9,7 @@ pub mod aes;
 pub mod clock;
 pub mod codec;
 pub mod framing;
+pub mod identity;
 pub mod kdf;
 pub mod random;
 pub mod secret;

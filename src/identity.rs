@@ -1,0 +1,4 @@
+//! Who somebody is: identifiers, keys and certificates, and where they lie on
+//! the disk.
+
+pub mod key_file;

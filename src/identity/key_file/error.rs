@@ -1,0 +1,172 @@
+//! Why a key file could not be used, in words for its user.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::KeyKind;
+
+/// A key file could not be read or written.
+#[derive(Debug)]
+pub struct KeyFileError {
+    path: PathBuf,
+    fault: KeyFileFault,
+}
+
+/// What is wrong with a key file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum KeyFileFault {
+    /// There is none.
+    Missing,
+    /// There is one already, which is not overwritten.
+    Exists,
+    /// It is a directory, a pipe or a device.
+    NotAFile,
+    /// It belongs to another user.
+    OtherOwner {
+        /// The number of the user it belongs to.
+        owner: u32,
+        /// The number of the user this program runs as.
+        user: u32,
+    },
+    /// Other users can read or change it.
+    Open {
+        /// Its permissions.
+        mode: u32,
+    },
+    /// It does not begin like a key file.
+    NotAKeyFile,
+    /// It is cut, too long, or has changed since it was written.
+    Damaged,
+    /// It was written by a version of this program that is not known here.
+    UnknownVersion(u8),
+    /// It is sealed under a passphrase, which is not supported yet.
+    Sealed,
+    /// It holds another kind of key.
+    WrongKind {
+        /// The kind it holds.
+        found: KeyKind,
+        /// The kind that was asked for.
+        wanted: KeyKind,
+    },
+    /// A secret that was to be saved is empty or too long; in bytes.
+    SecretLength(usize),
+    /// It cannot be read.
+    Read(io::Error),
+    /// It cannot be written or removed.
+    Write(io::Error),
+}
+
+impl KeyFileFault {
+    pub(super) fn read(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Missing,
+            _ => Self::Read(error),
+        }
+    }
+
+    pub(super) fn write(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => Self::Exists,
+            _ => Self::Write(error),
+        }
+    }
+}
+
+impl KeyFileError {
+    pub(super) fn new(path: &Path, fault: KeyFileFault) -> Self {
+        let path = path.to_owned();
+        Self { path, fault }
+    }
+
+    /// The key file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub const fn fault(&self) -> &KeyFileFault {
+        &self.fault
+    }
+}
+
+impl fmt::Display for KeyFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.fault {
+            KeyFileFault::Missing => {
+                write!(f, "there is no key file '{path}'; restore it from a backup")
+            }
+            KeyFileFault::Exists => write!(
+                f,
+                "the key file '{path}' exists already and is not overwritten; \
+                 move it away if a new one is to take its place"
+            ),
+            KeyFileFault::NotAFile => {
+                write!(f, "'{path}' is not a file; put the key file in its place")
+            }
+            KeyFileFault::OtherOwner { owner, user } => write!(
+                f,
+                "the key file '{path}' belongs to user {owner} and this program runs as user \
+                 {user}; run it as the user who owns the file"
+            ),
+            KeyFileFault::Open { mode } => write!(
+                f,
+                "the key file '{path}' is open to other users (mode {mode:04o}); \
+                 close it with: chmod 600 {}",
+                quoted(&self.path)
+            ),
+            KeyFileFault::NotAKeyFile => write!(
+                f,
+                "the file '{path}' is not a key file; restore the key file from a backup"
+            ),
+            KeyFileFault::Damaged => write!(
+                f,
+                "the key file '{path}' is damaged; restore it from a backup"
+            ),
+            KeyFileFault::UnknownVersion(version) => write!(
+                f,
+                "the key file '{path}' has version {version}, which is not supported by this \
+                 version of the program; use the version that wrote it"
+            ),
+            KeyFileFault::Sealed => write!(
+                f,
+                "the key file '{path}' is sealed under a passphrase, which is not supported by \
+                 this version of the program; use the version that wrote it"
+            ),
+            KeyFileFault::WrongKind { found, wanted } => write!(
+                f,
+                "the key file '{path}' holds {found}, not {wanted}; put the right file in its \
+                 place"
+            ),
+            KeyFileFault::SecretLength(len) => write!(
+                f,
+                "the key file '{path}' cannot hold a secret of {len} bytes; nothing was written"
+            ),
+            KeyFileFault::Read(error) => {
+                write!(f, "cannot read the key file '{path}': {error}")
+            }
+            KeyFileFault::Write(error) => write!(
+                f,
+                "cannot write the key file '{path}': {error}; check its directory and try again"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for KeyFileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.fault {
+            KeyFileFault::Read(error) | KeyFileFault::Write(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// A path as a shell takes it, whatever characters it has.
+pub(in crate::identity) fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}

@@ -1,0 +1,131 @@
+//! Writing and removing key files.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::{
+    CHECKSUM_LEN, HEADER_LEN, KeyFile, KeyFileError, KeyFileFault, MAGIC, MAX_SECRET_LEN, PLAIN,
+    VERSION,
+};
+use crate::kdf::hash32;
+use crate::random::{self, OsRandom};
+use crate::secret::SecretBytes;
+
+/// Writes a new key file and returns once it is on the disk, whole. Until then
+/// it lies beside it under a name that begins with a dot and ends in `.new`;
+/// only a crash leaves such a file behind, and it may be deleted.
+///
+/// # Errors
+/// If there is a file of this name already (it is left alone), if the secret
+/// is empty or longer than [`MAX_SECRET_LEN`], or if the file cannot be
+/// written.
+pub fn save(path: &Path, key: &KeyFile) -> Result<(), KeyFileError> {
+    let save = || -> Result<(), KeyFileFault> {
+        let len = key.secret.expose().len();
+        if len == 0 || len > MAX_SECRET_LEN {
+            return Err(KeyFileFault::SecretLength(len));
+        }
+        // `hard_link` below decides; this keeps the secret off the disk where
+        // the answer is known already.
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(KeyFileFault::Exists);
+        }
+        let temporary = Temporary::beside(path)?;
+        write_synced(&temporary.0, encode(key).expose()).map_err(KeyFileFault::Write)?;
+        // A link, not a rename: it never replaces what is there.
+        fs::hard_link(&temporary.0, path).map_err(KeyFileFault::write)?;
+        drop(temporary);
+        sync_directory_of(path).map_err(KeyFileFault::Write)
+    };
+    save().map_err(|fault| KeyFileError::new(path, fault))
+}
+
+/// Overwrites a key file with zeros, then removes it. If there is none, that
+/// is fine.
+///
+/// The overwriting is a best effort: a file system or disk that writes
+/// elsewhere than where the old content lies (most solid-state disks, copy on
+/// write, snapshots) keeps that content for a while.
+///
+/// # Errors
+/// If the file cannot be written or removed.
+pub fn remove(path: &Path) -> Result<(), KeyFileError> {
+    match overwrite_and_unlink(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(KeyFileError::new(path, KeyFileFault::Write(error)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn encode(key: &KeyFile) -> SecretBytes {
+    let secret = key.secret.expose();
+    // The whole length at once, so that no copy stays where it lay before.
+    let mut bytes = Vec::with_capacity(HEADER_LEN + secret.len() + CHECKSUM_LEN);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&[VERSION, PLAIN, key.kind as u8]);
+    bytes.extend_from_slice(&key.group);
+    #[expect(clippy::cast_possible_truncation, reason = "at most MAX_SECRET_LEN")]
+    bytes.extend_from_slice(&(secret.len() as u16).to_be_bytes());
+    bytes.extend_from_slice(secret);
+    let checksum = hash32(&[&bytes]);
+    bytes.extend_from_slice(&checksum);
+    SecretBytes::new(bytes)
+}
+
+/// A file that is removed with this value.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn beside(path: &Path) -> Result<Self, KeyFileFault> {
+        let name = path
+            .file_name()
+            .ok_or_else(|| KeyFileFault::Write(io::Error::from(io::ErrorKind::InvalidFilename)))?;
+        let unique = u64::from_be_bytes(random::array(&mut OsRandom));
+        let mut own = std::ffi::OsString::from(".");
+        own.push(name);
+        own.push(format!(".{unique:016x}.new"));
+        Ok(Self(path.with_file_name(own)))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Nothing better can be done where this fails; see `save`.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn overwrite_and_unlink(path: &Path) -> io::Result<()> {
+    // A link is not followed: what it leads to is not ours to destroy.
+    if fs::symlink_metadata(path)?.is_file() {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        let len = file.seek(SeekFrom::End(0))?;
+        file.rewind()?;
+        io::copy(&mut io::Read::take(io::repeat(0), len), &mut file)?;
+        file.sync_all()?;
+    }
+    fs::remove_file(path)?;
+    sync_directory_of(path)
+}
+
+/// Makes the appearance or disappearance of `path` last.
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    File::open(directory)?.sync_all()
+}

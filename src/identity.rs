@@ -1,4 +1,5 @@
 //! Who somebody is: identifiers, keys and certificates, and where they lie on
 //! the disk.
 
+pub mod data_dir;
 pub mod key_file;

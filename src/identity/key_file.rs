@@ -24,6 +24,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::identity) use error::quoted;
 pub use error::{KeyFileError, KeyFileFault};
 pub use write::{remove, save};
 

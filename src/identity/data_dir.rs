@@ -1,0 +1,207 @@
+//! The directory of one identity: `<base>/<name>/`, its owner's alone, used by
+//! one running program at a time.
+//!
+//! ```text
+//! telemed.db    what must survive a restart; its presence makes the directory
+//!               an identity's
+//! lock          empty; locked while a program uses the directory
+//! *.key         secret exponents
+//! ```
+
+mod error;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{DataDirError, DataDirFault};
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
+use rustix::process::geteuid;
+
+/// The name of the database in an identity's directory.
+pub const DATABASE: &str = "telemed.db";
+const LOCK: &str = "lock";
+
+/// The directory of one identity, locked for this program until it is dropped
+/// or the program ends, however that comes.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    /// Closing it ends the lock.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Opens the directory of the identity `name`, or makes it, with all above
+    /// it, mode 0700.
+    ///
+    /// # Errors
+    /// If it cannot be made, belongs to another user, is open to others,
+    /// cannot be written or is in use by another running program.
+    pub fn create_or_open(base: &Path, name: &str) -> Result<Self, DataDirError> {
+        let path = location(base, name)?;
+        create(base, &path)
+            .map_err(|error| DataDirError::new(&path, DataDirFault::Create(error)))?;
+        Self::open(path)
+    }
+
+    /// Opens the directory of the identity `name`, which must be there.
+    ///
+    /// # Errors
+    /// If it is not there, and as [`DataDir::create_or_open`].
+    pub fn open_existing(base: &Path, name: &str) -> Result<Self, DataDirError> {
+        let path = location(base, name)?;
+        if path.join(DATABASE).is_file() {
+            return Self::open(path);
+        }
+        // Not there, or not allowed to be looked at: the check tells which.
+        let fault = match check(&path) {
+            Ok(()) => DataDirFault::Missing,
+            Err(fault) => fault,
+        };
+        Err(DataDirError::new(&path, fault))
+    }
+
+    fn open(path: PathBuf) -> Result<Self, DataDirError> {
+        match check(&path).and_then(|()| lock(&path)) {
+            Ok(lock) => Ok(Self { path, _lock: lock }),
+            Err(fault) => Err(DataDirError::new(&path, fault)),
+        }
+    }
+
+    /// The path of a file in the directory.
+    #[must_use]
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.path.join(file)
+    }
+}
+
+/// Where the identity `name` lies, whether there is one or not: for talking to
+/// the program that has locked the directory.
+///
+/// # Errors
+/// If `name` is no identifier (1 to 32 of A-Z a-z 0-9 . _ -, not beginning
+/// with a dash), or only dots, which would be another directory.
+pub fn location(base: &Path, name: &str) -> Result<PathBuf, DataDirError> {
+    if is_name(name) {
+        Ok(base.join(name))
+    } else {
+        Err(DataDirError::new(base, DataDirFault::Name(name.to_owned())))
+    }
+}
+
+/// The names of all identities in `base`, sorted; none if there is no `base`.
+///
+/// # Errors
+/// If `base` is there and cannot be read.
+pub fn list(base: &Path) -> Result<Vec<String>, DataDirError> {
+    let unreadable = |error| DataDirError::new(base, DataDirFault::Read(error));
+    let entries = match fs::read_dir(base) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(unreadable)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(unreadable)?;
+        if let Ok(name) = entry.file_name().into_string()
+            && is_name(&name)
+            && entry.path().join(DATABASE).is_file()
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Where the identities of a role (`doctor`, `patient`) lie if nothing else is
+/// said: `$XDG_DATA_HOME/telemed/<role>`, or else
+/// `$HOME/.local/share/telemed/<role>`.
+///
+/// # Errors
+/// If neither variable is set to an absolute path.
+pub fn default_base(role: &str) -> Result<PathBuf, DataDirError> {
+    base_in(env::var_os("XDG_DATA_HOME"), env::var_os("HOME"), role)
+}
+
+fn base_in(
+    data: Option<OsString>,
+    home: Option<OsString>,
+    role: &str,
+) -> Result<PathBuf, DataDirError> {
+    // The XDG base directory specification: a relative path is ignored.
+    let absolute = |path: Option<OsString>| path.map(PathBuf::from).filter(|p| p.is_absolute());
+    absolute(data)
+        .or_else(|| absolute(home).map(|home| home.join(".local/share")))
+        .map(|share| share.join("telemed").join(role))
+        .ok_or_else(|| DataDirError::new(Path::new(""), DataDirFault::NoHome))
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=32).contains(&name.len())
+        && !name.starts_with('-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && name != "."
+        && name != ".."
+}
+
+fn create(base: &Path, path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700).recursive(true).create(base)?;
+    match builder.recursive(false).create(path) {
+        Ok(()) => File::open(base)?.sync_all(),
+        // Whatever is there, `check` judges it.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn check(path: &Path) -> Result<(), DataDirFault> {
+    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => DataDirFault::Missing,
+        _ => DataDirFault::Read(error),
+    })?;
+    if !metadata.is_dir() {
+        return Err(DataDirFault::NotADirectory);
+    }
+    let user = geteuid().as_raw();
+    if metadata.uid() != user {
+        return Err(DataDirFault::OtherOwner {
+            owner: metadata.uid(),
+            user,
+        });
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(DataDirFault::Open {
+            mode: metadata.mode() & 0o777,
+        });
+    }
+    let all = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    rustix::fs::access(path, all).map_err(|error| DataDirFault::Write(error.into()))
+}
+
+/// The lock belongs to the open file, so it ends with the program even if that
+/// is killed; the file itself stays.
+fn lock(path: &Path) -> Result<File, DataDirFault> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path.join(LOCK))
+        .map_err(DataDirFault::Write)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DataDirFault::InUse),
+        Err(TryLockError::Error(error)) => Err(DataDirFault::Write(error)),
+    }
+}

@@ -1,7 +1,9 @@
 //! Secret bytes: wiped on drop, compared in constant time, never printed.
 
 use std::fmt;
+use std::io;
 
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -111,6 +113,22 @@ pub fn ct_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
+/// Keeps this program's memory out of core dumps, for as long as it runs. Call
+/// it before the first secret is read.
+///
+/// # Errors
+/// If the operating system refuses.
+pub fn disable_core_dumps() -> io::Result<()> {
+    let nothing = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(Resource::Core, nothing)?;
+    // The limit does not bind a system that pipes its dumps to a program.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,5 +165,14 @@ mod tests {
         assert_eq!(bytes.expose(), [1, 2]);
         bytes.truncate(9);
         assert_eq!(bytes.expose(), [1, 2]);
+    }
+
+    #[test]
+    fn no_core_is_dumped() {
+        disable_core_dumps().unwrap();
+        let limit = rustix::process::getrlimit(Resource::Core);
+        assert_eq!((limit.current, limit.maximum), (Some(0), Some(0)));
+        let behavior = rustix::process::dumpable_behavior().unwrap();
+        assert_eq!(behavior, DumpableBehavior::NotDumpable);
     }
 }

@@ -183,7 +183,7 @@ pub struct PrekeyRow {
 /// # Errors
 /// Every method gives [`StoreError`] if the store cannot be read or written;
 /// nothing is changed then. The `add_…` methods also do if there is such a row
-/// already.
+/// already, and [`Store::add_certificate`] if there is not the ticket it names.
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
 pub trait Store: Send + Sync {
     /// The value of a fact.

@@ -33,6 +33,7 @@ macro_rules! conformance_tests {
             activation_does_not_thaw,
             certificates_are_listed_oldest_first,
             a_serial_or_fingerprint_is_not_used_twice,
+            a_certificate_of_a_ticket_that_is_not_there_is_refused,
             a_timestamp_only_rises,
             timestamps_of_two_certificates_are_apart,
             of_two_equal_timestamps_one_wins,
@@ -295,6 +296,16 @@ pub(super) fn a_serial_or_fingerprint_is_not_used_twice(store: &dyn Store) {
         assert!(matches!(error.fault(), StoreFault::Duplicate), "{error}");
     }
     assert_eq!(store.certificates().unwrap(), [certificate(1)]);
+}
+
+pub(super) fn a_certificate_of_a_ticket_that_is_not_there_is_refused(store: &dyn Store) {
+    let row = CertificateRow {
+        ticket: Some([9; 16]),
+        ..certificate(1)
+    };
+    let error = store.add_certificate(&row).unwrap_err();
+    assert!(matches!(error.fault(), StoreFault::Dangling), "{error}");
+    assert_eq!(store.certificate(&[1; 16]).unwrap(), None);
 }
 
 pub(super) fn a_timestamp_only_rises(store: &dyn Store) {

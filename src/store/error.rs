@@ -41,6 +41,8 @@ pub enum StoreFault {
     Busy,
     /// There is such a row already.
     Duplicate,
+    /// The row refers to another that is not there.
+    Dangling,
     /// A thread of this program failed in the middle of a change.
     Poisoned,
     /// Anything else.
@@ -108,6 +110,10 @@ impl fmt::Display for StoreError {
                 f,
                 "the database '{path}' holds such an entry already; nothing was changed"
             ),
+            StoreFault::Dangling => write!(
+                f,
+                "the database '{path}' does not hold what a new entry refers to; nothing was changed"
+            ),
             StoreFault::Poisoned => write!(
                 f,
                 "the database '{path}' is closed because a part of this program failed; \
@@ -132,7 +138,9 @@ impl std::error::Error for StoreError {
 
 impl From<rusqlite::Error> for StoreFault {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+        use rusqlite::ffi::{
+            SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE,
+        };
 
         let Some(inner) = error.sqlite_error() else {
             // A value that is there and is not what it should be.
@@ -145,6 +153,7 @@ impl From<rusqlite::Error> for StoreFault {
         };
         match (inner.code, inner.extended_code) {
             (_, SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_UNIQUE) => Self::Duplicate,
+            (_, SQLITE_CONSTRAINT_FOREIGNKEY) => Self::Dangling,
             (ErrorCode::NotADatabase, _) => Self::NotADatabase,
             (ErrorCode::DatabaseCorrupt, _) => Self::Damaged(error.to_string()),
             (ErrorCode::DiskFull, _) => Self::Full,

@@ -60,6 +60,9 @@ impl Tables {
         if known {
             return Err(fault(StoreFault::Duplicate));
         }
+        if row.ticket.is_some_and(|id| !self.tickets.contains_key(&id)) {
+            return Err(fault(StoreFault::Dangling));
+        }
         let row = CertificateRow {
             created: stored(row.created),
             not_after: stored(row.not_after),

@@ -169,15 +169,6 @@ fn a_row_that_says_nonsense_is_broken_not_absent() {
 }
 
 #[test]
-fn a_certificate_of_a_ticket_that_is_not_there_is_refused() {
-    let store = temporary();
-    let mut row = certificate(1);
-    row.ticket = Some([9; 16]);
-    store.add_certificate(&row).unwrap_err();
-    assert_eq!(store.certificate(&[1; 16]).unwrap(), None);
-}
-
-#[test]
 fn a_missing_directory_is_refused_in_words() {
     let directory = TempDir::new().unwrap();
     let error = refusal(&directory.path().join("missing/telemed.db"));

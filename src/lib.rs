@@ -6,6 +6,7 @@
 //! uses only what stands above it in this list.
 
 pub mod aes;
+pub mod bigint;
 pub mod clock;
 pub mod codec;
 pub mod framing;

@@ -9,6 +9,7 @@ pub mod aes;
 pub mod bigint;
 pub mod clock;
 pub mod codec;
+pub mod elgamal;
 pub mod framing;
 pub mod identity;
 pub mod kdf;

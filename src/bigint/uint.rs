@@ -41,6 +41,20 @@ impl SecretUint {
         bytes
     }
 
+    /// Whether the number has at least `bits` bits. Constant time in the value.
+    #[must_use]
+    pub fn has_bits(&self, bits: usize) -> bool {
+        let position = bits.saturating_sub(1);
+        let above = self.0.iter().enumerate().fold(0, |above, (index, limb)| {
+            let skipped = position.saturating_sub(64 * index);
+            above
+                | limb
+                    .checked_shr(u32::try_from(skipped).unwrap_or(64))
+                    .unwrap_or(0)
+        });
+        std::hint::black_box(above) != 0
+    }
+
     /// The limbs, least significant first.
     pub(super) const fn limbs(&self) -> &[u64] {
         &self.0

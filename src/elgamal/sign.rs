@@ -1,0 +1,256 @@
+//! Signatures.
+//!
+//! A signature is r and s, L bytes each, with
+//! `e = OS2IP(H(LP8(label) ‖ id of the group ‖ y ‖ r ‖ LP32(message)))`.
+//! It is checked in this order:
+//!
+//! 1. exactly 2L bytes, 1 < r < p - 1;
+//! 2. r mod q is not 0: (p - 1)/2 is a square where p is 3 mod 8, has a known
+//!    discrete logarithm, and takes the key out of the equation;
+//! 3. 0 < s < q, so that no signature has a second form;
+//! 4. r is a square mod p: outside the subgroup a part of the exponents could
+//!    be chosen at will;
+//! 5. e mod q is not 0: r = y^b, s = -r/b would be valid for every key;
+//! 6. 2^e = y^r r^s mod p.
+//!
+//! The equation alone, with an e that the signer may choose, can be satisfied
+//! without the secret; so nothing outside this layer can ask for it.
+
+use std::fmt;
+
+use num_bigint::BigUint;
+use num_traits::Zero;
+
+use super::drbg::HmacDrbg;
+use super::group::{Group, padded};
+use super::key::{Element, InvalidSecret, VerifyingKey, is_element};
+use crate::bigint::Residue;
+use crate::codec::Writer;
+use crate::kdf::{Label, hash, label};
+use crate::random::{self, Random};
+use crate::secret::{SecretBytes, ct_eq};
+
+/// How many more bits than q a number has that is drawn to be reduced mod q:
+/// its distance from uniform is below 2^-128 then.
+const EXTRA_BITS: usize = 128;
+
+/// A signing exponent may be this much shorter than q, no more: one that is
+/// short by design could be computed from a signature or two.
+const MISSING_BITS: usize = 64;
+
+/// How often a signature is tried. One in 2^2000 does not succeed at once
+/// unless the computer computes wrongly.
+const ATTEMPTS: u32 = 4;
+
+/// A signature that does not belong to this key, domain and message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InvalidSignature;
+
+impl fmt::Display for InvalidSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the signature is not valid")
+    }
+}
+
+impl std::error::Error for InvalidSignature {}
+
+impl VerifyingKey {
+    /// Checks a signature on all of `message`, one part after the other, made
+    /// for the use that `domain` names. Variable time.
+    ///
+    /// # Errors
+    /// [`InvalidSignature`] if it is not one.
+    pub fn verify(
+        &self,
+        domain: Label,
+        message: &[&[u8]],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
+        let (p, q) = (self.group().p(), self.group().q().value());
+        let len = self.group().element_len();
+        let (r_bytes, s_bytes) = signature.split_at_checked(len).ok_or(InvalidSignature)?;
+        let r = BigUint::from_bytes_be(r_bytes);
+        let s = BigUint::from_bytes_be(s_bytes);
+        let well_formed = s_bytes.len() == len
+            && !(&r % q).is_zero()
+            && !s.is_zero()
+            && s < *q
+            && is_element(p, &r);
+        let e = BigUint::from_bytes_be(&self.hash(domain, r_bytes, message));
+        if well_formed && self.satisfies(&e, &r, &s) {
+            Ok(())
+        } else {
+            Err(InvalidSignature)
+        }
+    }
+
+    /// The last two checks: e mod q is not 0, and 2^e = y^r r^s mod p.
+    pub(super) fn satisfies(&self, e: &BigUint, r: &BigUint, s: &BigUint) -> bool {
+        !(e % self.group().q().value()).is_zero() && self.equation_holds(e, r, s)
+    }
+
+    /// 2^e = y^r r^s mod p.
+    pub(super) fn equation_holds(&self, e: &BigUint, r: &BigUint, s: &BigUint) -> bool {
+        let p = self.group().p();
+        let left = p.pow_vartime(self.group().generator(), e);
+        left == p.double_pow_vartime(&self.0.value(), r, r, s)
+    }
+
+    /// What is signed: domain, group, key, r (where there is one yet), message.
+    pub(super) fn hash(&self, domain: Label, r: &[u8], message: &[&[u8]]) -> [u8; 64] {
+        let domain = domain.encoded();
+        let len = Writer::new().u32(total_len(message)).finish();
+        let mut parts: Vec<&[u8]> = vec![&domain, self.group().id(), self.as_bytes(), r, &len];
+        parts.extend_from_slice(message);
+        hash(&parts)
+    }
+}
+
+#[expect(clippy::expect_used, reason = "frames end far below 4 GiB")]
+fn total_len(message: &[&[u8]]) -> u32 {
+    let len: usize = message.iter().map(|part| part.len()).sum();
+    u32::try_from(len).expect("a message of less than 4 GiB")
+}
+
+/// A signing exponent x, uniform below q, with its verifying key.
+pub struct SignSecret {
+    x: Residue,
+    verifying_key: VerifyingKey,
+}
+
+impl SignSecret {
+    /// A fresh one. Constant time in it.
+    pub fn generate(group: &Group, random: &mut dyn Random) -> Self {
+        loop {
+            let x = group.q().reduce_wide(wide(group, random).expose());
+            if is_long_enough(group, &x) {
+                return Self::of(group, x);
+            }
+        }
+    }
+
+    /// The secret that [`to_bytes`](Self::to_bytes) gave: L bytes. Constant
+    /// time in it.
+    ///
+    /// # Errors
+    /// [`InvalidSecret`] if there are not exactly L bytes, if the number is not
+    /// below q, or if it is more than 64 bits shorter than q.
+    pub fn from_bytes(group: &Group, bytes: &[u8]) -> Result<Self, InvalidSecret> {
+        let x = group.q().reduce_wide(bytes);
+        let reduced = x.to_be_bytes(group.element_len());
+        if ct_eq(reduced.expose(), bytes) && is_long_enough(group, &x) {
+            Ok(Self::of(group, x))
+        } else {
+            Err(InvalidSecret)
+        }
+    }
+
+    /// The exponent in L big-endian bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> SecretBytes {
+        self.x.to_be_bytes(self.group().element_len())
+    }
+
+    /// The key that checks what this one signs.
+    #[must_use]
+    pub const fn verifying_key(&self) -> &VerifyingKey {
+        &self.verifying_key
+    }
+
+    /// Signs all of `message`, one part after the other, for the use that
+    /// `domain` names: 2L bytes. Constant time in the secret.
+    ///
+    /// The signature is verified before it is returned, since a wrong one
+    /// (a flipped bit, a provoked fault) may give the secret away.
+    ///
+    /// # Panics
+    /// If no attempt verifies: the hardware is broken.
+    #[expect(clippy::panic, reason = "hardware that cannot compute must not sign")]
+    pub fn sign(&self, domain: Label, message: &[&[u8]], random: &mut dyn Random) -> Vec<u8> {
+        for _ in 0..ATTEMPTS {
+            let signature = self.attempt(domain, message, random);
+            if let Some(signature) = signature
+                && (self.verifying_key.verify(domain, message, &signature)).is_ok()
+            {
+                return signature;
+            }
+        }
+        panic!("this computer makes wrong signatures: {ATTEMPTS} of {ATTEMPTS}");
+    }
+
+    /// One signature, not yet verified; nothing if k or the blinding is 0.
+    fn attempt(
+        &self,
+        domain: Label,
+        message: &[&[u8]],
+        random: &mut dyn Random,
+    ) -> Option<Vec<u8>> {
+        let (group, q) = (self.group(), self.group().q());
+        let k = self.nonce(domain, message, random);
+        let r = Element::power(group, &q.lengthen(&k), q.bits() + 1);
+        let e = self.verifying_key.hash(domain, r.as_bytes(), message);
+
+        // s = (t e - t x r) / (t k) with a random t: only the blinded product
+        // t k leaves the constant-time arithmetic.
+        let t = q.reduce_wide(wide(group, random).expose());
+        let txr = q.mul(&q.mul(&t, &self.x), &q.reduce_wide(r.as_bytes()));
+        let te = q.mul(&t, &q.reduce_wide(&e));
+        let inverse = q.mul(&t, &k).reveal_vartime().modinv(q.value())?;
+        let s = q.mul(&q.sub(&te, &txr), &q.residue_vartime(&inverse));
+
+        let mut signature = r.as_bytes().to_vec();
+        signature.extend(padded(&s.reveal_vartime(), group.element_len()));
+        Some(signature)
+    }
+
+    /// k, from the secret, what is signed, and fresh bytes: unpredictable if
+    /// either the secret or the bytes are, different for different messages
+    /// even if the bytes repeat. As in RFC 6979 but from 128 bits more than q
+    /// has, then reduced, so that no bias is left.
+    fn nonce(&self, domain: Label, message: &[&[u8]], random: &mut dyn Random) -> Residue {
+        let fresh = random::secret::<32>(random);
+        let digest = self.verifying_key.hash(domain, &[], message);
+        let drbg = HmacDrbg::new(&[
+            self.to_bytes().expose(),
+            &digest,
+            fresh.expose(),
+            &label::SIGN_NONCE.encoded(),
+        ]);
+        let bytes = drbg.generate(wide_len(self.group()));
+        self.group().q().reduce_wide(bytes.expose())
+    }
+
+    fn of(group: &Group, x: Residue) -> Self {
+        let y = Element::power(group, x.as_uint(), group.q().bits());
+        Self {
+            x,
+            verifying_key: VerifyingKey(y),
+        }
+    }
+
+    const fn group(&self) -> &Group {
+        self.verifying_key.group()
+    }
+}
+
+fn is_long_enough(group: &Group, x: &Residue) -> bool {
+    x.as_uint().has_bits(group.q().bits() - MISSING_BITS)
+}
+
+/// Random bytes that may be reduced mod q.
+fn wide(group: &Group, random: &mut dyn Random) -> SecretBytes {
+    let mut bytes = SecretBytes::new(vec![0; wide_len(group)]);
+    random.fill(bytes.expose_mut());
+    bytes
+}
+
+/// How many bytes are drawn to be reduced mod q.
+fn wide_len(group: &Group) -> usize {
+    (group.q().bits() + EXTRA_BITS).div_ceil(8)
+}
+
+impl fmt::Debug for SignSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignSecret({:?}, ..)", self.group())
+    }
+}

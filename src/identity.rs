@@ -2,4 +2,5 @@
 //! the disk.
 
 pub mod data_dir;
+pub mod id;
 pub mod key_file;

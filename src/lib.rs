@@ -7,6 +7,7 @@
 
 pub mod aes;
 pub mod bigint;
+pub mod cli;
 pub mod clock;
 pub mod codec;
 pub mod elgamal;

@@ -1,0 +1,33 @@
+//! The command line and the terminal: what both programs share in talking to
+//! people and shells.
+
+use std::fmt;
+
+pub mod exit;
+pub mod text;
+
+/// Which of the two programs is running.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Program {
+    /// The server.
+    Doctor,
+    /// The client.
+    Patient,
+}
+
+impl Program {
+    /// The name of the program, as it is typed.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Doctor => "doctor",
+            Self::Patient => "patient",
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

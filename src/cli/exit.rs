@@ -1,0 +1,180 @@
+//! How the programs end: exit codes, and the one way an error is printed.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use super::Program;
+use super::text;
+
+/// What a program tells the shell. The numbers are documented and stay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything was done.
+    Ok = 0,
+    /// Something failed that has no number of its own.
+    Failure = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// No connection, or no answer in time.
+    Unreachable = 3,
+    /// One side did not prove who it is, or a key is not the expected one.
+    Refused = 4,
+    /// The ticket is expired or used.
+    Ticket = 5,
+    /// A broadcast was sent, but not every recipient confirmed it.
+    Unconfirmed = 6,
+    /// Stored or received data is damaged or forged.
+    Integrity = 7,
+    /// Ctrl-C.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// All of them, in ascending order.
+    pub const ALL: [Self; 9] = [
+        Self::Ok,
+        Self::Failure,
+        Self::Usage,
+        Self::Unreachable,
+        Self::Refused,
+        Self::Ticket,
+        Self::Unconfirmed,
+        Self::Integrity,
+        Self::Interrupted,
+    ];
+
+    /// The number.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Why a program ends without having done what it was asked for: a sentence for
+/// a person, the next step if there is one, and the exit code.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What is wrong, as a sentence without a full stop.
+    pub sentence: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub fn new(exit: Exit, sentence: impl Into<String>) -> Self {
+        Self {
+            exit,
+            sentence: sentence.into(),
+            hint: None,
+        }
+    }
+
+    /// The same with the next step named.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Prints the failure on standard error, each line after the program's name,
+    /// and gives the exit code.
+    pub fn report(&self, program: Program) -> Exit {
+        eprint(&self.lines(program));
+        self.exit
+    }
+
+    fn lines(&self, program: Program) -> String {
+        let mut lines = String::new();
+        for part in [Some(&self.sentence), self.hint.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            for line in text::clean_lines(part).lines() {
+                lines += &format!("{program}: {line}\n");
+            }
+        }
+        lines
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Writes commentary to standard error. That it cannot be written (a closed
+/// pipe, a full disk) changes nothing: there is nobody left to tell.
+pub fn eprint(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Writes a result to standard output. A reader that has gone away (`doctor list
+/// | head -1`) is no failure.
+///
+/// # Errors
+/// A [`Failure`] if it cannot be written for another reason, as a full disk.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    written(
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush()),
+    )
+}
+
+fn written(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+            Exit::Failure,
+            format!("cannot write to standard output: {error}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codes_are_the_documented_ones() {
+        let codes = Exit::ALL.map(Exit::code);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 130]);
+    }
+
+    #[test]
+    fn every_line_begins_with_the_program() {
+        let failure = Failure::new(Exit::Refused, "the key has changed").hint("ask\nyour doctor");
+        assert_eq!(
+            failure.lines(Program::Patient),
+            "patient: the key has changed\npatient: ask\npatient: your doctor\n"
+        );
+    }
+
+    #[test]
+    fn a_failure_cannot_steer_the_terminal() {
+        let failure = Failure::new(Exit::Failure, "no file \x1b[2Jx");
+        assert_eq!(failure.lines(Program::Doctor), "doctor: no file [2Jx\n");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure_and_a_full_disk_is_one() {
+        assert!(written(Err(io::ErrorKind::BrokenPipe.into())).is_ok());
+        let failure = written(Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+        assert_eq!(failure.exit, Exit::Failure);
+    }
+}

@@ -3,7 +3,11 @@
 
 use std::fmt;
 
+pub mod address;
+pub mod args;
 pub mod exit;
+mod normalise;
+pub mod options;
 pub mod text;
 
 /// Which of the two programs is running.

@@ -1,0 +1,473 @@
+//! What was typed: the options and commands of both programs, as strings. What
+//! they mean is checked in [`super::options`].
+
+use std::ffi::OsString;
+use std::fmt;
+
+use argh::FromArgs;
+
+use super::Program;
+use super::exit::{Failure, print};
+use super::normalise::{Normalised, Shape, normalise, usage};
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Request<T> {
+    /// To do the program's work.
+    Run(T),
+    /// To print this text, help or version, on standard output and end with
+    /// success.
+    Print(String),
+}
+
+impl<T> Request<T> {
+    /// Answers a request for help or for the version; gives the arguments of any
+    /// other.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
+    pub fn answer(self) -> Result<Option<T>, Failure> {
+        match self {
+            Self::Run(args) => Ok(Some(args)),
+            Self::Print(text) => print(&text).map(|()| None),
+        }
+    }
+}
+
+/// The command line of `doctor`.
+#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[argh(
+    help_triggers("-h", "--help"),
+    description = "Server for a doctor: confidential messages to her patients, and emergency\nbroadcasts with a receipt from each. Without a command it serves and shows a\nmenu. Options may stand before or after the command.",
+    usage = "[OPTIONS] [COMMAND]",
+    example = "{command_name} --id D1\n    serve this machine, with the menu",
+    example = "{command_name} --listen 0.0.0.0:7400 --public-address clinic.example:7400\n    serve everybody who reaches clinic.example",
+    example = "{command_name} enrol P1\n    print a one-time ticket for the patient P1",
+    example = "{command_name} broadcast \"The practice is closed today.\"",
+    note = "Options may be written --public-address X, --public_address X or\n--public-address=X. Commands but serve talk to the running server, if\nthere is one, through its data directory. -V or --version prints the\nversion.",
+    error_code(0, "done"),
+    error_code(1, "failed"),
+    error_code(2, "the command line is wrong"),
+    error_code(3, "no connection, or no answer in time"),
+    error_code(4, "not authenticated, or a key is not the expected one"),
+    error_code(5, "the ticket is expired or used"),
+    error_code(6, "broadcast sent, but not confirmed by every recipient"),
+    error_code(7, "stored or received data is damaged"),
+    error_code(130, "interrupted by Ctrl-C")
+)]
+pub struct DoctorArgs {
+    /// identifier of this doctor, such as D1; not needed if the data directory
+    /// holds one identity
+    #[argh(option)]
+    pub id: Option<String>,
+    /// address and port to listen on (default 127.0.0.1:7400, this machine
+    /// only)
+    #[argh(option)]
+    pub listen: Option<String>,
+    /// directory of keys and messages (default ~/.local/share/telemed/doctor)
+    #[argh(option)]
+    pub data: Option<String>,
+    /// host and port at which patients reach this server; stands in tickets
+    #[argh(option)]
+    pub public_address: Option<String>,
+    /// seconds that a patient's clock may differ (default 30)
+    #[argh(option)]
+    pub tolerance: Option<String>,
+    /// refuse patients whose clock differs by more, instead of telling them
+    #[argh(switch)]
+    pub strict_clock: bool,
+    /// ffdhe2048, ffdhe3072 (default) or ffdhe4096; used at the first start
+    /// only
+    #[argh(option)]
+    pub group: Option<String>,
+    /// handshakes one address may start at once (default 64)
+    #[argh(option)]
+    pub handshakes_per_address: Option<String>,
+    /// what to do
+    #[argh(subcommand)]
+    pub command: Option<DoctorCommand>,
+}
+
+/// The commands of `doctor`.
+#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[argh(subcommand)]
+#[expect(missing_docs, reason = "each variant's type has the words")]
+pub enum DoctorCommand {
+    Serve(Serve),
+    Enrol(EnrolPatient),
+    List(List),
+    Broadcast(Broadcast),
+    Message(Message),
+    Report(Report),
+    Disconnect(Disconnect),
+    Stop(Stop),
+}
+
+/// Serve without a menu, ignoring standard input, until told to stop.
+#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "serve", help_triggers("-h", "--help"))]
+pub struct Serve {}
+
+/// Print a one-time ticket with which a patient enrols.
+#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "enrol", help_triggers("-h", "--help"))]
+pub struct EnrolPatient {
+    /// identifier of the patient, such as P1
+    #[argh(positional, arg_name = "PATIENT")]
+    pub patient: String,
+}
+
+/// List the connected patients.
+#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
+pub struct List {}
+
+/// Send an emergency message to all patients.
+#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "broadcast", help_triggers("-h", "--help"))]
+pub struct Broadcast {
+    /// the message, in quotation marks
+    #[argh(positional, arg_name = "TEXT")]
+    pub text: String,
+}
+
+/// Send a message to one patient.
+#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "message", help_triggers("-h", "--help"))]
+pub struct Message {
+    /// identifier of the patient, such as P1
+    #[argh(positional, arg_name = "PATIENT")]
+    pub patient: String,
+    /// the message, in quotation marks
+    #[argh(positional, arg_name = "TEXT")]
+    pub text: String,
+}
+
+/// Show which messages have reached whom, and who has confirmed them.
+#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "report", help_triggers("-h", "--help"))]
+pub struct Report {}
+
+/// Disconnect all patients.
+#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "disconnect", help_triggers("-h", "--help"))]
+pub struct Disconnect {}
+
+/// Stop the running server.
+#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "stop", help_triggers("-h", "--help"))]
+pub struct Stop {}
+
+/// The command line of `patient`.
+#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[argh(
+    help_triggers("-h", "--help"),
+    description = "Client for a patient: receives the doctor's messages and answers them.\nWithout a command it connects and shows a menu. Options may stand before or\nafter the command.",
+    usage = "[OPTIONS] [COMMAND]",
+    example = "{command_name} enrol TELEMED1-...\n    once, with the ticket the doctor has given",
+    example = "{command_name} enrol - < ticket.txt\n    the same, with the ticket from a file",
+    example = "{command_name} --id P1 --doctor-id D1\n    connect, with the menu",
+    note = "Options may be written --doctor-id D1, --doctor_id D1 or\n--doctor-id=D1. -V or --version prints the version.",
+    error_code(0, "done"),
+    error_code(1, "failed"),
+    error_code(2, "the command line is wrong"),
+    error_code(3, "no connection, or no answer in time"),
+    error_code(4, "not authenticated, or a key is not the expected one"),
+    error_code(5, "the ticket is expired or used"),
+    error_code(6, "broadcast sent, but not confirmed by every recipient"),
+    error_code(7, "stored or received data is damaged"),
+    error_code(130, "interrupted by Ctrl-C")
+)]
+pub struct PatientArgs {
+    /// identifier of this patient, such as P1; not needed if the data directory
+    /// holds one identity
+    #[argh(option)]
+    pub id: Option<String>,
+    /// identifier of the doctor, such as D1; not needed if there is only one
+    #[argh(option)]
+    pub doctor_id: Option<String>,
+    /// host and port of the doctor, if not those of the ticket
+    #[argh(option)]
+    pub connect: Option<String>,
+    /// directory of keys and messages (default ~/.local/share/telemed/patient)
+    #[argh(option)]
+    pub data: Option<String>,
+    /// seconds that the doctor's clock may differ (default 30)
+    #[argh(option)]
+    pub tolerance: Option<String>,
+    /// what to do
+    #[argh(subcommand)]
+    pub command: Option<PatientCommand>,
+}
+
+/// The commands of `patient`.
+#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[argh(subcommand)]
+#[expect(missing_docs, reason = "the variant's type has the words")]
+pub enum PatientCommand {
+    Enrol(EnrolWithTicket),
+}
+
+/// Make this patient's keys and have them certified, with a ticket.
+#[derive(FromArgs, PartialEq, Eq)]
+#[argh(subcommand, name = "enrol", help_triggers("-h", "--help"))]
+pub struct EnrolWithTicket {
+    /// the ticket, also in several pieces; - reads it from standard input
+    #[argh(positional, arg_name = "TICKET")]
+    pub ticket: Vec<String>,
+}
+
+impl fmt::Debug for EnrolWithTicket {
+    /// Without the ticket, which is a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EnrolWithTicket({} words)", self.ticket.len())
+    }
+}
+
+const DOCTOR: Shape = Shape {
+    valued: &[
+        "--id",
+        "--listen",
+        "--data",
+        "--public-address",
+        "--tolerance",
+        "--group",
+        "--handshakes-per-address",
+    ],
+    switches: &["--strict-clock"],
+    commands: &[
+        "serve",
+        "enrol",
+        "list",
+        "broadcast",
+        "message",
+        "report",
+        "disconnect",
+        "stop",
+    ],
+};
+
+const PATIENT: Shape = Shape {
+    valued: &["--id", "--doctor-id", "--connect", "--data", "--tolerance"],
+    switches: &[],
+    commands: &["enrol"],
+};
+
+/// The command line of `doctor`, without the program's name.
+///
+/// # Errors
+/// A [`Failure`] with [`super::exit::Exit::Usage`].
+pub fn doctor(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Request<DoctorArgs>, Failure> {
+    parse(Program::Doctor, DOCTOR, arguments)
+}
+
+/// The command line of `patient`, without the program's name.
+///
+/// # Errors
+/// A [`Failure`] with [`super::exit::Exit::Usage`].
+pub fn patient(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Request<PatientArgs>, Failure> {
+    parse(Program::Patient, PATIENT, arguments)
+}
+
+fn parse<T: FromArgs>(
+    program: Program,
+    shape: Shape,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Request<T>, Failure> {
+    let arguments = match normalise(shape, arguments).map_err(|f| with_help(program, f))? {
+        Normalised::Version => {
+            let version = env!("CARGO_PKG_VERSION");
+            return Ok(Request::Print(format!("{program} {version}\n")));
+        }
+        Normalised::Help(command) => command
+            .into_iter()
+            .chain(["--help".to_owned()])
+            .collect::<Vec<_>>(),
+        Normalised::Run(arguments) => arguments,
+    };
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match T::from_args(&[program.name()], &arguments) {
+        Ok(args) => Ok(Request::Run(args)),
+        Err(exit) if exit.status.is_ok() => Ok(Request::Print(exit.output)),
+        Err(exit) => Err(with_help(program, reworded(&exit.output))),
+    }
+}
+
+/// argh's words for what the normaliser leaves to it: too few or too many
+/// arguments of a command.
+fn reworded(words: &str) -> Failure {
+    if let Some(names) = words.strip_prefix("Required positional arguments not provided:") {
+        let names: Vec<_> = names.split_whitespace().collect();
+        usage(format!("the command needs {}", names.join(" and ")))
+    } else if let Some(word) = words.strip_prefix("Unrecognized argument: ") {
+        let word = super::text::quoted(word.trim_end());
+        usage(format!("{word} is one argument too many"))
+            .hint("put a text of several words in quotation marks")
+    } else {
+        usage(words.trim_end())
+    }
+}
+
+/// A usage error that also says where to read on.
+pub(super) fn with_help(program: Program, failure: Failure) -> Failure {
+    let see = format!("see {program} --help");
+    let hint = match &failure.hint {
+        Some(hint) => format!("{hint}\n{see}"),
+        None => see,
+    };
+    failure.hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::exit::Exit;
+    use super::*;
+
+    fn typed(line: &[&str]) -> Vec<OsString> {
+        line.iter().map(OsString::from).collect()
+    }
+
+    fn run<T>(request: Result<Request<T>, Failure>) -> T {
+        match request {
+            Ok(Request::Run(args)) => args,
+            Ok(Request::Print(text)) => panic!("printed {text}"),
+            Err(failure) => panic!("refused: {failure}"),
+        }
+    }
+
+    fn printed<T: std::fmt::Debug>(request: Result<Request<T>, Failure>) -> String {
+        match request {
+            Ok(Request::Print(text)) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn assert_narrow(help: &str) {
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 80),
+            "{help}"
+        );
+    }
+
+    #[test]
+    fn the_doctors_command_line_is_understood() {
+        let args = run(doctor(typed(&[
+            "--strict_clock",
+            "message",
+            "P1",
+            "--id",
+            "D1",
+            "--public_address=h:1",
+            "--",
+            "-5 mg",
+        ])));
+        assert_eq!(args.public_address.as_deref(), Some("h:1"));
+        assert!(args.strict_clock);
+        assert_eq!(args.id.as_deref(), Some("D1"));
+        assert_eq!(
+            args.command,
+            Some(DoctorCommand::Message(Message {
+                patient: "P1".to_owned(),
+                text: "-5 mg".to_owned(),
+            }))
+        );
+        assert_eq!(run(doctor(typed(&[]))).command, None);
+    }
+
+    #[test]
+    fn the_patients_command_line_is_understood() {
+        let args = run(patient(typed(&[
+            "enrol", "TELEMED1", "--id", "P1", "AB-CD",
+        ])));
+        assert_eq!(args.id.as_deref(), Some("P1"));
+        let Some(PatientCommand::Enrol(enrol)) = args.command else {
+            panic!("no enrolment");
+        };
+        assert_eq!(enrol.ticket, ["TELEMED1", "AB-CD"]);
+        let args = run(patient(typed(&["--id", "P1", "--doctor_id", "D1"])));
+        assert_eq!(args.doctor_id.as_deref(), Some("D1"));
+    }
+
+    #[test]
+    fn every_option_and_command_is_known_to_both_parsers() {
+        for name in DOCTOR.valued {
+            run(doctor(typed(&[name, "x"])));
+        }
+        for name in DOCTOR.switches {
+            run(doctor(typed(&[name])));
+        }
+        for name in PATIENT.valued {
+            run(patient(typed(&[name, "x"])));
+        }
+        for (program, commands) in [
+            (Program::Doctor, DOCTOR.commands),
+            (Program::Patient, PATIENT.commands),
+        ] {
+            for command in commands {
+                let line = typed(&[command, "-h"]);
+                let help = match program {
+                    Program::Doctor => printed(doctor(line)),
+                    Program::Patient => printed(patient(line)),
+                };
+                assert!(
+                    help.starts_with(&format!("Usage: {program} {command}")),
+                    "{help}"
+                );
+                assert_narrow(&help);
+            }
+        }
+    }
+
+    #[test]
+    fn help_fits_80_columns_and_names_everything() {
+        let helps = [
+            (printed(doctor(typed(&["--help"]))), DOCTOR),
+            (printed(patient(typed(&["-h"]))), PATIENT),
+        ];
+        for (help, shape) in helps {
+            assert_narrow(&help);
+            let names = [shape.valued, shape.switches, shape.commands].concat();
+            for name in names {
+                assert!(help.contains(name), "{name} is missing in {help}");
+            }
+            for exit in Exit::ALL {
+                let code = format!("\n  {} ", exit.code());
+                assert!(help.contains(&code), "{code} is missing in {help}");
+            }
+            assert!(help.contains("Examples:"));
+        }
+        let help = printed(doctor(typed(&["message", "--help"])));
+        assert!(help.contains("PATIENT") && help.contains("TEXT"), "{help}");
+    }
+
+    #[test]
+    fn the_version_is_the_crates() {
+        let expected = concat!("doctor ", env!("CARGO_PKG_VERSION"), "\n");
+        assert_eq!(printed(doctor(typed(&["enrol", "-V"]))), expected);
+    }
+
+    #[test]
+    fn a_command_with_wrong_arguments_is_refused() {
+        for (line, sentence) in [
+            (&["enrol"][..], "the command needs PATIENT"),
+            (&["message"], "the command needs PATIENT and TEXT"),
+            (&["message", "P1"], "the command needs TEXT"),
+            (&["list", "x"], "\"x\" is one argument too many"),
+            (
+                &["broadcast", "two", "words"],
+                "\"words\" is one argument too many",
+            ),
+            (&["enroll", "a", "b"], "\"b\" is one argument too many"),
+            (&["frob"], "there is no command \"frob\""),
+        ] {
+            let failure = doctor(typed(line)).unwrap_err();
+            assert_eq!(failure.sentence, sentence);
+            assert_eq!(failure.exit, Exit::Usage);
+            assert!(failure.hint.unwrap().ends_with("see doctor --help"));
+        }
+    }
+}

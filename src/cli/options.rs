@@ -1,0 +1,337 @@
+//! What the command line means: strings from [`super::args`] become checked
+//! values, once, with a sentence for each that cannot.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Program;
+use super::address::{Address, DEFAULT_PORT};
+use super::args::{DoctorArgs, DoctorCommand, PatientArgs, PatientCommand, with_help};
+use super::exit::Failure;
+use super::normalise::usage;
+use super::text;
+use crate::identity::id::Identifier;
+
+mod ticket;
+mod value;
+
+pub use ticket::TicketSource;
+pub use value::{Environment, GroupName};
+use value::{
+    address, directory, group, handshakes, identifier, option, reachable, tolerance, value,
+};
+
+/// Difference of clocks that is tolerated where nothing else is said.
+pub const DEFAULT_TOLERANCE: Duration = Duration::from_secs(30);
+
+/// Handshakes one address may start at once where nothing else is said.
+const DEFAULT_HANDSHAKES: u32 = 64;
+
+/// What `doctor` is to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DoctorOptions {
+    /// The doctor's identifier, if named.
+    pub id: Option<Identifier>,
+    /// Where to listen.
+    pub listen: Address,
+    /// The data directory.
+    pub data: PathBuf,
+    /// Where patients reach the server, if that was said.
+    pub public_address: Option<Address>,
+    /// How far a patient's clock may differ.
+    pub tolerance: Duration,
+    /// Whether a clock that differs by more is refused.
+    pub strict_clock: bool,
+    /// The group for new keys.
+    pub group: GroupName,
+    /// How many handshakes one address may start at once.
+    pub handshakes_per_address: NonZeroU32,
+    /// What to do.
+    pub task: DoctorTask,
+}
+
+/// The commands of `doctor`, checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DoctorTask {
+    /// Serve, with the menu.
+    Menu,
+    /// Serve without a menu.
+    Serve,
+    /// Print a ticket for this patient.
+    Enrol(Identifier),
+    /// List the connected patients.
+    List,
+    /// Send this text to everybody.
+    Broadcast(String),
+    /// Send this text to one patient.
+    Message(Identifier, String),
+    /// Show what has reached whom.
+    Report,
+    /// Disconnect everybody.
+    Disconnect,
+    /// Stop the running server.
+    Stop,
+}
+
+/// What `patient` is to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PatientOptions {
+    /// The patient's identifier, if named.
+    pub id: Option<Identifier>,
+    /// The doctor's identifier, if named.
+    pub doctor_id: Option<Identifier>,
+    /// Where the doctor's server is, if not where the ticket said.
+    pub connect: Option<Address>,
+    /// The data directory.
+    pub data: PathBuf,
+    /// How far the doctor's clock may differ.
+    pub tolerance: Duration,
+    /// What to do.
+    pub task: PatientTask,
+}
+
+/// The commands of `patient`, checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PatientTask {
+    /// Connect, with the menu.
+    Menu,
+    /// Enrol with the ticket from there.
+    Enrol(TicketSource),
+}
+
+impl DoctorOptions {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// A [`Failure`] with [`super::exit::Exit::Usage`].
+    pub fn new(args: DoctorArgs, environment: Environment<'_>) -> Result<Self, Failure> {
+        Self::checked(args, environment).map_err(|failure| with_help(Program::Doctor, failure))
+    }
+
+    fn checked(args: DoctorArgs, environment: Environment<'_>) -> Result<Self, Failure> {
+        let loopback = || Address {
+            host: "127.0.0.1".to_owned(),
+            port: DEFAULT_PORT,
+        };
+        Ok(Self {
+            id: option("--id", args.id, identifier)?,
+            listen: option("--listen", args.listen, address)?.unwrap_or_else(loopback),
+            data: directory(args.data, Program::Doctor, environment)?,
+            public_address: option("--public-address", args.public_address, reachable)?,
+            tolerance: option("--tolerance", args.tolerance, tolerance)?
+                .unwrap_or(DEFAULT_TOLERANCE),
+            strict_clock: args.strict_clock,
+            group: option("--group", args.group, group)?.unwrap_or(GroupName::Ffdhe3072),
+            handshakes_per_address: option(
+                "--handshakes-per-address",
+                args.handshakes_per_address,
+                handshakes,
+            )?
+            .or(NonZeroU32::new(DEFAULT_HANDSHAKES))
+            .unwrap_or(NonZeroU32::MIN),
+            task: args.command.map_or(Ok(DoctorTask::Menu), doctor_task)?,
+        })
+    }
+}
+
+fn doctor_task(command: DoctorCommand) -> Result<DoctorTask, Failure> {
+    let patient = |text: &str| value("PATIENT", text, identifier);
+    let message = |text: String| match text::check_message(&text) {
+        Ok(()) => Ok(text),
+        Err(sentence) => Err(usage(sentence)),
+    };
+    Ok(match command {
+        DoctorCommand::Serve(_) => DoctorTask::Serve,
+        DoctorCommand::Enrol(args) => DoctorTask::Enrol(patient(&args.patient)?),
+        DoctorCommand::List(_) => DoctorTask::List,
+        DoctorCommand::Broadcast(args) => DoctorTask::Broadcast(message(args.text)?),
+        DoctorCommand::Message(args) => {
+            DoctorTask::Message(patient(&args.patient)?, message(args.text)?)
+        }
+        DoctorCommand::Report(_) => DoctorTask::Report,
+        DoctorCommand::Disconnect(_) => DoctorTask::Disconnect,
+        DoctorCommand::Stop(_) => DoctorTask::Stop,
+    })
+}
+
+impl PatientOptions {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// A [`Failure`] with [`super::exit::Exit::Usage`].
+    pub fn new(args: PatientArgs, environment: Environment<'_>) -> Result<Self, Failure> {
+        Self::checked(args, environment).map_err(|failure| with_help(Program::Patient, failure))
+    }
+
+    fn checked(args: PatientArgs, environment: Environment<'_>) -> Result<Self, Failure> {
+        Ok(Self {
+            id: option("--id", args.id, identifier)?,
+            doctor_id: option("--doctor-id", args.doctor_id, identifier)?,
+            connect: option("--connect", args.connect, reachable)?,
+            data: directory(args.data, Program::Patient, environment)?,
+            tolerance: option("--tolerance", args.tolerance, tolerance)?
+                .unwrap_or(DEFAULT_TOLERANCE),
+            task: match args.command {
+                None => PatientTask::Menu,
+                Some(PatientCommand::Enrol(args)) => {
+                    PatientTask::Enrol(TicketSource::from_pieces(&args.ticket)?)
+                }
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::super::args::{self, Request};
+    use super::super::exit::Exit;
+    use super::*;
+
+    fn at_home(name: &str) -> Option<OsString> {
+        (name == "HOME").then(|| "/home/ada".into())
+    }
+
+    fn doctor(line: &[&str]) -> Result<DoctorOptions, Failure> {
+        match args::doctor(line.iter().map(OsString::from))? {
+            Request::Run(args) => DoctorOptions::new(args, &at_home),
+            Request::Print(text) => panic!("{text}"),
+        }
+    }
+
+    fn patient(line: &[&str]) -> Result<PatientOptions, Failure> {
+        match args::patient(line.iter().map(OsString::from))? {
+            Request::Run(args) => PatientOptions::new(args, &at_home),
+            Request::Print(text) => panic!("{text}"),
+        }
+    }
+
+    #[test]
+    fn defaults_stand_in_for_what_is_not_said() {
+        let options = doctor(&[]).unwrap();
+        assert_eq!(options.id, None);
+        assert_eq!(options.listen.to_string(), "127.0.0.1:7400");
+        assert_eq!(
+            options.data,
+            PathBuf::from("/home/ada/.local/share/telemed/doctor")
+        );
+        assert_eq!(options.public_address, None);
+        assert_eq!(options.tolerance, Duration::from_secs(30));
+        assert!(!options.strict_clock);
+        assert_eq!(options.group, GroupName::Ffdhe3072);
+        assert_eq!(options.handshakes_per_address.get(), 64);
+        assert_eq!(options.task, DoctorTask::Menu);
+        let options = patient(&[]).unwrap();
+        assert_eq!(
+            options.data,
+            PathBuf::from("/home/ada/.local/share/telemed/patient")
+        );
+        assert_eq!(options.task, PatientTask::Menu);
+    }
+
+    #[test]
+    fn what_is_said_is_taken() {
+        let options = doctor(&[
+            "--id=D_1",
+            "--listen",
+            "::",
+            "--data",
+            "d",
+            "--public-address",
+            "c.example",
+            "--tolerance=86400",
+            "--strict_clock",
+            "--group",
+            "ffdhe4096",
+            "--handshakes-per-address",
+            "1",
+            "message",
+            "P1",
+            "Hello",
+        ])
+        .unwrap();
+        assert_eq!(options.id.unwrap().as_str(), "D_1");
+        assert_eq!(options.listen.to_string(), "[::]:7400");
+        assert_eq!(options.data, PathBuf::from("d"));
+        assert_eq!(
+            options.public_address.unwrap().to_string(),
+            "c.example:7400"
+        );
+        assert_eq!(options.tolerance, Duration::from_secs(86_400));
+        assert!(options.strict_clock);
+        assert_eq!(options.group, GroupName::Ffdhe4096);
+        assert_eq!(options.handshakes_per_address.get(), 1);
+        let p1 = "P1".parse().unwrap();
+        assert_eq!(options.task, DoctorTask::Message(p1, "Hello".to_owned()));
+    }
+
+    #[test]
+    fn every_refusal_names_the_option_the_value_and_what_is_right() {
+        let long = "x".repeat(16_001);
+        for (line, parts) in [
+            (
+                &["--id", "P 1"][..],
+                &["--id", "\"P 1\"", "A-Z a-z 0-9 . _ -"][..],
+            ),
+            (&["--id=--data"], &["--id", "\"--data\"", "dash"]),
+            (&["--id="], &["--id", "\"\"", "at least one"]),
+            (&["--listen", "x:y"], &["--listen", "\"x:y\"", "HOST:PORT"]),
+            (
+                &["--public-address", "h:0"],
+                &["--public-address", "\"h:0\"", "port 0"],
+            ),
+            (
+                &["--tolerance", "0"],
+                &["--tolerance", "\"0\"", "1 to 86400"],
+            ),
+            (
+                &["--tolerance", "86401"],
+                &["--tolerance", "\"86401\"", "1 to 86400"],
+            ),
+            (
+                &["--tolerance", "-5"],
+                &["--tolerance", "\"-5\"", "1 to 86400"],
+            ),
+            (
+                &["--tolerance", "1.5"],
+                &["--tolerance", "\"1.5\"", "1 to 86400"],
+            ),
+            (&["--group", "modp"], &["--group", "\"modp\"", "ffdhe2048"]),
+            (
+                &["--handshakes-per-address", "0"],
+                &["--handshakes-per-address", "from 1"],
+            ),
+            (&["--data", ""], &["--data", "directory"]),
+            (&["enrol", "../P1"], &["PATIENT", "\"../P1\"", "'/'"]),
+            (&["broadcast", " "], &["the message is empty"]),
+            (&["message", "P1", &long], &["16001", "16000"]),
+        ] {
+            let failure = doctor(line).unwrap_err();
+            for part in parts {
+                assert!(failure.sentence.contains(part), "{failure} lacks {part}");
+            }
+            assert_eq!(failure.exit, Exit::Usage);
+            assert!(failure.hint.unwrap().ends_with("see doctor --help"));
+        }
+        let failure = patient(&["--connect", "h:0"]).unwrap_err();
+        assert!(
+            failure.sentence.starts_with("--connect \"h:0\": "),
+            "{failure}"
+        );
+        let failure = patient(&["--doctor-id", "-"]).unwrap_err();
+        assert!(
+            failure.sentence.starts_with("--doctor-id \"-\": "),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn a_ticket_is_not_shown_in_debug_output() {
+        let line = ["enrol", "TELEMED1SECRET"];
+        let args = args::patient(line.iter().map(OsString::from));
+        let options = patient(&line).unwrap();
+        assert!(!format!("{args:?} {options:?}").contains("SECRET"));
+    }
+}

@@ -1,7 +1,7 @@
 //! Hashing and key derivation, all SHA-512, and every label there is.
 //!
 //! - `H(x)` is SHA-512, `H32(x)` its first 32 bytes ([`hash`], [`hash32`]).
-//! - `HMAC(key, x)` is HMAC-SHA-512 (RFC 2104), [`hmac`].
+//! - `HMAC(key, x)` is HMAC-SHA-512 (RFC 2104), [`hmac()`].
 //! - `Ex(salt, ikm)` and `Xp(prk, label, context, n)` are HKDF-SHA-512 extract
 //!   and expand (RFC 5869), [`extract`] and [`Prk::expand`].
 //!

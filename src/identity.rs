@@ -1,6 +1,13 @@
 //! Who somebody is: identifiers, keys and certificates, and where they lie on
 //! the disk.
 
+pub mod authority;
+pub mod certificate;
 pub mod data_dir;
 pub mod id;
 pub mod key_file;
+pub mod known_doctor;
+pub mod patient_identity;
+pub mod prekey;
+pub mod revocation;
+pub mod ticket;

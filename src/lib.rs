@@ -14,6 +14,7 @@ pub mod elgamal;
 pub mod framing;
 pub mod identity;
 pub mod kdf;
+pub mod protocol;
 pub mod random;
 pub mod secret;
 pub mod store;

@@ -50,6 +50,12 @@ impl fmt::Display for IdentifierError {
 impl std::error::Error for IdentifierError {}
 
 impl Identifier {
+    /// The name in the certificate of a clinic's root.
+    #[must_use]
+    pub fn root() -> Self {
+        Self("root".to_owned())
+    }
+
     /// The identifier as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,0 +1,189 @@
+//! The doctor's side of trust: the clinic's root, the doctor's own keys, and
+//! the certificates she issues.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::elgamal::{Element, Group, KemSecret, SignSecret, VerifyingKey};
+use crate::identity::certificate::{ClinicId, Role, Subject, VerifiedCertificate};
+use crate::identity::id::Identifier;
+use crate::identity::known_doctor;
+use crate::identity::prekey::{PrekeyId, RENEWAL_MARGIN, VerifiedPrekey};
+use crate::identity::revocation::RevokedDoctors;
+use crate::random::{self, Random};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Everything issued begins this much before it was made, so that a device
+/// whose clock is behind can use it at once.
+const HEAD_START: Duration = DAY;
+/// How long a root is valid.
+const ROOT_LIFETIME: Duration = DAY.saturating_mul(30 * 365);
+/// How long a doctor's certificate is valid.
+const DOCTOR_LIFETIME: Duration = DAY.saturating_mul(366);
+/// How long a patient's certificate is valid, at most.
+const PATIENT_LIFETIME: Duration = DAY.saturating_mul(365);
+
+/// One of the doctor's prekeys with its secret.
+#[derive(Debug)]
+pub struct OwnPrekey {
+    /// What patients are told.
+    pub prekey: VerifiedPrekey,
+    /// What opens their first messages.
+    pub secret: KemSecret,
+}
+
+/// A doctor's keys and papers: what a node needs to speak for her.
+#[derive(Debug)]
+pub struct DoctorIdentity {
+    /// The clinic's root certificate.
+    pub root: VerifiedCertificate,
+    /// The doctor's certificate, issued by the root.
+    pub certificate: VerifiedCertificate,
+    /// The doctor's signing secret.
+    pub signing: SignSecret,
+    /// Her prekeys, oldest first, never empty.
+    pub prekeys: Vec<OwnPrekey>,
+    /// The clinic's list of revoked doctors.
+    pub revoked: RevokedDoctors,
+}
+
+/// Founds a clinic with one doctor: a root, its secret (which belongs into a
+/// drawer), and the doctor's identity.
+#[must_use]
+pub fn found_clinic(
+    group: &Group,
+    doctor: &Identifier,
+    now: Timestamp,
+    random: &mut dyn Random,
+) -> (SignSecret, DoctorIdentity) {
+    let clinic: ClinicId = random::array(random);
+    let root_secret = SignSecret::generate(group, random);
+    let root = Subject {
+        serial: random::array(random),
+        clinic,
+        identifier: Identifier::root(),
+        role: Role::Root,
+        not_before: now.minus(HEAD_START),
+        not_after: now.plus(ROOT_LIFETIME),
+        signing_key: root_secret.verifying_key().clone(),
+        encryption_key: None,
+    };
+    let root = VerifiedCertificate::issue(root, &root_secret, random);
+    let signing = SignSecret::generate(group, random);
+    let doctor = Subject {
+        serial: random::array(random),
+        clinic,
+        identifier: doctor.clone(),
+        role: Role::Doctor,
+        not_before: now.minus(HEAD_START),
+        not_after: now.plus(DOCTOR_LIFETIME),
+        signing_key: signing.verifying_key().clone(),
+        encryption_key: None,
+    };
+    let certificate = VerifiedCertificate::issue(doctor, &root_secret, random);
+    let revoked = RevokedDoctors::first(&root_secret, &clinic, now, random);
+    let prekeys = vec![OwnPrekey::generate(&signing, now, random)];
+    (
+        root_secret,
+        DoctorIdentity {
+            root,
+            certificate,
+            signing,
+            prekeys,
+            revoked,
+        },
+    )
+}
+
+impl OwnPrekey {
+    /// A fresh prekey, signed.
+    #[must_use]
+    pub fn generate(signing: &SignSecret, now: Timestamp, random: &mut dyn Random) -> Self {
+        let secret = KemSecret::generate(signing.verifying_key().group(), random);
+        let prekey = VerifiedPrekey::issue(signing, &secret, now.minus(HEAD_START), random);
+        Self { prekey, secret }
+    }
+}
+
+impl DoctorIdentity {
+    /// The clinic's group.
+    #[must_use]
+    pub fn group(&self) -> &Group {
+        self.root.group()
+    }
+
+    /// The doctor's identifier.
+    #[must_use]
+    pub fn identifier(&self) -> &Identifier {
+        &self.certificate.subject().identifier
+    }
+
+    /// The prekey patients should use from now on.
+    #[must_use]
+    pub fn newest_prekey(&self) -> Option<&OwnPrekey> {
+        self.prekeys.last()
+    }
+
+    /// The prekey with this name, if it is one of ours and has not ended.
+    #[must_use]
+    pub fn prekey(&self, id: &PrekeyId, now: Timestamp) -> Option<&OwnPrekey> {
+        self.prekeys
+            .iter()
+            .find(|own| own.prekey.id() == *id && now <= own.prekey.not_after())
+    }
+
+    /// Whether it is time for a new prekey.
+    #[must_use]
+    pub fn needs_prekey(&self, now: Timestamp) -> bool {
+        self.newest_prekey()
+            .is_none_or(|own| own.prekey.not_after() < now.plus(RENEWAL_MARGIN))
+    }
+
+    /// The body of the CERT frame this doctor answers with.
+    #[must_use]
+    pub fn bundle(&self) -> Vec<u8> {
+        self.newest_prekey().map_or_else(Vec::new, |newest| {
+            known_doctor::bundle(&self.root, &self.certificate, &newest.prekey, &self.revoked)
+        })
+    }
+
+    /// Whether a name or key belongs to the doctor herself.
+    #[must_use]
+    pub fn is_own(
+        &self,
+        identifier: &Identifier,
+        signing_key: &VerifyingKey,
+        encryption_key: &Element,
+    ) -> bool {
+        identifier == self.identifier()
+            || *signing_key == self.certificate.subject().signing_key
+            || self
+                .prekeys
+                .iter()
+                .any(|own| own.prekey.key() == encryption_key)
+    }
+
+    /// Certifies a patient's keys for a year. A doctor's renewed certificate keeps
+    /// her key, so her patients' certificates outlive the one they began with.
+    #[must_use]
+    pub fn certify(
+        &self,
+        patient: &Identifier,
+        signing_key: VerifyingKey,
+        encryption_key: Element,
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> VerifiedCertificate {
+        let subject = Subject {
+            serial: random::array(random),
+            clinic: self.root.subject().clinic,
+            identifier: patient.clone(),
+            role: Role::Patient,
+            not_before: now.minus(HEAD_START),
+            not_after: now.plus(PATIENT_LIFETIME),
+            signing_key,
+            encryption_key: Some(encryption_key),
+        };
+        VerifiedCertificate::issue(subject, &self.signing, random)
+    }
+}

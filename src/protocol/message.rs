@@ -1,0 +1,202 @@
+//! A message as it is sealed: the same bytes however often and in whatever form
+//! it is delivered.
+//!
+//! ```text
+//! id 16 ‖ TS 8 (when it was written) ‖ flags 1 ‖ text (UTF-8, 1 to 16,000 bytes)
+//! ```
+
+use std::fmt;
+
+use crate::clock::Timestamp;
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::kdf;
+use crate::random::{self, Random};
+
+/// The longest text, in bytes of UTF-8.
+pub const MAX_TEXT_LEN: usize = 16_000;
+/// Bit 0: this is urgent.
+const URGENT: u8 = 1;
+
+/// Names a message, 16 random bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct MessageId(pub [u8; 16]);
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Why a text cannot be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TextError {
+    /// There is nothing in it.
+    Empty,
+    /// It has this many bytes, more than [`MAX_TEXT_LEN`].
+    TooLong(usize),
+}
+
+impl fmt::Display for TextError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the message is empty; nothing was sent"),
+            Self::TooLong(len) => write!(
+                f,
+                "the message has {len} bytes, {MAX_TEXT_LEN} are allowed; nothing was sent, \
+                 shorten it or send it in parts"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for TextError {}
+
+/// A message: broadcast or private.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    id: MessageId,
+    written: Timestamp,
+    urgent: bool,
+    text: String,
+}
+
+impl Message {
+    /// A new message with a fresh id.
+    ///
+    /// # Errors
+    /// [`TextError`] if the text is empty or longer than [`MAX_TEXT_LEN`].
+    pub fn new(
+        text: &str,
+        urgent: bool,
+        written: Timestamp,
+        random: &mut dyn Random,
+    ) -> Result<Self, TextError> {
+        if text.trim().is_empty() {
+            return Err(TextError::Empty);
+        }
+        if text.len() > MAX_TEXT_LEN {
+            return Err(TextError::TooLong(text.len()));
+        }
+        let id = MessageId(random::array(random));
+        Ok(Self {
+            id,
+            written,
+            urgent,
+            text: text.to_owned(),
+        })
+    }
+
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for unknown flags, text that is empty, too long or not
+    /// UTF-8.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let id = MessageId(reader.array()?);
+        let written = Timestamp::from_millis(reader.u64()?);
+        let flags = reader.u8()?;
+        let text = str::from_utf8(reader.rest()).map_err(|_| DecodeError)?;
+        if flags & !URGENT != 0 || text.is_empty() || text.len() > MAX_TEXT_LEN {
+            return Err(DecodeError);
+        }
+        Ok(Self {
+            id,
+            written,
+            urgent: flags & URGENT != 0,
+            text: text.to_owned(),
+        })
+    }
+
+    /// The message as it is sealed and hashed.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        Writer::new()
+            .bytes(&self.id.0)
+            .u64(self.written.as_millis())
+            .u8(if self.urgent { URGENT } else { 0 })
+            .bytes(self.text.as_bytes())
+            .finish()
+    }
+
+    /// `H(message)`: SHA-512 of its encoding, 64 bytes.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 64] {
+        kdf::hash(&[&self.encode()])
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn id(&self) -> MessageId {
+        self.id
+    }
+
+    /// When it was written, by its writer's clock.
+    #[must_use]
+    pub const fn written(&self) -> Timestamp {
+        self.written
+    }
+
+    /// Whether it is an emergency.
+    #[must_use]
+    pub const fn is_urgent(&self) -> bool {
+        self.urgent
+    }
+
+    /// Its text, exactly as it was sent: clean it before a terminal sees it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Shows no text: logs and error reports print with Debug.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message({}, {} bytes)", self.id, self.text.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::OsRandom;
+
+    #[test]
+    fn a_message_survives_the_wire_and_hides_its_text_from_debug() {
+        let now = Timestamp::from_millis(1);
+        let message = Message::new("drink water", true, now, &mut OsRandom).unwrap();
+        assert_eq!(Message::decode(&message.encode()).unwrap(), message);
+        assert!(!format!("{message:?}").contains("water"));
+    }
+
+    #[test]
+    fn empty_and_over_long_texts_are_refused_in_both_directions() {
+        let now = Timestamp::from_millis(1);
+        let longest = "ü".repeat(MAX_TEXT_LEN / 2);
+        let message = Message::new(&longest, false, now, &mut OsRandom).unwrap();
+        let mut bytes = message.encode();
+        assert!(Message::decode(&bytes).is_ok());
+        bytes.push(b'x');
+        assert_eq!(Message::decode(&bytes), Err(DecodeError));
+        assert_eq!(Message::decode(&bytes[..25]), Err(DecodeError));
+        let longer = longest + "x";
+        for (text, error) in [
+            ("  ", TextError::Empty),
+            (&longer, TextError::TooLong(16_001)),
+        ] {
+            assert_eq!(Message::new(text, false, now, &mut OsRandom), Err(error));
+        }
+    }
+
+    #[test]
+    fn unknown_flags_and_invalid_utf8_are_refused() {
+        let message = Message::new("x", false, Timestamp::default(), &mut OsRandom).unwrap();
+        let mut bytes = message.encode();
+        bytes[24] = 2;
+        assert_eq!(Message::decode(&bytes), Err(DecodeError));
+        bytes[24] = 0;
+        bytes[25] = 0xff;
+        assert_eq!(Message::decode(&bytes), Err(DecodeError));
+    }
+}

@@ -1,0 +1,578 @@
+//! The doctor's side of the full handshake, cheapest checks first.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::elgamal::{Element, KemSecret};
+use crate::framing::{Frame, HEADER_LEN};
+use crate::handshake::enrol;
+use crate::handshake::registry::{Registry, RegistryError, Standing, TicketRegistry};
+use crate::handshake::resume;
+use crate::handshake::schedule::{self, EarlySecret};
+use crate::identity::authority::DoctorIdentity;
+use crate::identity::certificate::{
+    Certificate, CertificateError, Role, Serial, VerifiedCertificate,
+};
+use crate::identity::id::Identifier;
+use crate::kdf::label;
+use crate::protocol::opcode::{ENROL, KEY_VERIFICATION};
+use crate::protocol::{AlertCode, SUITE, enrol_sub, sub};
+use crate::random::{self, Random};
+use crate::secret::ct_eq;
+use crate::session::SessionKey;
+use crate::{aes, kdf};
+
+/// Everything a doctor's handshake needs but the frames.
+#[derive(Clone, Copy)]
+pub struct Context<'a, R> {
+    /// The doctor's keys and papers.
+    pub identity: &'a DoctorIdentity,
+    /// The tables.
+    pub registry: &'a R,
+    /// How far a patient's clock may be off without a RETRY.
+    pub tolerance: Duration,
+    /// Whether a clock that is off further is refused.
+    pub strict_clock: bool,
+    /// When this program started.
+    pub started: Timestamp,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// Why somebody is not let in. The peer learns of it only what
+/// [`Refusal::answer`] holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RefusalReason {
+    /// A frame that has no place here, or is malformed.
+    Unexpected,
+    /// It was made for a prekey that is unknown or has ended.
+    UnknownPrekey,
+    /// It does not open: made without the prekey, or changed on the way.
+    CannotBeOpened,
+    /// A certificate that was not issued here.
+    UnknownCertificate,
+    /// The doctor's own name or key shown by somebody else.
+    OwnKey,
+    /// The signature, or the session key's verification, is wrong.
+    BadSignature,
+    /// The same or an older timestamp, and the nonce was refused too.
+    Replayed,
+    /// A patient with right signature or ticket, refused with this alert.
+    Alert(AlertCode, Identifier),
+    /// A ticket that was not issued here.
+    UnknownTicket,
+    /// The proof of the ticket's secret is wrong.
+    WrongTicketProof(Identifier),
+    /// Keys that are in use in another certificate.
+    KeysInUse(Identifier),
+    /// A ticket was used a second time, with other keys; it is frozen now.
+    TicketUsedTwice(Identifier),
+    /// The tables cannot be used.
+    Registry(String),
+}
+
+impl RefusalReason {
+    /// Whether it counts against the address it came from: everything that a
+    /// stranger can cause.
+    #[must_use]
+    pub const fn is_unauthenticated(&self) -> bool {
+        !matches!(
+            self,
+            Self::Alert(..) | Self::Registry(_) | Self::UnknownPrekey
+        )
+    }
+}
+
+impl fmt::Display for RefusalReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unexpected => f.write_str("does not speak the protocol"),
+            Self::UnknownPrekey => f.write_str("used a prekey that is unknown or has ended"),
+            Self::CannotBeOpened => f.write_str("sent a first message that cannot be opened"),
+            Self::UnknownCertificate => f.write_str("showed a certificate not issued here"),
+            Self::OwnKey => f.write_str("showed the doctor's own name or key"),
+            Self::BadSignature => f.write_str("could not prove to hold the certificate's key"),
+            Self::Replayed => f.write_str("repeated an earlier first message"),
+            Self::Alert(code, patient) => write!(f, "is {patient}, refused: {}", alert_text(*code)),
+            Self::UnknownTicket => f.write_str("showed a ticket not issued here"),
+            Self::WrongTicketProof(patient) => {
+                write!(f, "does not know the secret of the ticket for {patient}")
+            }
+            Self::KeysInUse(patient) => {
+                write!(f, "asked to enrol {patient} with keys that are in use")
+            }
+            Self::TicketUsedTwice(patient) => write!(
+                f,
+                "used the ticket for {patient} a second time, with other keys: \
+                 ticket and certificate are frozen"
+            ),
+            Self::Registry(error) => write!(f, "could not be looked up: {error}"),
+        }
+    }
+}
+
+const fn alert_text(code: AlertCode) -> &'static str {
+    match code {
+        AlertCode::Clock => "the clock is off",
+        AlertCode::Ended => "the certificate has ended",
+        AlertCode::Revoked => "the certificate is frozen or revoked",
+        AlertCode::NotYetValid => "the certificate is not valid yet",
+        AlertCode::NotActive => "the certificate is not active",
+        AlertCode::Busy => "the server is full or stopping",
+        AlertCode::TicketExpired => "the ticket has expired",
+        AlertCode::TicketUsed => "the ticket was used already",
+        AlertCode::TicketWithdrawn => "the ticket was withdrawn",
+    }
+}
+
+/// The end of a handshake: what to send, if anything, before closing.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The last frame for the peer; none: close without a word.
+    pub answer: Option<Frame>,
+    /// For the doctor's eyes.
+    pub reason: RefusalReason,
+}
+
+impl From<RefusalReason> for Refusal {
+    fn from(reason: RefusalReason) -> Self {
+        Self {
+            answer: None,
+            reason,
+        }
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(_: DecodeError) -> Self {
+        RefusalReason::Unexpected.into()
+    }
+}
+
+impl From<RegistryError> for Refusal {
+    fn from(error: RegistryError) -> Self {
+        RefusalReason::Registry(error.0).into()
+    }
+}
+
+/// What a frame before the session leads to.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this and go on waiting for a first message.
+    Reply(Frame, ExpectFirst),
+    /// Send M2 or the answer to a resumption; M3 is awaited.
+    Answered(Frame, Box<ExpectProof>),
+    /// Send E2; E3 is awaited.
+    Enrolling(Frame, Box<enrol::ExpectConfirmation>),
+}
+
+/// Nothing is proved yet.
+#[derive(Debug, Default)]
+pub struct ExpectFirst {
+    certificate_sent: bool,
+    nonce: Option<[u8; 32]>,
+    resumption_tried: bool,
+}
+
+/// A patient whose session key was verified: she is there.
+#[derive(Debug)]
+pub struct Established {
+    /// Her certificate.
+    pub certificate: VerifiedCertificate,
+    /// The session key.
+    pub session: SessionKey,
+    /// When signatures were last exchanged with her.
+    pub full_handshake: Timestamp,
+    /// Whether this session goes on from an earlier one.
+    pub resumed: bool,
+    /// Her clock, when she began.
+    pub their_time: Timestamp,
+}
+
+/// M2, or the answer to a resumption, is sent; M3 is awaited.
+#[derive(Debug)]
+pub struct ExpectProof(Established);
+
+impl ExpectProof {
+    pub(super) const fn new(established: Established) -> Self {
+        Self(established)
+    }
+
+    /// Takes M3.
+    ///
+    /// # Errors
+    /// [`Refusal`]: close.
+    pub fn on_frame(self, frame: &Frame) -> Result<Established, Refusal> {
+        if (frame.opcode(), frame.sub()) != (KEY_VERIFICATION, sub::M3) {
+            return Err(RefusalReason::Unexpected.into());
+        }
+        if ct_eq(frame.body(), &self.0.session.verification()) {
+            Ok(self.0)
+        } else {
+            Err(RefusalReason::BadSignature.into())
+        }
+    }
+}
+
+impl ExpectFirst {
+    /// Takes a frame of somebody unknown.
+    ///
+    /// # Errors
+    /// [`Refusal`]: send its answer, if there is one, and close.
+    pub fn on_frame<R: Registry + TicketRegistry>(
+        self,
+        context: &Context<'_, R>,
+        frame: &Frame,
+        random: &mut dyn Random,
+    ) -> Result<Step, Refusal> {
+        match (frame.opcode(), frame.sub()) {
+            (KEY_VERIFICATION, sub::CERT_REQUEST)
+                if self.is_untouched() && frame.body().is_empty() =>
+            {
+                let answer = certificate_frame(context.identity);
+                Ok(Step::Reply(
+                    answer,
+                    Self {
+                        certificate_sent: true,
+                        ..self
+                    },
+                ))
+            }
+            (KEY_VERIFICATION, sub::M1) => self.on_m1(context, frame, random),
+            (KEY_VERIFICATION, sub::RESUME) if !self.resumption_tried && self.nonce.is_none() => {
+                match resume::answer(context, frame, random)? {
+                    Some((answer, next)) => Ok(Step::Answered(answer, Box::new(next))),
+                    None => Ok(Step::Reply(
+                        resume::no_token(),
+                        Self {
+                            resumption_tried: true,
+                            ..self
+                        },
+                    )),
+                }
+            }
+            (ENROL, enrol_sub::E1) if self.nonce.is_none() && !self.resumption_tried => {
+                let (answer, next) = enrol::answer(context, frame, random)?;
+                Ok(Step::Enrolling(answer, Box::new(next)))
+            }
+            _ => Err(RefusalReason::Unexpected.into()),
+        }
+    }
+
+    /// Whether CERT? may still come.
+    const fn is_untouched(&self) -> bool {
+        !self.certificate_sent && self.nonce.is_none() && !self.resumption_tried
+    }
+
+    fn on_m1<R: Registry>(
+        self,
+        context: &Context<'_, R>,
+        frame: &Frame,
+        random: &mut dyn Random,
+    ) -> Result<Step, Refusal> {
+        let identity = context.identity;
+        let group = identity.group();
+        let m1 = FirstMessage::decode(frame, group.element_len())?;
+        let retried = match (m1.retry, self.nonce) {
+            ([], None) => false,
+            (answer, Some(nonce)) if ct_eq(answer, &nonce) => true,
+            _ => return Err(RefusalReason::Unexpected.into()),
+        };
+        let clock_is_off = context.now.distance(m1.time) > context.tolerance;
+        let just_started = context.now.since(context.started) < context.tolerance.saturating_mul(2);
+        if !retried && (clock_is_off || just_started) {
+            return Ok(self.retry(context, random));
+        }
+        let Some(prekey) = identity.prekey(&m1.prekey, context.now) else {
+            return Err(unknown_prekey(identity));
+        };
+        let c1 = Element::from_bytes(group, m1.c1).map_err(|_| RefusalReason::CannotBeOpened)?;
+        let binding = schedule::binding(
+            m1.prefix,
+            &identity.certificate.fingerprint(),
+            &prekey.prekey.hash(),
+        );
+        let early = EarlySecret::new(group, &prekey.secret.agree(&c1), &binding);
+        let content = early
+            .first_box_key()
+            .open(&[&binding], m1.sealed)
+            .map_err(|_| RefusalReason::CannotBeOpened)?;
+        let patient = Claim::check(context, &early, content.expose())?;
+        let mut refuse = |code| {
+            let name = patient.certificate.subject().identifier.clone();
+            refusal_frame(
+                &early,
+                frame,
+                (KEY_VERIFICATION, sub::ALERT),
+                code,
+                name,
+                context.now,
+                random,
+            )
+        };
+        if let Some(code) = patient.objection(context, clock_is_off) {
+            return Err(refuse(code));
+        }
+        if !retried {
+            let serial = &patient.certificate.subject().serial;
+            match context.registry.advance_timestamp(serial, m1.time) {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return Ok(self.retry(context, random)),
+            }
+        }
+        Ok(answer(context, &early, frame, &m1, patient, random))
+    }
+
+    fn retry<R>(self, context: &Context<'_, R>, random: &mut dyn Random) -> Step {
+        let nonce: [u8; 32] = random::array(random);
+        let body = Writer::new()
+            .bytes(&nonce)
+            .u64(context.now.as_millis())
+            .finish();
+        let frame = Frame::new(KEY_VERIFICATION, sub::RETRY, &body);
+        Step::Reply(
+            frame,
+            Self {
+                nonce: Some(nonce),
+                ..self
+            },
+        )
+    }
+}
+
+/// Whoever knows only an older prekey is told the newest.
+pub(super) fn unknown_prekey(identity: &DoctorIdentity) -> Refusal {
+    Refusal {
+        answer: Some(certificate_frame(identity)),
+        reason: RefusalReason::UnknownPrekey,
+    }
+}
+
+fn certificate_frame(identity: &DoctorIdentity) -> Frame {
+    Frame::new(KEY_VERIFICATION, sub::CERT, &identity.bundle())
+}
+
+/// M1, taken apart.
+struct FirstMessage<'a> {
+    prekey: [u8; 8],
+    time: Timestamp,
+    retry: &'a [u8],
+    c1: &'a [u8],
+    /// The frame to the end of `c1`.
+    prefix: &'a [u8],
+    sealed: &'a [u8],
+}
+
+impl<'a> FirstMessage<'a> {
+    fn decode(frame: &'a Frame, element_len: usize) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(frame.body());
+        if reader.u16()? != SUITE {
+            return Err(DecodeError);
+        }
+        let prekey = reader.array()?;
+        let time = Timestamp::from_millis(reader.u64()?);
+        reader.array::<32>()?;
+        let retry = reader.lp8()?;
+        if !matches!(retry.len(), 0 | 32) {
+            return Err(DecodeError);
+        }
+        let c1 = reader.take(element_len)?;
+        let sealed = reader.lp16()?;
+        reader.finish()?;
+        let prefix_len = frame.as_bytes().len() - 2 - sealed.len();
+        let prefix = &frame.as_bytes()[..prefix_len];
+        Ok(Self {
+            prekey,
+            time,
+            retry,
+            c1,
+            prefix,
+            sealed,
+        })
+    }
+}
+
+/// Who somebody proved to be, and the ephemeral key they brought.
+struct Claim {
+    certificate: VerifiedCertificate,
+    encryption_key: Element,
+    ephemeral: Element,
+    standing: Standing,
+}
+
+impl Claim {
+    /// Checks what box1 holds: first the table, then the keys, last the
+    /// signature.
+    fn check<R: Registry>(
+        context: &Context<'_, R>,
+        early: &EarlySecret,
+        content: &[u8],
+    ) -> Result<Self, Refusal> {
+        let identity = context.identity;
+        let group = identity.group();
+        let mut reader = Reader::new(content);
+        let certificate = reader.lp16()?;
+        // The issuer's certificate: of use only where other doctors' patients
+        // are admitted. Here the table decides.
+        reader.lp16()?;
+        let ephemeral = reader.take(group.element_len())?;
+        let signature = reader.take(2 * group.element_len())?;
+        reader.finish()?;
+
+        let serial = claimed_serial(certificate).ok_or(RefusalReason::UnknownCertificate)?;
+        let row = context
+            .registry
+            .certificate(&serial)?
+            .ok_or(RefusalReason::UnknownCertificate)?;
+        let certificate = Certificate::decode(certificate, group)
+            .and_then(|certificate| VerifiedCertificate::known(certificate, &row.fingerprint))
+            .map_err(|_| RefusalReason::UnknownCertificate)?;
+        let subject = certificate.subject();
+        let (Role::Patient, Some(encryption_key)) = (subject.role, &subject.encryption_key) else {
+            return Err(RefusalReason::UnknownCertificate.into());
+        };
+        let encryption_key = encryption_key.clone();
+        if identity.is_own(&subject.identifier, &subject.signing_key, &encryption_key) {
+            return Err(RefusalReason::OwnKey.into());
+        }
+        let ephemeral =
+            Element::from_bytes(group, ephemeral).map_err(|_| RefusalReason::BadSignature)?;
+        subject
+            .signing_key
+            .verify(
+                label::SIG_M1,
+                &[
+                    early.binding_hash(),
+                    &certificate.fingerprint(),
+                    ephemeral.as_bytes(),
+                ],
+                signature,
+            )
+            .map_err(|_| RefusalReason::BadSignature)?;
+        Ok(Self {
+            certificate,
+            encryption_key,
+            ephemeral,
+            standing: row.standing,
+        })
+    }
+
+    /// What speaks against a patient whose signature was right.
+    fn objection<R: Registry>(
+        &self,
+        context: &Context<'_, R>,
+        clock_is_off: bool,
+    ) -> Option<AlertCode> {
+        match objection_to(&self.certificate, self.standing, context.now) {
+            None if context.strict_clock && clock_is_off => Some(AlertCode::Clock),
+            None if !context.registry.has_room() => Some(AlertCode::Busy),
+            objection => objection,
+        }
+    }
+}
+
+/// What the table and the dates say against a certificate.
+pub(super) fn objection_to(
+    certificate: &VerifiedCertificate,
+    standing: Standing,
+    now: Timestamp,
+) -> Option<AlertCode> {
+    match (standing, certificate.check_dates(now)) {
+        (Standing::Inactive, _) => Some(AlertCode::NotActive),
+        (Standing::Stopped, _) => Some(AlertCode::Revoked),
+        (Standing::Active, Err(CertificateError::NotYetValid(_))) => Some(AlertCode::NotYetValid),
+        (Standing::Active, Err(_)) => Some(AlertCode::Ended),
+        (Standing::Active, Ok(())) => None,
+    }
+}
+
+fn claimed_serial(certificate: &[u8]) -> Option<Serial> {
+    certificate.get(1..)?.first_chunk().copied()
+}
+
+fn answer<R>(
+    context: &Context<'_, R>,
+    early: &EarlySecret,
+    m1_frame: &Frame,
+    m1: &FirstMessage<'_>,
+    patient: Claim,
+    random: &mut dyn Random,
+) -> Step {
+    let identity = context.identity;
+    let group = identity.group();
+    let ephemeral = KemSecret::generate(group, random);
+    let fields = Writer::new()
+        .u64(context.now.as_millis())
+        .bytes(&random::array::<32>(random))
+        .bytes(ephemeral.public().as_bytes())
+        .finish();
+    let (prekey, prekey_hash) = identity
+        .newest_prekey()
+        .map_or(([].as_slice(), [0; 64]), |own| {
+            (own.prekey.as_bytes(), own.prekey.hash())
+        });
+    let papers = Writer::new()
+        .lp16(identity.certificate.as_bytes())
+        .lp16(prekey)
+        .lp16(identity.revoked.as_bytes())
+        .finish();
+    let box_len = aes::sealed_len(papers.len() + 2 * group.element_len());
+    let header = Frame::header(KEY_VERIFICATION, sub::M2, fields.len() + 2 + box_len);
+    let th2 = schedule::transcript_2(m1_frame, &[&header[..], &fields].concat());
+    let secret = early.handshake(
+        &ephemeral.agree(&patient.ephemeral),
+        &ephemeral.agree(&patient.encryption_key),
+    );
+    let signature = identity.signing.sign(
+        label::SIG_M2,
+        &[
+            &th2,
+            &patient.certificate.fingerprint(),
+            &identity.certificate.fingerprint(),
+            &prekey_hash,
+            &identity.revoked.hash(),
+        ],
+        random,
+    );
+    let content = [papers, signature].concat();
+    let sealed = secret
+        .second_box_key(&th2)
+        .seal(0, &[&th2], &content, random);
+    let body = Writer::new().bytes(&fields).lp16(&sealed).finish();
+    let m2 = Frame::new(KEY_VERIFICATION, sub::M2, &body);
+    let session = secret.session_key(schedule::transcript_3(m1_frame, &m2));
+    let established = Established {
+        certificate: patient.certificate,
+        session,
+        full_handshake: context.now,
+        resumed: false,
+        their_time: m1.time,
+    };
+    debug_assert_eq!(m2.as_bytes().len(), HEADER_LEN + body.len());
+    Step::Answered(m2, Box::new(ExpectProof(established)))
+}
+
+/// A refusal of `first` that only the holder of the prekey can make.
+pub(super) fn refusal_frame(
+    early: &EarlySecret,
+    first: &Frame,
+    (opcode, sub): (u8, u8),
+    code: AlertCode,
+    patient: Identifier,
+    now: Timestamp,
+    random: &mut dyn Random,
+) -> Refusal {
+    let content = Writer::new()
+        .u8(code.to_byte())
+        .u64(now.as_millis())
+        .finish();
+    let ad = kdf::hash(&[first.as_bytes()]);
+    let sealed = early.alert_key().seal(0, &[&ad], &content, random);
+    let body = Writer::new().lp16(&sealed).finish();
+    Refusal {
+        answer: Some(Frame::new(opcode, sub, &body)),
+        reason: RefusalReason::Alert(code, patient),
+    }
+}

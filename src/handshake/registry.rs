@@ -1,0 +1,147 @@
+//! What a doctor's handshake asks of the tables behind it.
+
+use std::fmt;
+
+use crate::clock::Timestamp;
+use crate::identity::certificate::{Fingerprint, Serial, VerifiedCertificate};
+use crate::identity::id::Identifier;
+use crate::identity::ticket::TicketId;
+use crate::kdf::Prk;
+use crate::secret::Secret;
+
+/// The tables cannot be read or written now. The handshake then lets nobody in.
+#[derive(Clone, Debug)]
+pub struct RegistryError(pub String);
+
+impl fmt::Display for RegistryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for RegistryError {}
+
+/// What the table says of a certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// Issued, and not yet confirmed by its holder.
+    Inactive,
+    /// In use.
+    Active,
+    /// Stopped: its ticket was used by a second device, or it was revoked.
+    Stopped,
+}
+
+/// A row of the table of certificates.
+#[derive(Clone, Debug)]
+pub struct KnownCertificate {
+    /// Fingerprint of the certificate with this serial.
+    pub fingerprint: Fingerprint,
+    /// Whether it may be used.
+    pub standing: Standing,
+}
+
+/// What a token stands for.
+#[derive(Debug)]
+pub struct Resumable {
+    /// `rms`.
+    pub key: Prk,
+    /// Whose session it was.
+    pub certificate: VerifiedCertificate,
+    /// When signatures were last exchanged.
+    pub full_handshake: Timestamp,
+    /// Last instant at which the token is taken.
+    pub expires: Timestamp,
+}
+
+/// The tables a handshake looks into.
+pub trait Registry {
+    /// The row of this certificate, if there is one.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if the table cannot be read.
+    fn certificate(&self, serial: &Serial) -> Result<Option<KnownCertificate>, RegistryError>;
+
+    /// Stores `at` as the certificate's last timestamp if it is later than the
+    /// one stored, durably, and says whether it did.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if the table cannot be read or written.
+    fn advance_timestamp(&self, serial: &Serial, at: Timestamp) -> Result<bool, RegistryError>;
+
+    /// Whether one more session is welcome.
+    fn has_room(&self) -> bool;
+
+    /// In one step: finds the token, asks `proof` whether its key was proved,
+    /// and if so removes it and hands it out. A wrong proof removes nothing.
+    fn take_token(
+        &self,
+        token: &[u8; 32],
+        proof: &mut dyn FnMut(&Resumable) -> bool,
+    ) -> Option<Resumable>;
+}
+
+/// How far a ticket has got.
+#[derive(Clone, Debug)]
+pub enum TicketUse {
+    /// Nobody used it.
+    Open,
+    /// This certificate was issued for it.
+    Issued(Vec<u8>),
+    /// It was frozen or withdrawn.
+    Withdrawn,
+}
+
+/// A row of the table of tickets.
+#[derive(Debug)]
+pub struct KnownTicket {
+    /// Whom it is for.
+    pub subject: Identifier,
+    /// What its holder proves to know.
+    pub secret: Secret<16>,
+    /// Last instant at which it is taken.
+    pub expires: Timestamp,
+    /// How far it has got.
+    pub state: TicketUse,
+}
+
+/// The tables an enrolment looks into and writes to.
+pub trait TicketRegistry {
+    /// The row of this ticket, if there is one.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if the table cannot be read.
+    fn ticket(&self, id: &TicketId) -> Result<Option<KnownTicket>, RegistryError>;
+
+    /// Whether a certificate of another ticket holds one of these keys, as
+    /// signing or as encryption key.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if the table cannot be read.
+    fn is_key_taken(&self, keys: [&[u8]; 2], ticket: &TicketId) -> Result<bool, RegistryError>;
+
+    /// In one step: marks the ticket used and stores the certificate, inactive.
+    /// False if the ticket was not open any more.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if the tables cannot be written.
+    fn issue(
+        &self,
+        ticket: &TicketId,
+        certificate: &VerifiedCertificate,
+        now: Timestamp,
+    ) -> Result<bool, RegistryError>;
+
+    /// Freezes the ticket and its certificate.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if the tables cannot be written.
+    fn freeze(&self, ticket: &TicketId) -> Result<(), RegistryError>;
+
+    /// Makes an inactive certificate active.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if the tables cannot be written, or the certificate
+    /// was frozen meanwhile.
+    fn activate(&self, serial: &Serial) -> Result<(), RegistryError>;
+}

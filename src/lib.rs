@@ -10,6 +10,7 @@ pub mod bigint;
 pub mod cli;
 pub mod clock;
 pub mod codec;
+pub mod doctor;
 pub mod elgamal;
 pub mod framing;
 pub mod group;

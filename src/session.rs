@@ -3,9 +3,11 @@
 
 pub mod channel;
 pub mod doctor;
+pub mod outbox;
 pub mod patient;
 pub mod receipt;
 pub mod signed;
+pub mod table;
 
 use crate::aes::SealingKey;
 use crate::kdf::{self, Label, Prk, label};

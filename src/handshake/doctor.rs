@@ -242,16 +242,19 @@ impl ExpectFirst {
             }
             (KEY_VERIFICATION, sub::M1) => self.on_m1(context, frame, random),
             (KEY_VERIFICATION, sub::RESUME) if !self.resumption_tried && self.nonce.is_none() => {
-                match resume::answer(context, frame, random)? {
-                    Some((answer, next)) => Ok(Step::Answered(answer, Box::new(next))),
-                    None => Ok(Step::Reply(
-                        resume::no_token(),
-                        Self {
-                            resumption_tried: true,
-                            ..self
-                        },
-                    )),
-                }
+                let answer = if context.registry.has_room() {
+                    resume::answer(context, frame, random)?
+                } else {
+                    None
+                };
+                let tried = Self {
+                    resumption_tried: true,
+                    ..self
+                };
+                Ok(match answer {
+                    Some((answer, next)) => Step::Answered(answer, Box::new(next)),
+                    None => Step::Reply(resume::no_token(), tried),
+                })
             }
             (ENROL, enrol_sub::E1) if self.nonce.is_none() && !self.resumption_tried => {
                 let (answer, next) = enrol::answer(context, frame, random)?;

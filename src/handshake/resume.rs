@@ -204,7 +204,7 @@ pub fn answer<R: Registry>(
     let refused = row.is_none_or(|row| {
         objection_to(&resumable.certificate, row.standing, context.now).is_some()
     });
-    if refused || !context.registry.has_room() {
+    if refused {
         return Ok(None);
     }
 

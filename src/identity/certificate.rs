@@ -202,6 +202,18 @@ impl Certificate {
         bytes.get(BEFORE..)?.first_chunk().copied()
     }
 
+    /// Whether the certificate in `bytes` is for this key, as signing or as
+    /// encryption key: looked up by place, since a table may hold thousands.
+    #[must_use]
+    pub fn holds_key(bytes: &[u8], key: &[u8]) -> bool {
+        const BEFORE: usize = 1 + 16 + 16 + 32 + 32 + 1 + 32 + 8 + 8;
+        bytes.get(BEFORE..).is_some_and(|keys| {
+            keys.chunks_exact(key.len().max(1))
+                .take(2)
+                .any(|k| k == key)
+        })
+    }
+
     /// The whole certificate.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -1,0 +1,21 @@
+//! The doctor's server: sockets, threads and what they share.
+//!
+//! One thread accepts; one thread per connection, first for the handshake, then
+//! for the session; one writes on where sockets are behind; one looks after
+//! what time changes. Who broadcasts writes to every socket what it takes at
+//! once and waits for none.
+
+pub mod event;
+pub mod messages;
+pub mod server;
+pub mod setup;
+pub mod shared;
+pub mod tickets;
+
+mod connection;
+mod flusher;
+mod gate;
+mod housekeeping;
+mod listener;
+mod registry;
+mod socket;

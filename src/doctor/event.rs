@@ -1,0 +1,57 @@
+//! What a running server tells the doctor.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::handshake::doctor::RefusalReason;
+use crate::identity::id::Identifier;
+use crate::protocol::message::{Message, MessageId};
+
+/// Something the doctor should see.
+#[derive(Debug)]
+pub enum Event {
+    /// A patient is there.
+    Joined {
+        /// Who.
+        patient: Identifier,
+        /// Whether the session goes on from an earlier one.
+        resumed: bool,
+        /// How far the device's clock is off, if by more than the tolerance.
+        clock_off: Option<Duration>,
+    },
+    /// A newer session of the same device has replaced an older one.
+    Superseded(Identifier),
+    /// A patient has left.
+    Left(Identifier, Departure),
+    /// A device decrypted a broadcast or has a message.
+    Delivered(Identifier, MessageId),
+    /// A person confirmed a message.
+    Confirmed(Identifier, MessageId, Timestamp),
+    /// A patient writes.
+    Private(Identifier, Message),
+    /// A patient enrolled; the code is to be compared over the phone.
+    Enrolled(Identifier, String),
+    /// Somebody was not let in.
+    Refused(IpAddr, RefusalReason),
+    /// So many more connections from strangers were refused since the last
+    /// word of it.
+    Strangers(u64),
+    /// Something is wrong on this side.
+    Trouble(String),
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Departure {
+    /// The patient asked for it.
+    Asked,
+    /// The line was lost.
+    Lost,
+    /// The device broke the protocol.
+    Misbehaved,
+    /// The certificate has ended or its state has changed.
+    Expired,
+    /// The device did not read what was sent to it.
+    Stalled,
+}

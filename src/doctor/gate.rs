@@ -1,0 +1,274 @@
+//! Those who knock: how many strangers are heard at once, and how much work
+//! each address may cause.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Connections at once that have proved nothing yet.
+const MAX_STRANGERS: usize = 512;
+/// The same from one address.
+const MAX_STRANGERS_PER_ADDRESS: usize = 64;
+/// First messages an address gets back per minute.
+const REFILL_PER_MINUTE: f64 = 5.0;
+/// Addresses remembered; beyond that those with a full allowance are dropped.
+const MAX_ADDRESSES: usize = 16_384;
+/// Handshakes that may wait for a processor.
+const MAX_WAITING: usize = 64;
+
+/// Bounds what strangers can cost. All of it is in memory and starts afresh
+/// with the program.
+#[derive(Debug)]
+pub struct Gate {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// First messages an address may send at once.
+    burst: u32,
+    processors: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    addresses: HashMap<IpAddr, Address>,
+    strangers: usize,
+    working: usize,
+    waiting: usize,
+}
+
+#[derive(Debug)]
+struct Address {
+    strangers: usize,
+    allowance: f64,
+    refilled: Instant,
+}
+
+/// One stranger's place; given back when dropped.
+#[derive(Debug)]
+pub struct Place<'a> {
+    gate: &'a Gate,
+    address: IpAddr,
+}
+
+/// A processor for one handshake; given back when dropped.
+#[derive(Debug)]
+pub struct Permit<'a>(&'a Gate);
+
+impl Gate {
+    /// A gate that lets each address send `burst` first messages at once, and
+    /// as many handshakes at a time as there are processors.
+    #[must_use]
+    pub fn new(burst: u32) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            burst,
+            processors,
+        }
+    }
+
+    /// Counts only: a panic under the lock leaves them usable.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a new connection; none if there are too many strangers.
+    #[must_use]
+    pub fn enter(&self, address: IpAddr, now: Instant) -> Option<Place<'_>> {
+        let address = network_of(address);
+        let mut state = self.lock();
+        if state.strangers >= MAX_STRANGERS {
+            return None;
+        }
+        let entry = state.address(address, self.burst, now);
+        if entry.strangers >= MAX_STRANGERS_PER_ADDRESS {
+            return None;
+        }
+        entry.strangers += 1;
+        state.strangers += 1;
+        Some(Place {
+            gate: self,
+            address,
+        })
+    }
+
+    /// Waits for a processor; none if too many wait, or none is free in time.
+    #[must_use]
+    pub fn work(&self, deadline: Instant) -> Option<Permit<'_>> {
+        let mut state = self.lock();
+        if state.waiting >= MAX_WAITING {
+            return None;
+        }
+        state.waiting += 1;
+        while state.working >= self.processors {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                state.waiting -= 1;
+                return None;
+            }
+            let (guard, _) = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+        }
+        state.waiting -= 1;
+        state.working += 1;
+        Some(Permit(self))
+    }
+}
+
+impl Place<'_> {
+    /// Takes one first message off the address's allowance. False if it is
+    /// used up.
+    #[must_use]
+    pub fn spend(&self, now: Instant) -> bool {
+        let mut state = self.gate.lock();
+        let entry = state.address(self.address, self.gate.burst, now);
+        let allowed = entry.allowance >= 1.0;
+        if allowed {
+            entry.allowance -= 1.0;
+        }
+        allowed
+    }
+
+    /// Gives it back: it was no stranger.
+    pub fn refund(&self, now: Instant) {
+        let burst = self.gate.burst;
+        let mut state = self.gate.lock();
+        let entry = state.address(self.address, burst, now);
+        entry.allowance = (entry.allowance + 1.0).min(f64::from(burst));
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut state = self.gate.lock();
+        state.strangers = state.strangers.saturating_sub(1);
+        if let Some(entry) = state.addresses.get_mut(&self.address) {
+            entry.strangers = entry.strangers.saturating_sub(1);
+        }
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.working = state.working.saturating_sub(1);
+        drop(state);
+        self.0.changed.notify_one();
+    }
+}
+
+impl State {
+    fn address(&mut self, address: IpAddr, burst: u32, now: Instant) -> &mut Address {
+        let full = f64::from(burst);
+        if self.addresses.len() >= MAX_ADDRESSES && !self.addresses.contains_key(&address) {
+            for entry in self.addresses.values_mut() {
+                entry.refill(full, now);
+            }
+            self.addresses
+                .retain(|_, entry| entry.strangers > 0 || entry.allowance < full);
+        }
+        if self.addresses.len() >= MAX_ADDRESSES {
+            // So many addresses at once are an attack: forget whoever holds no
+            // place, rather than grow.
+            self.addresses.retain(|_, entry| entry.strangers > 0);
+        }
+        let entry = self.addresses.entry(address).or_insert(Address {
+            strangers: 0,
+            allowance: full,
+            refilled: now,
+        });
+        entry.refill(full, now);
+        entry
+    }
+}
+
+impl Address {
+    fn refill(&mut self, full: f64, now: Instant) {
+        let minutes = now.saturating_duration_since(self.refilled).as_secs_f64() / 60.0;
+        self.allowance = (self.allowance + minutes * REFILL_PER_MINUTE).min(full);
+        self.refilled = now;
+    }
+}
+
+/// An IPv6 customer has a whole /64: it counts as one address.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+    }
+}
+
+/// How long somebody has, from the first byte to the last proof.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    #[test]
+    fn an_address_spends_its_allowance_and_gets_it_back_by_the_minute() {
+        let gate = Gate::new(2);
+        let now = Instant::now();
+        let place = gate.enter(address(1), now).unwrap();
+        assert!(place.spend(now) && place.spend(now) && !place.spend(now));
+        let other = gate.enter(address(2), now).unwrap();
+        assert!(other.spend(now));
+        let later = now + Duration::from_secs(12);
+        assert!(place.spend(later) && !place.spend(later));
+        place.refund(later);
+        assert!(place.spend(later));
+        let much_later = now + Duration::from_secs(3600);
+        assert!(place.spend(much_later) && place.spend(much_later) && !place.spend(much_later));
+    }
+
+    #[test]
+    fn one_address_cannot_take_every_place() {
+        let gate = Gate::new(2);
+        let now = Instant::now();
+        let places: Vec<_> = std::iter::from_fn(|| gate.enter(address(1), now)).collect();
+        assert_eq!(places.len(), MAX_STRANGERS_PER_ADDRESS);
+        assert!(gate.enter(address(2), now).is_some());
+        drop(places);
+        assert!(gate.enter(address(1), now).is_some());
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_address() {
+        let a: IpAddr = "2001:db8::1".parse().unwrap();
+        let b: IpAddr = "2001:db8::ffff:1".parse().unwrap();
+        let c: IpAddr = "2001:db8:0:1::1".parse().unwrap();
+        assert_eq!(network_of(a), network_of(b));
+        assert_ne!(network_of(a), network_of(c));
+        assert_eq!(network_of("::ffff:10.0.0.1".parse().unwrap()), address(1));
+    }
+
+    #[test]
+    fn remembered_addresses_are_bounded() {
+        let gate = Gate::new(2);
+        let now = Instant::now();
+        for number in 0..u32::try_from(MAX_ADDRESSES).unwrap() + 100 {
+            let place = gate.enter(IpAddr::from(number.to_be_bytes()), now).unwrap();
+            assert!(place.spend(now));
+        }
+        assert!(gate.lock().addresses.len() <= MAX_ADDRESSES);
+    }
+
+    #[test]
+    fn work_waits_for_a_processor_and_not_beyond_the_deadline() {
+        let gate = Gate::new(2);
+        let held: Vec<_> = (0..gate.processors)
+            .map(|_| gate.work(Instant::now()).unwrap())
+            .collect();
+        assert!(gate.work(Instant::now()).is_none());
+        drop(held);
+        assert!(gate.work(Instant::now()).is_some());
+    }
+}

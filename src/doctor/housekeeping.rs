@@ -1,0 +1,101 @@
+//! The thread that looks after what time changes: late rekeys, heartbeats,
+//! silent and stalled lines, certificates and tokens that end, prekeys.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::doctor::event::{Departure, Event};
+use crate::doctor::server::Prekeys;
+use crate::doctor::shared::Shared;
+use crate::protocol::DisconnectReason;
+use crate::random::OsRandom;
+use crate::session::table::Connected;
+
+/// How often the group is looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// How often lines are looked at.
+const LINES_EVERY: Duration = Duration::from_secs(1);
+/// How often certificates, tokens and prekeys are looked at.
+const DATES_EVERY: Duration = Duration::from_secs(60);
+/// After so much silence of one's own a heartbeat is sent.
+const HEARTBEAT_AFTER: Duration = Duration::from_secs(15);
+/// After so much silence of the other side, or so long a stall, it is gone.
+const IDLE_LIMIT: Duration = Duration::from_secs(45);
+/// How long after its last token a session may go on.
+const RENEWAL_LIMIT: Duration = Duration::from_secs(65 * 60);
+/// The same in records.
+const RECORD_LIMIT: u64 = 1 << 21;
+
+/// Looks after a server until it stops.
+pub fn run(shared: &Arc<Shared>, prekeys: &Prekeys) {
+    let (mut lines_at, mut dates_at) = (Instant::now(), Instant::now());
+    while !shared.is_stopping() {
+        thread::park_timeout(TICK);
+        let now = Instant::now();
+        let sessions = &shared.tables.sessions;
+        shared
+            .flusher
+            .send(sessions.rekey_if_due(now, &mut OsRandom));
+        if now >= lines_at {
+            lines_at = now + LINES_EVERY;
+            shared
+                .flusher
+                .send(sessions.heartbeats(HEARTBEAT_AFTER, now));
+            for member in sessions.connected() {
+                look_at(shared, &member, now);
+            }
+        }
+        if now >= dates_at {
+            dates_at = now + DATES_EVERY;
+            for member in sessions.connected() {
+                check_dates(shared, &member);
+            }
+            sessions.drop_ended_tokens(shared.clock.now());
+            prekeys.renew(shared);
+            summarise_strangers(shared);
+        }
+    }
+}
+
+/// Drops a member who is silent or does not read.
+fn look_at(shared: &Shared, member: &Connected, now: Instant) {
+    let name = &member.certificate.subject().identifier;
+    let device = member.certificate.fingerprint();
+    if member.outbox.stalled_for(now) >= IDLE_LIMIT {
+        shared.drop_stalled(&device, member.id, name);
+        member.outbox.close();
+    } else if member.outbox.unheard_for(now) >= IDLE_LIMIT {
+        if shared.tables.sessions.leave(&device, member.id, now) {
+            shared.tell(Event::Left(name.clone(), Departure::Lost));
+        }
+        member.outbox.close();
+    }
+}
+
+/// Ends a session whose certificate has ended, or that was not renewed.
+fn check_dates(shared: &Shared, member: &Connected) {
+    let now = shared.clock.now();
+    let overdue = now.since(member.token_given) > RENEWAL_LIMIT
+        || member.outbox.records_sent() > RECORD_LIMIT;
+    if !overdue && member.certificate.check_dates(now).is_ok() {
+        return;
+    }
+    let device = member.certificate.fingerprint();
+    let reason = DisconnectReason::Expired;
+    let sessions = &shared.tables.sessions;
+    if let Some(outbox) = sessions.expel(&device, member.id, reason, Instant::now()) {
+        let name = member.certificate.subject().identifier.clone();
+        shared.tell(Event::Left(name, Departure::Expired));
+        shared.flusher.send([outbox]);
+    }
+}
+
+fn summarise_strangers(shared: &Shared) {
+    shared.shown.store(0, Ordering::Relaxed);
+    let strangers = shared.strangers.swap(0, Ordering::Relaxed);
+    if strangers > 0 {
+        shared.tell(Event::Strangers(strangers));
+    }
+}

@@ -1,0 +1,309 @@
+//! What was sent and what became of it, for each device: kept in memory, until
+//! the program ends.
+//!
+//! A message is queued when it is written, sent when it is given to the
+//! device's connection, delivered when the device proved that it has it, and
+//! confirmed when a person signed that. No state is ever inferred from another.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use crate::clock::Timestamp;
+use crate::identity::certificate::Fingerprint;
+use crate::identity::id::Identifier;
+use crate::protocol::message::{Message, MessageId};
+use crate::protocol::opcode;
+use crate::protocol::record::{Ack, Direct};
+use crate::session::receipt;
+
+/// The most messages kept; older ones are forgotten.
+const MAX_ENTRIES: usize = 1_000;
+/// The most ids of patients' messages remembered.
+const MAX_INCOMING: usize = 10_000;
+
+/// What a message is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// For everyone.
+    Broadcast,
+    /// For one patient.
+    Private,
+}
+
+/// How a device was last sent a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    /// As `ENC_MSG`, to the group.
+    Group,
+    /// As a record, DIRECT or PRIVATE.
+    Record,
+}
+
+/// What became of a message at one device.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Whose device it is.
+    pub patient: Identifier,
+    /// When it was last given to the device's connection.
+    pub sent: Option<Timestamp>,
+    /// When the device proved that it has it.
+    pub delivered: Option<Timestamp>,
+    /// The patient's signed confirmation, and when it came.
+    pub confirmed: Option<(Timestamp, Ack)>,
+    form: Option<Form>,
+}
+
+impl Delivery {
+    /// The state as a word.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match (&self.confirmed, self.delivered, self.sent) {
+            (Some(_), _, _) => "confirmed",
+            (None, Some(_), _) => "delivered",
+            (None, None, Some(_)) => "sent",
+            (None, None, None) => "queued",
+        }
+    }
+}
+
+/// One message.
+#[derive(Debug)]
+pub struct Entry {
+    /// What it says.
+    pub message: Message,
+    /// What it is.
+    pub kind: Kind,
+    /// What became of it, by device.
+    pub deliveries: BTreeMap<Fingerprint, Delivery>,
+    hash: [u8; 64],
+    sealed: Option<receipt::Broadcast>,
+    /// Signed once for everyone who missed it.
+    direct: Option<Direct>,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct MessageLog {
+    entries: VecDeque<Entry>,
+    incoming: HashMap<(Fingerprint, MessageId), [u8; 64]>,
+    incoming_order: VecDeque<(Fingerprint, MessageId)>,
+}
+
+/// What a patient's message is to the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Incoming {
+    /// Never seen.
+    New,
+    /// Seen before, the very same: answered again, not shown again.
+    Repeated,
+    /// Another message under an id seen before.
+    Forged,
+}
+
+impl MessageLog {
+    /// Adds a message that is not sent to anybody yet.
+    pub fn add(&mut self, message: Message, kind: Kind, devices: Vec<(Fingerprint, Identifier)>) {
+        if self.entries.len() >= MAX_ENTRIES {
+            self.entries.pop_front();
+        }
+        let deliveries = devices
+            .into_iter()
+            .map(|(device, patient)| {
+                let delivery = Delivery {
+                    patient,
+                    sent: None,
+                    delivered: None,
+                    confirmed: None,
+                    form: None,
+                };
+                (device, delivery)
+            })
+            .collect();
+        let hash = message.hash();
+        self.entries.push_back(Entry {
+            message,
+            kind,
+            deliveries,
+            hash,
+            sealed: None,
+            direct: None,
+        });
+    }
+
+    /// Notes that a broadcast went to the group.
+    pub fn sent_to_group(
+        &mut self,
+        id: MessageId,
+        sealed: receipt::Broadcast,
+        devices: &[(Fingerprint, Identifier)],
+        now: Timestamp,
+    ) {
+        let Some(entry) = self.entry_mut(id) else {
+            return;
+        };
+        entry.sealed = Some(sealed);
+        for (device, patient) in devices {
+            // Somebody may have enrolled and joined since the list was made.
+            let delivery = entry.deliveries.entry(*device).or_insert_with(|| Delivery {
+                patient: patient.clone(),
+                sent: None,
+                delivered: None,
+                confirmed: None,
+                form: None,
+            });
+            delivery.sent = Some(now);
+            delivery.form = Some(Form::Group);
+        }
+    }
+
+    /// What a device has not proved to have, oldest first; each counts as sent
+    /// from now on. `sign` signs a broadcast for everyone who missed it, once.
+    pub fn take_undelivered(
+        &mut self,
+        device: &Fingerprint,
+        now: Timestamp,
+        sign: &mut dyn FnMut(&Message) -> Direct,
+    ) -> Vec<(u8, Vec<u8>)> {
+        self.entries
+            .iter_mut()
+            .filter_map(|entry| {
+                let delivery = entry.deliveries.get_mut(device)?;
+                if delivery.delivered.is_some() {
+                    return None;
+                }
+                delivery.sent = Some(now);
+                delivery.form = Some(Form::Record);
+                Some(match entry.kind {
+                    Kind::Private => (opcode::PRIVATE, entry.message.encode()),
+                    Kind::Broadcast => {
+                        let direct = entry.direct.get_or_insert_with(|| sign(&entry.message));
+                        (opcode::DIRECT, direct.encode())
+                    }
+                })
+            })
+            .collect()
+    }
+
+    /// The messages to this patient alone that its device was not sent yet; each
+    /// counts as sent from now on.
+    pub fn take_private(&mut self, device: &Fingerprint, now: Timestamp) -> Vec<(u8, Vec<u8>)> {
+        self.entries
+            .iter_mut()
+            .filter(|entry| entry.kind == Kind::Private)
+            .filter_map(|entry| {
+                let delivery = entry.deliveries.get_mut(device)?;
+                if delivery.sent.is_some() {
+                    return None;
+                }
+                delivery.sent = Some(now);
+                delivery.form = Some(Form::Record);
+                Some((opcode::PRIVATE, entry.message.encode()))
+            })
+            .collect()
+    }
+
+    /// The broadcast with this number, if this device was a member when it was
+    /// sent: what its receipt must speak of.
+    #[must_use]
+    pub fn broadcast_of(
+        &self,
+        device: &Fingerprint,
+        mid: u64,
+    ) -> Option<(MessageId, receipt::Broadcast)> {
+        self.entries.iter().rev().find_map(|entry| {
+            let sealed = entry.sealed.filter(|sealed| sealed.mid == mid)?;
+            entry.deliveries.get(device)?.sent?;
+            Some((entry.message.id(), sealed))
+        })
+    }
+
+    /// Opcode and hash of a message that was sent to this device as a record.
+    #[must_use]
+    pub fn record_of(&self, device: &Fingerprint, id: MessageId) -> Option<(u8, [u8; 64])> {
+        let entry = self.entry(id)?;
+        let delivery = entry.deliveries.get(device)?;
+        (delivery.form == Some(Form::Record)).then_some(match entry.kind {
+            Kind::Private => (opcode::PRIVATE, entry.hash),
+            Kind::Broadcast => (opcode::DIRECT, entry.hash),
+        })
+    }
+
+    /// Hash of a message that was sent to this device in any form.
+    #[must_use]
+    pub fn hash_of_sent(&self, device: &Fingerprint, id: MessageId) -> Option<[u8; 64]> {
+        let entry = self.entry(id)?;
+        entry.deliveries.get(device)?.sent?;
+        Some(entry.hash)
+    }
+
+    /// Notes a proof of delivery; false if there was one already.
+    pub fn delivered(&mut self, device: &Fingerprint, id: MessageId, now: Timestamp) -> bool {
+        let delivery = self
+            .entry_mut(id)
+            .and_then(|entry| entry.deliveries.get_mut(device));
+        delivery.is_some_and(|delivery| {
+            let is_first = delivery.delivered.is_none();
+            delivery.delivered.get_or_insert(now);
+            is_first
+        })
+    }
+
+    /// Whether a confirmation is known already.
+    #[must_use]
+    pub fn is_confirmed(&self, device: &Fingerprint, id: MessageId) -> bool {
+        self.entry(id)
+            .and_then(|entry| entry.deliveries.get(device))
+            .is_some_and(|delivery| delivery.confirmed.is_some())
+    }
+
+    /// Notes a confirmation whose signature was checked; the first one stays.
+    pub fn confirmed(&mut self, device: &Fingerprint, ack: Ack, now: Timestamp) -> bool {
+        let delivery = self
+            .entry_mut(ack.id)
+            .and_then(|entry| entry.deliveries.get_mut(device));
+        delivery.is_some_and(|delivery| {
+            let is_first = delivery.confirmed.is_none();
+            delivery.confirmed.get_or_insert((now, ack));
+            is_first
+        })
+    }
+
+    /// Notes a patient's message.
+    pub fn incoming(&mut self, device: &Fingerprint, message: &Message) -> Incoming {
+        let key = (*device, message.id());
+        let hash = message.hash();
+        if let Some(known) = self.incoming.get(&key) {
+            return if *known == hash {
+                Incoming::Repeated
+            } else {
+                Incoming::Forged
+            };
+        }
+        if self.incoming_order.len() >= MAX_INCOMING
+            && let Some(oldest) = self.incoming_order.pop_front()
+        {
+            self.incoming.remove(&oldest);
+        }
+        self.incoming.insert(key, hash);
+        self.incoming_order.push_back(key);
+        Incoming::New
+    }
+
+    /// The messages, oldest first.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    fn entry(&self, id: MessageId) -> Option<&Entry> {
+        self.entries
+            .iter()
+            .rev()
+            .find(|entry| entry.message.id() == id)
+    }
+
+    fn entry_mut(&mut self, id: MessageId) -> Option<&mut Entry> {
+        self.entries
+            .iter_mut()
+            .rev()
+            .find(|entry| entry.message.id() == id)
+    }
+}

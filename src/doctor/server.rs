@@ -1,0 +1,427 @@
+//! A running server, as the menu and the control socket use it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::clock::{Clock, Timestamp};
+use crate::doctor::event::Event;
+use crate::doctor::flusher::Flusher;
+use crate::doctor::gate::Gate;
+use crate::doctor::messages::{Kind, MessageLog};
+use crate::doctor::registry::{Tables, active_devices};
+use crate::doctor::setup;
+use crate::doctor::shared::{Settings, Shared};
+use crate::doctor::tickets::{self, TicketRefusal};
+use crate::doctor::{housekeeping, listener};
+use crate::identity::authority::DoctorIdentity;
+use crate::identity::certificate::Fingerprint;
+use crate::identity::data_dir::DataDir;
+use crate::identity::id::Identifier;
+use crate::identity::ticket::Ticket;
+use crate::protocol::DisconnectReason;
+use crate::protocol::message::{Message, TextError};
+use crate::random::OsRandom;
+use crate::session::table::SessionTable;
+use crate::store::{Store, StoreError};
+
+/// How long a stopping server waits for its patients to take the last word.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// Why a message was not sent.
+#[derive(Debug)]
+pub enum SendError {
+    /// The text.
+    Text(TextError),
+    /// Nobody has enrolled yet.
+    NoPatients,
+    /// Nobody of that name has enrolled.
+    UnknownPatient(Identifier),
+    /// The store.
+    Store(StoreError),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(error) => write!(f, "{error}"),
+            Self::NoPatients => f.write_str("no patient has enrolled yet; nothing was sent"),
+            Self::UnknownPatient(patient) => {
+                write!(f, "no patient {patient} has enrolled; nothing was sent")
+            }
+            Self::Store(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for SendError {}
+
+impl From<StoreError> for SendError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What became of a message at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sent {
+    /// Devices it was given to.
+    pub devices: usize,
+    /// Devices that will be given it when they come back.
+    pub away: usize,
+    /// Number of the group's epoch; 0 for a message to one patient.
+    pub epoch: u64,
+}
+
+/// A connected patient's device.
+#[derive(Clone, Debug)]
+pub struct Present {
+    /// Whose it is.
+    pub patient: Identifier,
+    /// Since when.
+    pub since: Timestamp,
+    /// How long it has been silent.
+    pub silent: Duration,
+}
+
+/// What became of a message at one device.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Whose device it is.
+    pub patient: Identifier,
+    /// queued, sent, delivered or confirmed.
+    pub state: &'static str,
+    /// When it came into that state.
+    pub at: Option<Timestamp>,
+}
+
+/// What became of a message.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The message.
+    pub message: Message,
+    /// Whether it was for everyone.
+    pub is_broadcast: bool,
+    /// Device by device.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// The doctor's prekeys on the disk, renewed by housekeeping.
+pub struct Prekeys {
+    directory: Arc<DataDir>,
+}
+
+impl Prekeys {
+    /// Makes and drops what is due.
+    pub fn renew(&self, shared: &Shared) {
+        let now = shared.clock.now();
+        let current = shared.identity();
+        let due = current.needs_prekey(now)
+            || current
+                .prekeys
+                .iter()
+                .any(|own| now > own.prekey.not_after());
+        if !due {
+            return;
+        }
+        let store = &*shared.tables.store;
+        let renewed =
+            setup::load(&self.directory, store, now, &mut OsRandom).and_then(|mut identity| {
+                setup::renew_prekeys(&self.directory, store, &mut identity, now, &mut OsRandom)?;
+                Ok(identity)
+            });
+        match renewed {
+            Ok(identity) => {
+                let mut current = shared
+                    .identity
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner);
+                *current = Arc::new(identity);
+            }
+            Err(error) => shared.tell(Event::Trouble(format!("no new prekey: {error}"))),
+        }
+    }
+}
+
+/// A running server. Dropping it stops it.
+pub struct Server {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    threads: Vec<JoinHandle<()>>,
+    stopped: AtomicBool,
+}
+
+impl Server {
+    /// Serves on a listening socket.
+    ///
+    /// # Errors
+    /// If the operating system gives no thread or descriptor.
+    pub fn start(
+        listener: TcpListener,
+        directory: Arc<DataDir>,
+        store: Arc<dyn Store>,
+        identity: DoctorIdentity,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+    ) -> io::Result<(Self, Receiver<Event>)> {
+        let address = listener.local_addr()?;
+        let (sender, events) = mpsc::channel();
+        let shared = Arc::new(Shared {
+            tables: Tables {
+                store,
+                sessions: SessionTable::new(settings.capacity, &mut OsRandom),
+            },
+            started: clock.now(),
+            clock,
+            gate: Gate::new(settings.handshakes_per_address),
+            flusher: Flusher::new()?,
+            settings,
+            identity: RwLock::new(Arc::new(identity)),
+            log: Mutex::new(MessageLog::default()),
+            events: Mutex::new(sender),
+            stopping: AtomicBool::new(false),
+            strangers: AtomicU64::new(0),
+            shown: AtomicU64::new(0),
+        });
+        let mut server = Self {
+            shared: Arc::clone(&shared),
+            address,
+            threads: Vec::new(),
+            stopped: AtomicBool::new(false),
+        };
+        let flusher = Arc::clone(&shared);
+        server.spawn("flusher", move || flusher.flusher.run())?;
+        let keeper = Arc::clone(&shared);
+        let prekeys = Prekeys { directory };
+        server.spawn("housekeeping", move || housekeeping::run(&keeper, &prekeys))?;
+        server.spawn("listener", move || listener::run(&shared, &listener))?;
+        Ok((server, events))
+    }
+
+    fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Who is connected, by name.
+    #[must_use]
+    pub fn connected(&self) -> Vec<Present> {
+        let now = Instant::now();
+        let mut present: Vec<Present> = self
+            .shared
+            .tables
+            .sessions
+            .connected()
+            .into_iter()
+            .map(|member| Present {
+                patient: member.certificate.subject().identifier.clone(),
+                since: member.since,
+                silent: member.outbox.unheard_for(now),
+            })
+            .collect();
+        present.sort_by(|a, b| a.patient.cmp(&b.patient).then(a.since.cmp(&b.since)));
+        present
+    }
+
+    /// Sends a message to every enrolled patient: at once to those connected,
+    /// to the others when they come back.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was sent then.
+    pub fn broadcast(&self, text: &str, urgent: bool) -> Result<Sent, SendError> {
+        let shared = &self.shared;
+        let now = shared.clock.now();
+        let message = Message::new(text, urgent, now, &mut OsRandom).map_err(SendError::Text)?;
+        let devices = self.devices(|_| true)?;
+        if devices.is_empty() {
+            return Err(SendError::NoPatients);
+        }
+        let enrolled = devices.len();
+        let id = message.id();
+        // The log is held over the broadcast, so that no receipt comes before
+        // the log knows what it is for.
+        let mut log = shared.log();
+        log.add(message.clone(), Kind::Broadcast, devices);
+        let identity = shared.identity();
+        let broadcast = shared.tables.sessions.broadcast(
+            &message,
+            &identity,
+            now,
+            Instant::now(),
+            &mut OsRandom,
+        );
+        let Some(broadcast) = broadcast else {
+            return Ok(Sent {
+                devices: 0,
+                away: enrolled,
+                epoch: 0,
+            });
+        };
+        let recipients: Vec<(Fingerprint, Identifier)> = broadcast
+            .recipients
+            .iter()
+            .map(|member| {
+                let certificate = &member.certificate;
+                let name = certificate.subject().identifier.clone();
+                (certificate.fingerprint(), name)
+            })
+            .collect();
+        log.sent_to_group(id, broadcast.sealed.receipted, &recipients, now);
+        drop(log);
+        let sent = Sent {
+            devices: recipients.len(),
+            away: enrolled.saturating_sub(recipients.len()),
+            epoch: broadcast.sealed.receipted.epoch,
+        };
+        let queues = broadcast.recipients.into_iter().map(|member| member.outbox);
+        shared.flusher.send(queues);
+        Ok(sent)
+    }
+
+    /// Sends a message to one patient: at once to connected devices, to the
+    /// others when they come back.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was sent then.
+    pub fn message(&self, patient: &Identifier, text: &str) -> Result<Sent, SendError> {
+        let shared = &self.shared;
+        let now = shared.clock.now();
+        let message = Message::new(text, false, now, &mut OsRandom).map_err(SendError::Text)?;
+        let devices = self.devices(|name| name == patient)?;
+        if devices.is_empty() {
+            return Err(SendError::UnknownPatient(patient.clone()));
+        }
+        let enrolled: Vec<Fingerprint> = devices.iter().map(|(device, _)| *device).collect();
+        let mut log = shared.log();
+        log.add(message, Kind::Private, devices);
+        let mut given = Vec::new();
+        for member in shared.tables.sessions.connected() {
+            let device = member.certificate.fingerprint();
+            if !enrolled.contains(&device) {
+                continue;
+            }
+            for (opcode, body) in log.take_private(&device, now) {
+                let body = crate::secret::SecretBytes::new(body);
+                if member.outbox.push_record(opcode, body).is_err() {
+                    shared.drop_stalled(&device, member.id, patient);
+                }
+            }
+            given.push(member.outbox);
+        }
+        drop(log);
+        let sent = Sent {
+            devices: given.len(),
+            away: enrolled.len() - given.len(),
+            epoch: 0,
+        };
+        shared.flusher.send(given);
+        Ok(sent)
+    }
+
+    fn devices(
+        &self,
+        wanted: impl Fn(&Identifier) -> bool,
+    ) -> Result<Vec<(Fingerprint, Identifier)>, StoreError> {
+        let devices = active_devices(&*self.shared.tables.store, self.shared.clock.now())?;
+        Ok(devices
+            .into_iter()
+            .filter_map(|(device, name)| Some((device, name.parse().ok()?)))
+            .filter(|(_, name)| wanted(name))
+            .collect())
+    }
+
+    /// What became of the messages sent since the start, oldest first.
+    #[must_use]
+    pub fn report(&self) -> Vec<Report> {
+        let log = self.shared.log();
+        log.entries()
+            .map(|entry| {
+                let mut by_name: BTreeMap<(Identifier, Fingerprint), Outcome> = BTreeMap::new();
+                for (device, delivery) in &entry.deliveries {
+                    let outcome = Outcome {
+                        patient: delivery.patient.clone(),
+                        state: delivery.word(),
+                        at: delivery
+                            .confirmed
+                            .as_ref()
+                            .map(|(at, _)| *at)
+                            .or(delivery.delivered)
+                            .or(delivery.sent),
+                    };
+                    by_name.insert((delivery.patient.clone(), *device), outcome);
+                }
+                Report {
+                    message: entry.message.clone(),
+                    is_broadcast: entry.kind == Kind::Broadcast,
+                    outcomes: by_name.into_values().collect(),
+                }
+            })
+            .collect()
+    }
+
+    /// Makes a ticket with which `patient` enrols at `address`.
+    ///
+    /// # Errors
+    /// [`TicketRefusal`].
+    pub fn enrol(&self, patient: &Identifier, address: &str) -> Result<Ticket, TicketRefusal> {
+        let identity = self.shared.identity();
+        let now = self.shared.clock.now();
+        let store = &*self.shared.tables.store;
+        tickets::make(store, &identity, patient, address, now, &mut OsRandom)
+    }
+
+    /// Ends every session by the doctor's word; gives their number.
+    pub fn disconnect_all(&self) -> usize {
+        let reason = DisconnectReason::EndedByDoctor;
+        let ended = self
+            .shared
+            .tables
+            .sessions
+            .expel_all(reason, Instant::now());
+        let count = ended.len();
+        self.shared.flusher.send(ended);
+        count
+    }
+
+    /// Tells every patient that the server stops, waits a moment for them to
+    /// take it, and stops.
+    pub fn stop(&self) {
+        if self.stopped.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let shared = &self.shared;
+        let reason = DisconnectReason::ShuttingDown;
+        let ended = shared.tables.sessions.expel_all(reason, Instant::now());
+        shared.flusher.send(ended);
+        let deadline = Instant::now() + STOP_TIME;
+        while !shared.flusher.is_idle() && Instant::now() < deadline {
+            thread::park_timeout(Duration::from_millis(10));
+        }
+        shared.stopping.store(true, Ordering::Relaxed);
+        shared.flusher.stop();
+        listener::wake(self.address);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+}

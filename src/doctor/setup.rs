@@ -1,0 +1,302 @@
+//! A doctor's data directory: what the first start makes in it, and how it is
+//! read again.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use crate::clock::Timestamp;
+use crate::elgamal::{Group, KemSecret, SignSecret};
+use crate::identity::authority::{DoctorIdentity, OwnPrekey, found_clinic};
+use crate::identity::certificate::{Certificate, VerifiedCertificate, fingerprint};
+use crate::identity::data_dir::{DATABASE, DataDir};
+use crate::identity::id::Identifier;
+use crate::identity::key_file::{self, KeyFile, KeyFileError, KeyKind};
+use crate::identity::prekey::{PrekeyId, VerifiedPrekey};
+use crate::identity::revocation::RevokedDoctors;
+use crate::random::Random;
+use crate::secret::SecretBytes;
+use crate::store::{PrekeyRow, SqliteStore, Store, StoreError, fact};
+
+/// The clinic's root secret: belongs into a drawer, not on this machine.
+pub const ROOT_KEY: &str = "root.key";
+/// The doctor's signing secret.
+const SIGNING_KEY: &str = "signing.key";
+
+/// Why a data directory cannot be used.
+#[derive(Debug)]
+pub enum SetupError {
+    /// The database.
+    Store(StoreError),
+    /// A key file.
+    KeyFile(KeyFileError),
+    /// A file that was to be moved out of the way.
+    Io(PathBuf, io::Error),
+    /// What is stored does not fit together: names the part.
+    Inconsistent(&'static str),
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => write!(f, "{error}"),
+            Self::KeyFile(error) => write!(f, "{error}"),
+            Self::Io(path, error) => write!(f, "cannot move '{}': {error}", path.display()),
+            Self::Inconsistent(what) => write!(
+                f,
+                "the database is damaged: {what} does not fit the rest; restore a copy of the \
+                 data directory"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SetupError {}
+
+impl From<StoreError> for SetupError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<KeyFileError> for SetupError {
+    fn from(error: KeyFileError) -> Self {
+        Self::KeyFile(error)
+    }
+}
+
+/// Opens the doctor's database.
+///
+/// # Errors
+/// [`SetupError::Store`].
+pub fn open_store(directory: &DataDir) -> Result<SqliteStore, SetupError> {
+    Ok(SqliteStore::open(&directory.path(DATABASE))?)
+}
+
+/// Whether the first start is still to come.
+///
+/// # Errors
+/// [`SetupError::Store`].
+pub fn is_new(store: &dyn Store) -> Result<bool, SetupError> {
+    Ok(store.fact(fact::ROOT_CERTIFICATE)?.is_none())
+}
+
+/// The first start: makes a clinic with one doctor. Files come first and the
+/// database last, in one step: killed in between, the next start begins anew.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn found(
+    directory: &DataDir,
+    store: &dyn Store,
+    group: &Group,
+    doctor: &Identifier,
+    now: Timestamp,
+    random: &mut dyn Random,
+) -> Result<DoctorIdentity, SetupError> {
+    for name in [ROOT_KEY, SIGNING_KEY] {
+        set_aside(directory, name, now)?;
+    }
+    let (root_secret, identity) = found_clinic(group, doctor, now, random);
+    save(
+        directory,
+        ROOT_KEY,
+        KeyKind::RootSigning,
+        group,
+        root_secret.to_bytes(),
+    )?;
+    let signing = identity.signing.to_bytes();
+    save(
+        directory,
+        SIGNING_KEY,
+        KeyKind::DoctorSigning,
+        group,
+        signing,
+    )?;
+    for own in &identity.prekeys {
+        add_prekey(directory, store, own)?;
+    }
+    let modulus = if group.is_built_in() {
+        &[]
+    } else {
+        group.modulus_bytes()
+    };
+    store.set_facts(&[
+        (fact::GROUP, modulus),
+        (fact::ROOT_CERTIFICATE, identity.root.as_bytes()),
+        (fact::DOCTOR_CERTIFICATE, identity.certificate.as_bytes()),
+        (fact::REVOKED_DOCTORS, identity.revoked.as_bytes()),
+    ])?;
+    Ok(identity)
+}
+
+/// A key file without a clinic in the database is left from a first start that
+/// was cut short. Nothing was signed with it, but no secret is deleted unasked.
+fn set_aside(directory: &DataDir, name: &str, now: Timestamp) -> Result<(), SetupError> {
+    let path = directory.path(name);
+    if !path.exists() {
+        return Ok(());
+    }
+    let aside = directory.path(&format!("{name}.unused-{}", now.as_millis()));
+    fs::rename(&path, aside).map_err(|error| SetupError::Io(path, error))
+}
+
+/// Reads what the first start made. The root's secret is not needed.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn load(
+    directory: &DataDir,
+    store: &dyn Store,
+    now: Timestamp,
+    random: &mut dyn Random,
+) -> Result<DoctorIdentity, SetupError> {
+    let required = |name, what| store.fact(name)?.ok_or(SetupError::Inconsistent(what));
+    let root_bytes = required(fact::ROOT_CERTIFICATE, "the root certificate")?;
+    let group = stored_group(store, &root_bytes, random)?;
+    let root = Certificate::decode(&root_bytes, &group)
+        .and_then(|root| VerifiedCertificate::root(root, &fingerprint(&root_bytes)))
+        .map_err(|_| SetupError::Inconsistent("the root certificate"))?;
+    let bytes = required(fact::DOCTOR_CERTIFICATE, "the doctor's certificate")?;
+    let certificate = Certificate::decode(&bytes, &group)
+        .and_then(|certificate| root.accept_issued(certificate))
+        .map_err(|_| SetupError::Inconsistent("the doctor's certificate"))?;
+    let bytes = required(fact::REVOKED_DOCTORS, "the list of revoked doctors")?;
+    let revoked = RevokedDoctors::accept(&bytes, &root)
+        .map_err(|_| SetupError::Inconsistent("the list of revoked doctors"))?;
+
+    let (key_group, secret) = key_file::load(&directory.path(SIGNING_KEY), KeyKind::DoctorSigning)?;
+    let signing = SignSecret::from_bytes(&group, secret.expose())
+        .ok()
+        .filter(|_| key_group == *group.id())
+        .filter(|signing| *signing.verifying_key() == certificate.subject().signing_key)
+        .ok_or(SetupError::Inconsistent("the file signing.key"))?;
+    let prekeys = load_prekeys(directory, store, &certificate, now)?;
+    Ok(DoctorIdentity {
+        root,
+        certificate,
+        signing,
+        prekeys,
+        revoked,
+    })
+}
+
+fn stored_group(
+    store: &dyn Store,
+    root: &[u8],
+    random: &mut dyn Random,
+) -> Result<Group, SetupError> {
+    let damaged = || SetupError::Inconsistent("the group");
+    let modulus = store.fact(fact::GROUP)?.ok_or_else(damaged)?;
+    if modulus.is_empty() {
+        let id = Certificate::group_id(root).ok_or_else(damaged)?;
+        Group::built_in(&id).ok_or_else(damaged)
+    } else {
+        Group::import(&modulus, random).map_err(|_| damaged())
+    }
+}
+
+/// The prekeys that have not ended, oldest first. The secrets of those that
+/// have are deleted: what was recorded for them stays closed from then on.
+fn load_prekeys(
+    directory: &DataDir,
+    store: &dyn Store,
+    doctor: &VerifiedCertificate,
+    now: Timestamp,
+) -> Result<Vec<OwnPrekey>, SetupError> {
+    let mut prekeys = Vec::new();
+    for row in store.prekeys()? {
+        let path = directory.path(&prekey_file(&row.kid));
+        if now > row.not_after {
+            key_file::remove(&path)?;
+            store.remove_prekey(&row.kid)?;
+            continue;
+        }
+        let damaged = || SetupError::Inconsistent("a prekey");
+        let prekey = VerifiedPrekey::accept(&row.bytes, doctor).map_err(|_| damaged())?;
+        let (group, secret) = key_file::load(&path, KeyKind::Prekey)?;
+        let secret = KemSecret::from_bytes(doctor.group(), secret.expose())
+            .ok()
+            .filter(|_| group == *doctor.group().id())
+            .filter(|secret| secret.public() == prekey.key())
+            .ok_or_else(damaged)?;
+        prekeys.push(OwnPrekey { prekey, secret });
+    }
+    prekeys.sort_by_key(|own| own.prekey.not_before());
+    Ok(prekeys)
+}
+
+/// Renews what is due in time: adds a prekey when the newest has less than a
+/// week left, and drops those that have ended. True if anything changed.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn renew_prekeys(
+    directory: &DataDir,
+    store: &dyn Store,
+    identity: &mut DoctorIdentity,
+    now: Timestamp,
+    random: &mut dyn Random,
+) -> Result<bool, SetupError> {
+    let mut changed = false;
+    if identity.needs_prekey(now) {
+        let own = OwnPrekey::generate(&identity.signing, now, random);
+        add_prekey(directory, store, &own)?;
+        identity.prekeys.push(own);
+        changed = true;
+    }
+    let ended: Vec<PrekeyId> = identity
+        .prekeys
+        .iter()
+        .filter(|own| now > own.prekey.not_after())
+        .map(|own| own.prekey.id())
+        .collect();
+    for kid in ended {
+        key_file::remove(&directory.path(&prekey_file(&kid)))?;
+        store.remove_prekey(&kid)?;
+        identity.prekeys.retain(|own| own.prekey.id() != kid);
+        changed = true;
+    }
+    Ok(changed)
+}
+
+fn add_prekey(directory: &DataDir, store: &dyn Store, own: &OwnPrekey) -> Result<(), SetupError> {
+    let kid = own.prekey.id();
+    let group = own.prekey.key().group();
+    let secret = own.secret.to_bytes();
+    save(
+        directory,
+        &prekey_file(&kid),
+        KeyKind::Prekey,
+        group,
+        secret,
+    )?;
+    store.add_prekey(&PrekeyRow {
+        kid,
+        bytes: own.prekey.as_bytes().to_vec(),
+        not_before: own.prekey.not_before(),
+        not_after: own.prekey.not_after(),
+    })?;
+    Ok(())
+}
+
+fn prekey_file(kid: &PrekeyId) -> String {
+    let hex: String = kid.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("prekey-{hex}.key")
+}
+
+fn save(
+    directory: &DataDir,
+    name: &str,
+    kind: KeyKind,
+    group: &Group,
+    secret: SecretBytes,
+) -> Result<(), SetupError> {
+    let key = KeyFile {
+        kind,
+        group: *group.id(),
+        secret,
+    };
+    Ok(key_file::save(&directory.path(name), &key)?)
+}

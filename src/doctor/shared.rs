@@ -1,0 +1,145 @@
+//! What all threads of a server share.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use crate::clock::{Clock, Timestamp};
+use crate::doctor::event::{Departure, Event};
+use crate::doctor::flusher::Flusher;
+use crate::doctor::gate::Gate;
+use crate::doctor::messages::MessageLog;
+use crate::doctor::registry::Tables;
+use crate::handshake::doctor::{Context, RefusalReason};
+use crate::identity::authority::DoctorIdentity;
+use crate::identity::certificate::Fingerprint;
+use crate::identity::id::Identifier;
+use crate::protocol::DisconnectReason;
+use crate::session::table::SessionId;
+
+/// Refusals of strangers that are shown one by one in a minute; the rest is
+/// counted.
+const SHOWN_PER_MINUTE: u64 = 10;
+
+/// What can be chosen at the start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How far a patient's clock may be off without a RETRY.
+    pub tolerance: Duration,
+    /// Whether a clock that is off further is refused.
+    pub strict_clock: bool,
+    /// First messages an address may send at once.
+    pub handshakes_per_address: u32,
+    /// How many patients may be connected.
+    pub capacity: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            tolerance: Duration::from_secs(30),
+            strict_clock: false,
+            handshakes_per_address: 64,
+            capacity: 10_000,
+        }
+    }
+}
+
+/// Everything behind the threads.
+pub struct Shared {
+    /// Store and sessions.
+    pub tables: Tables,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// What was chosen at the start.
+    pub settings: Settings,
+    /// When the program started.
+    pub started: Timestamp,
+    /// Bounds what strangers cost.
+    pub gate: Gate,
+    /// Writes on where sockets are behind.
+    pub flusher: Flusher,
+    /// Replaced as a whole when a prekey is renewed.
+    pub(super) identity: RwLock<Arc<DoctorIdentity>>,
+    pub(super) log: Mutex<MessageLog>,
+    pub(super) events: Mutex<Sender<Event>>,
+    pub(super) stopping: AtomicBool,
+    /// Strangers turned away or not shown since the last summary.
+    pub(super) strangers: AtomicU64,
+    /// Refusals shown since the last summary.
+    pub(super) shown: AtomicU64,
+}
+
+impl Shared {
+    /// The doctor's keys and papers.
+    #[must_use]
+    pub fn identity(&self) -> Arc<DoctorIdentity> {
+        let identity = self.identity.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&identity)
+    }
+
+    /// What a handshake needs, now.
+    #[must_use]
+    pub fn context<'a>(&'a self, identity: &'a DoctorIdentity) -> Context<'a, Tables> {
+        Context {
+            identity,
+            registry: &self.tables,
+            tolerance: self.settings.tolerance,
+            strict_clock: self.settings.strict_clock,
+            started: self.started,
+            now: self.clock.now(),
+        }
+    }
+
+    /// The messages. Each change of an entry is complete in itself: a panic
+    /// under the lock leaves the log usable.
+    pub fn log(&self) -> MutexGuard<'_, MessageLog> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the doctor. Nobody may be listening any more.
+    pub fn tell(&self, event: Event) {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = events.send(event);
+    }
+
+    /// Notes that somebody was not let in. What a stranger can cause is shown
+    /// a few times a minute and counted otherwise.
+    pub fn refused(&self, address: IpAddr, reason: RefusalReason) {
+        if reason.is_unauthenticated() {
+            if self.shown.fetch_add(1, Ordering::Relaxed) >= SHOWN_PER_MINUTE {
+                self.turned_away();
+                return;
+            }
+        } else if reason == RefusalReason::UnknownPrekey {
+            return;
+        }
+        self.tell(Event::Refused(address, reason));
+    }
+
+    /// Counts a stranger who was turned away without a look.
+    pub fn turned_away(&self) {
+        self.strangers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the program is on its way out.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Ends the session of a device that does not read.
+    pub fn drop_stalled(&self, device: &Fingerprint, id: SessionId, patient: &Identifier) {
+        let reason = DisconnectReason::QueueFull;
+        let outbox = self
+            .tables
+            .sessions
+            .expel(device, id, reason, Instant::now());
+        if let Some(outbox) = outbox {
+            self.tell(Event::Left(patient.clone(), Departure::Stalled));
+            self.flusher.send([outbox]);
+        }
+    }
+}

@@ -1,0 +1,497 @@
+//! Who is connected: the map of sessions with their keys, the group computed
+//! from them, and the tokens that resume them, all behind one lock.
+//!
+//! Everything that must happen at once (a member comes or goes, a new group
+//! key, a broadcast and its queueing) happens under that lock. Nothing that can
+//! wait for a socket or a disk does.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use crate::clock::Timestamp;
+use crate::group::sender::{Sealed, Sender};
+use crate::handshake::doctor::Established;
+use crate::handshake::registry::Resumable;
+use crate::handshake::resume::token_lifetime;
+use crate::identity::authority::DoctorIdentity;
+use crate::identity::certificate::{Fingerprint, VerifiedCertificate};
+use crate::protocol::DisconnectReason;
+use crate::protocol::message::Message;
+use crate::protocol::opcode::{GROUP_KEY, HEARTBEAT, SESSION_TOKEN};
+use crate::protocol::record::{Heartbeat, SessionToken};
+use crate::random::{self, Random};
+use crate::secret::{Secret, SecretBytes};
+use crate::session::Direction;
+use crate::session::channel::Sealer;
+use crate::session::outbox::{Outbox, Sink};
+
+/// How long after a change the group is rekeyed at the latest, if the last
+/// rekey was short.
+const REKEY_DELAY: Duration = Duration::from_millis(250);
+/// Rekeying takes at most one part in this many of the time.
+const REKEY_SHARE: u32 = 100;
+
+/// Tells two sessions of one certificate apart.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SessionId(u64);
+
+/// A patient's device with a session.
+#[derive(Debug)]
+struct Member {
+    id: SessionId,
+    certificate: VerifiedCertificate,
+    /// `gsec`.
+    contribution: Secret<32>,
+    outbox: Arc<Outbox>,
+    since: Timestamp,
+    /// When it last got a token.
+    token_given: Timestamp,
+}
+
+/// What others may know of a member.
+#[derive(Clone, Debug)]
+pub struct Connected {
+    /// Which session it is.
+    pub id: SessionId,
+    /// Whose it is.
+    pub certificate: VerifiedCertificate,
+    /// Where to queue what it is to be sent.
+    pub outbox: Arc<Outbox>,
+    /// When it joined.
+    pub since: Timestamp,
+    /// When it last got a token.
+    pub token_given: Timestamp,
+}
+
+/// The one table of a server.
+#[derive(Debug)]
+pub struct SessionTable {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    members: HashMap<Fingerprint, Member>,
+    group: Sender,
+    /// When the group became dirty.
+    dirty_since: Option<Instant>,
+    /// When the group was last rekeyed, and how long that took.
+    last_rekey: Option<(Instant, Duration)>,
+    tokens: HashMap<[u8; 32], Resumable>,
+    /// The one token of each certificate.
+    token_of: HashMap<Fingerprint, [u8; 32]>,
+    next_id: u64,
+    capacity: usize,
+    stopping: bool,
+}
+
+/// The server is full or stopping.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NoRoom;
+
+/// A session that has begun.
+#[derive(Debug)]
+pub struct Joined {
+    /// Which one.
+    pub id: SessionId,
+    /// Its queue, with `SESSION_TOKEN` as the first record in it.
+    pub outbox: Arc<Outbox>,
+    /// The queue of an older session of the same certificate, now ending.
+    pub superseded: Option<Arc<Outbox>>,
+}
+
+/// A broadcast that was queued to all members.
+#[derive(Debug)]
+pub struct Broadcast {
+    /// What was queued.
+    pub sealed: Sealed,
+    /// To whom; their queues are to be pumped.
+    pub recipients: Vec<Connected>,
+}
+
+impl SessionTable {
+    /// An empty table for at most `capacity` members.
+    pub fn new(capacity: usize, random: &mut dyn Random) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                members: HashMap::new(),
+                group: Sender::new(random),
+                dirty_since: None,
+                last_rekey: None,
+                tokens: HashMap::new(),
+                token_of: HashMap::new(),
+                next_id: 0,
+                capacity,
+                stopping: false,
+            }),
+        }
+    }
+
+    /// A panic under the lock may have changed the members without saying so:
+    /// the group then counts as dirty, which costs a rekey and no secret.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(|poisoned| {
+            let mut inner = poisoned.into_inner();
+            inner.changed(Instant::now());
+            self.inner.clear_poison();
+            inner
+        })
+    }
+
+    /// Whether one more session is welcome.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.lock().has_room()
+    }
+
+    /// Begins a session: in one step the member is there, an older session of
+    /// the same certificate is superseded, and the token is queued first.
+    ///
+    /// # Errors
+    /// [`NoRoom`]: nothing has changed.
+    pub fn join(
+        &self,
+        established: &Established,
+        sink: Box<dyn Sink>,
+        now: Timestamp,
+        instant: Instant,
+        random: &mut dyn Random,
+    ) -> Result<Joined, NoRoom> {
+        let sealer = Sealer::new(&established.session, Direction::DoctorToPatient);
+        let contribution = established.session.group_contribution();
+        let device = established.certificate.fingerprint();
+        let outbox = Arc::new(Outbox::new(sink, sealer, instant));
+        let mut inner = self.lock();
+        if !inner.has_room() && !inner.members.contains_key(&device) {
+            return Err(NoRoom);
+        }
+        let superseded = inner.remove(&device, DisconnectReason::Superseded, instant);
+        let token = inner.give_token(established, now, random);
+        // The queue is empty: there is room for the first record.
+        let _ = outbox.push_record(SESSION_TOKEN, SecretBytes::new(token.encode()));
+        let id = SessionId(inner.next_id);
+        inner.next_id += 1;
+        inner.members.insert(
+            device,
+            Member {
+                id,
+                certificate: established.certificate.clone(),
+                contribution,
+                outbox: Arc::clone(&outbox),
+                since: now,
+                token_given: now,
+            },
+        );
+        inner.changed(instant);
+        Ok(Joined {
+            id,
+            outbox,
+            superseded,
+        })
+    }
+
+    /// Goes on with a session under renewed keys. Its share in the group key
+    /// counts from the next rekey on. False if the session is over.
+    pub fn renew(
+        &self,
+        id: SessionId,
+        established: &Established,
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> bool {
+        let device = established.certificate.fingerprint();
+        let mut inner = self.lock();
+        if inner
+            .members
+            .get(&device)
+            .is_none_or(|member| member.id != id)
+        {
+            return false;
+        }
+        let token = inner.give_token(established, now, random);
+        let Some(member) = inner.members.get_mut(&device) else {
+            return false;
+        };
+        member.contribution = established.session.group_contribution();
+        member.token_given = now;
+        let sealer = Sealer::new(&established.session, Direction::DoctorToPatient);
+        member
+            .outbox
+            .renew(sealer, SESSION_TOKEN, SecretBytes::new(token.encode()));
+        true
+    }
+
+    /// Ends a session that is over, or that is to be: what its queue holds is
+    /// dropped. False if it was over already.
+    pub fn leave(&self, device: &Fingerprint, id: SessionId, instant: Instant) -> bool {
+        let mut inner = self.lock();
+        if inner
+            .members
+            .get(device)
+            .is_none_or(|member| member.id != id)
+        {
+            return false;
+        }
+        inner.members.remove(device);
+        inner.changed(instant);
+        true
+    }
+
+    /// Ends a session with a reason for the patient; its queue is to be pumped.
+    pub fn expel(
+        &self,
+        device: &Fingerprint,
+        id: SessionId,
+        reason: DisconnectReason,
+        instant: Instant,
+    ) -> Option<Arc<Outbox>> {
+        let mut inner = self.lock();
+        inner.members.get(device).filter(|member| member.id == id)?;
+        inner.remove(device, reason, instant)
+    }
+
+    /// Ends all sessions with a reason for the patients; the queues are to be
+    /// pumped. With [`DisconnectReason::ShuttingDown`] nobody is let in after
+    /// it.
+    pub fn expel_all(&self, reason: DisconnectReason, instant: Instant) -> Vec<Arc<Outbox>> {
+        let mut inner = self.lock();
+        inner.stopping |= reason == DisconnectReason::ShuttingDown;
+        let devices: Vec<Fingerprint> = inner.members.keys().copied().collect();
+        devices
+            .iter()
+            .filter_map(|device| inner.remove(device, reason, instant))
+            .collect()
+    }
+
+    /// Takes a certificate's token away: it was frozen or revoked.
+    pub fn forget_token(&self, device: &Fingerprint) {
+        let mut inner = self.lock();
+        if let Some(token) = inner.token_of.remove(device) {
+            inner.tokens.remove(&token);
+        }
+    }
+
+    /// In one step: finds a token, asks `proof`, and if it is proved removes
+    /// it and hands it out.
+    pub fn take_token(
+        &self,
+        token: &[u8; 32],
+        proof: &mut dyn FnMut(&Resumable) -> bool,
+    ) -> Option<Resumable> {
+        let mut inner = self.lock();
+        inner.tokens.get(token).filter(|entry| proof(entry))?;
+        let entry = inner.tokens.remove(token)?;
+        inner.token_of.remove(&entry.certificate.fingerprint());
+        Some(entry)
+    }
+
+    /// Drops tokens that are over.
+    pub fn drop_ended_tokens(&self, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.tokens.retain(|_, entry| now <= entry.expires);
+        let Inner {
+            tokens, token_of, ..
+        } = &mut *inner;
+        token_of.retain(|_, token| tokens.contains_key(token));
+    }
+
+    /// Everyone who is connected.
+    #[must_use]
+    pub fn connected(&self) -> Vec<Connected> {
+        self.lock()
+            .members
+            .values()
+            .map(Member::connected)
+            .collect()
+    }
+
+    /// How many are connected.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().members.len()
+    }
+
+    /// Whether nobody is connected.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of the group's current epoch; 0 before the first.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.lock().group.epoch()
+    }
+
+    /// Rekeys if the group is dirty, seals the message, and queues it to every
+    /// member, all in one step. Nothing if nobody is connected: then no number
+    /// is taken.
+    pub fn broadcast(
+        &self,
+        message: &Message,
+        doctor: &DoctorIdentity,
+        now: Timestamp,
+        instant: Instant,
+        random: &mut dyn Random,
+    ) -> Option<Broadcast> {
+        let mut inner = self.lock();
+        inner.rekey(instant, random);
+        if inner.members.is_empty() {
+            return None;
+        }
+        let sealed = inner.group.seal(message, doctor, now, random)?;
+        let frame = Arc::new(sealed.frame.clone());
+        let recipients: Vec<Connected> = inner.members.values().map(Member::connected).collect();
+        for recipient in &recipients {
+            if recipient.outbox.push_shared(&frame).is_err() {
+                let device = recipient.certificate.fingerprint();
+                inner.remove(&device, DisconnectReason::QueueFull, instant);
+            }
+        }
+        Some(Broadcast { sealed, recipients })
+    }
+
+    /// Rekeys the group if it is dirty and has been long enough; gives the
+    /// queues to be pumped.
+    pub fn rekey_if_due(&self, instant: Instant, random: &mut dyn Random) -> Vec<Arc<Outbox>> {
+        let mut inner = self.lock();
+        if !inner.rekey_is_due(instant) {
+            return Vec::new();
+        }
+        inner.rekey(instant, random);
+        inner
+            .members
+            .values()
+            .map(|member| Arc::clone(&member.outbox))
+            .collect()
+    }
+
+    /// Queues a heartbeat to every member to whom nothing was sent for
+    /// `silence`; gives the queues to be pumped.
+    pub fn heartbeats(&self, silence: Duration, instant: Instant) -> Vec<Arc<Outbox>> {
+        let inner = self.lock();
+        let beat = Heartbeat(inner.group.last_mid());
+        inner
+            .members
+            .values()
+            .filter(|member| member.outbox.silent_for(instant) >= silence)
+            .filter(|member| {
+                let body = SecretBytes::new(beat.encode());
+                member.outbox.push_record(HEARTBEAT, body).is_ok()
+            })
+            .map(|member| Arc::clone(&member.outbox))
+            .collect()
+    }
+
+    /// The number of the last broadcast, 0 for none.
+    #[must_use]
+    pub fn last_mid(&self) -> u64 {
+        self.lock().group.last_mid()
+    }
+}
+
+impl Member {
+    fn connected(&self) -> Connected {
+        Connected {
+            id: self.id,
+            certificate: self.certificate.clone(),
+            outbox: Arc::clone(&self.outbox),
+            since: self.since,
+            token_given: self.token_given,
+        }
+    }
+}
+
+impl Inner {
+    fn has_room(&self) -> bool {
+        !self.stopping && self.members.len() < self.capacity
+    }
+
+    /// To be called with every change of the members.
+    fn changed(&mut self, instant: Instant) {
+        self.group.mark_dirty();
+        self.dirty_since.get_or_insert(instant);
+    }
+
+    fn remove(
+        &mut self,
+        device: &Fingerprint,
+        reason: DisconnectReason,
+        instant: Instant,
+    ) -> Option<Arc<Outbox>> {
+        let member = self.members.remove(device)?;
+        self.changed(instant);
+        member.outbox.end(None, reason, self.group.last_mid());
+        Some(member.outbox)
+    }
+
+    fn give_token(
+        &mut self,
+        established: &Established,
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> SessionToken {
+        let device = established.certificate.fingerprint();
+        let lifetime = token_lifetime(established.full_handshake, now);
+        let token = SessionToken {
+            token: random::array(random),
+            lifetime,
+            conference: *self.group.conference(),
+            at: now,
+        };
+        if let Some(old) = self.token_of.remove(&device) {
+            self.tokens.remove(&old);
+        }
+        if !lifetime.is_zero() {
+            self.token_of.insert(device, token.token);
+            let resumable = Resumable {
+                key: established.session.resumption_key(&token.token),
+                certificate: established.certificate.clone(),
+                full_handshake: established.full_handshake,
+                expires: now.plus(lifetime),
+            };
+            self.tokens.insert(token.token, resumable);
+        }
+        token
+    }
+
+    fn rekey_is_due(&self, instant: Instant) -> bool {
+        let Some(since) = self.dirty_since else {
+            return false;
+        };
+        let waited = instant.saturating_duration_since(since) >= REKEY_DELAY;
+        let affordable = self.last_rekey.is_none_or(|(at, took)| {
+            instant.saturating_duration_since(at) >= took.saturating_mul(REKEY_SHARE)
+        });
+        waited && affordable
+    }
+
+    /// Rekeys until every member has room for the key: whoever has not is
+    /// dropped, which is a change again.
+    fn rekey(&mut self, instant: Instant, random: &mut dyn Random) {
+        let begun = Instant::now();
+        while self.group.is_dirty() && !self.members.is_empty() {
+            let contributions = self
+                .members
+                .iter()
+                .map(|(device, member)| (*device, &member.contribution))
+                .collect();
+            let record = self.group.rekey(contributions, random);
+            let full: Vec<Fingerprint> = self
+                .members
+                .iter()
+                .filter(|(_, member)| {
+                    let body = SecretBytes::copy_of(record.expose());
+                    member.outbox.push_record(GROUP_KEY, body).is_err()
+                })
+                .map(|(device, _)| *device)
+                .collect();
+            for device in full {
+                self.remove(&device, DisconnectReason::QueueFull, instant);
+            }
+        }
+        self.dirty_since = None;
+        self.last_rekey = Some((instant, begun.elapsed()));
+    }
+}

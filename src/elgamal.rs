@@ -18,6 +18,8 @@
 //! What comes from outside becomes a [`Group`], an [`Element`] or a
 //! [`VerifyingKey`] only by passing every check.
 
+#[cfg(test)]
+mod attacks;
 mod drbg;
 mod group;
 mod kem;

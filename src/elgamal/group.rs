@@ -242,6 +242,12 @@ impl Group {
             generator: generator.clone(),
         })))
     }
+
+    /// A group that passed no check at all, for tests of what it would allow.
+    #[cfg(test)]
+    pub(super) fn unchecked(p: &BigUint, generator: u32) -> Self {
+        Self::build(p, &BigUint::from(generator), false).unwrap()
+    }
 }
 
 /// ffdhe2048, ffdhe3072 and ffdhe4096, computed at the first use. That their
@@ -280,5 +286,64 @@ impl Hash for Group {
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use num_traits::One;
+
+    use super::*;
+    use crate::random::OsRandom;
+
+    fn built_in_groups() -> [Group; 3] {
+        [Group::ffdhe2048(), Group::ffdhe3072(), Group::ffdhe4096()]
+    }
+
+    /// floor(2^bits e), from the series of 1/n! with 64 bits more.
+    fn e_times_two_to_the(bits: u64) -> BigUint {
+        let mut term = BigUint::one() << (bits + 64);
+        let mut sum = BigUint::default();
+        for n in 1u32.. {
+            if term == BigUint::default() {
+                break;
+            }
+            sum += &term;
+            term /= n;
+        }
+        sum >> 64
+    }
+
+    #[test]
+    fn the_built_in_primes_follow_the_formula_of_rfc_7919() {
+        let x = [560_316u32, 2_625_351, 5_736_041];
+        for (group, x) in built_in_groups().iter().zip(x) {
+            let bits = 8 * group.element_len() as u64;
+            let power = |exponent: u64| BigUint::one() << exponent;
+            let middle = (e_times_two_to_the(bits - 130) + x) << 64;
+            let p = power(bits) - power(bits - 64) + middle - 1u32;
+            assert_eq!(group.modulus_bytes(), padded(&p, group.element_len()));
+            assert_eq!(group.name(), format!("ffdhe{bits}"));
+        }
+    }
+
+    #[test]
+    fn the_built_in_primes_are_safe_and_seven_mod_eight() {
+        for group in built_in_groups() {
+            let prime = |n| is_probable_prime_vartime(n, 10, &mut OsRandom);
+            assert!(prime(group.p().value()) && prime(group.q().value()));
+            assert_eq!(group.modulus_bytes().last().map(|byte| byte % 8), Some(7));
+        }
+    }
+
+    #[test]
+    fn a_built_in_group_is_found_by_id_and_by_prime() {
+        for group in built_in_groups() {
+            assert_eq!(Group::built_in(group.id()), Some(group.clone()));
+            let imported = Group::import(group.modulus_bytes(), &mut OsRandom).unwrap();
+            assert!(imported == group && imported.is_built_in());
+        }
+        assert_eq!(Group::built_in(&[0; 32]), None);
+        assert_ne!(Group::ffdhe2048(), Group::ffdhe3072());
     }
 }

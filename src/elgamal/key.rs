@@ -89,6 +89,15 @@ impl Element {
             bytes: power.to_be_bytes(group.element_len()).expose().into(),
         }
     }
+
+    /// Anything as an element, for tests of what it would allow.
+    #[cfg(test)]
+    pub(super) fn unchecked(group: &Group, bytes: &[u8]) -> Self {
+        Self {
+            group: group.clone(),
+            bytes: bytes.into(),
+        }
+    }
 }
 
 /// Whether 1 < v < p - 1 and v is a square.

@@ -254,3 +254,41 @@ impl fmt::Debug for SignSecret {
         write!(f, "SignSecret({:?}, ..)", self.group())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::OsRandom;
+
+    #[test]
+    #[should_panic = "wrong signatures"]
+    fn a_wrong_signature_is_never_released() {
+        let group = Group::ffdhe2048();
+        let mut secret = SignSecret::generate(&group, &mut OsRandom);
+        // As a fault in memory would: the exponent is no longer the key's.
+        secret.x = group.q().residue_vartime(&BigUint::from(3u32));
+        let _ = secret.sign(label::SIG_M1, &[b"message"], &mut OsRandom);
+    }
+
+    #[test]
+    fn a_nonce_is_as_long_as_the_order() {
+        let group = Group::ffdhe2048();
+        let secret = SignSecret::generate(&group, &mut OsRandom);
+        for _ in 0..20 {
+            let k = secret.nonce(label::SIG_M1, &[b"message"], &mut OsRandom);
+            assert!(is_long_enough(&group, &k));
+        }
+    }
+
+    #[test]
+    fn a_loaded_secret_has_the_same_public_key() {
+        for group in [Group::ffdhe2048(), Group::ffdhe3072(), Group::ffdhe4096()] {
+            let secret = SignSecret::generate(&group, &mut OsRandom);
+            let loaded = SignSecret::from_bytes(&group, secret.to_bytes().expose()).unwrap();
+            assert_eq!(loaded.verifying_key(), secret.verifying_key());
+            let signature = loaded.sign(label::SIG_M1, &[b"message"], &mut OsRandom);
+            let key = VerifyingKey::from_bytes(&group, secret.verifying_key().as_bytes()).unwrap();
+            assert_eq!(key.verify(label::SIG_M1, &[b"message"], &signature), Ok(()));
+        }
+    }
+}

@@ -8,6 +8,7 @@ pub mod args;
 pub mod exit;
 mod normalise;
 pub mod options;
+pub mod terminal;
 pub mod text;
 
 /// Which of the two programs is running.

@@ -3,7 +3,6 @@
 
 use std::fmt;
 
-pub mod address;
 pub mod args;
 pub mod exit;
 mod normalise;

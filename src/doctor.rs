@@ -5,6 +5,8 @@
 //! what time changes. Who broadcasts writes to every socket what it takes at
 //! once and waits for none.
 
+pub mod control;
+pub mod desk;
 pub mod event;
 pub mod messages;
 pub mod server;

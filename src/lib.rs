@@ -5,6 +5,7 @@
 //! gateway node), and `patient`, the client. The modules stand in layers; each
 //! uses only what stands above it in this list.
 
+pub mod address;
 pub mod aes;
 pub mod bigint;
 pub mod cli;

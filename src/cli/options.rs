@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Program;
-use super::address::{Address, DEFAULT_PORT};
 use super::args::{DoctorArgs, DoctorCommand, PatientArgs, PatientCommand, with_help};
 use super::exit::Failure;
 use super::normalise::usage;
 use super::text;
+use crate::address::{Address, DEFAULT_PORT};
 use crate::identity::id::Identifier;
 
 mod ticket;

@@ -19,7 +19,7 @@ use crate::handshake::enrol::Enrolled;
 use crate::handshake::resume;
 use crate::identity::certificate::Fingerprint;
 use crate::identity::id::Identifier;
-use crate::protocol::message::Message;
+use crate::protocol::message::{Message, MessageId};
 use crate::protocol::opcode::{self, ENROL, KEY_VERIFICATION};
 use crate::protocol::record::{Ack, Audience, DecMsg, Receipt};
 use crate::protocol::{DisconnectReason, enrol_sub, sub};
@@ -390,10 +390,12 @@ impl Line<'_> {
         Ok(())
     }
 
-    fn delivered(&self, id: crate::protocol::message::MessageId) {
+    fn delivered(&self, id: MessageId) {
         let now = self.shared.clock.now();
-        if self.shared.log().delivered(&self.device, id, now) {
-            self.shared.tell(Event::Delivered(self.patient.clone(), id));
+        let number = self.shared.log().delivered(&self.device, id, now);
+        if let Some(number) = number {
+            self.shared
+                .tell(Event::Delivered(self.patient.clone(), number));
         }
     }
 
@@ -411,11 +413,11 @@ impl Line<'_> {
         if !self.end.proves_confirmation(&ack, &hash) {
             return Err(SessionError::Nonsense);
         }
-        let at = ack.at;
         let now = self.shared.clock.now();
-        if self.shared.log().confirmed(&self.device, ack, now) {
+        let number = self.shared.log().confirmed(&self.device, ack, now);
+        if let Some(number) = number {
             self.shared
-                .tell(Event::Confirmed(self.patient.clone(), id, at));
+                .tell(Event::Confirmed(self.patient.clone(), number));
         }
         Ok(())
     }

@@ -3,10 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::clock::Timestamp;
 use crate::handshake::doctor::RefusalReason;
 use crate::identity::id::Identifier;
-use crate::protocol::message::{Message, MessageId};
+use crate::protocol::message::Message;
 
 /// Something the doctor should see.
 #[derive(Debug)]
@@ -24,10 +23,10 @@ pub enum Event {
     Superseded(Identifier),
     /// A patient has left.
     Left(Identifier, Departure),
-    /// A device decrypted a broadcast or has a message.
-    Delivered(Identifier, MessageId),
-    /// A person confirmed a message.
-    Confirmed(Identifier, MessageId, Timestamp),
+    /// A device proved that it has the message with this number.
+    Delivered(Identifier, u64),
+    /// A person confirmed the message with this number.
+    Confirmed(Identifier, u64),
     /// A patient writes.
     Private(Identifier, Message),
     /// A patient enrolled; the code is to be compared over the phone.

@@ -68,6 +68,8 @@ impl Delivery {
 /// One message.
 #[derive(Debug)]
 pub struct Entry {
+    /// Counts the messages of this run, from 1 on: what people call it by.
+    pub number: u64,
     /// What it says.
     pub message: Message,
     /// What it is.
@@ -83,6 +85,8 @@ pub struct Entry {
 /// All of them.
 #[derive(Debug, Default)]
 pub struct MessageLog {
+    /// How many messages there were.
+    count: u64,
     entries: VecDeque<Entry>,
     incoming: HashMap<(Fingerprint, MessageId), [u8; 64]>,
     incoming_order: VecDeque<(Fingerprint, MessageId)>,
@@ -101,7 +105,13 @@ pub enum Incoming {
 
 impl MessageLog {
     /// Adds a message that is not sent to anybody yet.
-    pub fn add(&mut self, message: Message, kind: Kind, devices: Vec<(Fingerprint, Identifier)>) {
+    /// Gives its number.
+    pub fn add(
+        &mut self,
+        message: Message,
+        kind: Kind,
+        devices: Vec<(Fingerprint, Identifier)>,
+    ) -> u64 {
         if self.entries.len() >= MAX_ENTRIES {
             self.entries.pop_front();
         }
@@ -119,7 +129,9 @@ impl MessageLog {
             })
             .collect();
         let hash = message.hash();
+        self.count += 1;
         self.entries.push_back(Entry {
+            number: self.count,
             message,
             kind,
             deliveries,
@@ -127,6 +139,7 @@ impl MessageLog {
             sealed: None,
             direct: None,
         });
+        self.count
     }
 
     /// Notes that a broadcast went to the group.
@@ -235,16 +248,19 @@ impl MessageLog {
         Some(entry.hash)
     }
 
-    /// Notes a proof of delivery; false if there was one already.
-    pub fn delivered(&mut self, device: &Fingerprint, id: MessageId, now: Timestamp) -> bool {
-        let delivery = self
-            .entry_mut(id)
-            .and_then(|entry| entry.deliveries.get_mut(device));
-        delivery.is_some_and(|delivery| {
-            let is_first = delivery.delivered.is_none();
-            delivery.delivered.get_or_insert(now);
-            is_first
-        })
+    /// Notes a proof of delivery, and gives the message's number; none if there
+    /// was a proof already.
+    pub fn delivered(
+        &mut self,
+        device: &Fingerprint,
+        id: MessageId,
+        now: Timestamp,
+    ) -> Option<u64> {
+        let entry = self.entry_mut(id)?;
+        let delivery = entry.deliveries.get_mut(device)?;
+        let is_first = delivery.delivered.is_none();
+        delivery.delivered.get_or_insert(now);
+        is_first.then_some(entry.number)
     }
 
     /// Whether a confirmation is known already.
@@ -255,16 +271,14 @@ impl MessageLog {
             .is_some_and(|delivery| delivery.confirmed.is_some())
     }
 
-    /// Notes a confirmation whose signature was checked; the first one stays.
-    pub fn confirmed(&mut self, device: &Fingerprint, ack: Ack, now: Timestamp) -> bool {
-        let delivery = self
-            .entry_mut(ack.id)
-            .and_then(|entry| entry.deliveries.get_mut(device));
-        delivery.is_some_and(|delivery| {
-            let is_first = delivery.confirmed.is_none();
-            delivery.confirmed.get_or_insert((now, ack));
-            is_first
-        })
+    /// Notes a confirmation whose signature was checked, and gives the message's
+    /// number; the first one stays.
+    pub fn confirmed(&mut self, device: &Fingerprint, ack: Ack, now: Timestamp) -> Option<u64> {
+        let entry = self.entry_mut(ack.id)?;
+        let delivery = entry.deliveries.get_mut(device)?;
+        let is_first = delivery.confirmed.is_none();
+        delivery.confirmed.get_or_insert((now, ack));
+        is_first.then_some(entry.number)
     }
 
     /// Notes a patient's message.

@@ -71,6 +71,8 @@ impl From<StoreError> for SendError {
 /// What became of a message at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sent {
+    /// What the message is called by.
+    pub number: u64,
     /// Devices it was given to.
     pub devices: usize,
     /// Devices that will be given it when they come back.
@@ -104,6 +106,8 @@ pub struct Outcome {
 /// What became of a message.
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// What the message is called by.
+    pub number: u64,
     /// The message.
     pub message: Message,
     /// Whether it was for everyone.
@@ -254,7 +258,7 @@ impl Server {
         // The log is held over the broadcast, so that no receipt comes before
         // the log knows what it is for.
         let mut log = shared.log();
-        log.add(message.clone(), Kind::Broadcast, devices);
+        let number = log.add(message.clone(), Kind::Broadcast, devices);
         let identity = shared.identity();
         let broadcast = shared.tables.sessions.broadcast(
             &message,
@@ -265,6 +269,7 @@ impl Server {
         );
         let Some(broadcast) = broadcast else {
             return Ok(Sent {
+                number,
                 devices: 0,
                 away: enrolled,
                 epoch: 0,
@@ -282,6 +287,7 @@ impl Server {
         log.sent_to_group(id, broadcast.sealed.receipted, &recipients, now);
         drop(log);
         let sent = Sent {
+            number,
             devices: recipients.len(),
             away: enrolled.saturating_sub(recipients.len()),
             epoch: broadcast.sealed.receipted.epoch,
@@ -306,7 +312,7 @@ impl Server {
         }
         let enrolled: Vec<Fingerprint> = devices.iter().map(|(device, _)| *device).collect();
         let mut log = shared.log();
-        log.add(message, Kind::Private, devices);
+        let number = log.add(message, Kind::Private, devices);
         let mut given = Vec::new();
         for member in shared.tables.sessions.connected() {
             let device = member.certificate.fingerprint();
@@ -323,6 +329,7 @@ impl Server {
         }
         drop(log);
         let sent = Sent {
+            number,
             devices: given.len(),
             away: enrolled.len() - given.len(),
             epoch: 0,
@@ -364,6 +371,7 @@ impl Server {
                     by_name.insert((delivery.patient.clone(), *device), outcome);
                 }
                 Report {
+                    number: entry.number,
                     message: entry.message.clone(),
                     is_broadcast: entry.kind == Kind::Broadcast,
                     outcomes: by_name.into_values().collect(),

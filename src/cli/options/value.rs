@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::Program;
-use super::super::address::{Address, AddressError};
 use super::super::exit::Failure;
 use super::super::normalise::usage;
 use super::super::text::quoted;
+use crate::address::{Address, AddressError};
 use crate::identity::id::{Identifier, IdentifierError};
 
 /// Largest tolerance that can be asked for, in seconds: a day.

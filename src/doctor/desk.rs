@@ -1,0 +1,152 @@
+//! The doctor's desk: every request, whether from the menu or a command, is
+//! answered here.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::address::Address;
+use crate::clock::Timestamp;
+use crate::doctor::control::{Answer, DeliveryReport, MessageReport, Present, Request};
+use crate::doctor::server::{Report, SendError, Sent, Server};
+use crate::identity::id::Identifier;
+use crate::identity::ticket::Ticket;
+
+/// A running server with what it needs to answer requests.
+pub struct Desk {
+    server: Server,
+    /// Where patients reach it; none if that was never said and the address
+    /// it listens on does not tell.
+    public_address: Mutex<Option<String>>,
+    /// Called when somebody asks the server to stop.
+    on_stop: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Desk {
+    /// Puts a server behind a desk.
+    #[must_use]
+    pub fn new(
+        server: Server,
+        public_address: Option<String>,
+        on_stop: Box<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        Self {
+            server,
+            public_address: Mutex::new(public_address),
+            on_stop,
+        }
+    }
+
+    /// The server.
+    #[must_use]
+    pub const fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Asks the program to stop.
+    pub fn stop(&self) {
+        (self.on_stop)();
+    }
+
+    /// Does what is asked and says what came of it.
+    #[must_use]
+    pub fn answer(&self, request: Request) -> Answer {
+        match request {
+            Request::List => Answer::Connected(self.connected()),
+            Request::Broadcast { text } => sent(self.server.broadcast(&text, true)),
+            Request::Message { patient, text } => match patient.parse::<Identifier>() {
+                Ok(patient) => sent(self.server.message(&patient, &text)),
+                Err(error) => Answer::Failed(error.to_string()),
+            },
+            Request::Report => {
+                Answer::Report(self.server.report().iter().map(message_report).collect())
+            }
+            Request::Enrol {
+                patient,
+                public_address,
+            } => self.enrol(&patient, public_address),
+            Request::Disconnect => Answer::Disconnected(self.server.disconnect_all()),
+            Request::Stop => Answer::Stopping,
+        }
+    }
+
+    fn connected(&self) -> Vec<Present> {
+        self.server
+            .connected()
+            .into_iter()
+            .map(|present| Present {
+                patient: present.patient.to_string(),
+                since: present.since.to_string(),
+                silent_seconds: present.silent.as_secs(),
+            })
+            .collect()
+    }
+
+    fn enrol(&self, patient: &str, public_address: Option<String>) -> Answer {
+        let patient: Identifier = match patient.parse() {
+            Ok(patient) => patient,
+            Err(error) => return failed(&error),
+        };
+        let mut known = self
+            .public_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(address) = public_address {
+            match address.parse::<Address>() {
+                Ok(address) => *known = Some(address.to_string()),
+                Err(error) => return failed(&error),
+            }
+        }
+        let Some(address) = &*known else {
+            return Answer::AddressNeeded;
+        };
+        match self.server.enrol(&patient, address) {
+            Ok(ticket) => ticket_answer(&ticket),
+            Err(error) => failed(&error),
+        }
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> Answer {
+    Answer::Failed(error.to_string())
+}
+
+/// A ticket as an answer.
+#[must_use]
+pub fn ticket_answer(ticket: &Ticket) -> Answer {
+    Answer::Ticket {
+        patient: ticket.subject.to_string(),
+        text: ticket.to_text(),
+        qr: ticket.to_qr_text(),
+        address: ticket.address.clone(),
+        expires: ticket.expires.to_string(),
+    }
+}
+
+fn sent(result: Result<Sent, SendError>) -> Answer {
+    match result {
+        Ok(sent) => Answer::Sent {
+            number: sent.number,
+            devices: sent.devices,
+            away: sent.away,
+        },
+        Err(error) => failed(&error),
+    }
+}
+
+fn message_report(report: &Report) -> MessageReport {
+    let deliveries = report
+        .outcomes
+        .iter()
+        .map(|outcome| DeliveryReport {
+            patient: outcome.patient.to_string(),
+            state: outcome.state.to_owned(),
+            at: outcome.at.map(|at: Timestamp| at.to_string()),
+        })
+        .collect();
+    MessageReport {
+        number: report.number,
+        written: report.message.written().to_string(),
+        text: report.message.text().to_owned(),
+        broadcast: report.is_broadcast,
+        deliveries,
+    }
+}

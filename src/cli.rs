@@ -5,8 +5,10 @@ use std::fmt;
 
 pub mod args;
 pub mod exit;
+pub mod menu;
 mod normalise;
 pub mod options;
+pub mod qr;
 pub mod terminal;
 pub mod text;
 

@@ -1,0 +1,304 @@
+//! The numbered menus, and questions in general.
+
+use std::io;
+
+use super::terminal::{Input, Printer, Terminal};
+use super::text::quoted;
+
+/// Someone to ask. A [`Terminal`], or a script in tests.
+pub trait Dialogue {
+    /// Prints a line.
+    fn say(&mut self, line: &str);
+
+    /// Shows `prompt` and waits for a line.
+    ///
+    /// # Errors
+    /// If nothing can be read.
+    fn read_line(&mut self, prompt: &str) -> io::Result<Input>;
+}
+
+/// A terminal with its printer.
+pub struct Console {
+    /// Where lines are read.
+    pub terminal: Terminal,
+    /// Where lines are printed.
+    pub printer: Printer,
+}
+
+impl Dialogue for Console {
+    fn say(&mut self, line: &str) {
+        self.printer.line(line);
+    }
+
+    fn read_line(&mut self, prompt: &str) -> io::Result<Input> {
+        self.terminal.read_line(prompt)
+    }
+}
+
+/// What a question led to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer<T> {
+    /// This.
+    Given(T),
+    /// End of input: it means Exit, wherever it comes.
+    End,
+    /// Ctrl-C.
+    Interrupted,
+    /// The program is to stop.
+    Stopped,
+}
+
+/// Asks until `check` is content. What it is not content with gets the reason
+/// that it returns, as a sentence, and the prompt again.
+///
+/// # Errors
+/// If nothing can be read.
+pub fn ask<T>(
+    dialogue: &mut dyn Dialogue,
+    prompt: &str,
+    check: impl Fn(&str) -> Result<T, String>,
+) -> io::Result<Answer<T>> {
+    loop {
+        let reason = match dialogue.read_line(prompt)? {
+            Input::Line(line) => match check(line.trim()) {
+                Ok(answer) => return Ok(Answer::Given(answer)),
+                Err(reason) => reason,
+            },
+            Input::Invalid(reason) => reason,
+            Input::End => return Ok(Answer::End),
+            Input::Interrupted => return Ok(Answer::Interrupted),
+            Input::Stopped => return Ok(Answer::Stopped),
+        };
+        dialogue.say(&sentence(&reason));
+    }
+}
+
+/// A reason as errors carry it, with a capital letter and a full stop.
+fn sentence(reason: &str) -> String {
+    let mut characters = reason.chars();
+    let first = characters.next().map(char::to_uppercase);
+    let rest = characters.as_str();
+    first.into_iter().flatten().collect::<String>() + rest + "."
+}
+
+/// A numbered menu: its first entry is 1.
+#[derive(Clone, Copy, Debug)]
+pub struct Menu<T: 'static> {
+    /// What stands above the entries.
+    pub title: &'static str,
+    /// What can be chosen, and how it is called.
+    pub entries: &'static [(T, &'static str)],
+}
+
+impl<T: Copy> Menu<T> {
+    /// The menu as it is printed.
+    #[must_use]
+    pub fn lines(&self) -> String {
+        let mut lines = format!("\n{}", self.title);
+        for (number, (_, label)) in (1..).zip(self.entries) {
+            lines += &format!("\n  {number}  {label}");
+        }
+        lines
+    }
+
+    /// Prints the menu and asks for an entry.
+    ///
+    /// # Errors
+    /// If nothing can be read.
+    pub fn choose(&self, dialogue: &mut dyn Dialogue) -> io::Result<Answer<T>> {
+        dialogue.say(&self.lines());
+        ask(dialogue, "Choice: ", |typed| self.entry(typed))
+    }
+
+    fn entry(&self, typed: &str) -> Result<T, String> {
+        let last = self.entries.len();
+        typed
+            .parse::<usize>()
+            .ok()
+            .and_then(|number| self.entries.get(number.checked_sub(1)?))
+            .map(|(choice, _)| *choice)
+            .ok_or_else(|| match typed {
+                "" => format!("type a number from 1 to {last}"),
+                _ => format!("{} is not a number from 1 to {last}", quoted(typed)),
+            })
+    }
+}
+
+/// What a doctor can choose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DoctorChoice {
+    /// List connected patients.
+    List,
+    /// Send a message to all patients.
+    Broadcast,
+    /// Disconnect all patients.
+    Disconnect,
+    /// Exit.
+    Exit,
+    /// Send a message to one patient.
+    Message,
+    /// Show what has reached whom.
+    Report,
+    /// Make a ticket.
+    Enrol,
+}
+
+/// The doctor's menu. The first four numbers are old and stay.
+pub const DOCTOR: Menu<DoctorChoice> = Menu {
+    title: "Doctor's menu",
+    entries: &[
+        (DoctorChoice::List, "List connected patients"),
+        (DoctorChoice::Broadcast, "Broadcast message to all patients"),
+        (DoctorChoice::Disconnect, "Disconnect all patients"),
+        (DoctorChoice::Exit, "Exit server"),
+        (DoctorChoice::Message, "Message one patient"),
+        (DoctorChoice::Report, "Delivery report"),
+        (DoctorChoice::Enrol, "Enrol a patient"),
+    ],
+};
+
+/// What a patient can choose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PatientChoice {
+    /// Ask the doctor to end the session.
+    Disconnect,
+    /// Exit.
+    Exit,
+    /// Send a message to the doctor.
+    Message,
+    /// Show the messages received.
+    Show,
+    /// Confirm a message.
+    Confirm,
+}
+
+/// The patient's menu. The first two numbers are old and stay.
+pub const PATIENT: Menu<PatientChoice> = Menu {
+    title: "Patient's menu",
+    entries: &[
+        (PatientChoice::Disconnect, "Send disconnect request"),
+        (PatientChoice::Exit, "Exit client"),
+        (PatientChoice::Message, "Message the doctor"),
+        (PatientChoice::Show, "Show messages"),
+        (PatientChoice::Confirm, "Confirm a message"),
+    ],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::check_message;
+    use super::*;
+
+    /// A person who types what was written down before.
+    struct Script {
+        inputs: std::vec::IntoIter<Input>,
+        said: Vec<String>,
+    }
+
+    impl Script {
+        fn typing(lines: &[&str]) -> Self {
+            Self::of(lines.iter().map(|l| Input::Line((*l).to_owned())).collect())
+        }
+
+        fn of(inputs: Vec<Input>) -> Self {
+            Self {
+                inputs: inputs.into_iter(),
+                said: Vec::new(),
+            }
+        }
+    }
+
+    impl Dialogue for Script {
+        fn say(&mut self, line: &str) {
+            self.said.push(line.to_owned());
+        }
+
+        fn read_line(&mut self, prompt: &str) -> io::Result<Input> {
+            self.said.push(prompt.to_owned());
+            Ok(self.inputs.next().unwrap_or(Input::End))
+        }
+    }
+
+    #[test]
+    fn the_numbers_are_the_documented_ones() {
+        let doctor = "\nDoctor's menu
+  1  List connected patients
+  2  Broadcast message to all patients
+  3  Disconnect all patients
+  4  Exit server
+  5  Message one patient
+  6  Delivery report
+  7  Enrol a patient";
+        assert_eq!(DOCTOR.lines(), doctor);
+        let patient = "\nPatient's menu
+  1  Send disconnect request
+  2  Exit client
+  3  Message the doctor
+  4  Show messages
+  5  Confirm a message";
+        assert_eq!(PATIENT.lines(), patient);
+        for (typed, choice) in [("4", DoctorChoice::Exit), (" 7 ", DoctorChoice::Enrol)] {
+            let mut script = Script::typing(&[typed]);
+            assert_eq!(DOCTOR.choose(&mut script).unwrap(), Answer::Given(choice));
+        }
+        let mut script = Script::typing(&["2"]);
+        let exit = Answer::Given(PatientChoice::Exit);
+        assert_eq!(PATIENT.choose(&mut script).unwrap(), exit);
+    }
+
+    #[test]
+    fn wrong_input_gets_one_sentence_and_the_prompt_again() {
+        let wrong = [
+            "",
+            "0",
+            "6",
+            "one",
+            "-1",
+            "1 2",
+            "99999999999999999999",
+            "\x1b[A",
+        ];
+        let mut script = Script::typing(&[&wrong[..], &["5"]].concat());
+        let answer = PATIENT.choose(&mut script).unwrap();
+        assert_eq!(answer, Answer::Given(PatientChoice::Confirm));
+        assert_eq!(script.said.len(), 2 + 2 * wrong.len());
+        assert_eq!(script.said[2], "Type a number from 1 to 5.");
+        assert_eq!(script.said[4], "\"0\" is not a number from 1 to 5.");
+        assert_eq!(script.said[16], "\"[A\" is not a number from 1 to 5.");
+        assert!(script.said[1..].iter().step_by(2).all(|p| p == "Choice: "));
+    }
+
+    #[test]
+    fn the_end_of_input_ends_every_question() {
+        for (input, answer) in [
+            (Input::End, Answer::End),
+            (Input::Interrupted, Answer::Interrupted),
+            (Input::Stopped, Answer::Stopped),
+        ] {
+            let mut script = Script::of(vec![Input::Line("x".to_owned()), input]);
+            assert_eq!(DOCTOR.choose(&mut script).unwrap(), answer);
+        }
+    }
+
+    #[test]
+    fn a_question_is_asked_until_the_answer_is_right() {
+        let mut script = Script::of(vec![
+            Input::Line("  ".to_owned()),
+            Input::Invalid("that line is bad".to_owned()),
+            Input::Line(" Take 5 mg. ".to_owned()),
+        ]);
+        let check = |text: &str| check_message(text).map(|()| text.to_owned());
+        let answer = ask(&mut script, "Message: ", check).unwrap();
+        assert_eq!(answer, Answer::Given("Take 5 mg.".to_owned()));
+        assert_eq!(
+            script.said,
+            [
+                "Message: ",
+                "The message is empty.",
+                "Message: ",
+                "That line is bad.",
+                "Message: "
+            ]
+        );
+    }
+}

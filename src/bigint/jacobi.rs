@@ -3,15 +3,15 @@
 use num_bigint::BigUint;
 
 /// How many bits one round removes. The lowest 64 bits of a number decide
-/// everything in a round but comparisons; three of them must still be exact
-/// when it ends, since (2|b) depends on b mod 8.
-const STEPS: u32 = 61;
+/// everything in a round but comparisons; three of them must still be exact at
+/// its last halving, since (2|b) depends on b mod 8.
+const STEPS: u32 = 62;
 
 /// The Jacobi symbol (a|n): 1, -1, or 0 where a and n have a common factor or
 /// n is even (the symbol does not exist then). Variable time: both must be
 /// public.
 ///
-/// The binary algorithm in rounds of 61 halvings that look at the lowest and
+/// The binary algorithm in rounds of 62 halvings that look at the lowest and
 /// the highest 64 bits only; each round's effect is a matrix which is then
 /// applied to the whole numbers (T. Pornin, Optimized Binary GCD for Modular
 /// Inversion, 2020). Comparing the highest bits alone may subtract the larger
@@ -46,8 +46,8 @@ pub fn jacobi_vartime(a: &BigUint, n: &BigUint) -> i8 {
     }
 }
 
-/// What 61 halvings do: a becomes `(a * aa + b * ab) / 2^61`, b becomes
-/// `(a * ba + b * bb) / 2^61`.
+/// What 62 halvings do: a becomes `(a * aa + b * ab) / 2^62`, b becomes
+/// `(a * ba + b * bb) / 2^62`.
 struct Round {
     aa: i64,
     ab: i64,

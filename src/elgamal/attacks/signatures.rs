@@ -64,6 +64,11 @@ fn a_signature_has_one_form() {
     assert!(is_refused(key, b"message", &good[..256]));
     assert!(is_refused(key, b"message", &[]));
     assert!(is_refused(key, b"message", &[&good[..], &[0]].concat()));
+    let longer_s = [&good[..256], &[0], &good[256..]].concat();
+    assert!(
+        is_refused(key, b"message", &longer_s),
+        "the same number in 257 bytes"
+    );
 }
 
 #[test]

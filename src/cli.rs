@@ -4,6 +4,7 @@
 use std::fmt;
 
 pub mod args;
+pub mod doctor;
 pub mod exit;
 pub mod menu;
 mod normalise;

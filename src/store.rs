@@ -43,6 +43,8 @@ pub mod fact {
     pub const OWN_CERTIFICATE: &str = "own certificate";
     /// Where the doctor is reached: `host:port`.
     pub const ADDRESS: &str = "address";
+    /// Where the doctor's server listened last; empty for all addresses.
+    pub const LISTEN_ADDRESS: &str = "listen address";
 }
 
 /// Whether a certificate opens the door.

@@ -152,11 +152,14 @@ pub fn listen(directory: &Path, desk: &Arc<Desk>) -> io::Result<()> {
     }
     let listener = UnixListener::bind(&path)?;
     fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-    let desk = Arc::clone(desk);
+    let desk = Arc::downgrade(desk);
     thread::Builder::new()
         .name("control".to_owned())
         .spawn(move || {
             for stream in listener.incoming().flatten() {
+                let Some(desk) = desk.upgrade() else {
+                    return;
+                };
                 // Whoever asked has gone: nobody is left to be told.
                 let _ = serve(&desk, &stream);
             }

@@ -91,7 +91,13 @@ impl Desk {
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(address) = public_address {
             match address.parse::<Address>() {
-                Ok(address) => *known = Some(address.to_string()),
+                Ok(address) => {
+                    let address = address.to_string();
+                    if let Err(error) = self.server.remember_address(&address) {
+                        return failed(&error);
+                    }
+                    *known = Some(address);
+                }
                 Err(error) => return failed(&error),
             }
         }

@@ -29,7 +29,7 @@ use crate::protocol::DisconnectReason;
 use crate::protocol::message::{Message, TextError};
 use crate::random::OsRandom;
 use crate::session::table::SessionTable;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, fact};
 
 /// How long a stopping server waits for its patients to take the last word.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -188,7 +188,7 @@ impl Server {
             settings,
             identity: RwLock::new(Arc::new(identity)),
             log: Mutex::new(MessageLog::default()),
-            events: Mutex::new(sender),
+            events: Mutex::new(Some(sender)),
             stopping: AtomicBool::new(false),
             strangers: AtomicU64::new(0),
             shown: AtomicU64::new(0),
@@ -424,12 +424,35 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Ends the stream of events: whoever shows them is done then.
+    pub fn say_no_more(&self) {
+        let events = &self.shared.events;
+        *events.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Keeps where patients reach the server, for tickets made later.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be stored.
+    pub fn remember_address(&self, address: &str) -> Result<(), StoreError> {
+        let store = &self.shared.tables.store;
+        store.set_facts(&[(fact::ADDRESS, address.as_bytes())])
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
         for thread in self.threads.drain(..) {
             // A thread that panicked has said so already.
             let _ = thread.join();
+        }
+        // The threads of connections end by themselves; the last one closes
+        // the store.
+        let deadline = Instant::now() + STOP_TIME;
+        while Arc::strong_count(&self.shared) > 1 && Instant::now() < deadline {
+            thread::park_timeout(Duration::from_millis(10));
         }
     }
 }

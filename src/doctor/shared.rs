@@ -64,7 +64,8 @@ pub struct Shared {
     /// Replaced as a whole when a prekey is renewed.
     pub(super) identity: RwLock<Arc<DoctorIdentity>>,
     pub(super) log: Mutex<MessageLog>,
-    pub(super) events: Mutex<Sender<Event>>,
+    /// None once nobody listens any more.
+    pub(super) events: Mutex<Option<Sender<Event>>>,
     pub(super) stopping: AtomicBool,
     /// Strangers turned away or not shown since the last summary.
     pub(super) strangers: AtomicU64,
@@ -102,7 +103,9 @@ impl Shared {
     /// Tells the doctor. Nobody may be listening any more.
     pub fn tell(&self, event: Event) {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = events.send(event);
+        if let Some(events) = &*events {
+            let _ = events.send(event);
+        }
     }
 
     /// Notes that somebody was not let in. What a stranger can cause is shown

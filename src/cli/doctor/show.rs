@@ -1,0 +1,202 @@
+//! Answers and events as the doctor reads them.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::Receiver;
+
+use crate::cli::exit::{Exit, Failure, print};
+use crate::cli::{qr, text};
+use crate::doctor::control::{Answer, MessageReport, Present};
+use crate::doctor::event::{Departure, Event};
+
+/// Receipts for one message that are named one by one; more are counted.
+const NAMED: usize = 10;
+
+/// Prints an answer to a command: results on standard output.
+pub fn answer(answer: &Answer) -> Result<(), Failure> {
+    match answer {
+        Answer::Failed(sentence) => Err(Failure::new(Exit::Failure, sentence.clone())),
+        Answer::AddressNeeded => Err(Failure::new(
+            Exit::Usage,
+            "it is not known where patients reach this server",
+        )
+        .hint("say it: doctor enrol PATIENT --public-address HOST:PORT")),
+        answer => print(&format!("{}\n", self::text(answer))),
+    }
+}
+
+/// An answer in words.
+pub fn text(answer: &Answer) -> String {
+    match answer {
+        Answer::Connected(present) => connected(present),
+        Answer::Sent {
+            number,
+            devices,
+            away,
+        } => sent(*number, *devices, *away),
+        Answer::Report(reports) => report(reports),
+        Answer::Ticket {
+            patient,
+            text,
+            qr,
+            address,
+            expires,
+        } => ticket(patient, text, qr, address, expires),
+        Answer::AddressNeeded => "It is not known where patients reach this server.".to_owned(),
+        Answer::Disconnected(0) => "Nobody is connected.".to_owned(),
+        Answer::Disconnected(1) => "1 device was disconnected.".to_owned(),
+        Answer::Disconnected(count) => format!("{count} devices were disconnected."),
+        Answer::Stopping => "The server stops.".to_owned(),
+        Answer::Failed(sentence) => format!("{sentence}."),
+    }
+}
+
+fn connected(present: &[Present]) -> String {
+    let mut lines = match present {
+        [] => return "Nobody is connected.".to_owned(),
+        [_] => "1 device is connected:".to_owned(),
+        several => format!("{} devices are connected:", several.len()),
+    };
+    for Present {
+        patient,
+        since,
+        silent_seconds,
+    } in present
+    {
+        lines += &format!("\n  {patient:<32}  since {since}, last heard {silent_seconds} s ago");
+    }
+    lines
+}
+
+fn sent(number: u64, devices: usize, away: usize) -> String {
+    let now = match devices {
+        0 => "nobody is connected".to_owned(),
+        1 => "sent to 1 device".to_owned(),
+        _ => format!("sent to {devices} devices"),
+    };
+    let later = match away {
+        0 => String::new(),
+        1 => "; 1 more gets it when it comes back".to_owned(),
+        _ => format!("; {away} more get it when they come back"),
+    };
+    format!("Message {number}: {now}{later}.")
+}
+
+fn report(reports: &[MessageReport]) -> String {
+    if reports.is_empty() {
+        return "No message was sent since the server started.".to_owned();
+    }
+    let mut lines = Vec::new();
+    for report in reports {
+        let kind = if report.broadcast {
+            "to all"
+        } else {
+            "private"
+        };
+        lines.push(format!(
+            "Message {} ({kind}, {}): {}",
+            report.number,
+            report.written,
+            text::clean(&report.text)
+        ));
+        for delivery in &report.deliveries {
+            let at = delivery.at.as_deref().unwrap_or("");
+            lines.push(format!(
+                "  {:<32}  {:<9}  {at}",
+                delivery.patient, delivery.state
+            ));
+        }
+    }
+    lines.push(
+        "queued: waits for the device; sent: given to its connection; delivered: the device \
+         proved it; confirmed: a person did."
+            .to_owned(),
+    );
+    lines.join("\n")
+}
+
+fn ticket(patient: &str, ticket: &str, qr: &str, address: &str, expires: &str) -> String {
+    let mut lines = vec![format!(
+        "Ticket for {patient}, good once, until {expires}, for the server at {address}:"
+    )];
+    lines.extend(qr::lines(qr).unwrap_or_default());
+    lines.push(ticket.to_owned());
+    lines.push(format!(
+        "Hand it to {patient} in a way you trust. There it is used so:\n  patient enrol {ticket}"
+    ));
+    lines.join("\n")
+}
+
+/// Shows events until there are no more. Receipts that come together are shown
+/// together.
+pub fn events(events: &Receiver<Event>, mut line: impl FnMut(String)) {
+    while let Ok(first) = events.recv() {
+        let mut receipts: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+        for event in std::iter::once(first).chain(events.try_iter()) {
+            if let Event::Delivered(patient, number) = event {
+                receipts
+                    .entry(number)
+                    .or_default()
+                    .push(patient.to_string());
+            } else {
+                line(event_text(event));
+            }
+        }
+        for (number, patients) in receipts {
+            line(if patients.len() > NAMED {
+                format!(
+                    "Message {number}: delivered to {} more devices.",
+                    patients.len()
+                )
+            } else {
+                format!("Message {number}: delivered to {}.", patients.join(", "))
+            });
+        }
+    }
+}
+
+fn event_text(event: Event) -> String {
+    match event {
+        Event::Joined {
+            patient,
+            resumed,
+            clock_off,
+        } => {
+            let how = if resumed { " again" } else { "" };
+            let clock = clock_off.map_or_else(String::new, |off| {
+                format!("; the device's clock is off by {} s", off.as_secs())
+            });
+            format!("{patient} is connected{how}{clock}.")
+        }
+        Event::Superseded(patient) => {
+            format!("{patient} has connected anew from the same device; the older line was ended.")
+        }
+        Event::Left(patient, departure) => match departure {
+            Departure::Asked => format!("{patient} has left."),
+            Departure::Lost => format!("{patient}: the connection was lost."),
+            Departure::Misbehaved => {
+                format!("{patient}: the device broke the protocol and was disconnected.")
+            }
+            Departure::Expired => {
+                format!("{patient}: the session or certificate has ended.")
+            }
+            Departure::Stalled => {
+                format!("{patient}: the device does not read; it was disconnected.")
+            }
+        },
+        Event::Delivered(patient, number) => format!("Message {number}: delivered to {patient}."),
+        Event::Confirmed(patient, number) => format!("Message {number}: confirmed by {patient}."),
+        Event::Private(patient, message) => format!(
+            "{patient} writes ({}): {}",
+            message.written(),
+            text::clean(message.text())
+        ),
+        Event::Enrolled(patient, code) => format!(
+            "{patient} has enrolled. Compare this code over the phone with what {patient} sees: \
+             {code}"
+        ),
+        Event::Refused(address, reason) => format!("Not let in: {address} {reason}."),
+        Event::Strangers(1) => "1 more stranger was not let in.".to_owned(),
+        Event::Strangers(count) => format!("{count} more strangers were not let in."),
+        Event::Trouble(sentence) => format!("Trouble: {sentence}."),
+    }
+}

@@ -25,6 +25,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 use rustix::process::geteuid;
 
+use crate::identity::id::Identifier;
+
 /// The name of the database in an identity's directory.
 pub const DATABASE: &str = "telemed.db";
 const LOCK: &str = "lock";
@@ -87,8 +89,9 @@ impl DataDir {
 /// the program that has locked the directory.
 ///
 /// # Errors
-/// If `name` is no identifier (1 to 32 of A-Z a-z 0-9 . _ -, not beginning
-/// with a dash), or only dots, which would be another directory.
+/// If `name` is neither an identifier (1 to 32 of A-Z a-z 0-9 . _ -, not
+/// beginning with a dash) nor two with an @ between (a patient at a doctor's),
+/// or if it is `.` or `..`, which would be another directory.
 pub fn location(base: &Path, name: &str) -> Result<PathBuf, DataDirError> {
     if is_name(name) {
         Ok(base.join(name))
@@ -145,13 +148,8 @@ fn base_in(
 }
 
 fn is_name(name: &str) -> bool {
-    (1..=32).contains(&name.len())
-        && !name.starts_with('-')
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-        && name != "."
-        && name != ".."
+    let mut parts = name.splitn(2, '@');
+    parts.all(|part| part.parse::<Identifier>().is_ok()) && name != "." && name != ".."
 }
 
 fn create(base: &Path, path: &Path) -> io::Result<()> {

@@ -78,7 +78,8 @@ impl fmt::Display for DataDirError {
             DataDirFault::Name(name) => write!(
                 f,
                 "{name:?} cannot be the name of an identity; use 1 to 32 letters, digits, \
-                 dots, underscores and dashes, not beginning with a dash and not \".\" or \"..\""
+                 dots, underscores and dashes, not beginning with a dash and not \".\" or \"..\", \
+                 or two such names with an @ between"
             ),
             DataDirFault::Missing => write!(f, "there is no identity in '{path}'"),
             DataDirFault::NotADirectory => write!(

@@ -144,11 +144,13 @@ fn a_file_in_the_place_of_the_directory_is_refused() {
 fn a_name_never_leads_elsewhere() {
     let base = TempDir::new().unwrap();
     let long = "x".repeat(33);
-    for name in ["", ".", "..", "-x", "a/b", "/", "a b", "ä", "a\0", &long] {
+    for name in [
+        "", ".", "..", "-x", "a/b", "/", "a b", "ä", "a\0", "@", "a@", "@a", "a@b@c", "a@/", &long,
+    ] {
         let error = DataDir::create_or_open(base.path(), name).unwrap_err();
         assert!(matches!(error.fault(), DataDirFault::Name(_)), "{error}");
     }
-    for name in ["D1", "a.b_c-d", "...", ".x", &long[..32]] {
+    for name in ["D1", "a.b_c-d", "...", ".x", "P1@D1", "..@..", &long[..32]] {
         assert_eq!(location(base.path(), name).unwrap(), base.path().join(name));
     }
 }

@@ -18,6 +18,7 @@ pub mod group;
 pub mod handshake;
 pub mod identity;
 pub mod kdf;
+pub mod patient;
 pub mod protocol;
 pub mod random;
 pub mod secret;

@@ -41,6 +41,12 @@ pub mod fact {
     pub const GROUP: &str = "group";
     /// The patient's own certificate.
     pub const OWN_CERTIFICATE: &str = "own certificate";
+    /// The certificate of the doctor who issued it.
+    pub const ISSUER_CERTIFICATE: &str = "issuer certificate";
+    /// The ticket with which the patient enrolled: 16 bytes, its name.
+    pub const TICKET: &str = "ticket";
+    /// When what a patient knows of the doctor was last checked: 8 bytes.
+    pub const DOCTOR_CHECKED: &str = "doctor checked";
     /// Where the doctor is reached: `host:port`.
     pub const ADDRESS: &str = "address";
     /// Where the doctor's server listened last; empty for all addresses.

@@ -1,0 +1,27 @@
+//! The patient's program without its terminal: files, a connection that comes
+//! back by itself, messages that are shown once.
+//!
+//! ```text
+//! any thread --send, confirm--> Outbox --+
+//!                                        |  one lock: sealer and socket
+//! connection thread: connect, handshake, session, wait, connect again
+//!      |        +--> Inbox
+//!      +--Event--> whoever shows it
+//! ```
+//!
+//! [`enrol`](enrol::enrol) makes an identity out of a ticket, [`files`] keeps
+//! it, [`Client`](client::Client) uses it. Nothing that an unauthenticated
+//! frame says reaches an [`Event`](event::Event).
+
+mod backoff;
+pub mod client;
+pub mod config;
+pub mod connect;
+pub mod enrol;
+pub mod event;
+pub mod files;
+pub mod inbox;
+pub mod link;
+mod outbox;
+mod session;
+mod wire;

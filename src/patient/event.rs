@@ -1,0 +1,201 @@
+//! What happens on a patient's connection, for whoever shows it.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::identity::certificate::CertificateError;
+use crate::identity::id::Identifier;
+use crate::patient::connect::ConnectError;
+use crate::patient::inbox::Entry;
+use crate::patient::link::LinkError;
+use crate::protocol::DisconnectReason;
+use crate::protocol::message::MessageId;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The doctor confirmed the session.
+    Connected {
+        /// Her name.
+        doctor: Identifier,
+        /// Whether the session goes on from an earlier one.
+        resumed: bool,
+        /// The difference of the clocks, if it is more than tolerated.
+        clock: Option<ClockDifference>,
+    },
+    /// The group has a new key.
+    Epoch {
+        /// How many devices hold it.
+        devices: u32,
+        /// How many broadcasts were missed while away; they follow.
+        missed: u64,
+    },
+    /// A message that was not seen before.
+    Message(Entry),
+    /// The doctor's server has a message of ours.
+    Delivered(MessageId),
+    /// The session is gone, and nobody said why.
+    ConnectionLost(Loss),
+    /// The doctor ended the session.
+    Ended(DisconnectReason),
+    /// No session came about.
+    NotConnected(ConnectError),
+    /// The next attempt comes by itself.
+    Retrying {
+        /// After this time.
+        after: Duration,
+    },
+    /// There will be no further attempt, and no further event.
+    Stopped(Stopped),
+}
+
+/// How far two clocks are apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClockDifference {
+    /// By this much.
+    pub by: Duration,
+    /// Whether it is this device's clock that shows the later time.
+    pub ahead: bool,
+}
+
+impl ClockDifference {
+    /// The difference, if it is more than `tolerance`.
+    #[must_use]
+    pub fn over(tolerance: Duration, here: Timestamp, doctor: Timestamp) -> Option<Self> {
+        let by = here.distance(doctor);
+        (by > tolerance).then_some(Self {
+            by,
+            ahead: here > doctor,
+        })
+    }
+}
+
+impl fmt::Display for ClockDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = if self.ahead { "ahead of" } else { "behind" };
+        let (time, unit) = match self.by.as_secs() {
+            seconds @ 0..120 => (seconds, "s"),
+            seconds @ 120..7200 => (seconds / 60, "min"),
+            seconds @ 7200..172_800 => (seconds / 3600, "h"),
+            seconds => (seconds / 86_400, "days"),
+        };
+        write!(
+            f,
+            "this device's clock is {time} {unit} {direction} the doctor's"
+        )
+    }
+}
+
+/// How a session was lost.
+#[derive(Debug)]
+pub enum Loss {
+    /// The connection failed.
+    Link(LinkError),
+    /// Something came that the doctor's server did not send, or not like that.
+    Unreadable,
+    /// A broadcast is missing.
+    MessageMissing,
+    /// The doctor's certificate, or this device's, has ended.
+    Expired,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("connection lost, messages may be missing: ")?;
+        match self {
+            Self::Link(error) => write!(f, "{error}"),
+            Self::Unreadable => f.write_str("what came could not be opened"),
+            Self::MessageMissing => f.write_str("a message went missing on the way"),
+            Self::Expired => f.write_str("a certificate has ended"),
+        }
+    }
+}
+
+/// Why there will be no further attempt.
+#[derive(Debug)]
+pub enum Stopped {
+    /// This side wanted it so.
+    Asked,
+    /// The doctor ended the session, for a reason that another attempt would
+    /// not change.
+    Ended(DisconnectReason),
+    /// The doctor refuses, or she is not believed.
+    Refused(ConnectError),
+    /// This device's certificate is not valid now.
+    OwnCertificate(CertificateError),
+    /// The doctor's server, and no one else, broke the protocol.
+    ProtocolBroken,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked => f.write_str("disconnected"),
+            Self::Ended(reason) => f.write_str(ended(*reason)),
+            Self::Refused(error) => write!(f, "{error}"),
+            Self::OwnCertificate(error) => {
+                write!(f, "this device's certificate cannot be used now: {error}")
+            }
+            Self::ProtocolBroken => f.write_str(
+                "the doctor's server sent something that contradicts the protocol; \
+                 the connection was ended",
+            ),
+        }
+    }
+}
+
+/// What the doctor's reason means for her patient.
+#[must_use]
+pub const fn ended(reason: DisconnectReason) -> &'static str {
+    match reason {
+        DisconnectReason::AskedByPatient => "disconnected as asked",
+        DisconnectReason::EndedByDoctor => "the doctor ended the session",
+        DisconnectReason::ShuttingDown => "the doctor's server is shutting down",
+        DisconnectReason::Revoked => "the doctor has revoked this device's certificate",
+        DisconnectReason::Superseded => {
+            "another program has connected with this device's certificate"
+        }
+        DisconnectReason::Expired => "the session has expired and is set up anew",
+        DisconnectReason::ProtocolError => {
+            "the doctor's server ended the session: this program broke the protocol"
+        }
+        DisconnectReason::QueueFull => {
+            "the doctor's server ended the session: this device was too slow to read"
+        }
+        DisconnectReason::MessageMissing => {
+            "the doctor's server ended the session: a message went missing on the way"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_of_clocks_is_told_in_words_and_only_if_it_matters() {
+        let tolerance = Duration::from_secs(30);
+        let noon = Timestamp::from_millis(43_200_000);
+        let told = |here: Timestamp| {
+            ClockDifference::over(tolerance, here, noon).map(|clock| clock.to_string())
+        };
+        assert_eq!(told(noon.plus(tolerance)), None);
+        assert_eq!(
+            told(noon.plus(Duration::from_secs(425))).unwrap(),
+            "this device's clock is 7 min ahead of the doctor's"
+        );
+        assert_eq!(
+            told(noon.minus(Duration::from_secs(31))).unwrap(),
+            "this device's clock is 31 s behind the doctor's"
+        );
+    }
+
+    #[test]
+    fn an_end_by_the_doctor_reads_differently_from_a_loss() {
+        let ended = ended(DisconnectReason::EndedByDoctor);
+        assert_eq!(ended, "the doctor ended the session");
+        let lost = Loss::Link(LinkError::Closed).to_string();
+        assert!(lost.starts_with("connection lost, messages may be missing"));
+    }
+}

@@ -1,0 +1,347 @@
+//! What a patient's program keeps on the disk, one directory for each doctor.
+//!
+//! ```text
+//! <data>/<patient>@<doctor>/
+//!     telemed.db                 certificates, what is known of the doctor
+//!     signing-<ticket>.key       the secrets, written before the first word
+//!     encryption-<ticket>.key    of the enrolment is sent
+//! ```
+//!
+//! The secrets are named after the ticket they were made for, so that an
+//! enrolment that was cut off goes on with the same ones, and one with another
+//! ticket touches none of them.
+
+mod error;
+
+pub use error::FilesError;
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use crate::clock::Timestamp;
+use crate::codec::Writer;
+use crate::elgamal::{Group, KemSecret, SignSecret};
+use crate::handshake::enrol::NewKeys;
+use crate::identity::certificate::{self, Certificate, VerifiedCertificate};
+use crate::identity::data_dir::{self, DATABASE, DataDir, DataDirError};
+use crate::identity::id::{Identifier, IdentifierError};
+use crate::identity::key_file::{self, KeyFile, KeyKind};
+use crate::identity::known_doctor::KnownDoctor;
+use crate::identity::patient_identity::PatientIdentity;
+use crate::identity::ticket::TicketId;
+use crate::random::Random;
+use crate::secret::SecretBytes;
+use crate::store::{SqliteStore, Store, fact};
+
+/// Which identity: a patient at a doctor's, `P1@D1`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Name {
+    /// The patient.
+    pub patient: Identifier,
+    /// The doctor.
+    pub doctor: Identifier,
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.patient, self.doctor)
+    }
+}
+
+impl FromStr for Name {
+    type Err = IdentifierError;
+
+    fn from_str(text: &str) -> Result<Self, IdentifierError> {
+        let (patient, doctor) = text.split_once('@').unwrap_or((text, ""));
+        Ok(Self {
+            patient: patient.parse()?,
+            doctor: doctor.parse()?,
+        })
+    }
+}
+
+/// The identities in `base`, sorted.
+///
+/// # Errors
+/// If `base` is there and cannot be read.
+pub fn list(base: &Path) -> Result<Vec<Name>, DataDirError> {
+    let names = data_dir::list(base)?;
+    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+/// An enrolled patient: everything a connection needs.
+#[derive(Debug)]
+pub struct Patient {
+    /// Keys and certificate.
+    pub identity: PatientIdentity,
+    /// What is known of the doctor.
+    pub doctor: KnownDoctor,
+    /// Where she is reached: `host:port`.
+    pub address: String,
+}
+
+/// The directory of one identity, in use by this program alone.
+#[derive(Debug)]
+pub struct Files {
+    name: Name,
+    directory: DataDir,
+    store: SqliteStore,
+}
+
+impl Files {
+    /// Opens the identity's directory, or makes it.
+    ///
+    /// # Errors
+    /// [`FilesError`] if it cannot be made, used or read.
+    pub fn create_or_open(base: &Path, name: &Name) -> Result<Self, FilesError> {
+        let directory = DataDir::create_or_open(base, &name.to_string())?;
+        Self::new(name, directory)
+    }
+
+    /// Opens the identity's directory.
+    ///
+    /// # Errors
+    /// [`FilesError`] if it is not there, and as [`Files::create_or_open`].
+    pub fn open_existing(base: &Path, name: &Name) -> Result<Self, FilesError> {
+        let directory = DataDir::open_existing(base, &name.to_string())?;
+        Self::new(name, directory)
+    }
+
+    fn new(name: &Name, directory: DataDir) -> Result<Self, FilesError> {
+        let store = SqliteStore::open(&directory.path(DATABASE))?;
+        Ok(Self {
+            name: name.clone(),
+            directory,
+            store,
+        })
+    }
+
+    /// Whose files these are.
+    #[must_use]
+    pub const fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The ticket with which the patient was enrolled; none before.
+    ///
+    /// # Errors
+    /// [`FilesError`] if the store cannot be read.
+    pub fn enrolled_with(&self) -> Result<Option<TicketId>, FilesError> {
+        if self.store.fact(fact::OWN_CERTIFICATE)?.is_none() {
+            return Ok(None);
+        }
+        self.ticket().map(Some)
+    }
+
+    fn ticket(&self) -> Result<TicketId, FilesError> {
+        let bytes = self.wanted(fact::TICKET)?;
+        TicketId::try_from(&bytes[..]).map_err(|_| self.damaged(fact::TICKET, "wrong length"))
+    }
+
+    /// Whether an enrolment with this ticket was begun.
+    #[must_use]
+    pub fn has_begun(&self, ticket: &TicketId) -> bool {
+        let paths = [SIGNING, ENCRYPTION].map(|role| self.key_path(role, ticket));
+        paths.iter().all(|path| path.exists())
+    }
+
+    fn key_path(&self, role: &str, ticket: &TicketId) -> std::path::PathBuf {
+        let ticket: String = ticket.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.directory.path(&format!("{role}-{ticket}.key"))
+    }
+
+    /// The secrets made for this ticket; they are made, and on the disk, when
+    /// this returns.
+    ///
+    /// # Errors
+    /// [`FilesError`] if they cannot be written or read.
+    pub fn keys(
+        &self,
+        ticket: &TicketId,
+        group: &Group,
+        random: &mut dyn Random,
+    ) -> Result<NewKeys, FilesError> {
+        let new = NewKeys::generate(group, random);
+        self.keep(SIGNING, ticket, KeyKind::PatientSigning, group, || {
+            new.signing.to_bytes()
+        })?;
+        self.keep(
+            ENCRYPTION,
+            ticket,
+            KeyKind::PatientEncryption,
+            group,
+            || new.encryption.to_bytes(),
+        )?;
+        self.load_keys(ticket, group)
+    }
+
+    /// Writes a key file if there is none yet.
+    fn keep(
+        &self,
+        role: &str,
+        ticket: &TicketId,
+        kind: KeyKind,
+        group: &Group,
+        secret: impl FnOnce() -> SecretBytes,
+    ) -> Result<(), FilesError> {
+        let path = self.key_path(role, ticket);
+        if path.exists() {
+            return Ok(());
+        }
+        let file = KeyFile {
+            kind,
+            group: *group.id(),
+            secret: secret(),
+        };
+        Ok(key_file::save(&path, &file)?)
+    }
+
+    fn load_keys(&self, ticket: &TicketId, group: &Group) -> Result<NewKeys, FilesError> {
+        let load = |role, kind| -> Result<(SecretBytes, &'static str), FilesError> {
+            let (found, secret) = key_file::load(&self.key_path(role, ticket), kind)?;
+            if found != *group.id() {
+                return Err(self.damaged(role, "it belongs to another group"));
+            }
+            Ok((secret, role))
+        };
+        let invalid = |role| self.damaged(role, "it is no secret of its group");
+        let (signing, role) = load(SIGNING, KeyKind::PatientSigning)?;
+        let signing = SignSecret::from_bytes(group, signing.expose()).map_err(|_| invalid(role))?;
+        let (encryption, role) = load(ENCRYPTION, KeyKind::PatientEncryption)?;
+        let encryption =
+            KemSecret::from_bytes(group, encryption.expose()).map_err(|_| invalid(role))?;
+        Ok(NewKeys {
+            signing,
+            encryption,
+        })
+    }
+
+    /// Completes an enrolment: the certificate, who issued it, and where she
+    /// is reached. All of it or nothing.
+    ///
+    /// # Errors
+    /// [`FilesError`] if it cannot be written.
+    pub fn complete(
+        &self,
+        ticket: &TicketId,
+        certificate: &VerifiedCertificate,
+        doctor: &KnownDoctor,
+        address: &str,
+        now: Timestamp,
+    ) -> Result<(), FilesError> {
+        let checked = now.as_millis().to_be_bytes();
+        let mut facts = doctor_facts(doctor, &checked).to_vec();
+        facts.extend_from_slice(&[
+            (fact::OWN_CERTIFICATE, certificate.as_bytes()),
+            (fact::ISSUER_CERTIFICATE, doctor.certificate().as_bytes()),
+            (fact::TICKET, ticket),
+            (fact::ADDRESS, address.as_bytes()),
+        ]);
+        Ok(self.store.set_facts(&facts)?)
+    }
+
+    /// Keeps what was learned of the doctor and checked at `now`.
+    ///
+    /// # Errors
+    /// [`FilesError`] if it cannot be written.
+    pub fn save_doctor(&self, doctor: &KnownDoctor, now: Timestamp) -> Result<(), FilesError> {
+        // What is kept is checked again as of `now` when it is loaded.
+        if !doctor.prekey().is_valid_at(now) {
+            return Ok(());
+        }
+        let checked = now.as_millis().to_be_bytes();
+        Ok(self.store.set_facts(&doctor_facts(doctor, &checked))?)
+    }
+
+    /// Everything of an enrolled patient, checked again from the root down: a
+    /// disk that has changed a byte is found out here. The dates are checked as
+    /// of the day they were learned; what they say today matters when they are
+    /// used.
+    ///
+    /// # Errors
+    /// [`FilesError`] if something is missing or damaged.
+    pub fn load(&self, random: &mut dyn Random) -> Result<Patient, FilesError> {
+        let root = self.wanted(fact::ROOT_CERTIFICATE)?;
+        let doctor = Writer::new()
+            .lp16(&root)
+            .lp16(&self.wanted(fact::DOCTOR_CERTIFICATE)?)
+            .lp16(&self.wanted(fact::DOCTOR_PREKEY)?)
+            .lp16(&self.wanted(fact::REVOKED_DOCTORS)?)
+            .lp16(&self.store.fact(fact::GROUP)?.unwrap_or_default())
+            .finish();
+        let checked = <[u8; 8]>::try_from(&self.wanted(fact::DOCTOR_CHECKED)?[..])
+            .map_err(|_| self.damaged(fact::DOCTOR_CHECKED, "wrong length"))?;
+        let doctor = KnownDoctor::first_contact(
+            &doctor,
+            &certificate::fingerprint(&root),
+            &self.name.doctor,
+            Timestamp::from_millis(u64::from_be_bytes(checked)),
+            random,
+        )
+        .map_err(|error| self.damaged(fact::DOCTOR_CERTIFICATE, &error.to_string()))?;
+        let issuer = self.certificate(fact::ISSUER_CERTIFICATE, doctor.root())?;
+        let certificate = self.certificate(fact::OWN_CERTIFICATE, &issuer)?;
+        if certificate.subject().identifier != self.name.patient {
+            return Err(self.damaged(fact::OWN_CERTIFICATE, "it is another patient's"));
+        }
+        let keys = self.load_keys(&self.ticket()?, doctor.group())?;
+        let identity = PatientIdentity::new(certificate, issuer, keys.signing, keys.encryption)
+            .ok_or_else(|| self.damaged(fact::OWN_CERTIFICATE, "it is for other keys"))?;
+        let address = String::from_utf8(self.wanted(fact::ADDRESS)?)
+            .map_err(|_| self.damaged(fact::ADDRESS, "it is no text"))?;
+        Ok(Patient {
+            identity,
+            doctor,
+            address,
+        })
+    }
+
+    fn certificate(
+        &self,
+        name: &'static str,
+        issuer: &VerifiedCertificate,
+    ) -> Result<VerifiedCertificate, FilesError> {
+        Certificate::decode(&self.wanted(name)?, issuer.group())
+            .and_then(|certificate| issuer.accept_issued(certificate))
+            .map_err(|error| self.damaged(name, &error.to_string()))
+    }
+
+    fn wanted(&self, name: &'static str) -> Result<Vec<u8>, FilesError> {
+        self.store.fact(name)?.ok_or_else(|| FilesError::Missing {
+            path: self.directory.path(DATABASE),
+            name,
+        })
+    }
+
+    fn damaged(&self, name: &'static str, reason: &str) -> FilesError {
+        FilesError::Damaged {
+            path: self.directory.path(""),
+            name,
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+const SIGNING: &str = "signing";
+const ENCRYPTION: &str = "encryption";
+
+fn doctor_facts<'a>(
+    doctor: &'a KnownDoctor,
+    checked: &'a [u8; 8],
+) -> [(&'static str, &'a [u8]); 6] {
+    let group = doctor.group();
+    let modulus: &[u8] = if group.is_built_in() {
+        &[]
+    } else {
+        group.modulus_bytes()
+    };
+    [
+        (fact::ROOT_CERTIFICATE, doctor.root().as_bytes()),
+        (fact::DOCTOR_CERTIFICATE, doctor.certificate().as_bytes()),
+        (fact::DOCTOR_PREKEY, doctor.prekey().as_bytes()),
+        (fact::REVOKED_DOCTORS, doctor.revoked().as_bytes()),
+        (fact::GROUP, modulus),
+        (fact::DOCTOR_CHECKED, checked),
+    ]
+}

@@ -1,0 +1,143 @@
+//! The program `patient`, from its arguments to its exit code.
+
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+
+mod failure;
+mod menu;
+mod say;
+
+use super::Program;
+use super::args;
+use super::exit::{Exit, Failure, eprint, print};
+use super::options::{PatientOptions, PatientTask, TicketSource};
+use crate::clock::SystemClock;
+use crate::identity::ticket::{Ticket, TicketError};
+use crate::patient::config::Config;
+use crate::patient::enrol::{self, Enrolled};
+use crate::patient::files::{self, Files, Name};
+use crate::random::OsRandom;
+use crate::secret;
+
+/// Runs the program with these arguments, its own name left out.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let exit = start(arguments).unwrap_or_else(|failure| failure.report(Program::Patient));
+    exit.into()
+}
+
+fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<Exit, Failure> {
+    secret::disable_core_dumps().map_err(|error| {
+        let sentence = format!("cannot keep secrets out of core dumps: {error}");
+        Failure::new(Exit::Failure, sentence)
+    })?;
+    let Some(args) = args::patient(arguments)?.answer()? else {
+        return Ok(Exit::Ok);
+    };
+    let options = PatientOptions::new(args, &|name| env::var_os(name))?;
+    match options.task.clone() {
+        PatientTask::Enrol(source) => enrol(&options, source),
+        PatientTask::Menu => {
+            let name = choose(&options)?;
+            let files = open_enrolled(&options, &name)?;
+            menu::run(&options, files)
+        }
+    }
+}
+
+fn config(options: &PatientOptions) -> Config {
+    Config {
+        tolerance: options.tolerance,
+        ..Config::default()
+    }
+}
+
+fn enrol(options: &PatientOptions, source: TicketSource) -> Result<Exit, Failure> {
+    let text = source.read(io::stdin().lock())?;
+    let ticket: Ticket = text.parse().map_err(|error: TicketError| {
+        Failure::new(Exit::Usage, error.to_string())
+            .hint("the doctor's program prints one with: doctor enrol PATIENT")
+    })?;
+    let name = enrol::name_of(&ticket);
+    for (option, given, meant) in [
+        ("--id", &options.id, &name.patient),
+        ("--doctor-id", &options.doctor_id, &name.doctor),
+    ] {
+        if let Some(given) = given.as_ref().filter(|given| *given != meant) {
+            let sentence = format!("the ticket is for {meant}, not for {given}");
+            return Err(Failure::new(Exit::Usage, sentence)
+                .hint(format!("leave out {option}, or ask for another ticket")));
+        }
+    }
+    let address = options
+        .connect
+        .as_ref()
+        .map_or_else(|| ticket.address.clone(), ToString::to_string);
+    let place = failure::Place::new(options, &name);
+    let files = Files::create_or_open(&options.data, &name).map_err(|e| failure::files(&e))?;
+    eprint(&format!(
+        "patient: enrolling {} with doctor {} at {address}\n",
+        name.patient, name.doctor
+    ));
+    let enrolled = enrol::enrol(
+        &files,
+        &ticket,
+        &address,
+        &config(options),
+        &SystemClock,
+        &mut OsRandom,
+    )
+    .map_err(|error| failure::enrol(&error, &place))?;
+    print(&said(&name, &enrolled))?;
+    Ok(Exit::Ok)
+}
+
+fn said(name: &Name, enrolled: &Enrolled) -> String {
+    let Name { patient, doctor } = name;
+    let done = match enrolled {
+        Enrolled::Now { check_code } => format!(
+            "{patient} is enrolled with doctor {doctor}.\n\
+             Check code: {check_code}\n\
+             Compare it with what the doctor sees, best over the phone. If it differs, somebody\n\
+             else is between you: tell her, and do not use this enrolment.\n"
+        ),
+        Enrolled::Before => format!(
+            "{patient} is enrolled with doctor {doctor} already, with this ticket. \
+             Nothing was changed.\n"
+        ),
+    };
+    done + &format!("To connect: patient --id {patient} --doctor-id {doctor}\n")
+}
+
+/// The one identity that is meant.
+fn choose(options: &PatientOptions) -> Result<Name, Failure> {
+    let all = files::list(&options.data).map_err(|e| failure::directory(&e))?;
+    let meant = |name: &&Name| {
+        options.id.as_ref().is_none_or(|id| *id == name.patient)
+            && (options.doctor_id.as_ref()).is_none_or(|doctor| *doctor == name.doctor)
+    };
+    let found: Vec<&Name> = all.iter().filter(meant).collect();
+    match found[..] {
+        [name] => Ok(name.clone()),
+        [] => Err(failure::not_enrolled(options)),
+        _ => {
+            let names: Vec<String> = found
+                .iter()
+                .map(|name| format!("--id {} --doctor-id {}", name.patient, name.doctor))
+                .collect();
+            let sentence = "there are several identities; say which one is meant";
+            Err(Failure::new(Exit::Usage, sentence).hint(names.join("\n")))
+        }
+    }
+}
+
+fn open_enrolled(options: &PatientOptions, name: &Name) -> Result<Files, Failure> {
+    let files = Files::open_existing(&options.data, name).map_err(|e| failure::files(&e))?;
+    match files.enrolled_with() {
+        Ok(Some(_)) => Ok(files),
+        Ok(None) => Err(failure::half_enrolled(name)),
+        Err(error) => Err(failure::files(&error)),
+    }
+}

@@ -1,0 +1,226 @@
+//! What went wrong, with the next step and the exit code: the one place where
+//! the patient's errors become either.
+
+use std::path::PathBuf;
+
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::options::PatientOptions;
+use crate::handshake::patient::HandshakeError;
+use crate::identity::data_dir::{DataDirError, location};
+use crate::identity::key_file::KeyFileFault;
+use crate::identity::known_doctor::TrustError;
+use crate::patient::connect::ConnectError;
+use crate::patient::enrol::EnrolError;
+use crate::patient::event::Stopped;
+use crate::patient::files::{FilesError, Name};
+use crate::patient::link::LinkError;
+use crate::protocol::{AlertCode, DisconnectReason};
+use crate::store::StoreFault;
+
+const ASK_FOR_TICKET: &str = "ask the doctor for a new ticket";
+const AGAIN: &str = "nothing is lost: run the same command again";
+
+/// Which identity, and where it lies: for naming the next command exactly.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    name: Name,
+    directory: PathBuf,
+}
+
+impl Place {
+    pub(super) fn new(options: &PatientOptions, name: &Name) -> Self {
+        let directory = location(&options.data, &name.to_string());
+        Self {
+            name: name.clone(),
+            directory: directory.unwrap_or_else(|_| options.data.clone()),
+        }
+    }
+}
+
+/// Nobody of this name is enrolled here.
+pub(super) fn not_enrolled(options: &PatientOptions) -> Failure {
+    let patient = options.id.as_ref().map_or("P1", |id| id.as_str());
+    let who = match (&options.id, &options.doctor_id) {
+        (Some(id), Some(doctor)) => format!("{id} is not enrolled with doctor {doctor} here"),
+        (Some(id), None) => format!("{id} is not enrolled here"),
+        (None, Some(doctor)) => format!("nobody is enrolled with doctor {doctor} here"),
+        (None, None) => "nobody is enrolled here".to_owned(),
+    };
+    Failure::new(
+        Exit::Refused,
+        format!("{who} (in {})", options.data.display()),
+    )
+    .hint(format!(
+        "to enrol takes two commands:\n\
+         \x20 at the doctor's: doctor enrol {patient}\n\
+         \x20 then here:       patient enrol TICKET"
+    ))
+}
+
+/// An enrolment was begun here and not finished.
+pub(super) fn half_enrolled(name: &Name) -> Failure {
+    let Name { patient, doctor } = name;
+    let sentence = format!("the enrolment of {patient} with doctor {doctor} is not finished");
+    Failure::new(Exit::Refused, sentence).hint(format!(
+        "run the command again that began it: patient enrol TICKET\n\
+         or, for a new ticket, at the doctor's: doctor enrol {patient}"
+    ))
+}
+
+pub(super) fn directory(error: &DataDirError) -> Failure {
+    Failure::new(Exit::Failure, error.to_string())
+}
+
+pub(super) fn files(error: &FilesError) -> Failure {
+    let damaged = match error {
+        FilesError::Missing { .. } | FilesError::Damaged { .. } => true,
+        FilesError::Store(error) => matches!(
+            error.fault(),
+            StoreFault::NotADatabase | StoreFault::Damaged(_)
+        ),
+        FilesError::Key(error) => matches!(
+            error.fault(),
+            KeyFileFault::Missing
+                | KeyFileFault::NotAKeyFile
+                | KeyFileFault::Damaged
+                | KeyFileFault::WrongKind { .. }
+        ),
+        FilesError::Directory(_) => false,
+    };
+    let exit = if damaged {
+        Exit::Integrity
+    } else {
+        Exit::Failure
+    };
+    Failure::new(exit, error.to_string())
+}
+
+pub(super) fn enrol(error: &EnrolError, place: &Place) -> Failure {
+    let sentence = error.to_string();
+    match error {
+        EnrolError::Expired { .. } => Failure::new(Exit::Ticket, sentence)
+            .hint(format!("{ASK_FOR_TICKET}, or set the clock if it is wrong")),
+        EnrolError::EnrolledBefore(name) => Failure::new(Exit::Failure, sentence).hint(format!(
+            "to connect: patient --id {} --doctor-id {}\n\
+             to enrol anew, first move the old identity away: {}",
+            name.patient,
+            name.doctor,
+            move_away(place)
+        )),
+        EnrolError::Files(error) => files(error),
+        EnrolError::Link(error) => link(error, AGAIN),
+        EnrolError::NotAccepted => Failure::new(Exit::Refused, sentence).hint(
+            "run the same command again; if that does not help, ask the doctor for a new ticket",
+        ),
+        EnrolError::Handshake(HandshakeError::Refused { code, .. }) => match code {
+            AlertCode::TicketExpired | AlertCode::TicketUsed | AlertCode::TicketWithdrawn => {
+                Failure::new(Exit::Ticket, sentence).hint(ASK_FOR_TICKET)
+            }
+            _ => Failure::new(Exit::Refused, sentence).hint(AGAIN),
+        },
+        EnrolError::Handshake(HandshakeError::Trust(error)) => trust(error, place),
+        EnrolError::Handshake(_) => Failure::new(Exit::Refused, sentence)
+            .hint("check the address, and run the same command again"),
+    }
+}
+
+pub(super) fn connect(error: &ConnectError, place: &Place) -> Failure {
+    let sentence = error.to_string();
+    match error {
+        ConnectError::Link(error) => link(
+            error,
+            "check that the doctor's program is running, and the network; \
+             --connect HOST:PORT names another address",
+        ),
+        ConnectError::NotAccepted => Failure::new(Exit::Refused, sentence)
+            .hint("ask the doctor whether she still knows this device; if not, for a new ticket"),
+        ConnectError::Files(error) => files(error),
+        ConnectError::Handshake(HandshakeError::Trust(error)) => trust(error, place),
+        ConnectError::Handshake(HandshakeError::Refused { code, .. }) => {
+            let failure = Failure::new(Exit::Refused, sentence);
+            match code {
+                AlertCode::Clock | AlertCode::NotYetValid => {
+                    failure.hint("set this device's clock, then start the program again")
+                }
+                AlertCode::Busy => failure.hint("try again later"),
+                _ => failure.hint(new_identity(place)),
+            }
+        }
+        ConnectError::Handshake(_) => Failure::new(Exit::Refused, sentence)
+            .hint("check the address; --connect HOST:PORT names another one"),
+    }
+}
+
+pub(super) fn stopped(stopped: &Stopped, place: &Place) -> Result<Exit, Failure> {
+    let sentence = stopped.to_string();
+    Err(match stopped {
+        Stopped::Asked
+        | Stopped::Ended(DisconnectReason::EndedByDoctor | DisconnectReason::AskedByPatient) => {
+            return Ok(Exit::Ok);
+        }
+        Stopped::Ended(DisconnectReason::Revoked) => {
+            Failure::new(Exit::Refused, sentence).hint(new_identity(place))
+        }
+        Stopped::Ended(DisconnectReason::Superseded) => Failure::new(Exit::Failure, sentence).hint(
+            "if that was you, use the other program; if not, tell the doctor: \
+                 somebody may have copied this device's keys",
+        ),
+        Stopped::Ended(_) | Stopped::ProtocolBroken => Failure::new(Exit::Integrity, sentence)
+            .hint("start the program again; if this comes back, tell the doctor"),
+        Stopped::Refused(error) => connect(error, place),
+        Stopped::OwnCertificate(error) => {
+            use crate::identity::certificate::CertificateError::NotYetValid;
+            let failure = Failure::new(Exit::Refused, sentence);
+            match error {
+                NotYetValid(_) => failure.hint("set this device's clock, it seems to be wrong"),
+                _ => failure.hint(format!(
+                    "set this device's clock if it is wrong; if not:\n{}",
+                    new_identity(place)
+                )),
+            }
+        }
+    })
+}
+
+fn link(error: &LinkError, hint: &str) -> Failure {
+    let exit = match error {
+        LinkError::NoFrame(_) => Exit::Refused,
+        _ => Exit::Unreachable,
+    };
+    Failure::new(exit, error.to_string()).hint(hint)
+}
+
+fn trust(error: &TrustError, place: &Place) -> Failure {
+    let failure = Failure::new(Exit::Refused, error.to_string());
+    match error {
+        TrustError::ChangedKey { .. } => failure.hint(format!(
+            "somebody may be posing as the doctor: do not go on before she has told you, best \
+             over the phone, that her key is new\n{}",
+            new_identity(place)
+        )),
+        TrustError::Root(_) | TrustError::OtherDoctor { .. } => failure.hint(
+            "check the address, and with the doctor whether her server was set up anew; \
+             if it was, ask her for a new ticket",
+        ),
+        TrustError::OwnClock(_) | TrustError::PrekeyDates => {
+            failure.hint("check this device's clock; if it is right, tell the doctor")
+        }
+        _ => failure.hint("tell the doctor; nothing was sent"),
+    }
+}
+
+/// The commands that lead to a new identity.
+fn new_identity(place: &Place) -> String {
+    format!(
+        "to enrol anew:\n\
+         \x20 at the doctor's: doctor enrol {}\n\
+         \x20 then here:       {} && patient enrol TICKET",
+        place.name.patient,
+        move_away(place)
+    )
+}
+
+fn move_away(place: &Place) -> String {
+    let directory = place.directory.display().to_string().replace('\'', r"'\''");
+    format!("mv '{directory}' '{directory}.old'")
+}

@@ -1,0 +1,357 @@
+//! The patient's menu, beside a connection that lives its own life.
+
+use std::io::{self, IsTerminal};
+use std::process;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::failure::{self, Place};
+use super::{config, say};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::menu::{Answer, Console, Dialogue, PATIENT, PatientChoice, ask};
+use crate::cli::options::PatientOptions;
+use crate::cli::terminal::{Printer, Stopper, Terminal};
+use crate::cli::text::{check_message, quoted};
+use crate::clock::SystemClock;
+use crate::patient::client::Client;
+use crate::patient::event::{Event, Stopped};
+use crate::patient::files::Files;
+use crate::random::OsRandom;
+
+/// How long commands from a pipe wait for what was missed, once connected.
+const CATCH_UP: Duration = Duration::from_secs(2);
+/// How long a program that is to end waits for receipts.
+const SETTLE: Duration = Duration::from_secs(10);
+/// Longer than any attempt to connect.
+const ATTEMPT: Duration = Duration::from_secs(600);
+
+/// Connects, and does what the menu is told.
+pub(super) fn run(options: &PatientOptions, files: Files) -> Result<Exit, Failure> {
+    let place = Place::new(options, files.name());
+    let mut patient = files
+        .load(&mut OsRandom)
+        .map_err(|error| failure::files(&error))?;
+    if let Some(address) = &options.connect {
+        patient.address = address.to_string();
+    }
+    let broken = |error: io::Error| {
+        Failure::new(Exit::Failure, format!("the program cannot start: {error}"))
+    };
+    // Before the terminal: its editor puts a handler of its own in front.
+    let signals = Signals::new([SIGINT, SIGTERM]).map_err(broken)?;
+    let (terminal, printer) = Terminal::new().map_err(broken)?;
+    let watch = Arc::new(Watch::new(place, terminal.stopper()));
+    let on_signal = Arc::clone(&watch);
+    spawn("signals", move || on_signal.heed(signals)).map_err(broken)?;
+    let (client, events) =
+        Client::start(config(options), files, patient, Arc::new(SystemClock)).map_err(broken)?;
+    let (on_event, shown) = (Arc::clone(&watch), printer.clone());
+    spawn("events", move || on_event.follow(&events, &shown)).map_err(broken)?;
+    let mut session = Session {
+        console: Console { terminal, printer },
+        client,
+        watch,
+        interactive: io::stdin().is_terminal(),
+        left: false,
+    };
+    session.run()
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map(drop)
+}
+
+/// What the other threads have seen.
+struct Watch {
+    place: Place,
+    stopper: Stopper,
+    seen: Mutex<Seen>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// There was a session.
+    connected: bool,
+    /// There was a group key in it: what was missed has come before.
+    caught_up: bool,
+    /// Why the last attempt failed.
+    failed: Option<Failure>,
+    /// There will be no further attempt.
+    stopped: Option<Result<Exit, Failure>>,
+    /// A signal came.
+    signalled: bool,
+}
+
+impl Watch {
+    fn new(place: Place, stopper: Stopper) -> Self {
+        Self {
+            place,
+            stopper,
+            seen: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait(&self, patience: Duration, done: impl Fn(&Seen) -> bool) -> MutexGuard<'_, Seen> {
+        let waited = self
+            .changed
+            .wait_timeout_while(self.seen(), patience, |seen| {
+                !(done(seen) || seen.signalled || seen.stopped.is_some())
+            });
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// The first signal ends the program in good order, the second at once.
+    fn heed(&self, mut signals: Signals) {
+        for _ in signals.forever() {
+            let before = std::mem::replace(&mut self.seen().signalled, true);
+            if before {
+                process::exit(i32::from(Exit::Interrupted.code()));
+            }
+            self.changed.notify_all();
+            self.stopper.stop();
+        }
+    }
+
+    fn follow(&self, events: &Receiver<Event>, printer: &Printer) {
+        for event in events {
+            if let Some(lines) = say::event(&event) {
+                printer.line(lines);
+            }
+            let mut seen = self.seen();
+            match &event {
+                Event::Connected { .. } => {
+                    seen.connected = true;
+                    seen.failed = None;
+                }
+                Event::Epoch { .. } => seen.caught_up = true,
+                Event::NotConnected(error) => {
+                    seen.failed = Some(failure::connect(error, &self.place));
+                }
+                Event::Stopped(stopped) => {
+                    let result = failure::stopped(stopped, &self.place);
+                    if !matches!(stopped, Stopped::Asked) {
+                        if result.is_ok() {
+                            printer.line(say::sentence(&stopped.to_string()));
+                        }
+                        seen.stopped = Some(result);
+                        self.stopper.stop();
+                    }
+                }
+                _ => {}
+            }
+            drop(seen);
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// The menu's state.
+struct Session {
+    console: Console,
+    client: Client,
+    watch: Arc<Watch>,
+    interactive: bool,
+    /// The person has disconnected.
+    left: bool,
+}
+
+impl Session {
+    fn run(&mut self) -> Result<Exit, Failure> {
+        if !self.interactive {
+            // Commands that are there already need a session, and what came
+            // while away.
+            drop(self.first_attempt());
+            if self.watch.seen().connected {
+                drop(self.watch.wait(CATCH_UP, |seen| seen.caught_up));
+            }
+        }
+        loop {
+            let answer = PATIENT.choose(&mut self.console);
+            match answer.and_then(|answer| self.on_answer(answer)) {
+                Ok(Some(end)) => return end,
+                Ok(None) => {}
+                Err(error) => {
+                    self.client.leave();
+                    let sentence = format!("cannot read standard input: {error}");
+                    return Err(Failure::new(Exit::Failure, sentence));
+                }
+            }
+        }
+    }
+
+    fn first_attempt(&self) -> MutexGuard<'_, Seen> {
+        let watch = &self.watch;
+        watch.wait(ATTEMPT, |seen| seen.connected || seen.failed.is_some())
+    }
+
+    /// Does what was chosen; gives how the program ends, if it does.
+    fn on_answer(
+        &mut self,
+        answer: Answer<PatientChoice>,
+    ) -> io::Result<Option<Result<Exit, Failure>>> {
+        let answer = match answer {
+            Answer::Given(PatientChoice::Disconnect) => {
+                self.disconnect();
+                Answer::Given(())
+            }
+            Answer::Given(PatientChoice::Exit) => Answer::End,
+            Answer::Given(PatientChoice::Message) => self.message()?,
+            Answer::Given(PatientChoice::Show) => {
+                self.show();
+                Answer::Given(())
+            }
+            Answer::Given(PatientChoice::Confirm) => self.confirm()?,
+            Answer::End => Answer::End,
+            Answer::Interrupted => Answer::Interrupted,
+            Answer::Stopped => Answer::Stopped,
+        };
+        Ok(match answer {
+            Answer::Given(()) => None,
+            Answer::End => Some(self.exit()),
+            Answer::Interrupted => {
+                self.client.leave();
+                Some(Ok(Exit::Ok))
+            }
+            Answer::Stopped => Some(self.stopped()),
+        })
+    }
+
+    fn disconnect(&mut self) {
+        if self.left {
+            self.console.say("You are disconnected already.");
+            return;
+        }
+        if !self.interactive {
+            let _ = self.client.settle(SETTLE);
+        }
+        self.left = true;
+        self.client.leave();
+        self.console.say(
+            "You are disconnected. The messages can still be shown; \
+             to connect again, start the program again.",
+        );
+    }
+
+    fn message(&mut self) -> io::Result<Answer<()>> {
+        if self.is_over() {
+            return Ok(Answer::Given(()));
+        }
+        let text = ask(&mut self.console, "Message: ", |typed| {
+            check_message(typed).map(|()| typed.to_owned())
+        })?;
+        Ok(match text {
+            Answer::Given(text) => {
+                let connected = self.watch.seen().connected;
+                match self.client.send(&text) {
+                    Ok(_) if connected => {}
+                    Ok(_) => self.console.say("It will be sent when you are connected."),
+                    Err(error) => self.console.say(&say::sentence(&error.to_string())),
+                }
+                Answer::Given(())
+            }
+            Answer::End => Answer::End,
+            Answer::Interrupted => Answer::Interrupted,
+            Answer::Stopped => Answer::Stopped,
+        })
+    }
+
+    fn show(&mut self) {
+        let messages = self.client.messages();
+        if messages.is_empty() {
+            self.console.say("There are no messages.");
+        }
+        for entry in &messages {
+            self.console.say(&say::message(entry));
+        }
+    }
+
+    fn confirm(&mut self) -> io::Result<Answer<()>> {
+        if self.is_over() {
+            return Ok(Answer::Given(()));
+        }
+        if self.client.messages().is_empty() {
+            self.console.say("There are no messages.");
+            return Ok(Answer::Given(()));
+        }
+        let number = ask(&mut self.console, "Number of the message: ", |typed| {
+            typed
+                .parse::<usize>()
+                .map_err(|_| format!("{} is not the number of a message", quoted(typed)))
+        })?;
+        Ok(match number {
+            Answer::Given(number) => {
+                let said = match self.client.confirm(number) {
+                    Ok(()) => format!("You have confirmed message {number}."),
+                    Err(error) => say::sentence(&error.to_string()),
+                };
+                self.console.say(&said);
+                Answer::Given(())
+            }
+            Answer::End => Answer::End,
+            Answer::Interrupted => Answer::Interrupted,
+            Answer::Stopped => Answer::Stopped,
+        })
+    }
+
+    fn is_over(&mut self) -> bool {
+        if self.left {
+            self.console
+                .say("You are disconnected. To connect again, start the program again.");
+        }
+        self.left
+    }
+
+    /// The person, or the end of the input, wants to end the program.
+    fn exit(&mut self) -> Result<Exit, Failure> {
+        if self.left {
+            return Ok(Exit::Ok);
+        }
+        if !self.interactive {
+            let first = self.first_attempt();
+            let failed = first.failed.clone().filter(|_| !first.connected);
+            let stopped = match first.signalled {
+                true => Some(Ok(Exit::Ok)),
+                false => first.stopped.clone(),
+            };
+            drop(first);
+            if let Some(stopped) = stopped {
+                self.client.leave();
+                return stopped;
+            }
+            if let Some(failure) = failed {
+                self.client.leave();
+                return Err(failure);
+            }
+            let _ = self.client.settle(SETTLE);
+        }
+        self.client.leave();
+        match self.client.undelivered() {
+            0 => Ok(Exit::Ok),
+            count => Err(Failure::new(
+                Exit::Unreachable,
+                format!("messages to the doctor that have not arrived: {count}"),
+            )
+            .hint("they are not kept; write them again when you are connected")),
+        }
+    }
+
+    /// A signal came, or the connection is over for good.
+    fn stopped(&mut self) -> Result<Exit, Failure> {
+        self.client.leave();
+        self.watch.seen().stopped.clone().unwrap_or(Ok(Exit::Ok))
+    }
+}

@@ -24,3 +24,5 @@ pub mod patient;
 pub mod registry;
 pub mod resume;
 mod schedule;
+#[cfg(test)]
+mod tests;

@@ -24,3 +24,5 @@ pub mod random;
 pub mod secret;
 pub mod session;
 pub mod store;
+#[cfg(test)]
+pub(crate) mod testing;

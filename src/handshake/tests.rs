@@ -1,0 +1,8 @@
+//! What the handshakes do, and what they refuse.
+
+mod first_message;
+mod forge;
+mod refusals;
+mod resumption;
+mod second_message;
+mod success;

@@ -1,0 +1,14 @@
+//! Random bytes that are not.
+
+use crate::random::{OsRandom, Random};
+
+/// Keeps everything that was drawn: for an attacker who knows it.
+#[derive(Default)]
+pub(crate) struct Recorded(pub Vec<Vec<u8>>);
+
+impl Random for Recorded {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        OsRandom.fill(bytes);
+        self.0.push(bytes.to_vec());
+    }
+}

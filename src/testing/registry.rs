@@ -1,0 +1,196 @@
+//! The tables of a node, in memory, with switches that break them.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard};
+
+use crate::clock::Timestamp;
+use crate::handshake::registry::{
+    KnownCertificate, KnownTicket, Registry, RegistryError, Resumable, Standing, TicketRegistry,
+    TicketUse,
+};
+use crate::identity::certificate::{Certificate, Fingerprint, Serial, VerifiedCertificate};
+use crate::identity::id::Identifier;
+use crate::identity::ticket::{Ticket, TicketId};
+use crate::secret::Secret;
+
+/// A row of the table of tickets.
+pub(crate) struct TicketRow {
+    pub subject: Identifier,
+    pub secret: Secret<16>,
+    pub expires: Timestamp,
+    pub state: TicketUse,
+}
+
+/// What a test may look at and change.
+#[derive(Default)]
+pub(crate) struct Tables {
+    pub certificates: HashMap<Serial, KnownCertificate>,
+    pub last_timestamps: HashMap<Serial, Timestamp>,
+    pub tokens: HashMap<[u8; 32], Resumable>,
+    pub tickets: HashMap<TicketId, TicketRow>,
+    /// Keys in certificates of other tickets.
+    pub taken_keys: Vec<Vec<u8>>,
+    /// No certificate or ticket can be read.
+    pub are_unreadable: bool,
+    /// No timestamp can be read.
+    pub timestamps_are_unreadable: bool,
+    /// No session more is welcome.
+    pub is_full: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct TestRegistry(Mutex<Tables>);
+
+impl TestRegistry {
+    pub fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.0.lock().unwrap()
+    }
+
+    /// Puts a certificate into the table.
+    pub fn admit(&self, certificate: &Certificate, standing: Standing) {
+        let row = KnownCertificate {
+            fingerprint: certificate.fingerprint(),
+            standing,
+        };
+        let serial = certificate.subject().serial;
+        self.lock().certificates.insert(serial, row);
+    }
+
+    pub fn standing(&self, serial: &Serial) -> Option<Standing> {
+        Some(self.lock().certificates.get(serial)?.standing)
+    }
+
+    pub fn last_timestamp(&self, serial: &Serial) -> Option<Timestamp> {
+        self.lock().last_timestamps.get(serial).copied()
+    }
+
+    /// Makes a ticket for `subject` and puts it into the table.
+    pub fn ticket_for(
+        &self,
+        doctor: &Identifier,
+        subject: &str,
+        root: Fingerprint,
+        expires: Timestamp,
+    ) -> Ticket {
+        let mut tables = self.lock();
+        let number = u8::try_from(tables.tickets.len()).unwrap();
+        let ticket = Ticket {
+            root,
+            address: "localhost:1".to_owned(),
+            doctor: doctor.clone(),
+            subject: subject.parse().unwrap(),
+            id: [number; 16],
+            secret: Secret::from_slice(&[number ^ 0xa5; 16]).unwrap(),
+            expires,
+        };
+        let row = TicketRow {
+            subject: ticket.subject.clone(),
+            secret: ticket.secret.duplicate(),
+            expires,
+            state: TicketUse::Open,
+        };
+        tables.tickets.insert(ticket.id, row);
+        ticket
+    }
+
+    fn readable(&self) -> Result<MutexGuard<'_, Tables>, RegistryError> {
+        let tables = self.lock();
+        if tables.are_unreadable {
+            return Err(unreadable());
+        }
+        Ok(tables)
+    }
+}
+
+fn unreadable() -> RegistryError {
+    RegistryError("the table cannot be read".to_owned())
+}
+
+impl Registry for TestRegistry {
+    fn certificate(&self, serial: &Serial) -> Result<Option<KnownCertificate>, RegistryError> {
+        Ok(self.readable()?.certificates.get(serial).cloned())
+    }
+
+    fn advance_timestamp(&self, serial: &Serial, at: Timestamp) -> Result<bool, RegistryError> {
+        let mut tables = self.readable()?;
+        if tables.timestamps_are_unreadable {
+            return Err(unreadable());
+        }
+        let last = tables.last_timestamps.entry(*serial).or_default();
+        let rises = at > *last;
+        *last = at.max(*last);
+        Ok(rises)
+    }
+
+    fn has_room(&self) -> bool {
+        !self.lock().is_full
+    }
+
+    fn take_token(
+        &self,
+        token: &[u8; 32],
+        proof: &mut dyn FnMut(&Resumable) -> bool,
+    ) -> Option<Resumable> {
+        let mut tables = self.lock();
+        let is_proved = proof(tables.tokens.get(token)?);
+        is_proved.then(|| tables.tokens.remove(token)).flatten()
+    }
+}
+
+impl TicketRegistry for TestRegistry {
+    fn ticket(&self, id: &TicketId) -> Result<Option<KnownTicket>, RegistryError> {
+        let tables = self.readable()?;
+        Ok(tables.tickets.get(id).map(|row| KnownTicket {
+            subject: row.subject.clone(),
+            secret: row.secret.duplicate(),
+            expires: row.expires,
+            state: row.state.clone(),
+        }))
+    }
+
+    fn is_key_taken(&self, keys: [&[u8]; 2], _: &TicketId) -> Result<bool, RegistryError> {
+        let tables = self.readable()?;
+        Ok(tables.taken_keys.iter().any(|key| keys.contains(&&key[..])))
+    }
+
+    fn issue(
+        &self,
+        ticket: &TicketId,
+        certificate: &VerifiedCertificate,
+        _: Timestamp,
+    ) -> Result<bool, RegistryError> {
+        let mut tables = self.readable()?;
+        let row = tables.tickets.get_mut(ticket).ok_or_else(unreadable)?;
+        if !matches!(row.state, TicketUse::Open) {
+            return Ok(false);
+        }
+        row.state = TicketUse::Issued(certificate.as_bytes().to_vec());
+        drop(tables);
+        self.admit(certificate, Standing::Inactive);
+        Ok(true)
+    }
+
+    fn freeze(&self, ticket: &TicketId) -> Result<(), RegistryError> {
+        let mut tables = self.readable()?;
+        let row = tables.tickets.get_mut(ticket).ok_or_else(unreadable)?;
+        let before = std::mem::replace(&mut row.state, TicketUse::Withdrawn);
+        if let TicketUse::Issued(certificate) = before {
+            let serial = certificate[1..].first_chunk::<16>().unwrap();
+            let row = tables.certificates.get_mut(serial).unwrap();
+            row.standing = Standing::Stopped;
+        }
+        Ok(())
+    }
+
+    fn activate(&self, serial: &Serial) -> Result<(), RegistryError> {
+        let mut tables = self.readable()?;
+        let row = tables.certificates.get_mut(serial);
+        match row {
+            Some(row) if row.standing != Standing::Stopped => {
+                row.standing = Standing::Active;
+                Ok(())
+            }
+            _ => Err(RegistryError("the certificate is frozen".to_owned())),
+        }
+    }
+}

@@ -105,7 +105,7 @@ impl Receiver {
     /// # Errors
     /// [`GroupError`] if conference, epoch or number do not follow.
     pub fn on_group_key(&mut self, record: &GroupKey) -> Result<NewEpoch, GroupError> {
-        let expected = self.progress.last_mid + 1;
+        let expected = self.next_mid()?;
         let is_first = self.key.is_none();
         let follows = match (is_first, self.known) {
             (false, _) => record.next_mid == expected,
@@ -157,8 +157,9 @@ impl Receiver {
         let signature = reader.rest();
 
         let next = Place {
-            mid: self.progress.last_mid + 1,
-            ..self.place()
+            conference: self.progress.conference,
+            epoch: self.progress.epoch,
+            mid: self.next_mid()?,
         };
         if place != next || !ct_eq(&key_id, &key.id) {
             return Err(GroupError);
@@ -191,11 +192,8 @@ impl Receiver {
         Ok((message, receipted))
     }
 
-    const fn place(&self) -> Place {
-        Place {
-            conference: self.progress.conference,
-            epoch: self.progress.epoch,
-            mid: self.progress.last_mid,
-        }
+    /// The number the next broadcast has; none follows the last there is.
+    fn next_mid(&self) -> Result<u64, GroupError> {
+        self.progress.last_mid.checked_add(1).ok_or(GroupError)
     }
 }

@@ -76,7 +76,8 @@ impl Receiver {
                 epoch: 0,
                 last_mid: 0,
             }),
-            known: earlier.is_some(),
+            // Left before its first epoch, a conference is as new as ever.
+            known: earlier.is_some_and(|progress| progress.epoch > 0),
             key: None,
         }
     }

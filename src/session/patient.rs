@@ -90,7 +90,8 @@ impl AwaitToken {
             return Err(SessionError::Unreadable);
         }
         let body = self.opener.open(frame)?;
-        let token = SessionToken::decode(body.expose())?;
+        // Whoever is confirmed with nonsense has no session to say so in.
+        let token = SessionToken::decode(body.expose()).map_err(|_| SessionError::Unreadable)?;
         Ok((token, self.session, self.opener))
     }
 }

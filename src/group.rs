@@ -16,6 +16,8 @@
 
 pub mod receiver;
 pub mod sender;
+#[cfg(test)]
+mod tests;
 
 use crate::aes::SealingKey;
 use crate::codec::Writer;

@@ -8,6 +8,8 @@ pub mod patient;
 pub mod receipt;
 pub mod signed;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
 use crate::aes::SealingKey;
 use crate::kdf::{self, Label, Prk, label};

@@ -1,0 +1,5 @@
+//! What goes over a session, and what is refused there.
+
+mod messages;
+mod records;
+mod start;

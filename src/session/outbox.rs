@@ -198,12 +198,12 @@ impl Outbox {
         }
         state.queue.clear();
         state.queued = 0;
-        state.queue.extend(parting.map(Outgoing::Plain));
+        if let Some(parting) = parting {
+            state.add(Outgoing::Plain(parting));
+        }
         // Between two keys no record can be sealed that would be understood.
         if !state.paused {
-            state
-                .queue
-                .push_back(Outgoing::Record(opcode::DISCONNECT, last));
+            state.add(Outgoing::Record(opcode::DISCONNECT, last));
         }
         state.ending = true;
     }
@@ -318,9 +318,13 @@ impl State {
         if self.queue.len() >= MAX_FRAMES || self.queued + item.len() > MAX_BYTES {
             return Err(QueueFull);
         }
+        self.add(item);
+        Ok(())
+    }
+
+    fn add(&mut self, item: Outgoing) {
         self.queued += item.len();
         self.queue.push_back(item);
-        Ok(())
     }
 
     /// Seals what is next in the queue, several frames for one write.

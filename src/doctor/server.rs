@@ -220,6 +220,12 @@ impl Server {
         self.address
     }
 
+    /// Fingerprint of the clinic's root certificate, which tickets carry.
+    #[must_use]
+    pub fn root_fingerprint(&self) -> Fingerprint {
+        self.shared.identity().root.fingerprint()
+    }
+
     /// Who is connected, by name.
     #[must_use]
     pub fn connected(&self) -> Vec<Present> {

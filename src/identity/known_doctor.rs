@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::elgamal::{Element, Group, VerifyingKey};
 use crate::identity::certificate::{
-    Certificate, CertificateError, Fingerprint, KeyId, Role, VerifiedCertificate,
+    self, Certificate, CertificateError, Fingerprint, KeyId, Role, VerifiedCertificate,
 };
 use crate::identity::id::Identifier;
 use crate::identity::prekey::{PrekeyError, VerifiedPrekey};
@@ -154,6 +154,10 @@ impl KnownDoctor {
         random: &mut dyn Random,
     ) -> Result<Self, TrustError> {
         let bundle = Bundle::decode(body)?;
+        // First of all, since it costs next to nothing: is it the pinned root?
+        if certificate::fingerprint(bundle.root) != *pinned_root {
+            return Err(TrustError::Root(CertificateError::WrongFingerprint));
+        }
         let group = bundle.group(random)?;
         let root = Certificate::decode(bundle.root, &group).map_err(TrustError::Root)?;
         let root = VerifiedCertificate::root(root, pinned_root).map_err(TrustError::Root)?;
@@ -186,6 +190,9 @@ impl KnownDoctor {
         let bundle = Bundle::decode(body)?;
         if bundle.root != self.root.as_bytes() {
             return Err(TrustError::Root(CertificateError::WrongFingerprint));
+        }
+        if !bundle.modulus.is_empty() && bundle.modulus != self.group().modulus_bytes() {
+            return Err(TrustError::Group);
         }
         self.check_news(bundle.certificate, bundle.prekey, bundle.revoked, own, now)
     }

@@ -1,7 +1,12 @@
 # `make` alone lists what there is.
 .DEFAULT_GOAL := help
+
+# Who takes part in `make run-doctor` and `make run-patient`.
 ID ?= P1
 DOCTOR ?= D1
+# Their data directories: below here, away from real ones.
+RUN ?= run
+BIN := target/debug
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 16
@@ -13,10 +18,19 @@ demo: ## a doctor and three patients, from the first key to the last message
 	cargo run --locked --example demo
 
 run-doctor: ## the doctor's server (DOCTOR=D1)
-	cargo run --locked --bin doctor -- --id $(DOCTOR)
+	@cargo build --locked --bins
+	@$(BIN)/doctor --data $(RUN)/doctor --id $(DOCTOR)
 
-run-patient: ## a patient, in another terminal (ID=P1 DOCTOR=D1)
-	cargo run --locked --bin patient -- --id $(ID) --doctor-id $(DOCTOR)
+run-patient: $(RUN)/$(ID)@$(DOCTOR).enrolled ## a patient, in another terminal (ID=P1 DOCTOR=D1)
+	@$(BIN)/patient --data $(RUN)/patient --id $(ID) --doctor-id $(DOCTOR)
+
+$(RUN)/$(ID)@$(DOCTOR).enrolled:
+	@cargo build --locked --bins
+	@ticket=$$($(BIN)/doctor --data $(RUN)/doctor --id $(DOCTOR) enrol $(ID) 2>/dev/null) || { \
+	    echo "no ticket: start the doctor first, with 'make run-doctor' in another terminal" >&2; \
+	    exit 1; }; \
+	printf '%s\n' "$$ticket" | $(BIN)/patient --data $(RUN)/patient enrol -
+	@touch '$@'
 
 test: ## all tests
 	cargo test --locked

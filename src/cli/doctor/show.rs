@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 
-use crate::cli::exit::{Exit, Failure, print};
+use crate::cli::exit::{Exit, Failure, eprint, print};
 use crate::cli::{qr, text};
 use crate::doctor::control::{Answer, MessageReport, Present};
 use crate::doctor::event::{Departure, Event};
@@ -20,6 +20,13 @@ pub fn answer(answer: &Answer) -> Result<(), Failure> {
             "it is not known where patients reach this server",
         )
         .hint("say it: doctor enrol PATIENT --public-address HOST:PORT")),
+        Answer::Ticket { text, .. } => {
+            // The ticket alone goes to standard output, so that it can be
+            // handed on by a pipe.
+            let all = self::text(answer);
+            eprint(all.strip_suffix(text.as_str()).unwrap_or_default());
+            print(&format!("{text}\n"))
+        }
         answer => print(&format!("{}\n", self::text(answer))),
     }
 }
@@ -114,15 +121,17 @@ fn report(reports: &[MessageReport]) -> String {
     lines.join("\n")
 }
 
-fn ticket(patient: &str, ticket: &str, qr: &str, address: &str, expires: &str) -> String {
+/// A ticket, its text alone on the last line.
+fn ticket(patient: &str, text: &str, qr: &str, address: &str, expires: &str) -> String {
     let mut lines = vec![format!(
-        "Ticket for {patient}, good once, until {expires}, for the server at {address}:"
+        "Ticket for {patient}, good once, until {expires}, for the server at {address}."
     )];
     lines.extend(qr::lines(qr).unwrap_or_default());
-    lines.push(ticket.to_owned());
     lines.push(format!(
-        "Hand it to {patient} in a way you trust. There it is used so:\n  patient enrol {ticket}"
+        "Hand it to {patient} in a way you trust. On {patient}'s machine it is used with\n  \
+         patient enrol TICKET\nwhere TICKET is this:"
     ));
+    lines.push(text.to_owned());
     lines.join("\n")
 }
 

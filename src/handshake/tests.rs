@@ -1,5 +1,7 @@
 //! What the handshakes do, and what they refuse.
 
+mod damage;
+mod enrolment;
 mod first_message;
 mod forge;
 mod refusals;

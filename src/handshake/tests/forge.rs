@@ -138,6 +138,25 @@ pub(super) fn open(doctor: &DoctorIdentity, m1: &Frame) -> Opened {
     }
 }
 
+/// What is in the box of an E1 that was made for the newest prekey.
+pub(super) fn open_box(doctor: &DoctorIdentity, e1: &Frame) -> Vec<u8> {
+    let c1_at = 2 + 8 + 16 + 8 + 32;
+    let group = doctor.group();
+    let len = group.element_len();
+    let mut reader = Reader::new(&e1.body()[c1_at..]);
+    let c1 = Element::from_bytes(group, reader.take(len).unwrap()).unwrap();
+    let own = doctor.newest_prekey().unwrap();
+    let binding = schedule::binding(
+        prefix(e1, c1_at + len),
+        &doctor.certificate.fingerprint(),
+        &own.prekey.hash(),
+    );
+    let early = EarlySecret::new(group, &own.secret.agree(&c1), &binding);
+    let sealed = reader.lp16().unwrap();
+    let content = early.enrol_box_key().open(&[&binding], sealed).unwrap();
+    content.expose().to_vec()
+}
+
 /// M2 before it is sealed.
 pub(super) struct SecondMessage<'a> {
     pub time: Timestamp,

@@ -7,6 +7,7 @@
 //! patient  -- M3 ------------------------------>  doctor
 //! ```
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -39,7 +40,6 @@ pub fn token_lifetime(full_handshake: Timestamp, now: Timestamp) -> Duration {
 }
 
 /// What a patient keeps to resume a session: in memory only, used once.
-#[derive(Debug)]
 pub struct ResumptionTicket {
     token: [u8; 32],
     key: Prk,
@@ -66,6 +66,13 @@ impl ResumptionTicket {
     #[must_use]
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
         now < self.expires
+    }
+}
+
+/// Shows no token: logs and error reports print with Debug.
+impl fmt::Debug for ResumptionTicket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ResumptionTicket(.., until {})", self.expires)
     }
 }
 

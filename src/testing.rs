@@ -5,6 +5,7 @@ mod clinic;
 mod node;
 mod pair;
 mod random;
+mod redaction;
 mod registry;
 
 pub(crate) use clinic::{

@@ -10,4 +10,6 @@ pub mod known_doctor;
 pub mod patient_identity;
 pub mod prekey;
 pub mod revocation;
+#[cfg(test)]
+mod tests;
 pub mod ticket;

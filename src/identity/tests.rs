@@ -1,0 +1,4 @@
+//! Whom a certificate, a prekey or a list of revoked doctors is believed.
+
+mod certificates;
+mod trust;

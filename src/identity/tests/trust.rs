@@ -1,0 +1,311 @@
+//! What a patient believes of a server, and what the server knows of itself.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::clock::Timestamp;
+use crate::codec::Writer;
+use crate::elgamal::{Group, KemSecret, SignSecret};
+use crate::identity::authority::{DoctorIdentity, OwnPrekey};
+use crate::identity::certificate::{CertificateError, Role, VerifiedCertificate};
+use crate::identity::id::Identifier;
+use crate::identity::known_doctor::{KnownDoctor, TrustError, fingerprint_groups};
+use crate::identity::prekey::{MAX_LIFETIME, PrekeyError, RENEWAL_MARGIN, VerifiedPrekey};
+use crate::identity::revocation::{MAX_SERIALS, RevocationError, RevokedDoctors};
+use crate::kdf::label;
+use crate::random::OsRandom;
+use crate::testing::{Clinic, NOW, at, clinic, patient_subject, prekey_with};
+
+const ONE: Duration = Duration::from_millis(1);
+
+fn name(text: &str) -> Identifier {
+    text.parse().unwrap()
+}
+
+/// The parts of a CERT frame's body.
+struct Parts {
+    root: Vec<u8>,
+    certificate: Vec<u8>,
+    prekey: Vec<u8>,
+    revoked: Vec<u8>,
+    modulus: Vec<u8>,
+}
+
+impl Parts {
+    fn of(doctor: &DoctorIdentity) -> Self {
+        Self {
+            root: doctor.root.as_bytes().to_vec(),
+            certificate: doctor.certificate.as_bytes().to_vec(),
+            prekey: doctor.prekeys[0].prekey.as_bytes().to_vec(),
+            revoked: doctor.revoked.as_bytes().to_vec(),
+            modulus: Vec::new(),
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        Writer::new()
+            .lp16(&self.root)
+            .lp16(&self.certificate)
+            .lp16(&self.prekey)
+            .lp16(&self.revoked)
+            .lp16(&self.modulus)
+            .finish()
+    }
+
+    fn judge(&self, now: Timestamp) -> Result<KnownDoctor, TrustError> {
+        let pinned = clinic().doctor.root.fingerprint();
+        KnownDoctor::first_contact(&self.encode(), &pinned, &name("D1"), now, &mut OsRandom)
+    }
+}
+
+fn refused(change: impl FnOnce(&mut Parts)) -> TrustError {
+    let mut parts = Parts::of(&clinic().doctor);
+    change(&mut parts);
+    parts.judge(NOW).unwrap_err()
+}
+
+#[test]
+fn a_doctor_of_the_pinned_clinic_is_believed() {
+    let parts = Parts::of(&clinic().doctor);
+    assert_eq!(parts.encode(), clinic().doctor.bundle());
+    let known = parts.judge(NOW).unwrap();
+    assert_eq!(known.to_bundle(), clinic().doctor.bundle());
+    assert_eq!(known.group(), &Group::ffdhe2048());
+}
+
+#[test]
+fn another_clinic_is_not_believed() {
+    let foreign = Clinic::new();
+    let error = Parts::of(&foreign.doctor).judge(NOW).unwrap_err();
+    let wrong_root = TrustError::Root(CertificateError::WrongFingerprint);
+    assert_eq!(error, wrong_root);
+    // Nor its doctor under the pinned root.
+    let error = refused(|parts| parts.certificate = Parts::of(&foreign.doctor).certificate);
+    assert_eq!(error, TrustError::Doctor(CertificateError::WrongLink));
+    // Nor later.
+    let own = clinic().patients[0].own();
+    let error = clinic()
+        .known()
+        .check_bundle(&foreign.doctor.bundle(), own, NOW);
+    assert_eq!(error.unwrap_err(), wrong_root);
+}
+
+#[test]
+fn another_doctor_of_the_clinic_is_not_the_one_asked_for() {
+    let other = clinic().other_doctor("D2");
+    let expected = TrustError::OtherDoctor {
+        wanted: name("D1"),
+        found: name("D2"),
+    };
+    assert_eq!(Parts::of(&other).judge(NOW).unwrap_err(), expected);
+}
+
+#[test]
+fn a_patient_is_no_doctor() {
+    let patient = clinic().patients[0].certificate().as_bytes().to_vec();
+    let error = refused(|parts| parts.certificate = patient);
+    assert_eq!(error, TrustError::Doctor(CertificateError::WrongLink));
+    // Not even if she signs herself a doctor's.
+    let patient = &clinic().patients[0];
+    let other = SignSecret::generate(clinic().doctor.group(), &mut OsRandom);
+    let mut subject = patient_subject(&clinic().doctor, &other, patient.encryption().public());
+    subject.role = Role::Doctor;
+    subject.encryption_key = None;
+    subject.identifier = name("D1");
+    let forged = VerifiedCertificate::issue(subject, patient.signing(), &mut OsRandom);
+    let error = refused(|parts| parts.certificate = forged.as_bytes().to_vec());
+    assert_eq!(error, TrustError::Doctor(CertificateError::WrongLink));
+}
+
+#[test]
+fn a_group_that_is_not_the_roots_or_keeps_no_secrets_is_refused() {
+    let p = Group::ffdhe2048().modulus_bytes().to_vec();
+    // Named although it is built in: the same group.
+    let mut parts = Parts::of(&clinic().doctor);
+    parts.modulus = p.clone();
+    assert!(parts.judge(NOW).is_ok());
+    let mut composite = p.clone();
+    composite[100] ^= 1;
+    let mut even = p;
+    even[255] ^= 1;
+    for modulus in [composite, even, vec![0xff; 256], vec![7], vec![0xff; 255]] {
+        let error = refused(|parts| parts.modulus = modulus);
+        assert_eq!(error, TrustError::Group);
+    }
+    let other = Group::ffdhe3072().modulus_bytes().to_vec();
+    assert_eq!(refused(|parts| parts.modulus = other), TrustError::Group);
+}
+
+#[test]
+fn dates_of_root_doctor_and_prekey_are_looked_at() {
+    let parts = Parts::of(&clinic().doctor);
+    let root = clinic().doctor.root.subject();
+    let judge = |now| parts.judge(now).unwrap_err();
+    assert_eq!(
+        judge(root.not_after.plus(ONE)),
+        TrustError::Root(CertificateError::Ended(root.not_after))
+    );
+    let doctor = clinic().doctor.certificate.subject();
+    assert_eq!(
+        judge(doctor.not_after.plus(ONE)),
+        TrustError::Doctor(CertificateError::Ended(doctor.not_after))
+    );
+    let prekey = &clinic().doctor.prekeys[0].prekey;
+    assert!(parts.judge(prekey.not_after()).is_ok());
+    assert_eq!(judge(prekey.not_after().plus(ONE)), TrustError::PrekeyDates);
+}
+
+#[test]
+fn a_revoked_doctor_is_not_believed() {
+    let serial = clinic().doctor.certificate.subject().serial;
+    let list = clinic().revoked_bytes(1, &[[0; 16], serial]);
+    assert_eq!(refused(|parts| parts.revoked = list), TrustError::Revoked);
+}
+
+#[test]
+fn a_list_of_revoked_doctors_is_strictly_ascending_and_short() {
+    let accept = |bytes: &[u8]| RevokedDoctors::accept(bytes, &clinic().doctor.root);
+    let of = |serials: &[[u8; 16]]| accept(&clinic().revoked_bytes(3, serials));
+    let [a, b] = [[1; 16], [2; 16]];
+    let list = of(&[a, b]).unwrap();
+    assert_eq!(list.number(), 3);
+    assert!(list.contains(&a) && list.contains(&b) && !list.contains(&[3; 16]));
+    for wrong in [&[b, a][..], &[a, a]] {
+        assert_eq!(of(wrong).unwrap_err(), RevocationError::Malformed);
+    }
+    let many: Vec<[u8; 16]> = (0..=MAX_SERIALS as u128).map(u128::to_be_bytes).collect();
+    assert!(of(&many[1..]).is_ok());
+    assert_eq!(of(&many).unwrap_err(), RevocationError::Malformed);
+    assert_eq!(
+        accept(Clinic::new().doctor.revoked.as_bytes()).unwrap_err(),
+        RevocationError::NotOfThisClinic
+    );
+}
+
+#[test]
+fn a_list_of_revoked_doctors_is_the_roots_not_a_doctors() {
+    let genuine = clinic().revoked_bytes(3, &[]);
+    let signed = &genuine[..genuine.len() - 512];
+    let signer = &clinic().doctor.signing;
+    let signature = signer.sign(label::SIG_REVOKED, &[signed], &mut OsRandom);
+    let forged = [signed, &signature].concat();
+    let error = RevokedDoctors::accept(&forged, &clinic().doctor.root).unwrap_err();
+    assert_eq!(error, RevocationError::NotOfThisClinic);
+}
+
+/// A prekey with these dates, signed by the clinic's doctor.
+fn prekey_between(begin: Timestamp, end: Timestamp) -> Vec<u8> {
+    let doctor = &clinic().doctor;
+    let signed = Writer::new()
+        .u8(1)
+        .bytes(&doctor.certificate.key_id())
+        .u64(begin.as_millis())
+        .u64(end.as_millis())
+        .bytes(doctor.prekeys[0].secret.public().as_bytes());
+    let message = [signed.as_slice()];
+    let signature = doctor
+        .signing
+        .sign(label::SIG_PREKEY, &message, &mut OsRandom);
+    signed.bytes(&signature).finish()
+}
+
+#[test]
+fn a_prekey_that_would_live_for_more_than_thirty_days_is_refused() {
+    let accept = |end| {
+        let bytes = prekey_between(NOW, end);
+        VerifiedPrekey::accept(&bytes, &clinic().doctor.certificate).map(|_| ())
+    };
+    assert_eq!(accept(NOW.plus(MAX_LIFETIME)), Ok(()));
+    for end in [
+        NOW.plus(MAX_LIFETIME + ONE),
+        Timestamp::from_millis(u64::MAX),
+        NOW.minus(ONE),
+    ] {
+        assert_eq!(accept(end), Err(PrekeyError::Malformed));
+    }
+}
+
+#[test]
+fn a_prekey_of_another_doctor_is_refused() {
+    let accept = |bytes: &[u8]| {
+        let doctor = &clinic().doctor.certificate;
+        VerifiedPrekey::accept(bytes, doctor).map(|_| ())
+    };
+    let mallory = clinic().other_doctor("Mallory");
+    let hers = mallory.prekeys[0].prekey.as_bytes();
+    assert_eq!(accept(hers), Err(PrekeyError::NotOfThisDoctor));
+    // Her key under Dora's name.
+    let mut renamed = hers.to_vec();
+    renamed[1..33].copy_from_slice(&clinic().doctor.certificate.key_id());
+    assert_eq!(accept(&renamed), Err(PrekeyError::NotOfThisDoctor));
+}
+
+/// Nothing but `genuine` itself is accepted: not with a byte more, less or
+/// other.
+fn is_strict(genuine: &[u8], accepts: impl Fn(&[u8]) -> bool) {
+    assert!(accepts(genuine));
+    assert!(!accepts(&[genuine, &[0]].concat()));
+    for len in 0..genuine.len() {
+        assert!(!accepts(&genuine[..len]));
+    }
+    for position in 0..genuine.len() {
+        let mut changed = genuine.to_vec();
+        changed[position] ^= 1 << (position % 8);
+        assert!(!accepts(&changed), "byte {position}");
+    }
+}
+
+#[test]
+fn a_damaged_prekey_is_refused() {
+    let doctor = &clinic().doctor;
+    is_strict(doctor.prekeys[0].prekey.as_bytes(), |bytes| {
+        VerifiedPrekey::accept(bytes, &doctor.certificate).is_ok()
+    });
+}
+
+#[test]
+fn a_damaged_list_of_revoked_doctors_is_refused() {
+    is_strict(&clinic().revoked_bytes(3, &[[1; 16]]), |bytes| {
+        RevokedDoctors::accept(bytes, &clinic().doctor.root).is_ok()
+    });
+}
+
+#[test]
+fn a_prekey_is_taken_until_its_own_end_and_replaced_a_week_before() {
+    let mut doctor = clinic().same_doctor();
+    let secret = KemSecret::generate(doctor.group(), &mut OsRandom);
+    let old = prekey_with(&doctor.signing, &secret, NOW);
+    let (id, end) = (old.prekey.id(), old.prekey.not_after());
+    doctor.prekeys = vec![old];
+    assert!(!doctor.needs_prekey(end.minus(RENEWAL_MARGIN)));
+    assert!(doctor.needs_prekey(end.minus(RENEWAL_MARGIN).plus(ONE)));
+    let newest = OwnPrekey::generate(&doctor.signing, at(60), &mut OsRandom);
+    doctor.prekeys.push(newest);
+    assert_ne!(doctor.newest_prekey().unwrap().prekey.id(), id);
+    assert!(doctor.prekey(&id, end).is_some());
+    assert!(doctor.prekey(&id, end.plus(ONE)).is_none());
+    assert!(doctor.prekey(&[0; 8], NOW).is_none());
+}
+
+#[test]
+fn fingerprints_are_read_aloud_in_groups_of_four() {
+    let mut id = [0; 32];
+    id[0] = 0xab;
+    id[19] = 0xcd;
+    let text = fingerprint_groups(&id);
+    assert_eq!(text.split(' ').count(), 10);
+    assert!(text.starts_with("ab00 0000") && text.ends_with(" 00cd"));
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_are_no_papers(bytes in proptest::collection::vec(any::<u8>(), 0..1_500)) {
+        let doctor = &clinic().doctor;
+        prop_assert!(VerifiedPrekey::accept(&bytes, &doctor.certificate).is_err());
+        prop_assert!(RevokedDoctors::accept(&bytes, &doctor.root).is_err());
+        let mut parts = Parts::of(doctor);
+        parts.root = bytes;
+        prop_assert!(parts.judge(NOW).is_err());
+    }
+}

@@ -21,6 +21,7 @@
 pub mod doctor;
 pub mod enrol;
 pub mod patient;
+pub mod refusal;
 pub mod registry;
 pub mod resume;
 mod schedule;

@@ -41,9 +41,9 @@ pub fn print(group: &Group, broadcast: Duration, recipients: usize) -> Result<()
         key.open(&[], &sealed)?;
         Ok(())
     })?;
-    println!("  {:<58} {:>14}", "operation", "average");
+    println!("  {:<68} {:>12}", "operation", "average");
     let row = |name: String, time: Duration| {
-        println!("  {name:<58} {:>12.6} s", time.as_secs_f64());
+        println!("  {name:<68} {:>10.6} s", time.as_secs_f64());
     };
     row(
         format!(

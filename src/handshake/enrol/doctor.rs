@@ -3,8 +3,9 @@
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::elgamal::{Element, Group, KemSecret, VerifyingKey};
 use crate::framing::Frame;
-use crate::handshake::doctor::{Context, Refusal, RefusalReason, refusal_frame, unknown_prekey};
+use crate::handshake::doctor::{Context, unknown_prekey};
 use crate::handshake::enrol::{self, TicketKey, check_code};
+use crate::handshake::refusal::{Refusal, RefusalReason, refusal_frame};
 use crate::handshake::registry::{KnownTicket, TicketRegistry, TicketUse};
 use crate::handshake::schedule::{self, EarlySecret};
 use crate::identity::certificate::{Certificate, VerifiedCertificate, fingerprint};

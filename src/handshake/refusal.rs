@@ -1,0 +1,152 @@
+//! Why a doctor does not let somebody in, and what the peer learns of it.
+
+use std::fmt;
+
+use crate::clock::Timestamp;
+use crate::codec::{DecodeError, Writer};
+use crate::framing::Frame;
+use crate::handshake::registry::RegistryError;
+use crate::handshake::schedule::EarlySecret;
+use crate::identity::id::Identifier;
+use crate::kdf;
+use crate::protocol::AlertCode;
+use crate::random::Random;
+
+/// Why somebody is not let in. The peer learns of it only what
+/// [`Refusal::answer`] holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RefusalReason {
+    /// A frame that has no place here, or is malformed.
+    Unexpected,
+    /// It was made for a prekey that is unknown or has ended.
+    UnknownPrekey,
+    /// It does not open: made without the prekey, or changed on the way.
+    CannotBeOpened,
+    /// A certificate that was not issued here.
+    UnknownCertificate,
+    /// The doctor's own name or key shown by somebody else.
+    OwnKey,
+    /// The signature, or the session key's verification, is wrong.
+    BadSignature,
+    /// The same or an older timestamp, and the nonce was refused too.
+    Replayed,
+    /// A patient with right signature or ticket, refused with this alert.
+    Alert(AlertCode, Identifier),
+    /// A ticket that was not issued here.
+    UnknownTicket,
+    /// The proof of the ticket's secret is wrong.
+    WrongTicketProof(Identifier),
+    /// Keys that are in use in another certificate.
+    KeysInUse(Identifier),
+    /// A ticket was used a second time, with other keys; it is frozen now.
+    TicketUsedTwice(Identifier),
+    /// The tables cannot be used.
+    Registry(String),
+}
+
+impl RefusalReason {
+    /// Whether it counts against the address it came from: everything that a
+    /// stranger can cause.
+    #[must_use]
+    pub const fn is_unauthenticated(&self) -> bool {
+        !matches!(
+            self,
+            Self::Alert(..) | Self::Registry(_) | Self::UnknownPrekey
+        )
+    }
+}
+
+impl fmt::Display for RefusalReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unexpected => f.write_str("does not speak the protocol"),
+            Self::UnknownPrekey => f.write_str("used a prekey that is unknown or has ended"),
+            Self::CannotBeOpened => f.write_str("sent a first message that cannot be opened"),
+            Self::UnknownCertificate => f.write_str("showed a certificate not issued here"),
+            Self::OwnKey => f.write_str("showed the doctor's own name or key"),
+            Self::BadSignature => f.write_str("could not prove to hold the certificate's key"),
+            Self::Replayed => f.write_str("repeated an earlier first message"),
+            Self::Alert(code, patient) => write!(f, "is {patient}, refused: {}", alert_text(*code)),
+            Self::UnknownTicket => f.write_str("showed a ticket not issued here"),
+            Self::WrongTicketProof(patient) => {
+                write!(f, "does not know the secret of the ticket for {patient}")
+            }
+            Self::KeysInUse(patient) => {
+                write!(f, "asked to enrol {patient} with keys that are in use")
+            }
+            Self::TicketUsedTwice(patient) => write!(
+                f,
+                "used the ticket for {patient} a second time, with other keys: \
+                 ticket and certificate are frozen"
+            ),
+            Self::Registry(error) => write!(f, "could not be looked up: {error}"),
+        }
+    }
+}
+
+const fn alert_text(code: AlertCode) -> &'static str {
+    match code {
+        AlertCode::Clock => "the clock is off",
+        AlertCode::Ended => "the certificate has ended",
+        AlertCode::Revoked => "the certificate is frozen or revoked",
+        AlertCode::NotYetValid => "the certificate is not valid yet",
+        AlertCode::NotActive => "the certificate is not active",
+        AlertCode::Busy => "the server is full or stopping",
+        AlertCode::TicketExpired => "the ticket has expired",
+        AlertCode::TicketUsed => "the ticket was used already",
+        AlertCode::TicketWithdrawn => "the ticket was withdrawn",
+    }
+}
+
+/// The end of a handshake: what to send, if anything, before closing.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The last frame for the peer; none: close without a word.
+    pub answer: Option<Frame>,
+    /// For the doctor's eyes.
+    pub reason: RefusalReason,
+}
+
+impl From<RefusalReason> for Refusal {
+    fn from(reason: RefusalReason) -> Self {
+        Self {
+            answer: None,
+            reason,
+        }
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(_: DecodeError) -> Self {
+        RefusalReason::Unexpected.into()
+    }
+}
+
+impl From<RegistryError> for Refusal {
+    fn from(error: RegistryError) -> Self {
+        RefusalReason::Registry(error.0).into()
+    }
+}
+
+/// A refusal of `first` that only the holder of the prekey can make.
+pub(super) fn refusal_frame(
+    early: &EarlySecret,
+    first: &Frame,
+    (opcode, sub): (u8, u8),
+    code: AlertCode,
+    patient: Identifier,
+    now: Timestamp,
+    random: &mut dyn Random,
+) -> Refusal {
+    let content = Writer::new()
+        .u8(code.to_byte())
+        .u64(now.as_millis())
+        .finish();
+    let ad = kdf::hash(&[first.as_bytes()]);
+    let sealed = early.alert_key().seal(0, &[&ad], &content, random);
+    let body = Writer::new().lp16(&sealed).finish();
+    Refusal {
+        answer: Some(Frame::new(opcode, sub, &body)),
+        reason: RefusalReason::Alert(code, patient),
+    }
+}

@@ -240,10 +240,13 @@ impl KnownDoctor {
         Ok(news)
     }
 
-    /// Takes over what is newer. A prekey is never replaced by one that begins
-    /// earlier.
+    /// Takes over what is newer. A certificate or prekey is never replaced by
+    /// one that begins earlier: a first message bound to what the doctor uses
+    /// no more would be refused, again and again.
     pub fn learn(&mut self, news: News) {
-        self.certificate = news.certificate;
+        if news.certificate.subject().not_before >= self.certificate.subject().not_before {
+            self.certificate = news.certificate;
+        }
         if news.prekey.not_before() >= self.prekey.not_before() {
             self.prekey = news.prekey;
         }

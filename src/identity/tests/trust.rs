@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::codec::Writer;
 use crate::elgamal::{Group, KemSecret, SignSecret};
 use crate::identity::authority::{DoctorIdentity, OwnPrekey};
-use crate::identity::certificate::{CertificateError, Role, VerifiedCertificate};
+use crate::identity::certificate::{CertificateError, Role, Subject, VerifiedCertificate};
 use crate::identity::id::Identifier;
 use crate::identity::known_doctor::{KnownDoctor, TrustError, fingerprint_groups};
 use crate::identity::prekey::{MAX_LIFETIME, PrekeyError, RENEWAL_MARGIN, VerifiedPrekey};
@@ -192,6 +192,28 @@ fn a_list_of_revoked_doctors_is_the_roots_not_a_doctors() {
     let forged = [signed, &signature].concat();
     let error = RevokedDoctors::accept(&forged, &clinic().doctor.root).unwrap_err();
     assert_eq!(error, RevocationError::NotOfThisClinic);
+}
+
+#[test]
+fn an_old_certificate_sent_again_does_not_replace_the_renewed_one() {
+    let doctor = &clinic().doctor;
+    let renewed = Subject {
+        serial: [7; 16],
+        not_before: NOW,
+        ..doctor.certificate.subject().clone()
+    };
+    let renewed = VerifiedCertificate::issue(renewed, &clinic().root, &mut OsRandom);
+    let mut known = clinic().known();
+    let own = clinic().patients[0].own();
+    let mut learn = |certificate: &VerifiedCertificate| {
+        let mut parts = Parts::of(doctor);
+        parts.certificate = certificate.as_bytes().to_vec();
+        let news = known.check_bundle(&parts.encode(), own, NOW).unwrap();
+        known.learn(news);
+        known.certificate().fingerprint()
+    };
+    assert_eq!(learn(&renewed), renewed.fingerprint());
+    assert_eq!(learn(&doctor.certificate), renewed.fingerprint());
 }
 
 /// A prekey with these dates, signed by the clinic's doctor.

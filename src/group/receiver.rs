@@ -101,6 +101,16 @@ impl Receiver {
         self.key.as_ref().map(|_| self.progress.last_mid)
     }
 
+    /// Whether a group key speaks of broadcasts that never came: somebody on
+    /// the way has dropped them.
+    #[must_use]
+    pub fn is_behind(&self, record: &GroupKey) -> bool {
+        record.conference == self.progress.conference
+            && self
+                .last_mid()
+                .is_some_and(|seen| record.next_mid > seen.saturating_add(1))
+    }
+
     /// Takes a new group key; the old one is wiped.
     ///
     /// # Errors

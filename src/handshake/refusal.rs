@@ -28,8 +28,6 @@ pub enum RefusalReason {
     OwnKey,
     /// The signature, or the session key's verification, is wrong.
     BadSignature,
-    /// The same or an older timestamp, and the nonce was refused too.
-    Replayed,
     /// A patient with right signature or ticket, refused with this alert.
     Alert(AlertCode, Identifier),
     /// A ticket that was not issued here.
@@ -65,7 +63,6 @@ impl fmt::Display for RefusalReason {
             Self::UnknownCertificate => f.write_str("showed a certificate not issued here"),
             Self::OwnKey => f.write_str("showed the doctor's own name or key"),
             Self::BadSignature => f.write_str("could not prove to hold the certificate's key"),
-            Self::Replayed => f.write_str("repeated an earlier first message"),
             Self::Alert(code, patient) => write!(f, "is {patient}, refused: {}", alert_text(*code)),
             Self::UnknownTicket => f.write_str("showed a ticket not issued here"),
             Self::WrongTicketProof(patient) => {

@@ -203,11 +203,7 @@ impl PatientEnd {
 
     fn on_record(&mut self, opcode: u8, body: &[u8]) -> Result<FromDoctor, SessionError> {
         match opcode {
-            opcode::GROUP_KEY => self
-                .group
-                .on_group_key(&GroupKey::decode(body)?)
-                .map(FromDoctor::Epoch)
-                .map_err(|_| SessionError::Nonsense),
+            opcode::GROUP_KEY => self.on_group_key(&GroupKey::decode(body)?),
             opcode::DIRECT => self.on_direct(Direct::decode(body)?),
             opcode::PRIVATE => {
                 let message = Message::decode(body)?;
@@ -217,6 +213,20 @@ impl PatientEnd {
             opcode::HEARTBEAT => self.on_heartbeat(Heartbeat::decode(body)?),
             _ => Ok(FromDoctor::Disconnect(Disconnect::decode(body)?)),
         }
+    }
+
+    /// A broadcast dropped on the way shows here too, and is no fault of the
+    /// doctor's: come back for it.
+    fn on_group_key(&mut self, record: &GroupKey) -> Result<FromDoctor, SessionError> {
+        let is_behind = self.group.is_behind(record);
+        let epoch = self
+            .group
+            .on_group_key(record)
+            .map_err(|_| match is_behind {
+                true => SessionError::MessageMissing,
+                false => SessionError::Nonsense,
+            })?;
+        Ok(FromDoctor::Epoch(epoch))
     }
 
     fn on_direct(&self, direct: Direct) -> Result<FromDoctor, SessionError> {

@@ -240,6 +240,16 @@ fn a_wrong_group_key_ends_the_session_as_nonsense() {
 }
 
 #[test]
+fn a_broadcast_dropped_before_a_new_group_key_brings_the_patient_back() {
+    let mut room = Room::new(&[0]);
+    room.begin_epoch();
+    let _dropped = room.seal("dropped on the way");
+    let record = room.rekey();
+    let told = room.members[0].tell_patient(GROUP_KEY, record.expose());
+    assert_eq!(told.unwrap_err(), MISSING);
+}
+
+#[test]
 fn a_heartbeat_with_another_number_betrays_a_dropped_broadcast() {
     let mut room = Room::new(&[0]);
     let beat = |room: &mut Room, mid| {

@@ -4,10 +4,10 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::doctor::event::{Departure, Event};
-use crate::doctor::gate::{HANDSHAKE_TIME, Place};
+use crate::doctor::gate::Place;
 use crate::doctor::messages::Incoming;
 use crate::doctor::shared::Shared;
 use crate::doctor::socket::{Socket, UntilDeadline};
@@ -30,9 +30,6 @@ use crate::session::outbox::{Outbox, Sink};
 use crate::session::signed;
 use crate::session::table::SessionId;
 
-/// How long the other side has to read the last word and close.
-const LINGER: Duration = Duration::from_secs(2);
-
 /// Serves one connection to its end.
 pub fn serve(shared: &Arc<Shared>, stream: TcpStream, address: IpAddr, place: Place<'_>) {
     let stream = Arc::new(stream);
@@ -42,7 +39,7 @@ pub fn serve(shared: &Arc<Shared>, stream: TcpStream, address: IpAddr, place: Pl
         shared,
         stream: &stream,
         reader: FrameReader::new(MAX_LEN_BEFORE_SESSION),
-        deadline: Instant::now() + HANDSHAKE_TIME,
+        deadline: Instant::now() + shared.settings.timing.handshake,
         place: &place,
         spent: false,
     };
@@ -73,9 +70,10 @@ fn refuse(
 ) {
     if let Some(answer) = &refusal.answer {
         // The peer may be gone already: it then learns nothing.
-        if send(stream, answer).is_ok() {
+        if send(shared, stream, answer).is_ok() {
             let _ = stream.shutdown(Shutdown::Write);
-            let mut rest = UntilDeadline::new(stream, Instant::now() + LINGER);
+            let deadline = Instant::now() + shared.settings.timing.linger;
+            let mut rest = UntilDeadline::new(stream, deadline);
             let _ = io::copy(&mut rest, &mut io::sink());
         }
     }
@@ -85,8 +83,8 @@ fn refuse(
     shared.refused(address, refusal.reason);
 }
 
-fn send(mut stream: &TcpStream, frame: &Frame) -> io::Result<()> {
-    stream.set_write_timeout(Some(HANDSHAKE_TIME))?;
+fn send(shared: &Shared, mut stream: &TcpStream, frame: &Frame) -> io::Result<()> {
+    stream.set_write_timeout(Some(shared.settings.timing.handshake))?;
     stream.write_all(frame.as_bytes())
 }
 
@@ -124,7 +122,7 @@ impl Stranger<'_> {
 
     fn send(&self, frame: &Frame) -> Result<(), Refusal> {
         // Whoever does not read the answer is gone: the next read tells.
-        let _ = send(self.stream, frame);
+        let _ = send(self.shared, self.stream, frame);
         Ok(())
     }
 
@@ -309,7 +307,8 @@ impl Line<'_> {
     /// Reads on for a moment: a socket that is closed while something unread
     /// lies in it takes back what was written last.
     fn linger(&self) {
-        let mut rest = UntilDeadline::new(self.stream, Instant::now() + LINGER);
+        let deadline = Instant::now() + self.shared.settings.timing.linger;
+        let mut rest = UntilDeadline::new(self.stream, deadline);
         let _ = io::copy(&mut rest, &mut io::sink());
     }
 
@@ -457,7 +456,7 @@ impl Line<'_> {
             return Ok(Some(Departure::Stalled));
         }
         self.shared.flusher.send([Arc::clone(&self.outbox)]);
-        let deadline = Instant::now() + HANDSHAKE_TIME;
+        let deadline = Instant::now() + self.shared.settings.timing.handshake;
         let mut source = UntilDeadline::new(self.stream, deadline);
         let Ok(frame) = self.reader.read_frame(&mut source) else {
             return Ok(Some(Departure::Lost));

@@ -15,8 +15,6 @@ use crate::session::outbox::{Outbox, Progress};
 const TICK: Duration = Duration::from_secs(1);
 /// The same while last words are to be taken.
 const SHORT_TICK: Duration = Duration::from_millis(20);
-/// How long a patient has to close after the last word.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// The queues that wait for their sockets.
 #[derive(Debug)]
@@ -24,6 +22,8 @@ pub struct Flusher {
     waiting: Mutex<Waiting>,
     /// Wakes the thread when there is more to poll.
     wake: OwnedFd,
+    /// How long a patient has to close after the last word.
+    linger: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -35,14 +35,16 @@ struct Waiting {
 }
 
 impl Flusher {
-    /// Nobody waits yet.
+    /// Nobody waits yet. Whoever does not close within `linger` after the last
+    /// word is closed.
     ///
     /// # Errors
     /// If the operating system has no descriptor left.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(linger: Duration) -> io::Result<Self> {
         Ok(Self {
             waiting: Mutex::default(),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            linger,
         })
     }
 
@@ -123,7 +125,7 @@ impl Flusher {
             });
             waiting.finished.extend(finished);
             waiting.finished.retain(|(since, queue)| {
-                if now.saturating_duration_since(*since) >= LINGER {
+                if now.saturating_duration_since(*since) >= self.linger {
                     queue.close();
                 }
                 !queue.is_closed()

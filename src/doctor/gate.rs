@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Connections at once that have proved nothing yet.
 const MAX_STRANGERS: usize = 512;
@@ -202,11 +202,10 @@ fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// How long somebody has, from the first byte to the last proof.
-pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn address(last: u8) -> IpAddr {

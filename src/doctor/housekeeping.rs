@@ -17,12 +17,6 @@ use crate::session::table::Connected;
 const TICK: Duration = Duration::from_millis(50);
 /// How often lines are looked at.
 const LINES_EVERY: Duration = Duration::from_secs(1);
-/// How often certificates, tokens and prekeys are looked at.
-const DATES_EVERY: Duration = Duration::from_secs(60);
-/// After so much silence of one's own a heartbeat is sent.
-const HEARTBEAT_AFTER: Duration = Duration::from_secs(15);
-/// After so much silence of the other side, or so long a stall, it is gone.
-const IDLE_LIMIT: Duration = Duration::from_secs(45);
 /// How long after its last token a session may go on.
 const RENEWAL_LIMIT: Duration = Duration::from_secs(65 * 60);
 /// The same in records.
@@ -30,6 +24,7 @@ const RECORD_LIMIT: u64 = 1 << 21;
 
 /// Looks after a server until it stops.
 pub fn run(shared: &Arc<Shared>, prekeys: &Prekeys) {
+    let timing = &shared.settings.timing;
     let (mut lines_at, mut dates_at) = (Instant::now(), Instant::now());
     while !shared.is_stopping() {
         thread::park_timeout(TICK);
@@ -42,13 +37,13 @@ pub fn run(shared: &Arc<Shared>, prekeys: &Prekeys) {
             lines_at = now + LINES_EVERY;
             shared
                 .flusher
-                .send(sessions.heartbeats(HEARTBEAT_AFTER, now));
+                .send(sessions.heartbeats(timing.heartbeat, now));
             for member in sessions.connected() {
                 look_at(shared, &member, now);
             }
         }
         if now >= dates_at {
-            dates_at = now + DATES_EVERY;
+            dates_at = now + timing.dates;
             for member in sessions.connected() {
                 check_dates(shared, &member);
             }
@@ -61,12 +56,13 @@ pub fn run(shared: &Arc<Shared>, prekeys: &Prekeys) {
 
 /// Drops a member who is silent or does not read.
 fn look_at(shared: &Shared, member: &Connected, now: Instant) {
+    let idle = shared.settings.timing.idle;
     let name = &member.certificate.subject().identifier;
     let device = member.certificate.fingerprint();
-    if member.outbox.stalled_for(now) >= IDLE_LIMIT {
+    if member.outbox.stalled_for(now) >= idle {
         shared.drop_stalled(&device, member.id, name);
         member.outbox.close();
-    } else if member.outbox.unheard_for(now) >= IDLE_LIMIT {
+    } else if member.outbox.unheard_for(now) >= idle {
         if shared.tables.sessions.leave(&device, member.id, now) {
             shared.tell(Event::Left(name.clone(), Departure::Lost));
         }

@@ -184,7 +184,7 @@ impl Server {
             started: clock.now(),
             clock,
             gate: Gate::new(settings.handshakes_per_address),
-            flusher: Flusher::new()?,
+            flusher: Flusher::new(settings.timing.linger)?,
             settings,
             identity: RwLock::new(Arc::new(identity)),
             log: Mutex::new(MessageLog::default()),

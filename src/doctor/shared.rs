@@ -34,6 +34,36 @@ pub struct Settings {
     pub handshakes_per_address: u32,
     /// How many patients may be connected.
     pub capacity: usize,
+    /// How long everything may take.
+    pub timing: Timing,
+}
+
+/// The time-outs. The default is what the protocol says; tests are less patient.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// From the first byte to the last proof, and from the answer to a renewal
+    /// to its proof.
+    pub handshake: Duration,
+    /// After so much silence of one's own a heartbeat is sent.
+    pub heartbeat: Duration,
+    /// After so much silence of the other side, or so long a stall, it is gone.
+    pub idle: Duration,
+    /// How long the other side has to read the last word and close.
+    pub linger: Duration,
+    /// How often certificates, tokens and prekeys are looked at.
+    pub dates: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(15),
+            idle: Duration::from_secs(45),
+            linger: Duration::from_secs(2),
+            dates: Duration::from_secs(60),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -43,6 +73,7 @@ impl Default for Settings {
             strict_clock: false,
             handshakes_per_address: 64,
             capacity: 10_000,
+            timing: Timing::default(),
         }
     }
 }

@@ -367,7 +367,9 @@ impl Line<'_> {
     /// numbers are ignored.
     fn on_decrypted(&self, receipt: &DecMsg) -> Result<(), SessionError> {
         let known = self.shared.log().broadcast_of(&self.device, receipt.mid);
-        let Some((id, broadcast)) = known else {
+        let Some((id, broadcast)) = known.filter(|(_, broadcast)| {
+            (receipt.conference, receipt.epoch) == (broadcast.conference, broadcast.epoch)
+        }) else {
             return Ok(());
         };
         if !self.end.proves_broadcast(&broadcast, &receipt.mac) || receipt.id != id {

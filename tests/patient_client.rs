@@ -1,0 +1,833 @@
+//! The patient's client against a doctor whom the test plays, over loopback.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use telemed::clock::{Clock, SystemClock, Timestamp};
+use telemed::elgamal::SignSecret;
+use telemed::framing::Frame;
+use telemed::handshake::patient::HandshakeError;
+use telemed::handshake::registry::{Standing, TicketUse};
+use telemed::identity::authority::OwnPrekey;
+use telemed::identity::certificate::{CertificateError, Subject, VerifiedCertificate};
+use telemed::identity::known_doctor::TrustError;
+use telemed::patient::config::Config;
+use telemed::patient::connect::ConnectError;
+use telemed::patient::enrol::{EnrolError, Enrolled};
+use telemed::patient::event::{Event, Loss, Stopped};
+use telemed::patient::files::FilesError;
+use telemed::patient::link::LinkError;
+use telemed::protocol::message::Message;
+use telemed::protocol::opcode;
+use telemed::protocol::record::{Audience, Direct};
+use telemed::protocol::{AlertCode, DisconnectReason};
+use telemed::random::OsRandom;
+use telemed::session::doctor::FromPatient;
+use telemed::session::signed;
+
+#[path = "patient_client/clinic.rs"]
+mod clinic;
+#[path = "patient_client/device.rs"]
+mod device;
+
+use clinic::{Clinic, Session};
+use device::{Ahead, Device, Running, WHOLE, quick};
+
+fn connected(event: Event) -> Option<bool> {
+    match event {
+        Event::Connected { resumed, .. } => Some(resumed),
+        _ => None,
+    }
+}
+
+fn refused(running: Running) -> ConnectError {
+    match running.rest().pop() {
+        Some(Event::Stopped(Stopped::Refused(error))) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Sends a message to everyone outside the group, as one that was missed.
+fn send_direct(clinic: &Clinic, session: &mut Session, message: &Message) {
+    let direct: Direct = signed::sign_direct(
+        &clinic.identity.signing,
+        Audience::Everyone,
+        message.clone(),
+        session.end.parties(),
+        &mut OsRandom,
+    );
+    session.say(opcode::DIRECT, &direct.encode());
+}
+
+fn assert_receipted(session: &mut Session, message: &Message) {
+    match session.hear() {
+        FromPatient::Received(receipt) => {
+            assert!(
+                session
+                    .end
+                    .proves_message(opcode::DIRECT, &message.hash(), &receipt)
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_enrolment_goes_on_after_a_cut_at_every_step() {
+    for frames in 0..WHOLE {
+        let clinic = Clinic::found();
+        let device = Device::new();
+        let ticket = clinic.ticket("P1");
+        device.enrol_until(&clinic, &ticket, frames).unwrap_err();
+        assert_eq!(device.files().enrolled_with().unwrap(), None);
+        let enrolled = device.enrol_until(&clinic, &ticket, WHOLE).unwrap();
+        assert!(matches!(enrolled, Enrolled::Now { .. }), "cut at {frames}");
+        let rows = clinic.tables.0.lock().unwrap();
+        let issued: Vec<_> = rows.issued.values().collect();
+        let [(certificate, Standing::Active)] = issued[..] else {
+            panic!("cut at {frames}: {issued:?}");
+        };
+        let own = device.load();
+        assert_eq!(
+            own.identity.certificate().as_bytes(),
+            certificate.as_bytes()
+        );
+        assert_eq!(own.address, clinic.address.to_string());
+    }
+}
+
+#[test]
+fn both_sides_of_an_enrolment_show_the_same_code_and_the_second_time_is_harmless() {
+    let clinic = Clinic::found();
+    let device = Device::new();
+    let ticket = clinic.ticket("P1");
+    let Enrolled::Now { check_code } = device.enrol_until(&clinic, &ticket, WHOLE).unwrap() else {
+        panic!("not enrolled");
+    };
+    assert_eq!(check_code.replace(' ', "").len(), 12);
+    // No server is needed for these.
+    assert_eq!(device.enrol(&ticket).unwrap(), Enrolled::Before);
+    let before = device.load().identity.certificate().fingerprint();
+    let error = device.enrol(&clinic.ticket("P1")).unwrap_err();
+    assert!(matches!(error, EnrolError::EnrolledBefore(_)), "{error}");
+    assert_eq!(device.load().identity.certificate().fingerprint(), before);
+}
+
+#[test]
+fn an_expired_ticket_is_refused_at_once_unless_it_was_begun_in_time() {
+    let clinic = Clinic::found();
+    let device = Device::new();
+    let mut ticket = clinic.ticket("P1");
+    let in_time = ticket.expires;
+    ticket.expires = Timestamp::from_millis(1);
+    let error = device.enrol(&ticket).unwrap_err();
+    assert!(matches!(error, EnrolError::Expired { .. }), "{error}");
+    ticket.expires = in_time;
+    device.enrol_until(&clinic, &ticket, 4).unwrap_err();
+    ticket.expires = Timestamp::from_millis(1);
+    device.enrol_until(&clinic, &ticket, WHOLE).unwrap();
+}
+
+#[test]
+fn a_ticket_unknown_used_or_of_another_clinic_makes_no_identity() {
+    let clinic = Clinic::found();
+    let device = Device::new();
+    let unknown = clinic.ticket("P1");
+    clinic.tables.0.lock().unwrap().tickets.clear();
+    let error = device.enrol_until(&clinic, &unknown, WHOLE).unwrap_err();
+    assert!(matches!(error, EnrolError::NotAccepted), "{error}");
+
+    let used = clinic.ticket("P1");
+    let other = Device::new();
+    other.enrol_until(&clinic, &used, WHOLE).unwrap();
+    let error = device.enrol_until(&clinic, &used, WHOLE).unwrap_err();
+    let code = match error {
+        EnrolError::Handshake(HandshakeError::Refused { code, .. }) => code,
+        error => panic!("{error}"),
+    };
+    assert_eq!(code, AlertCode::TicketUsed);
+    let rows = clinic.tables.0.lock().unwrap();
+    assert!(matches!(rows.tickets[&used.id].state, TicketUse::Withdrawn));
+    drop(rows);
+
+    let elsewhere = Clinic::found();
+    let mut foreign = elsewhere.ticket("P1");
+    foreign.address = clinic.address.to_string();
+    let error = device.enrol_until(&clinic, &foreign, WHOLE).unwrap_err();
+    let wrong_root = TrustError::Root(CertificateError::WrongFingerprint);
+    assert!(
+        matches!(&error, EnrolError::Handshake(HandshakeError::Trust(e)) if *e == wrong_root),
+        "{error}"
+    );
+    assert_eq!(device.files().enrolled_with().unwrap(), None);
+}
+
+#[test]
+fn a_lost_session_is_resumed_and_a_forgotten_one_set_up_in_full() {
+    let clinic = Clinic::found();
+    let running = Device::enrolled(&clinic).start();
+    let session = clinic.welcome();
+    assert!(!session.resumed);
+    assert!(!running.until(connected));
+    session.line.stream.shutdown(Shutdown::Both).unwrap();
+    let loss = running.until(|event| match event {
+        Event::ConnectionLost(loss) => Some(loss),
+        _ => None,
+    });
+    assert!(
+        loss.to_string().contains("messages may be missing"),
+        "{loss}"
+    );
+
+    let session = clinic.welcome();
+    assert!(session.resumed);
+    assert!(running.until(connected));
+    clinic.tables.0.lock().unwrap().tokens.clear();
+    drop(session);
+
+    let session = clinic.welcome();
+    assert!(!session.resumed);
+    assert!(!running.until(connected));
+    drop(session);
+}
+
+#[test]
+fn a_client_comes_back_after_a_shutdown_and_not_when_it_was_sent_away() {
+    for reason in [
+        DisconnectReason::EndedByDoctor,
+        DisconnectReason::Revoked,
+        DisconnectReason::Superseded,
+    ] {
+        let clinic = Clinic::found();
+        let running = Device::enrolled(&clinic).start();
+        clinic.welcome().disconnect(DisconnectReason::ShuttingDown);
+        running.until(|event| match event {
+            Event::Ended(DisconnectReason::ShuttingDown) => Some(()),
+            _ => None,
+        });
+        clinic.welcome().disconnect(reason);
+        match running.rest().pop() {
+            Some(Event::Stopped(Stopped::Ended(found))) => assert_eq!(found, reason),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn after_an_expired_session_the_handshake_is_a_full_one() {
+    let clinic = Clinic::found();
+    let running = Device::enrolled(&clinic).start();
+    clinic.welcome().disconnect(DisconnectReason::Expired);
+    assert!(!clinic.welcome().resumed);
+    drop(running);
+}
+
+#[test]
+fn a_message_delivered_twice_is_answered_twice_and_shown_once() {
+    let clinic = Clinic::found();
+    let running = Device::enrolled(&clinic).start();
+    let mut session = clinic.welcome();
+    session.rekey(&clinic);
+    let message = Clinic::message("drink water");
+    let sealed = {
+        let mut rows = clinic.tables.0.lock().unwrap();
+        let now = SystemClock.now();
+        let identity = &clinic.identity;
+        rows.group
+            .seal(&message, identity, now, &mut OsRandom)
+            .unwrap()
+    };
+    session.line.send(&sealed.frame);
+    match session.hear() {
+        FromPatient::Decrypted(answer) => {
+            assert!(session.end.proves_broadcast(&sealed.receipted, &answer.mac));
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(session);
+    let mut session = clinic.welcome();
+    send_direct(&clinic, &mut session, &message);
+    assert_receipted(&mut session, &message);
+    let second = Clinic::message("and sleep");
+    send_direct(&clinic, &mut session, &second);
+    assert_receipted(&mut session, &second);
+
+    session.disconnect(DisconnectReason::EndedByDoctor);
+    let shown = running.client.messages().len();
+    let texts: Vec<_> = running
+        .rest()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Message(entry) => Some(entry.message.text().to_owned()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(texts, ["drink water", "and sleep"]);
+    assert_eq!(shown, 2);
+}
+
+#[test]
+fn another_message_under_a_known_id_ends_the_session_for_good() {
+    let clinic = Clinic::found();
+    let running = Device::enrolled(&clinic).start();
+    let mut session = clinic.welcome();
+    let message = Clinic::message("5 mg");
+    send_direct(&clinic, &mut session, &message);
+    assert_receipted(&mut session, &message);
+    let mut bytes = message.encode();
+    bytes.splice(bytes.len() - 4..bytes.len() - 4, *b"5");
+    let forged = Message::decode(&bytes).unwrap();
+    assert_eq!(forged.text(), "55 mg");
+    send_direct(&clinic, &mut session, &forged);
+    match session.hear() {
+        FromPatient::Disconnect(last_word) => {
+            assert_eq!(last_word.reason, DisconnectReason::ProtocolError);
+            assert_eq!(last_word.records_received, 3);
+        }
+        other => panic!("{other:?}"),
+    }
+    session.line.until_closed();
+    assert_eq!(running.client.messages().len(), 1);
+    let last = running.rest().pop();
+    assert!(
+        matches!(last, Some(Event::Stopped(Stopped::ProtocolBroken))),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn a_dropped_broadcast_is_noticed_and_the_client_comes_back() {
+    let clinic = Clinic::found();
+    let running = Device::enrolled(&clinic).start();
+    let mut session = clinic.welcome();
+    session.rekey(&clinic);
+    session.say(opcode::HEARTBEAT, &1_u64.to_be_bytes());
+    match session.hear() {
+        FromPatient::Disconnect(last_word) => {
+            assert_eq!(last_word.reason, DisconnectReason::MessageMissing);
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(session);
+    clinic.welcome();
+    running.until(|event| match event {
+        Event::ConnectionLost(Loss::MessageMissing) => Some(()),
+        _ => None,
+    });
+}
+
+#[test]
+fn a_message_written_offline_is_sent_until_it_is_proved_to_have_arrived() {
+    let clinic = Clinic::found();
+    let running = Device::enrolled(&clinic).start();
+    let id = running.client.send("hello").unwrap();
+    let mut session = clinic.welcome();
+    let FromPatient::Private(first) = session.hear() else {
+        panic!("no message");
+    };
+    drop(session);
+    let mut session = clinic.welcome();
+    let FromPatient::Private(again) = session.hear() else {
+        panic!("no message");
+    };
+    assert_eq!((again.id(), again.text()), (id, "hello"));
+    assert_eq!(first, again);
+    assert_eq!(running.client.undelivered(), 1);
+    let receipt = session.end.receipt_for(&again);
+    session.say(opcode::RECEIPT, &receipt.encode());
+    session.say(opcode::RECEIPT, &receipt.encode());
+    assert!(running.client.settle(clinic::BOUND));
+    drop(session);
+    clinic.welcome().disconnect(DisconnectReason::EndedByDoctor);
+    let delivered = running
+        .rest()
+        .into_iter()
+        .filter(|event| matches!(event, Event::Delivered(found) if *found == id));
+    assert_eq!(delivered.count(), 1);
+}
+
+#[test]
+fn a_receipt_without_proof_is_a_breach_of_the_protocol() {
+    let clinic = Clinic::found();
+    let running = Device::enrolled(&clinic).start();
+    running.client.send("hello").unwrap();
+    let mut session = clinic.welcome();
+    let FromPatient::Private(message) = session.hear() else {
+        panic!("no message");
+    };
+    let mut receipt = session.end.receipt_for(&message);
+    receipt.mac[0] ^= 1;
+    session.say(opcode::RECEIPT, &receipt.encode());
+    assert!(matches!(session.hear(), FromPatient::Disconnect(_)));
+    drop(session);
+    assert_eq!(running.client.undelivered(), 1);
+    let last = running.rest().pop();
+    assert!(
+        matches!(last, Some(Event::Stopped(Stopped::ProtocolBroken))),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn a_confirmation_carries_the_persons_signature_also_after_a_loss() {
+    let clinic = Clinic::found();
+    let running = Device::enrolled(&clinic).start();
+    let mut session = clinic.welcome();
+    let message = Clinic::message("5 mg");
+    send_direct(&clinic, &mut session, &message);
+    assert_receipted(&mut session, &message);
+    running.client.confirm(1).unwrap();
+    running.client.confirm(1).unwrap_err();
+    let FromPatient::Confirmed(first) = session.hear() else {
+        panic!("no confirmation");
+    };
+    assert!(session.end.proves_confirmation(&first, &message.hash()));
+    // Whether it arrived cannot be known yet, so it comes again.
+    drop(session);
+    let mut session = clinic.welcome();
+    let FromPatient::Confirmed(again) = session.hear() else {
+        panic!("no confirmation");
+    };
+    assert!(session.end.proves_confirmation(&again, &message.hash()));
+    assert_eq!((first.id, first.at), (again.id, again.at));
+}
+
+#[test]
+fn what_comes_during_a_renewal_is_answered_under_the_new_keys() {
+    let clinic = Clinic::found();
+    let config = Config {
+        renewal: Duration::ZERO..=Duration::ZERO,
+        ..quick()
+    };
+    let device = Device::enrolled(&clinic);
+    let running = device.start_with(config, Arc::new(SystemClock));
+    let mut session = clinic.welcome();
+    let direct = Clinic::message("first");
+    let private = Clinic::message("second");
+    session.renew(&clinic, |session| {
+        send_direct(&clinic, session, &direct);
+        session.say(opcode::PRIVATE, &private.encode());
+        session.rekey(&clinic);
+        running.until(|event| matches!(event, Event::Epoch { .. }).then_some(()));
+        // No record may be sent now, so this waits.
+        running.client.send("third").unwrap();
+    });
+    assert_receipted(&mut session, &direct);
+    let FromPatient::Received(receipt) = session.hear() else {
+        panic!("no receipt");
+    };
+    let hash = private.hash();
+    assert!(session.end.proves_message(opcode::PRIVATE, &hash, &receipt));
+    let FromPatient::Private(third) = session.hear() else {
+        panic!("no message");
+    };
+    assert_eq!(third.text(), "third");
+    // A broadcast may come even between the answer and the new token.
+    let broadcast = Clinic::message("fourth");
+    let mut receipted = None;
+    session.renew(&clinic, |session| {
+        let now = SystemClock.now();
+        let mut rows = clinic.tables.0.lock().unwrap();
+        let group = &mut rows.group;
+        let sealed = group.seal(&broadcast, &clinic.identity, now, &mut OsRandom);
+        let sealed = sealed.unwrap();
+        session.line.send(&sealed.frame);
+        receipted = Some(sealed.receipted);
+    });
+    let FromPatient::Decrypted(answer) = session.hear() else {
+        panic!("no receipt");
+    };
+    assert!(
+        session
+            .end
+            .proves_broadcast(&receipted.unwrap(), &answer.mac)
+    );
+}
+
+#[test]
+fn leaving_says_the_last_word() {
+    let clinic = Clinic::found();
+    let running = Device::enrolled(&clinic).start();
+    let mut session = clinic.welcome();
+    running.until(connected);
+    std::thread::scope(|scope| {
+        scope.spawn(|| running.client.leave());
+        match session.hear() {
+            FromPatient::Disconnect(last_word) => {
+                assert_eq!(last_word.reason, DisconnectReason::AskedByPatient);
+            }
+            other => panic!("{other:?}"),
+        }
+        session.line.until_closed();
+    });
+    let last = running.rest().pop();
+    assert!(
+        matches!(last, Some(Event::Stopped(Stopped::Asked))),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn leaving_does_not_wait_for_a_server_that_says_nothing() {
+    let clinic = Clinic::found();
+    let running = Device::enrolled(&clinic).start();
+    let line = clinic.accept();
+    running.client.leave();
+    let last = running.rest().pop();
+    assert!(
+        matches!(last, Some(Event::Stopped(Stopped::Asked))),
+        "{last:?}"
+    );
+    line.until_closed();
+}
+
+#[test]
+fn a_server_that_speaks_another_language_or_nothing_is_left_and_tried_again() {
+    let clinic = Clinic::found();
+    let config = Config {
+        frame: Duration::from_millis(50),
+        ..quick()
+    };
+    let device = Device::enrolled(&clinic);
+    let running = device.start_with(config, Arc::new(SystemClock));
+    let not_connected = |event| match event {
+        Event::NotConnected(error) => Some(error),
+        _ => None,
+    };
+    let mut line = clinic.accept();
+    line.stream
+        .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        .unwrap();
+    let error = running.until(not_connected);
+    assert!(
+        matches!(error, ConnectError::Link(LinkError::NoFrame(_))),
+        "{error}"
+    );
+
+    let line = clinic.accept();
+    let error = running.until(not_connected);
+    assert!(
+        matches!(error, ConnectError::Link(LinkError::Silent(_))),
+        "{error}"
+    );
+    line.until_closed();
+
+    let mut line = clinic.accept();
+    line.send(&Frame::new(10, 2, &[0; 600]));
+    let error = running.until(not_connected);
+    let expected = matches!(error, ConnectError::Handshake(HandshakeError::NotTheDoctor))
+        || matches!(error, ConnectError::Handshake(HandshakeError::Unexpected));
+    assert!(expected, "{error}");
+    drop(clinic.accept());
+    let error = running.until(not_connected);
+    assert!(matches!(error, ConnectError::NotAccepted), "{error}");
+}
+
+#[test]
+fn a_slow_drip_of_bytes_gains_a_server_no_time() {
+    let clinic = Clinic::found();
+    let config = Config {
+        frame: Duration::from_millis(100),
+        ..quick()
+    };
+    let device = Device::enrolled(&clinic);
+    let running = device.start_with(config, Arc::new(SystemClock));
+    let mut line = clinic.accept();
+    let drip = std::thread::spawn(move || {
+        let bytes = Frame::new(10, 2, &[0; 16_000]).into_bytes();
+        let mut sent = 0;
+        while line.stream.write_all(&bytes[sent..=sent]).is_ok() {
+            sent += 1;
+            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        sent
+    });
+    let error = running.until(|event| match event {
+        Event::NotConnected(error) => Some(error),
+        _ => None,
+    });
+    assert!(
+        matches!(error, ConnectError::Link(LinkError::Silent(_))),
+        "{error}"
+    );
+    assert!(drip.join().unwrap() < 16_000);
+}
+
+#[test]
+fn a_silent_session_is_given_up_and_own_silence_is_filled() {
+    let clinic = Clinic::found();
+    let config = Config {
+        heartbeat: Duration::from_millis(20),
+        idle: Duration::from_millis(300),
+        ..quick()
+    };
+    let device = Device::enrolled(&clinic);
+    let running = device.start_with(config, Arc::new(SystemClock));
+    let mut session = clinic.welcome();
+    for _ in 0..3 {
+        let frame = session.line.receive();
+        let said = session.end.on_record(&frame).unwrap();
+        assert!(matches!(said, FromPatient::Heartbeat), "{said:?}");
+    }
+    let loss = running.until(|event| match event {
+        Event::ConnectionLost(loss) => Some(loss),
+        _ => None,
+    });
+    assert!(matches!(loss, Loss::Link(LinkError::Silent(_))), "{loss}");
+}
+
+#[test]
+fn a_doctor_of_another_clinic_is_a_hard_stop() {
+    let mut clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    clinic.identity = Clinic::found().identity;
+    let running = device.start();
+    clinic.accept().handshake(&clinic).unwrap_err();
+    let error = refused(running);
+    assert!(error.to_string().contains("another clinic"), "{error}");
+}
+
+/// A doctor of the same name, certified by the same root, with another key.
+fn with_new_key(clinic: &mut Clinic) {
+    let now = SystemClock.now();
+    let identity = &mut clinic.identity;
+    let signing = SignSecret::generate(identity.root.group(), &mut OsRandom);
+    let subject = Subject {
+        signing_key: signing.verifying_key().clone(),
+        ..identity.certificate.subject().clone()
+    };
+    identity.certificate = VerifiedCertificate::issue(subject, &clinic.root, &mut OsRandom);
+    identity.prekeys = vec![OwnPrekey::generate(&signing, now, &mut OsRandom)];
+    identity.signing = signing;
+}
+
+#[test]
+fn a_changed_key_is_a_hard_stop_with_both_fingerprints() {
+    let mut clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    let before = clinic.identity.certificate.key_id();
+    with_new_key(&mut clinic);
+    let after = clinic.identity.certificate.key_id();
+    let running = device.start();
+    clinic.accept().handshake(&clinic).unwrap_err();
+    match refused(running) {
+        ConnectError::Handshake(HandshakeError::Trust(TrustError::ChangedKey { known, found })) => {
+            assert_eq!((known, found), (before, after));
+        }
+        error => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_new_prekey_is_learned_kept_and_used() {
+    let mut clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    // One that begins later than the one before.
+    let later = SystemClock.now().plus(Duration::from_secs(1));
+    let newer = OwnPrekey::generate(&clinic.identity.signing, later, &mut OsRandom);
+    clinic.identity.prekeys = vec![newer];
+    let running = device.start();
+    clinic.accept().handshake(&clinic).unwrap_err();
+    clinic.welcome().disconnect(DisconnectReason::EndedByDoctor);
+    let events = running.rest();
+    let waits = |event: &Event| matches!(event, Event::Retrying { .. } | Event::NotConnected(_));
+    assert!(!events.iter().any(waits), "{events:?}");
+    let kept = device.load().doctor.prekey().as_bytes().to_vec();
+    assert_eq!(kept, clinic.identity.prekeys[0].prekey.as_bytes());
+}
+
+#[test]
+fn a_renewed_certificate_of_the_doctor_is_asked_for_when_the_old_one_fails() {
+    let mut clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    let subject = Subject {
+        serial: [9; 16],
+        ..clinic.identity.certificate.subject().clone()
+    };
+    clinic.identity.certificate = VerifiedCertificate::issue(subject, &clinic.root, &mut OsRandom);
+    let running = device.start();
+    clinic.accept().handshake(&clinic).unwrap_err();
+    clinic.welcome().disconnect(DisconnectReason::EndedByDoctor);
+    drop(running.rest());
+    let kept = device.load().doctor.certificate().fingerprint();
+    assert_eq!(kept, clinic.identity.certificate.fingerprint());
+}
+
+#[test]
+fn a_revoked_patient_does_not_knock_again() {
+    let clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    for (_, standing) in clinic.tables.0.lock().unwrap().issued.values_mut() {
+        *standing = Standing::Stopped;
+    }
+    let running = device.start();
+    clinic.accept().handshake(&clinic).unwrap_err();
+    match refused(running) {
+        ConnectError::Handshake(HandshakeError::Refused { code, .. }) => {
+            assert_eq!(code, AlertCode::Revoked);
+        }
+        error => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_wrong_clock_keeps_nobody_out_and_is_told() {
+    let clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    let ahead = Arc::new(Ahead(Duration::from_secs(430)));
+    let running = device.start_with(quick(), ahead);
+    let session = clinic.welcome();
+    let clock = running.until(|event| match event {
+        Event::Connected { clock, .. } => clock,
+        _ => None,
+    });
+    let told = clock.to_string();
+    assert_eq!(told, "this device's clock is 7 min ahead of the doctor's");
+    drop(session);
+}
+
+#[test]
+fn a_certificate_that_has_ended_is_not_shown_to_anybody() {
+    let clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    let years = Duration::from_secs(2 * 366 * 24 * 3600);
+    let running = device.start_with(quick(), Arc::new(Ahead(years)));
+    match running.rest().pop() {
+        Some(Event::Stopped(Stopped::OwnCertificate(CertificateError::Ended(_)))) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_changed_byte_on_the_disk_is_found_out() {
+    let clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    let directory = device.base.path().join("P1@D1");
+    let key = std::fs::read_dir(&directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|e| e == "key"))
+        .unwrap();
+    let mut bytes = std::fs::read(&key).unwrap();
+    bytes[60] ^= 1;
+    std::fs::write(&key, bytes).unwrap();
+    let error = device.files().load(&mut OsRandom).unwrap_err();
+    assert!(matches!(error, FilesError::Key(_)), "{error}");
+    std::fs::remove_file(&key).unwrap();
+    let error = device.files().load(&mut OsRandom).unwrap_err();
+    assert!(error.to_string().contains("backup"), "{error}");
+}
+
+/// The program itself, with commands from a pipe.
+fn patient(device: &Device, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_patient"))
+        .args(arguments)
+        .arg("--data")
+        .arg(device.base.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn the_program_says_how_to_enrol_and_ends_with_4() {
+    let output = patient(&Device::new(), &["--id", "P7"], "");
+    assert_eq!(output.status.code(), Some(4));
+    let said = stderr(&output);
+    assert!(
+        said.contains("doctor enrol P7") && said.contains("patient enrol TICKET"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_program_ends_with_3_where_nobody_listens_and_with_5_after_the_ticket_expired() {
+    let clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    let output = patient(&device, &["--connect", &address], "3\nhello\n");
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains(&address));
+
+    let mut ticket = clinic.ticket("P2");
+    ticket.expires = Timestamp::from_millis(1);
+    let output = patient(&Device::new(), &["enrol", &ticket.to_text()], "");
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    let output = patient(&Device::new(), &["enrol", "telemed1-XYZ"], "");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+#[test]
+fn the_program_carries_out_what_a_pipe_says_before_it_leaves() {
+    let clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    let output = std::thread::scope(|scope| {
+        let output = scope.spawn(|| patient(&device, &[], "3\nhello\n9\n"));
+        let mut session = clinic.welcome();
+        session.rekey(&clinic);
+        let FromPatient::Private(message) = session.hear() else {
+            panic!("no message");
+        };
+        assert_eq!(message.text(), "hello");
+        let receipt = session.end.receipt_for(&message);
+        session.say(opcode::RECEIPT, &receipt.encode());
+        let FromPatient::Disconnect(last_word) = session.hear() else {
+            panic!("no last word");
+        };
+        assert_eq!(last_word.reason, DisconnectReason::AskedByPatient);
+        drop(session);
+        output.join().unwrap()
+    });
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("Connected to doctor D1."), "{said}");
+    assert!(said.contains("is not a number from 1 to 5"), "{said}");
+}
+
+#[test]
+fn the_program_names_the_next_commands_when_the_doctors_key_has_changed() {
+    let mut clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    with_new_key(&mut clinic);
+    let output = std::thread::scope(|scope| {
+        let output = scope.spawn(|| patient(&device, &[], ""));
+        clinic.accept().handshake(&clinic).unwrap_err();
+        output.join().unwrap()
+    });
+    assert_eq!(output.status.code(), Some(4));
+    let said = stderr(&output);
+    for part in [
+        "key has changed",
+        "mv '",
+        "patient enrol TICKET",
+        "doctor enrol P1",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+}

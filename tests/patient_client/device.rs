@@ -1,0 +1,139 @@
+//! A patient's device: a data directory, and a client that is listened to.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::Duration;
+
+use telemed::clock::{Clock, SystemClock, Timestamp};
+use telemed::identity::ticket::Ticket;
+use telemed::patient::client::Client;
+use telemed::patient::config::Config;
+use telemed::patient::enrol::{self, EnrolError, Enrolled};
+use telemed::patient::event::Event;
+use telemed::patient::files::{Files, Name, Patient};
+use telemed::random::OsRandom;
+use tempfile::TempDir;
+
+use super::clinic::{BOUND, Clinic};
+
+/// All steps of an enrolment.
+pub const WHOLE: usize = 5;
+
+pub struct Device {
+    pub base: TempDir,
+    pub name: Name,
+}
+
+impl Device {
+    pub fn new() -> Self {
+        Self {
+            base: TempDir::new().unwrap(),
+            name: "P1@D1".parse().unwrap(),
+        }
+    }
+
+    pub fn enrolled(clinic: &Clinic) -> Self {
+        let device = Self::new();
+        let ticket = clinic.ticket("P1");
+        let enrolled = device.enrol_until(clinic, &ticket, WHOLE).unwrap();
+        assert!(matches!(enrolled, Enrolled::Now { .. }));
+        device
+    }
+
+    /// Enrols with a server that hangs up after so many frames.
+    pub fn enrol_until(
+        &self,
+        clinic: &Clinic,
+        ticket: &Ticket,
+        frames: usize,
+    ) -> Result<Enrolled, EnrolError> {
+        thread::scope(|scope| {
+            scope.spawn(|| clinic.accept().enrol(clinic, frames));
+            self.enrol(ticket)
+        })
+    }
+
+    /// Enrols, if that leads to a connection.
+    pub fn enrol(&self, ticket: &Ticket) -> Result<Enrolled, EnrolError> {
+        enrol::enrol(
+            &self.files(),
+            ticket,
+            &ticket.address,
+            &Config::default(),
+            &SystemClock,
+            &mut OsRandom,
+        )
+    }
+
+    pub fn files(&self) -> Files {
+        Files::create_or_open(self.base.path(), &self.name).unwrap()
+    }
+
+    pub fn load(&self) -> Patient {
+        self.files().load(&mut OsRandom).unwrap()
+    }
+
+    pub fn start(&self) -> Running {
+        self.start_with(quick(), Arc::new(SystemClock))
+    }
+
+    pub fn start_with(&self, config: Config, clock: Arc<dyn Clock>) -> Running {
+        let files = self.files();
+        let patient = files.load(&mut OsRandom).unwrap();
+        let (client, events) = Client::start(config, files, patient, clock).unwrap();
+        Running { client, events }
+    }
+}
+
+/// The protocol's limits, but short waits before connecting again.
+pub fn quick() -> Config {
+    Config {
+        first_wait: Duration::from_millis(5),
+        longest_wait: Duration::from_millis(20),
+        ..Config::default()
+    }
+}
+
+pub struct Running {
+    pub client: Client,
+    events: Receiver<Event>,
+}
+
+impl Running {
+    /// The next event.
+    pub fn next(&self) -> Event {
+        self.events.recv_timeout(BOUND).expect("an event")
+    }
+
+    /// The next event that `wanted` takes; others are passed over.
+    pub fn until<T>(&self, wanted: impl Fn(Event) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = wanted(self.next()) {
+                return found;
+            }
+        }
+    }
+
+    /// All events to the last.
+    pub fn rest(self) -> Vec<Event> {
+        let mut events = Vec::new();
+        loop {
+            let event = self.next();
+            let last = matches!(event, Event::Stopped(_));
+            events.push(event);
+            if last {
+                return events;
+            }
+        }
+    }
+}
+
+/// A clock that is wrong by always as much.
+pub struct Ahead(pub Duration);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus(self.0)
+    }
+}

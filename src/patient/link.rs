@@ -26,7 +26,8 @@ pub enum LinkError {
         /// What the system says.
         error: io::Error,
     },
-    /// The other side closed the connection, between two frames.
+    /// The other side closed the connection, between two frames or without
+    /// having read what was sent to it.
     Closed,
     /// The connection broke.
     Broken(io::Error),
@@ -141,11 +142,9 @@ impl Link {
     /// Sends a frame of the handshake.
     ///
     /// # Errors
-    /// [`LinkError::Broken`].
+    /// [`LinkError::Closed`] or [`LinkError::Broken`].
     pub fn send(&mut self, frame: &Frame) -> Result<(), LinkError> {
-        self.stream
-            .write_all(frame.as_bytes())
-            .map_err(LinkError::Broken)
+        self.stream.write_all(frame.as_bytes()).map_err(broken)
     }
 
     /// The next frame of the handshake.
@@ -176,13 +175,22 @@ impl Link {
         match self.reader.read_frame(&mut source) {
             Ok(frame) => Ok(Some(frame)),
             Err(FrameError::Io(error)) if is_timeout(&error) => Ok(None),
-            Err(FrameError::Io(error)) => Err(LinkError::Broken(error)),
+            Err(FrameError::Io(error)) => Err(broken(error)),
             Err(FrameError::Closed) => Err(LinkError::Closed),
             Err(FrameError::Truncated) => {
                 Err(LinkError::Broken(io::ErrorKind::UnexpectedEof.into()))
             }
             Err(error) => Err(LinkError::NoFrame(error)),
         }
+    }
+}
+
+fn broken(error: io::Error) -> LinkError {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe => LinkError::Closed,
+        _ => LinkError::Broken(error),
     }
 }
 

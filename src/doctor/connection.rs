@@ -31,7 +31,7 @@ use crate::session::signed;
 use crate::session::table::SessionId;
 
 /// Serves one connection to its end.
-pub fn serve(shared: &Arc<Shared>, stream: TcpStream, address: IpAddr, place: Place<'_>) {
+pub fn serve(shared: &Arc<Shared>, stream: TcpStream, address: IpAddr, place: Place) {
     let stream = Arc::new(stream);
     // Without it small frames would wait for each other; no harm if it fails.
     let _ = stream.set_nodelay(true);
@@ -61,13 +61,7 @@ pub fn serve(shared: &Arc<Shared>, stream: TcpStream, address: IpAddr, place: Pl
     Socket(stream).close();
 }
 
-fn refuse(
-    shared: &Shared,
-    stream: &TcpStream,
-    address: IpAddr,
-    place: &Place<'_>,
-    refusal: Refusal,
-) {
+fn refuse(shared: &Shared, stream: &TcpStream, address: IpAddr, place: &Place, refusal: Refusal) {
     if let Some(answer) = &refusal.answer {
         // The peer may be gone already: it then learns nothing.
         if send(shared, stream, answer).is_ok() {
@@ -104,7 +98,7 @@ struct Stranger<'a> {
     stream: &'a TcpStream,
     reader: FrameReader,
     deadline: Instant,
-    place: &'a Place<'a>,
+    place: &'a Place,
     /// Whether the address has paid for a first message on this connection.
     spent: bool,
 }

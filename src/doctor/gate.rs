@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Connections at once that have proved nothing yet.
@@ -45,8 +45,8 @@ struct Address {
 
 /// One stranger's place; given back when dropped.
 #[derive(Debug)]
-pub struct Place<'a> {
-    gate: &'a Gate,
+pub struct Place {
+    gate: Arc<Gate>,
     address: IpAddr,
 }
 
@@ -75,7 +75,7 @@ impl Gate {
 
     /// A place for a new connection; none if there are too many strangers.
     #[must_use]
-    pub fn enter(&self, address: IpAddr, now: Instant) -> Option<Place<'_>> {
+    pub fn enter(self: &Arc<Self>, address: IpAddr, now: Instant) -> Option<Place> {
         let address = network_of(address);
         let mut state = self.lock();
         if state.strangers >= MAX_STRANGERS {
@@ -88,7 +88,7 @@ impl Gate {
         entry.strangers += 1;
         state.strangers += 1;
         Some(Place {
-            gate: self,
+            gate: Arc::clone(self),
             address,
         })
     }
@@ -119,7 +119,7 @@ impl Gate {
     }
 }
 
-impl Place<'_> {
+impl Place {
     /// Takes one first message off the address's allowance. False if it is
     /// used up.
     #[must_use]
@@ -142,7 +142,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.gate.lock();
         state.strangers = state.strangers.saturating_sub(1);
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn an_address_spends_its_allowance_and_gets_it_back_by_the_minute() {
-        let gate = Gate::new(2);
+        let gate = Arc::new(Gate::new(2));
         let now = Instant::now();
         let place = gate.enter(address(1), now).unwrap();
         assert!(place.spend(now) && place.spend(now) && !place.spend(now));
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn one_address_cannot_take_every_place() {
-        let gate = Gate::new(2);
+        let gate = Arc::new(Gate::new(2));
         let now = Instant::now();
         let places: Vec<_> = std::iter::from_fn(|| gate.enter(address(1), now)).collect();
         assert_eq!(places.len(), MAX_STRANGERS_PER_ADDRESS);
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn remembered_addresses_are_bounded() {
-        let gate = Gate::new(2);
+        let gate = Arc::new(Gate::new(2));
         let now = Instant::now();
         for number in 0..u32::try_from(MAX_ADDRESSES).unwrap() + 100 {
             let place = gate.enter(IpAddr::from(number.to_be_bytes()), now).unwrap();
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn work_waits_for_a_processor_and_not_beyond_the_deadline() {
-        let gate = Gate::new(2);
+        let gate = Arc::new(Gate::new(2));
         let held: Vec<_> = (0..gate.processors)
             .map(|_| gate.work(Instant::now()).unwrap())
             .collect();

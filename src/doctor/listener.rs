@@ -37,13 +37,12 @@ pub fn run(shared: &Arc<Shared>, listener: &TcpListener) {
 }
 
 fn accept(shared: &Arc<Shared>, stream: TcpStream, address: IpAddr) {
-    let shared = Arc::clone(shared);
-    let serve = move || {
-        match shared.gate.enter(address, Instant::now()) {
-            Some(place) => connection::serve(&shared, stream, address, place),
-            None => shared.turned_away(),
-        };
+    let Some(place) = shared.gate.enter(address, Instant::now()) else {
+        shared.turned_away();
+        return;
     };
+    let shared = Arc::clone(shared);
+    let serve = move || connection::serve(&shared, stream, address, place);
     // Without a thread the connection is closed: the patient comes back.
     let spawned = thread::Builder::new()
         .name("connection".to_owned())

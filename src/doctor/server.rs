@@ -183,7 +183,7 @@ impl Server {
             },
             started: clock.now(),
             clock,
-            gate: Gate::new(settings.handshakes_per_address),
+            gate: Arc::new(Gate::new(settings.handshakes_per_address)),
             flusher: Flusher::new(settings.timing.linger)?,
             settings,
             identity: RwLock::new(Arc::new(identity)),

@@ -89,7 +89,7 @@ pub struct Shared {
     /// When the program started.
     pub started: Timestamp,
     /// Bounds what strangers cost.
-    pub gate: Gate,
+    pub gate: Arc<Gate>,
     /// Writes on where sockets are behind.
     pub flusher: Flusher,
     /// Replaced as a whole when a prekey is renewed.

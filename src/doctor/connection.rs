@@ -1,6 +1,7 @@
 //! One connection, one thread: first a stranger's handshake, then a patient's
 //! session.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::Arc;
@@ -29,6 +30,9 @@ use crate::session::doctor::{DoctorEnd, FromPatient, SessionError};
 use crate::session::outbox::{Outbox, Sink};
 use crate::session::signed;
 use crate::session::table::SessionId;
+
+/// How many messages from before a session are sent ahead of their receipts.
+const IN_FLIGHT: usize = 32;
 
 /// Serves one connection to its end.
 pub fn serve(shared: &Arc<Shared>, stream: TcpStream, address: IpAddr, place: Place) {
@@ -222,6 +226,7 @@ fn session(
         id: joined.id,
         device: established.certificate.fingerprint(),
         patient: patient.clone(),
+        in_flight: HashSet::new(),
     };
     let off = now.distance(established.their_time);
     shared.tell(Event::Joined {
@@ -230,7 +235,7 @@ fn session(
         clock_off: (off > shared.settings.tolerance).then_some(off),
     });
     drop(established);
-    line.send_undelivered();
+    line.send_missed();
     let departure = line.run();
     let was_here = sessions.leave(&line.device, line.id, Instant::now());
     line.finish(departure);
@@ -249,6 +254,8 @@ struct Line<'a> {
     id: SessionId,
     device: Fingerprint,
     patient: Identifier,
+    /// Messages from before this session whose receipts are awaited.
+    in_flight: HashSet<MessageId>,
 }
 
 impl Line<'_> {
@@ -320,8 +327,9 @@ impl Line<'_> {
         self.shared.flusher.send([Arc::clone(&self.outbox)]);
     }
 
-    /// What this device has not proved to have goes out again.
-    fn send_undelivered(&self) {
+    /// What this device has not proved to have goes out again, a few messages
+    /// at a time, so that however much it is the queue does not overflow.
+    fn send_missed(&mut self) {
         let now = self.shared.clock.now();
         let identity = self.shared.identity();
         let parties = self.end.parties();
@@ -330,12 +338,20 @@ impl Line<'_> {
             let message = message.clone();
             signed::sign_direct(&identity.signing, audience, message, parties, &mut OsRandom)
         };
-        let records = self
-            .shared
-            .log()
-            .take_undelivered(&self.device, now, &mut sign);
-        for (opcode, body) in records {
-            self.send(opcode, body);
+        while self.in_flight.len() < IN_FLIGHT {
+            let mut log = self.shared.log();
+            let Some((id, opcode, body)) = log.next_missed(&self.device, self.id, &mut sign) else {
+                break;
+            };
+            let body = SecretBytes::new(body);
+            if self.outbox.push_record(opcode, body).is_err() {
+                drop(log);
+                self.shared
+                    .drop_stalled(&self.device, self.id, &self.patient);
+                break;
+            }
+            log.sent_as_record(&self.device, id, self.id, now);
+            self.in_flight.insert(id);
         }
         self.shared.flusher.send([Arc::clone(&self.outbox)]);
     }
@@ -343,7 +359,12 @@ impl Line<'_> {
     fn on_record(&mut self, record: FromPatient) -> Result<Option<Departure>, SessionError> {
         match record {
             FromPatient::Decrypted(receipt) => self.on_decrypted(&receipt)?,
-            FromPatient::Received(receipt) => self.on_received(&receipt)?,
+            FromPatient::Received(receipt) => {
+                self.on_received(&receipt)?;
+                if self.in_flight.remove(&receipt.id) {
+                    self.send_missed();
+                }
+            }
             FromPatient::Confirmed(ack) => self.on_confirmed(ack)?,
             FromPatient::Private(message) => self.on_private(message)?,
             FromPatient::Heartbeat => {}

@@ -30,9 +30,9 @@ pub fn run(shared: &Arc<Shared>, prekeys: &Prekeys) {
         thread::park_timeout(TICK);
         let now = Instant::now();
         let sessions = &shared.tables.sessions;
-        shared
-            .flusher
-            .send(sessions.rekey_if_due(now, &mut OsRandom));
+        let rekeyed = sessions.rekey_if_due(now, &mut OsRandom);
+        shared.flusher.send(rekeyed.members);
+        shared.dropped(rekeyed.dropped);
         if now >= lines_at {
             lines_at = now + LINES_EVERY;
             shared

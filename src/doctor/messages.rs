@@ -14,6 +14,7 @@ use crate::protocol::message::{Message, MessageId};
 use crate::protocol::opcode;
 use crate::protocol::record::{Ack, Direct};
 use crate::session::receipt;
+use crate::session::table::{Connected, SessionId};
 
 /// The most messages kept; older ones are forgotten.
 const MAX_ENTRIES: usize = 1_000;
@@ -50,9 +51,28 @@ pub struct Delivery {
     /// The patient's signed confirmation, and when it came.
     pub confirmed: Option<(Timestamp, Ack)>,
     form: Option<Form>,
+    /// The session it was last given to: it is not given twice to one.
+    session: Option<SessionId>,
 }
 
 impl Delivery {
+    const fn queued(patient: Identifier) -> Self {
+        Self {
+            patient,
+            sent: None,
+            delivered: None,
+            confirmed: None,
+            form: None,
+            session: None,
+        }
+    }
+
+    const fn given(&mut self, form: Form, session: SessionId, now: Timestamp) {
+        self.sent = Some(now);
+        self.form = Some(form);
+        self.session = Some(session);
+    }
+
     /// The state as a word.
     #[must_use]
     pub const fn word(&self) -> &'static str {
@@ -117,16 +137,7 @@ impl MessageLog {
         }
         let deliveries = devices
             .into_iter()
-            .map(|(device, patient)| {
-                let delivery = Delivery {
-                    patient,
-                    sent: None,
-                    delivered: None,
-                    confirmed: None,
-                    form: None,
-                };
-                (device, delivery)
-            })
+            .map(|(device, patient)| (device, Delivery::queued(patient)))
             .collect();
         let hash = message.hash();
         self.count += 1;
@@ -147,71 +158,63 @@ impl MessageLog {
         &mut self,
         id: MessageId,
         sealed: receipt::Broadcast,
-        devices: &[(Fingerprint, Identifier)],
+        members: &[Connected],
         now: Timestamp,
     ) {
         let Some(entry) = self.entry_mut(id) else {
             return;
         };
         entry.sealed = Some(sealed);
-        for (device, patient) in devices {
+        for member in members {
             // Somebody may have enrolled and joined since the list was made.
-            let delivery = entry.deliveries.entry(*device).or_insert_with(|| Delivery {
-                patient: patient.clone(),
-                sent: None,
-                delivered: None,
-                confirmed: None,
-                form: None,
-            });
-            delivery.sent = Some(now);
-            delivery.form = Some(Form::Group);
+            entry
+                .deliveries
+                .entry(member.certificate.fingerprint())
+                .or_insert_with(|| {
+                    Delivery::queued(member.certificate.subject().identifier.clone())
+                })
+                .given(Form::Group, member.id, now);
         }
     }
 
-    /// What a device has not proved to have, oldest first; each counts as sent
-    /// from now on. `sign` signs a broadcast for everyone who missed it, once.
-    pub fn take_undelivered(
+    /// The oldest message that a device has not proved to have and that was not
+    /// given to its session yet: its id, and opcode and body of the record to
+    /// send. `sign` signs a broadcast for everyone who missed it, once.
+    pub fn next_missed(
         &mut self,
         device: &Fingerprint,
-        now: Timestamp,
+        session: SessionId,
         sign: &mut dyn FnMut(&Message) -> Direct,
-    ) -> Vec<(u8, Vec<u8>)> {
-        self.entries
-            .iter_mut()
-            .filter_map(|entry| {
-                let delivery = entry.deliveries.get_mut(device)?;
-                if delivery.delivered.is_some() {
-                    return None;
-                }
-                delivery.sent = Some(now);
-                delivery.form = Some(Form::Record);
-                Some(match entry.kind {
-                    Kind::Private => (opcode::PRIVATE, entry.message.encode()),
-                    Kind::Broadcast => {
-                        let direct = entry.direct.get_or_insert_with(|| sign(&entry.message));
-                        (opcode::DIRECT, direct.encode())
-                    }
-                })
+    ) -> Option<(MessageId, u8, Vec<u8>)> {
+        let entry = self.entries.iter_mut().find(|entry| {
+            entry.deliveries.get(device).is_some_and(|delivery| {
+                delivery.delivered.is_none() && delivery.session != Some(session)
             })
-            .collect()
+        })?;
+        let (opcode, body) = match entry.kind {
+            Kind::Private => (opcode::PRIVATE, entry.message.encode()),
+            Kind::Broadcast => {
+                let direct = entry.direct.get_or_insert_with(|| sign(&entry.message));
+                (opcode::DIRECT, direct.encode())
+            }
+        };
+        Some((entry.message.id(), opcode, body))
     }
 
-    /// The messages to this patient alone that its device was not sent yet; each
-    /// counts as sent from now on.
-    pub fn take_private(&mut self, device: &Fingerprint, now: Timestamp) -> Vec<(u8, Vec<u8>)> {
-        self.entries
-            .iter_mut()
-            .filter(|entry| entry.kind == Kind::Private)
-            .filter_map(|entry| {
-                let delivery = entry.deliveries.get_mut(device)?;
-                if delivery.sent.is_some() {
-                    return None;
-                }
-                delivery.sent = Some(now);
-                delivery.form = Some(Form::Record);
-                Some((opcode::PRIVATE, entry.message.encode()))
-            })
-            .collect()
+    /// Notes that a message went to a device as a record.
+    pub fn sent_as_record(
+        &mut self,
+        device: &Fingerprint,
+        id: MessageId,
+        session: SessionId,
+        now: Timestamp,
+    ) {
+        let delivery = self
+            .entry_mut(id)
+            .and_then(|entry| entry.deliveries.get_mut(device));
+        if let Some(delivery) = delivery {
+            delivery.given(Form::Record, session, now);
+        }
     }
 
     /// The broadcast with this number, if this device was a member when it was

@@ -27,7 +27,9 @@ use crate::identity::id::Identifier;
 use crate::identity::ticket::Ticket;
 use crate::protocol::DisconnectReason;
 use crate::protocol::message::{Message, TextError};
+use crate::protocol::opcode::PRIVATE;
 use crate::random::OsRandom;
+use crate::secret::SecretBytes;
 use crate::session::table::SessionTable;
 use crate::store::{Store, StoreError, fact};
 
@@ -273,33 +275,21 @@ impl Server {
             Instant::now(),
             &mut OsRandom,
         );
-        let Some(broadcast) = broadcast else {
-            return Ok(Sent {
-                number,
-                devices: 0,
-                away: enrolled,
-                epoch: 0,
-            });
-        };
-        let recipients: Vec<(Fingerprint, Identifier)> = broadcast
-            .recipients
-            .iter()
-            .map(|member| {
-                let certificate = &member.certificate;
-                let name = certificate.subject().identifier.clone();
-                (certificate.fingerprint(), name)
-            })
-            .collect();
-        log.sent_to_group(id, broadcast.sealed.receipted, &recipients, now);
+        let receipted = broadcast.sealed.map(|sealed| sealed.receipted);
+        let recipients = broadcast.recipients;
+        if let Some(receipted) = receipted {
+            log.sent_to_group(id, receipted, &recipients, now);
+        }
         drop(log);
         let sent = Sent {
             number,
             devices: recipients.len(),
             away: enrolled.saturating_sub(recipients.len()),
-            epoch: broadcast.sealed.receipted.epoch,
+            epoch: receipted.map_or(0, |receipted| receipted.epoch),
         };
-        let queues = broadcast.recipients.into_iter().map(|member| member.outbox);
+        let queues = recipients.into_iter().map(|member| member.outbox);
         shared.flusher.send(queues);
+        shared.dropped(broadcast.dropped);
         Ok(sent)
     }
 
@@ -317,23 +307,28 @@ impl Server {
             return Err(SendError::UnknownPatient(patient.clone()));
         }
         let enrolled: Vec<Fingerprint> = devices.iter().map(|(device, _)| *device).collect();
+        let id = message.id();
+        let body = message.encode();
+        let (mut given, mut full) = (Vec::new(), Vec::new());
         let mut log = shared.log();
         let number = log.add(message, Kind::Private, devices);
-        let mut given = Vec::new();
         for member in shared.tables.sessions.connected() {
             let device = member.certificate.fingerprint();
             if !enrolled.contains(&device) {
                 continue;
             }
-            for (opcode, body) in log.take_private(&device, now) {
-                let body = crate::secret::SecretBytes::new(body);
-                if member.outbox.push_record(opcode, body).is_err() {
-                    shared.drop_stalled(&device, member.id, patient);
-                }
+            let body = SecretBytes::copy_of(&body);
+            if member.outbox.push_record(PRIVATE, body).is_ok() {
+                log.sent_as_record(&device, id, member.id, now);
+                given.push(member.outbox);
+            } else {
+                full.push((device, member.id));
             }
-            given.push(member.outbox);
         }
         drop(log);
+        for (device, session) in full {
+            shared.drop_stalled(&device, session, patient);
+        }
         let sent = Sent {
             number,
             devices: given.len(),

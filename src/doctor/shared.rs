@@ -17,7 +17,7 @@ use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::Fingerprint;
 use crate::identity::id::Identifier;
 use crate::protocol::DisconnectReason;
-use crate::session::table::SessionId;
+use crate::session::table::{Connected, SessionId};
 
 /// Refusals of strangers that are shown one by one in a minute; the rest is
 /// counted.
@@ -162,6 +162,15 @@ impl Shared {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Tells of members whose queues were full, and says so to them.
+    pub fn dropped(&self, members: Vec<Connected>) {
+        for member in members {
+            let patient = member.certificate.subject().identifier.clone();
+            self.tell(Event::Left(patient, Departure::Stalled));
+            self.flusher.send([member.outbox]);
+        }
     }
 
     /// Ends the session of a device that does not read.

@@ -104,10 +104,22 @@ pub struct Joined {
 /// A broadcast that was queued to all members.
 #[derive(Debug)]
 pub struct Broadcast {
-    /// What was queued.
-    pub sealed: Sealed,
+    /// What was queued; nothing if nobody is connected.
+    pub sealed: Option<Sealed>,
     /// To whom; their queues are to be pumped.
     pub recipients: Vec<Connected>,
+    /// Whose queues were full; they are no members any more, and their queues
+    /// are to be pumped too.
+    pub dropped: Vec<Connected>,
+}
+
+/// What a rekey that was due has changed.
+#[derive(Debug, Default)]
+pub struct Rekeyed {
+    /// Who was queued a group key; their queues are to be pumped.
+    pub members: Vec<Arc<Outbox>>,
+    /// Whose queues were full, as in [`Broadcast::dropped`].
+    pub dropped: Vec<Connected>,
 }
 
 impl SessionTable {
@@ -325,8 +337,7 @@ impl SessionTable {
     }
 
     /// Rekeys if the group is dirty, seals the message, and queues it to every
-    /// member, all in one step. Nothing if nobody is connected: then no number
-    /// is taken.
+    /// member, all in one step. If nobody is connected no number is taken.
     pub fn broadcast(
         &self,
         message: &Message,
@@ -334,37 +345,44 @@ impl SessionTable {
         now: Timestamp,
         instant: Instant,
         random: &mut dyn Random,
-    ) -> Option<Broadcast> {
+    ) -> Broadcast {
         let mut inner = self.lock();
-        inner.rekey(instant, random);
+        let mut broadcast = Broadcast {
+            sealed: None,
+            recipients: Vec::new(),
+            dropped: inner.rekey(instant, random),
+        };
         if inner.members.is_empty() {
-            return None;
+            return broadcast;
         }
-        let sealed = inner.group.seal(message, doctor, now, random)?;
+        let Some(sealed) = inner.group.seal(message, doctor, now, random) else {
+            return broadcast;
+        };
         let frame = Arc::new(sealed.frame.clone());
-        let recipients: Vec<Connected> = inner.members.values().map(Member::connected).collect();
-        for recipient in &recipients {
-            if recipient.outbox.push_shared(&frame).is_err() {
-                let device = recipient.certificate.fingerprint();
-                inner.remove(&device, DisconnectReason::QueueFull, instant);
-            }
-        }
-        Some(Broadcast { sealed, recipients })
-    }
-
-    /// Rekeys the group if it is dirty and has been long enough; gives the
-    /// queues to be pumped.
-    pub fn rekey_if_due(&self, instant: Instant, random: &mut dyn Random) -> Vec<Arc<Outbox>> {
-        let mut inner = self.lock();
-        if !inner.rekey_is_due(instant) {
-            return Vec::new();
-        }
-        inner.rekey(instant, random);
-        inner
+        let (recipients, full): (Vec<Connected>, Vec<Connected>) = inner
             .members
             .values()
-            .map(|member| Arc::clone(&member.outbox))
-            .collect()
+            .map(Member::connected)
+            .partition(|member| member.outbox.push_shared(&frame).is_ok());
+        inner.drop_full(&full, instant);
+        broadcast.sealed = Some(sealed);
+        broadcast.recipients = recipients;
+        broadcast.dropped.extend(full);
+        broadcast
+    }
+
+    /// Rekeys the group if it is dirty and has been long enough.
+    pub fn rekey_if_due(&self, instant: Instant, random: &mut dyn Random) -> Rekeyed {
+        let mut inner = self.lock();
+        if !inner.rekey_is_due(instant) {
+            return Rekeyed::default();
+        }
+        let dropped = inner.rekey(instant, random);
+        let members = inner.members.values();
+        Rekeyed {
+            members: members.map(|member| Arc::clone(&member.outbox)).collect(),
+            dropped,
+        }
     }
 
     /// Queues a heartbeat to every member to whom nothing was sent for
@@ -468,8 +486,12 @@ impl Inner {
     }
 
     /// Rekeys until every member has room for the key: whoever has not is
-    /// dropped, which is a change again.
-    fn rekey(&mut self, instant: Instant, random: &mut dyn Random) {
+    /// dropped, which is a change again. Gives those.
+    fn rekey(&mut self, instant: Instant, random: &mut dyn Random) -> Vec<Connected> {
+        let mut dropped = Vec::new();
+        if !self.group.is_dirty() {
+            return dropped;
+        }
         let begun = Instant::now();
         while self.group.is_dirty() && !self.members.is_empty() {
             let contributions = self
@@ -478,20 +500,27 @@ impl Inner {
                 .map(|(device, member)| (*device, &member.contribution))
                 .collect();
             let record = self.group.rekey(contributions, random);
-            let full: Vec<Fingerprint> = self
+            let full: Vec<Connected> = self
                 .members
-                .iter()
-                .filter(|(_, member)| {
+                .values()
+                .filter(|member| {
                     let body = SecretBytes::copy_of(record.expose());
                     member.outbox.push_record(GROUP_KEY, body).is_err()
                 })
-                .map(|(device, _)| *device)
+                .map(Member::connected)
                 .collect();
-            for device in full {
-                self.remove(&device, DisconnectReason::QueueFull, instant);
-            }
+            self.drop_full(&full, instant);
+            dropped.extend(full);
         }
         self.dirty_since = None;
         self.last_rekey = Some((instant, begun.elapsed()));
+        dropped
+    }
+
+    fn drop_full(&mut self, members: &[Connected], instant: Instant) {
+        for member in members {
+            let device = member.certificate.fingerprint();
+            self.remove(&device, DisconnectReason::QueueFull, instant);
+        }
     }
 }

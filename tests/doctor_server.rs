@@ -1,0 +1,18 @@
+//! The doctor's server over real sockets, as patients and strangers meet it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends with what it cannot do"
+)]
+
+mod support;
+
+#[path = "doctor_server/access.rs"]
+mod access;
+#[path = "doctor_server/away.rs"]
+mod away;
+#[path = "doctor_server/broadcasts.rs"]
+mod broadcasts;
+#[path = "doctor_server/group.rs"]
+mod group;

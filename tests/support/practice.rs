@@ -1,0 +1,307 @@
+//! A server with its directory, its clock and its events.
+
+use std::cell::RefCell;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use telemed::clock::{Clock, SystemClock, Timestamp};
+use telemed::doctor::event::Event;
+use telemed::doctor::server::{Report, Server};
+use telemed::doctor::setup;
+use telemed::doctor::shared::Settings;
+use telemed::elgamal::Group;
+use telemed::handshake::enrol::NewKeys;
+use telemed::identity::authority::DoctorIdentity;
+use telemed::identity::data_dir::DataDir;
+use telemed::identity::id::Identifier;
+use telemed::identity::known_doctor::KnownDoctor;
+use telemed::identity::patient_identity::PatientIdentity;
+use telemed::random::OsRandom;
+use telemed::store::{CertificateRow, CertificateState, MemoryStore, Store};
+use tempfile::TempDir;
+
+use super::{PATIENCE, Person};
+
+/// The system's clock, moved forward at will.
+#[derive(Default)]
+pub struct TestClock(AtomicU64);
+
+impl TestClock {
+    /// Moves it forward.
+    pub fn advance(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap();
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        let moved = Duration::from_millis(self.0.load(Ordering::SeqCst));
+        SystemClock.now().plus(moved)
+    }
+}
+
+/// A doctor's practice: a running server and what belongs to it.
+pub struct Practice {
+    server: Option<Server>,
+    events: Receiver<Event>,
+    /// Events that came and were not asked for yet.
+    waiting: RefCell<Vec<Event>>,
+    pub clock: Arc<TestClock>,
+    pub store: Arc<dyn Store>,
+    settings: Settings,
+    directory: Arc<DataDir>,
+    /// Goes last.
+    _base: TempDir,
+}
+
+impl Practice {
+    /// A practice as it runs after its first minute.
+    pub fn open() -> Self {
+        Self::with(Settings::default())
+    }
+
+    /// The same with other settings.
+    pub fn with(settings: Settings) -> Self {
+        let practice = Self::just_started(settings, Group::ffdhe2048());
+        practice.run_a_while();
+        practice
+    }
+
+    /// A practice that has just started, and is wary of first messages.
+    pub fn just_started(settings: Settings, group: Group) -> Self {
+        let base = TempDir::new().unwrap();
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        Self::found(base, store, settings, &group)
+    }
+
+    /// The same with its data in a database.
+    pub fn with_database(group: &Group) -> Self {
+        let base = TempDir::new().unwrap();
+        let directory = DataDir::create_or_open(base.path(), "D1").unwrap();
+        let store = Arc::new(setup::open_store(&directory).unwrap());
+        drop(directory);
+        let practice = Self::found(base, store, Settings::default(), group);
+        practice.run_a_while();
+        practice
+    }
+
+    fn found(base: TempDir, store: Arc<dyn Store>, settings: Settings, group: &Group) -> Self {
+        let clock = Arc::new(TestClock::default());
+        let directory = Arc::new(DataDir::create_or_open(base.path(), "D1").unwrap());
+        let doctor = "D1".parse().unwrap();
+        setup::found(
+            &directory,
+            &*store,
+            group,
+            &doctor,
+            clock.now(),
+            &mut OsRandom,
+        )
+        .unwrap();
+        let (server, events) = start(&directory, &store, &settings, &clock);
+        Self {
+            server: Some(server),
+            events,
+            waiting: RefCell::default(),
+            clock,
+            store,
+            settings,
+            directory,
+            _base: base,
+        }
+    }
+
+    /// Lets the time go by in which a server that has just started trusts no
+    /// timestamp.
+    pub fn run_a_while(&self) {
+        self.clock.advance(self.settings.tolerance * 2);
+    }
+
+    /// Stops the server and starts another on the same data, at another port.
+    pub fn restart(&mut self) {
+        self.server = None;
+        let (server, events) = start(&self.directory, &self.store, &self.settings, &self.clock);
+        self.server = Some(server);
+        self.events = events;
+        self.waiting.borrow_mut().clear();
+    }
+
+    /// Ends the server and gives back where it listened.
+    pub fn close(&mut self) -> SocketAddr {
+        let address = self.address();
+        self.server = None;
+        address
+    }
+
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    /// The server, for somebody who takes it over.
+    pub fn take_server(&mut self) -> Server {
+        self.server.take().unwrap()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.server().address()
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The doctor's keys and papers.
+    pub fn papers(&self) -> DoctorIdentity {
+        setup::load(&self.directory, &*self.store, self.now(), &mut OsRandom).unwrap()
+    }
+
+    /// What a patient knows of the doctor.
+    pub fn known_doctor(&self, papers: &DoctorIdentity) -> KnownDoctor {
+        KnownDoctor::first_contact(
+            &papers.bundle(),
+            &papers.root.fingerprint(),
+            papers.identifier(),
+            self.now(),
+            &mut OsRandom,
+        )
+        .unwrap()
+    }
+
+    /// Patients with certificates, made without asking the server.
+    pub fn admit<const N: usize>(&self, names: [&str; N]) -> [Person; N] {
+        let papers = self.papers();
+        names.map(|name| self.admit_with(&papers, name))
+    }
+
+    /// A patient with a certificate.
+    pub fn admit_one(&self, name: &str) -> Person {
+        self.admit_with(&self.papers(), name)
+    }
+
+    /// The same, with papers read once for many.
+    pub fn admit_with(&self, papers: &DoctorIdentity, name: &str) -> Person {
+        let name: Identifier = name.parse().unwrap();
+        let keys = NewKeys::generate(papers.group(), &mut OsRandom);
+        let certificate = papers.certify(
+            &name,
+            keys.signing.verifying_key().clone(),
+            keys.encryption.public().clone(),
+            self.now(),
+            &mut OsRandom,
+        );
+        self.store
+            .add_certificate(&CertificateRow {
+                serial: certificate.subject().serial,
+                fingerprint: certificate.fingerprint(),
+                subject: name.to_string(),
+                bytes: certificate.as_bytes().to_vec(),
+                state: CertificateState::Active,
+                ticket: None,
+                created: self.now(),
+                not_after: certificate.subject().not_after,
+            })
+            .unwrap();
+        let issuer = papers.certificate.clone();
+        let identity =
+            PatientIdentity::new(certificate, issuer, keys.signing, keys.encryption).unwrap();
+        Person::new(identity, self.known_doctor(papers), Arc::clone(&self.clock))
+    }
+
+    /// Enrols a patient over the network, as the first time.
+    pub fn enrol(&self, name: &str) -> Person {
+        let name: Identifier = name.parse().unwrap();
+        let address = self.address();
+        let ticket = self.server().enrol(&name, &address.to_string()).unwrap();
+        Person::enrol(address, &ticket, &self.clock)
+    }
+
+    /// Waits for an event; those before it stay to be asked for.
+    #[track_caller]
+    pub fn wait_for<T>(&self, what: &str, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        let mut waiting = self.waiting.borrow_mut();
+        let found = waiting
+            .iter()
+            .enumerate()
+            .find_map(|(at, event)| pick(event).map(|picked| (at, picked)));
+        if let Some((at, picked)) = found {
+            waiting.remove(at);
+            return picked;
+        }
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(event) = self.events.recv_timeout(left) else {
+                panic!("no event: {what}; but {waiting:?}");
+            };
+            if let Some(picked) = pick(&event) {
+                return picked;
+            }
+            waiting.push(event);
+        }
+    }
+
+    /// All events that have come and were not asked for.
+    pub fn events(&self) -> Vec<Event> {
+        let mut events = self.waiting.take();
+        events.extend(self.events.try_iter());
+        events
+    }
+
+    /// Waits until so many devices are connected.
+    #[track_caller]
+    pub fn wait_for_members(&self, count: usize) {
+        super::eventually(&format!("{count} connected"), || {
+            self.server().connected().len() == count
+        });
+    }
+
+    /// What became of a message.
+    pub fn report(&self, number: u64) -> Report {
+        let reports = self.server().report();
+        reports
+            .into_iter()
+            .find(|report| report.number == number)
+            .unwrap()
+    }
+
+    /// How far a message has come at a patient's device.
+    pub fn state(&self, number: u64, patient: &str) -> &'static str {
+        let report = self.report(number);
+        let mut states = report
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.patient.as_str() == patient)
+            .map(|outcome| outcome.state);
+        states.next().unwrap_or("none")
+    }
+
+    /// Waits until a message has come so far.
+    #[track_caller]
+    pub fn wait_for_state(&self, number: u64, patient: &str, state: &str) {
+        super::eventually(&format!("message {number} {state} at {patient}"), || {
+            self.state(number, patient) == state
+        });
+    }
+}
+
+fn start(
+    directory: &Arc<DataDir>,
+    store: &Arc<dyn Store>,
+    settings: &Settings,
+    clock: &Arc<TestClock>,
+) -> (Server, Receiver<Event>) {
+    let identity = setup::load(directory, &**store, clock.now(), &mut OsRandom).unwrap();
+    Server::start(
+        TcpListener::bind("127.0.0.1:0").unwrap(),
+        Arc::clone(directory),
+        Arc::clone(store),
+        identity,
+        settings.clone(),
+        Arc::clone(clock) as Arc<dyn Clock>,
+    )
+    .unwrap()
+}

@@ -298,7 +298,7 @@ impl Line<'_> {
         };
         if let Some(reason) = reason {
             let last_mid = self.shared.tables.sessions.last_mid();
-            self.outbox.end(None, reason, last_mid);
+            self.outbox.end(None, reason, last_mid, Instant::now());
             self.shared.flusher.send([Arc::clone(&self.outbox)]);
             self.linger();
         }
@@ -465,6 +465,7 @@ impl Line<'_> {
                 Some(resume::no_token()),
                 DisconnectReason::Expired,
                 last_mid,
+                Instant::now(),
             );
             self.shared.flusher.send([Arc::clone(&self.outbox)]);
             return Ok(Some(Departure::Expired));

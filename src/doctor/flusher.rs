@@ -106,6 +106,13 @@ impl Flusher {
             let (queues, lingering) = {
                 let waiting = self.lock();
                 if waiting.stopping {
+                    // Whoever has not taken the last word by now never will.
+                    let finished = waiting.finished.iter().map(|(_, queue)| queue);
+                    waiting
+                        .queues
+                        .iter()
+                        .chain(finished)
+                        .for_each(|queue| queue.close());
                     return;
                 }
                 (waiting.queues.clone(), !waiting.finished.is_empty())
@@ -118,10 +125,17 @@ impl Flusher {
             let mut finished = Vec::new();
             waiting.queues.retain(|queue| {
                 let progress = queue.pump(now, &mut OsRandom);
-                if progress == Progress::Finished {
-                    finished.push((now, Arc::clone(queue)));
+                match progress {
+                    Progress::Finished => finished.push((now, Arc::clone(queue))),
+                    // Nobody else looks after it: it is no member's any more.
+                    Progress::Behind
+                        if queue.is_ending() && queue.stalled_for(now) >= self.linger =>
+                    {
+                        queue.close();
+                    }
+                    _ => {}
                 }
-                progress == Progress::Behind
+                progress == Progress::Behind && !queue.is_closed()
             });
             waiting.finished.extend(finished);
             waiting.finished.retain(|(since, queue)| {

@@ -185,7 +185,13 @@ impl Outbox {
 
     /// Drops what is queued, sends `parting` as it is if there is one, then a
     /// DISCONNECT, and closes.
-    pub fn end(&self, parting: Option<Frame>, reason: DisconnectReason, last_mid: u64) {
+    pub fn end(
+        &self,
+        parting: Option<Frame>,
+        reason: DisconnectReason,
+        last_mid: u64,
+        now: Instant,
+    ) {
         let last = Disconnect {
             reason,
             last_mid,
@@ -206,6 +212,8 @@ impl Outbox {
             state.add(Outgoing::Record(opcode::DISCONNECT, last));
         }
         state.ending = true;
+        // From now on it is the last word that is to be taken in time.
+        state.progress = now;
     }
 
     /// Closes at once, without a word.
@@ -266,6 +274,12 @@ impl Outbox {
         } else {
             now.saturating_duration_since(state.progress)
         }
+    }
+
+    /// Whether the last word is queued: nothing is accepted after it.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.lock().ending
     }
 
     /// Whether the connection is over.

@@ -440,7 +440,9 @@ impl Inner {
     ) -> Option<Arc<Outbox>> {
         let member = self.members.remove(device)?;
         self.changed(instant);
-        member.outbox.end(None, reason, self.group.last_mid());
+        member
+            .outbox
+            .end(None, reason, self.group.last_mid(), instant);
         Some(member.outbox)
     }
 

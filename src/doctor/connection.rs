@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::gate::Place;
+use crate::doctor::housekeeping;
 use crate::doctor::messages::Incoming;
 use crate::doctor::shared::Shared;
 use crate::doctor::socket::{Socket, UntilDeadline};
@@ -77,6 +78,10 @@ fn refuse(shared: &Shared, stream: &TcpStream, address: IpAddr, place: &Place, r
     }
     if !refusal.reason.is_unauthenticated() {
         place.refund(Instant::now());
+    }
+    if matches!(refusal.reason, RefusalReason::TicketUsedTwice(_)) {
+        // Whoever came first may be there already.
+        housekeeping::check_certificates(shared);
     }
     shared.refused(address, refusal.reason);
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::server::Prekeys;
 use crate::doctor::shared::Shared;
+use crate::handshake::registry::{Registry, Standing};
 use crate::protocol::DisconnectReason;
 use crate::random::OsRandom;
 use crate::session::table::Connected;
@@ -44,9 +45,7 @@ pub fn run(shared: &Arc<Shared>, prekeys: &Prekeys) {
         }
         if now >= dates_at {
             dates_at = now + timing.dates;
-            for member in sessions.connected() {
-                check_dates(shared, &member);
-            }
+            check_certificates(shared);
             sessions.drop_ended_tokens(shared.clock.now());
             prekeys.renew(shared);
             summarise_strangers(shared);
@@ -70,17 +69,36 @@ fn look_at(shared: &Shared, member: &Connected, now: Instant) {
     }
 }
 
-/// Ends a session whose certificate has ended, or that was not renewed.
-fn check_dates(shared: &Shared, member: &Connected) {
+/// Ends every session whose certificate was stopped or has ended, or that was
+/// not renewed.
+pub fn check_certificates(shared: &Shared) {
+    for member in shared.tables.sessions.connected() {
+        if let Some(reason) = objection_to(shared, &member) {
+            end(shared, &member, reason);
+        }
+    }
+}
+
+fn objection_to(shared: &Shared, member: &Connected) -> Option<DisconnectReason> {
     let now = shared.clock.now();
     let overdue = now.since(member.token_given) > RENEWAL_LIMIT
         || member.outbox.records_sent() > RECORD_LIMIT;
-    if !overdue && member.certificate.check_dates(now).is_ok() {
-        return;
+    if overdue || member.certificate.check_dates(now).is_err() {
+        return Some(DisconnectReason::Expired);
     }
+    let serial = &member.certificate.subject().serial;
+    // A table that cannot be read now puts nobody out.
+    let row = shared.tables.certificate(serial).ok()?;
+    let is_active = row.is_some_and(|row| row.standing == Standing::Active);
+    (!is_active).then_some(DisconnectReason::Revoked)
+}
+
+fn end(shared: &Shared, member: &Connected, reason: DisconnectReason) {
     let device = member.certificate.fingerprint();
-    let reason = DisconnectReason::Expired;
     let sessions = &shared.tables.sessions;
+    if reason == DisconnectReason::Revoked {
+        sessions.forget_token(&device);
+    }
     if let Some(outbox) = sessions.expel(&device, member.id, reason, Instant::now()) {
         let name = member.certificate.subject().identifier.clone();
         shared.tell(Event::Left(name, Departure::Expired));

@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -157,11 +157,19 @@ pub fn listen(directory: &Path, desk: &Arc<Desk>) -> io::Result<()> {
         .name("control".to_owned())
         .spawn(move || {
             for stream in listener.incoming().flatten() {
-                let Some(desk) = desk.upgrade() else {
+                if desk.strong_count() == 0 {
                     return;
+                }
+                let desk = Weak::clone(&desk);
+                let serve = move || {
+                    // Whoever asked has gone: nobody is left to be told.
+                    let _ = serve(&desk, &stream);
                 };
-                // Whoever asked has gone: nobody is left to be told.
-                let _ = serve(&desk, &stream);
+                // Each on its own, so that one who says nothing keeps nobody
+                // waiting. Without a thread the connection is closed.
+                let _ = thread::Builder::new()
+                    .name("control".to_owned())
+                    .spawn(serve);
             }
         })?;
     Ok(())
@@ -172,12 +180,16 @@ pub fn unlisten(directory: &Path) {
     let _ = fs::remove_file(directory.join(SOCKET));
 }
 
-fn serve(desk: &Desk, stream: &UnixStream) -> io::Result<()> {
+fn serve(desk: &Weak<Desk>, stream: &UnixStream) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut line = String::new();
-    BufReader::new(stream.take(MAX_REQUEST)).read_line(&mut line)?;
-    let request: Result<Request, _> = serde_json::from_str(&line);
+    let mut line = Vec::new();
+    BufReader::new(stream.take(MAX_REQUEST)).read_until(b'\n', &mut line)?;
+    let request: Result<Request, _> = serde_json::from_slice(&line);
+    // Held only from here on: who says nothing does not keep the server alive.
+    let Some(desk) = desk.upgrade() else {
+        return Ok(());
+    };
     let (answer, stop) = match request {
         Ok(request) => {
             let stop = request == Request::Stop;

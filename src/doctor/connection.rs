@@ -36,8 +36,7 @@ use crate::session::table::SessionId;
 const IN_FLIGHT: usize = 32;
 
 /// Serves one connection to its end.
-pub fn serve(shared: &Arc<Shared>, stream: TcpStream, address: IpAddr, place: Place) {
-    let stream = Arc::new(stream);
+pub fn serve(shared: &Arc<Shared>, stream: Arc<TcpStream>, address: IpAddr, place: Place) {
     // Without it small frames would wait for each other; no harm if it fails.
     let _ = stream.set_nodelay(true);
     let mut stranger = Stranger {
@@ -176,6 +175,8 @@ impl Stranger<'_> {
         }
         let _permit = if costs {
             let Some(permit) = self.shared.gate.work(self.deadline) else {
+                // It was never looked at.
+                self.place.refund(Instant::now());
                 self.shared.turned_away();
                 return Ok(None);
             };

@@ -1,9 +1,9 @@
 //! Those who knock: how many strangers are heard at once, and how much work
 //! each address may cause.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Shutdown, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 /// Connections at once that have proved nothing yet.
@@ -31,9 +31,21 @@ pub struct Gate {
 #[derive(Debug, Default)]
 struct State {
     addresses: HashMap<IpAddr, Address>,
-    strangers: usize,
+    /// By age: a later one has a higher number.
+    strangers: BTreeMap<u64, Stranger>,
+    next: u64,
     working: usize,
     waiting: usize,
+    /// Nobody is let in any more.
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Stranger {
+    address: IpAddr,
+    stream: Weak<TcpStream>,
+    /// Nothing that costs anything has come from it.
+    idle: bool,
 }
 
 #[derive(Debug)]
@@ -48,6 +60,7 @@ struct Address {
 pub struct Place {
     gate: Arc<Gate>,
     address: IpAddr,
+    number: u64,
 }
 
 /// A processor for one handshake; given back when dropped.
@@ -73,24 +86,48 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a new connection; none if there are too many strangers.
+    /// A place for a new connection. If all are taken the connection from the
+    /// same address that has said nothing for longest makes room: many patients
+    /// may share an address with somebody who only holds connections open. None
+    /// if there is no such connection.
     #[must_use]
-    pub fn enter(self: &Arc<Self>, address: IpAddr, now: Instant) -> Option<Place> {
+    pub fn enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+        stream: &Arc<TcpStream>,
+        now: Instant,
+    ) -> Option<Place> {
         let address = network_of(address);
         let mut state = self.lock();
-        if state.strangers >= MAX_STRANGERS {
+        if state.closed {
             return None;
         }
-        let entry = state.address(address, self.burst, now);
-        if entry.strangers >= MAX_STRANGERS_PER_ADDRESS {
+        let here = state.address(address, self.burst, now).strangers;
+        let is_full = here >= MAX_STRANGERS_PER_ADDRESS || state.strangers.len() >= MAX_STRANGERS;
+        if is_full && !state.evict(address) {
             return None;
         }
-        entry.strangers += 1;
-        state.strangers += 1;
+        state.address(address, self.burst, now).strangers += 1;
+        let number = state.next;
+        state.next += 1;
+        let stranger = Stranger {
+            address,
+            stream: Arc::downgrade(stream),
+            idle: true,
+        };
+        state.strangers.insert(number, stranger);
         Some(Place {
             gate: Arc::clone(self),
             address,
+            number,
         })
+    }
+
+    /// Ends every stranger's connection and lets nobody in any more.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.strangers.values().for_each(Stranger::hang_up);
     }
 
     /// Waits for a processor; none if too many wait, or none is free in time.
@@ -129,6 +166,9 @@ impl Place {
         let allowed = entry.allowance >= 1.0;
         if allowed {
             entry.allowance -= 1.0;
+            if let Some(stranger) = state.strangers.get_mut(&self.number) {
+                stranger.idle = false;
+            }
         }
         allowed
     }
@@ -144,11 +184,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut state = self.gate.lock();
-        state.strangers = state.strangers.saturating_sub(1);
-        if let Some(entry) = state.addresses.get_mut(&self.address) {
-            entry.strangers = entry.strangers.saturating_sub(1);
-        }
+        self.gate.lock().remove(self.number);
     }
 }
 
@@ -161,7 +197,41 @@ impl Drop for Permit<'_> {
     }
 }
 
+impl Stranger {
+    /// Its thread reads the end, and ends.
+    fn hang_up(&self) {
+        if let Some(stream) = self.stream.upgrade() {
+            // Fails only where the other side has ended it already.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
 impl State {
+    /// Nothing if it was pushed out before.
+    fn remove(&mut self, number: u64) {
+        let Some(stranger) = self.strangers.remove(&number) else {
+            return;
+        };
+        if let Some(entry) = self.addresses.get_mut(&stranger.address) {
+            entry.strangers = entry.strangers.saturating_sub(1);
+        }
+    }
+
+    /// Ends the oldest idle connection from an address, if there is one.
+    fn evict(&mut self, address: IpAddr) -> bool {
+        let oldest = self
+            .strangers
+            .iter()
+            .find(|(_, stranger)| stranger.idle && stranger.address == address);
+        let Some((&number, stranger)) = oldest else {
+            return false;
+        };
+        stranger.hang_up();
+        self.remove(number);
+        true
+    }
+
     fn address(&mut self, address: IpAddr, burst: u32, now: Instant) -> &mut Address {
         let full = f64::from(burst);
         if self.addresses.len() >= MAX_ADDRESSES && !self.addresses.contains_key(&address) {
@@ -208,6 +278,12 @@ mod tests {
 
     use super::*;
 
+    /// Any connection.
+    fn stream() -> Arc<TcpStream> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap())
+    }
+
     fn address(last: u8) -> IpAddr {
         IpAddr::from([10, 0, 0, last])
     }
@@ -216,9 +292,9 @@ mod tests {
     fn an_address_spends_its_allowance_and_gets_it_back_by_the_minute() {
         let gate = Arc::new(Gate::new(2));
         let now = Instant::now();
-        let place = gate.enter(address(1), now).unwrap();
+        let place = gate.enter(address(1), &stream(), now).unwrap();
         assert!(place.spend(now) && place.spend(now) && !place.spend(now));
-        let other = gate.enter(address(2), now).unwrap();
+        let other = gate.enter(address(2), &stream(), now).unwrap();
         assert!(other.spend(now));
         let later = now + Duration::from_secs(12);
         assert!(place.spend(later) && !place.spend(later));
@@ -230,13 +306,43 @@ mod tests {
 
     #[test]
     fn one_address_cannot_take_every_place() {
-        let gate = Arc::new(Gate::new(2));
+        let gate = Arc::new(Gate::new(100));
         let now = Instant::now();
-        let places: Vec<_> = std::iter::from_fn(|| gate.enter(address(1), now)).collect();
+        let enter = |from| gate.enter(address(from), &stream(), now);
+        let places: Vec<_> = std::iter::from_fn(|| {
+            let place = enter(1)?;
+            assert!(place.spend(now));
+            Some(place)
+        })
+        .collect();
         assert_eq!(places.len(), MAX_STRANGERS_PER_ADDRESS);
-        assert!(gate.enter(address(2), now).is_some());
+        assert!(enter(2).is_some());
         drop(places);
-        assert!(gate.enter(address(1), now).is_some());
+        assert!(enter(1).is_some());
+    }
+
+    #[test]
+    fn the_oldest_idle_connection_makes_room_at_its_own_address_only() {
+        let gate = Arc::new(Gate::new(100));
+        let now = Instant::now();
+        let streams: Vec<_> = (0..MAX_STRANGERS_PER_ADDRESS).map(|_| stream()).collect();
+        let mut places: Vec<_> = streams
+            .iter()
+            .map(|stream| gate.enter(address(1), stream, now).unwrap())
+            .collect();
+        assert!(places[0].spend(now));
+        let other = gate.enter(address(2), &stream(), now).unwrap();
+        let newer = gate.enter(address(1), &stream(), now).unwrap();
+        let is_out = |number: u64| !gate.lock().strangers.contains_key(&number);
+        assert!(is_out(places[1].number));
+        assert!(!is_out(places[0].number) && !is_out(other.number));
+        // The place was handed on: giving it back twice frees nothing.
+        drop(places.remove(1));
+        assert_eq!(gate.lock().strangers.len(), MAX_STRANGERS_PER_ADDRESS + 1);
+        drop((places, newer, other));
+        let state = gate.lock();
+        assert!(state.strangers.is_empty());
+        assert!(state.addresses.values().all(|entry| entry.strangers == 0));
     }
 
     #[test]
@@ -253,8 +359,10 @@ mod tests {
     fn remembered_addresses_are_bounded() {
         let gate = Arc::new(Gate::new(2));
         let now = Instant::now();
+        let stream = stream();
         for number in 0..u32::try_from(MAX_ADDRESSES).unwrap() + 100 {
-            let place = gate.enter(IpAddr::from(number.to_be_bytes()), now).unwrap();
+            let address = IpAddr::from(number.to_be_bytes());
+            let place = gate.enter(address, &stream, now).unwrap();
             assert!(place.spend(now));
         }
         assert!(gate.lock().addresses.len() <= MAX_ADDRESSES);

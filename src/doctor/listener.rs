@@ -37,7 +37,8 @@ pub fn run(shared: &Arc<Shared>, listener: &TcpListener) {
 }
 
 fn accept(shared: &Arc<Shared>, stream: TcpStream, address: IpAddr) {
-    let Some(place) = shared.gate.enter(address, Instant::now()) else {
+    let stream = Arc::new(stream);
+    let Some(place) = shared.gate.enter(address, &stream, Instant::now()) else {
         shared.turned_away();
         return;
     };

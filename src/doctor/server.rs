@@ -420,6 +420,7 @@ impl Server {
             thread::park_timeout(Duration::from_millis(10));
         }
         shared.stopping.store(true, Ordering::Relaxed);
+        shared.gate.close();
         shared.flusher.stop();
         listener::wake(self.address);
     }

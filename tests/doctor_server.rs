@@ -16,3 +16,7 @@ mod away;
 mod broadcasts;
 #[path = "doctor_server/group.rs"]
 mod group;
+#[path = "doctor_server/promptness.rs"]
+mod promptness;
+#[path = "doctor_server/sessions.rs"]
+mod sessions;

@@ -29,6 +29,8 @@ pub struct Person {
     clock: Arc<TestClock>,
     /// Where she connects from; anywhere if none.
     pub from: Option<IpAddr>,
+    /// Whether her line takes little at a time.
+    pub narrow: bool,
 }
 
 impl Person {
@@ -42,6 +44,7 @@ impl Person {
             doctor,
             clock,
             from: None,
+            narrow: false,
         }
     }
 
@@ -82,6 +85,7 @@ impl Person {
     pub fn dial(&self, server: SocketAddr) -> Wire {
         match self.from {
             Some(own) => Wire::dial_from(server, own),
+            None if self.narrow => Wire::dial_narrow(server),
             None => Wire::dial(server),
         }
     }

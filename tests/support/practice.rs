@@ -2,11 +2,14 @@
 
 use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::panic;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Once};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use telemed::clock::{Clock, SystemClock, Timestamp};
 use telemed::doctor::event::Event;
 use telemed::doctor::server::{Report, Server};
@@ -75,7 +78,19 @@ impl Practice {
     pub fn just_started(settings: Settings, group: Group) -> Self {
         let base = TempDir::new().unwrap();
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        Self::found(base, store, settings, &group)
+        Self::found(base, store, settings, &group, listen())
+    }
+
+    /// A practice whose sockets take little at a time.
+    pub fn with_narrow_lines() -> Self {
+        let listener = listen();
+        set_socket_send_buffer_size(&listener, 4096).unwrap();
+        let base = TempDir::new().unwrap();
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let group = Group::ffdhe2048();
+        let practice = Self::found(base, store, Settings::default(), &group, listener);
+        practice.run_a_while();
+        practice
     }
 
     /// The same with its data in a database.
@@ -84,12 +99,19 @@ impl Practice {
         let directory = DataDir::create_or_open(base.path(), "D1").unwrap();
         let store = Arc::new(setup::open_store(&directory).unwrap());
         drop(directory);
-        let practice = Self::found(base, store, Settings::default(), group);
+        let practice = Self::found(base, store, Settings::default(), group, listen());
         practice.run_a_while();
         practice
     }
 
-    fn found(base: TempDir, store: Arc<dyn Store>, settings: Settings, group: &Group) -> Self {
+    fn found(
+        base: TempDir,
+        store: Arc<dyn Store>,
+        settings: Settings,
+        group: &Group,
+        listener: TcpListener,
+    ) -> Self {
+        count_panics();
         let clock = Arc::new(TestClock::default());
         let directory = Arc::new(DataDir::create_or_open(base.path(), "D1").unwrap());
         let doctor = "D1".parse().unwrap();
@@ -102,7 +124,7 @@ impl Practice {
             &mut OsRandom,
         )
         .unwrap();
-        let (server, events) = start(&directory, &store, &settings, &clock);
+        let (server, events) = start(&directory, &store, &settings, &clock, listener);
         Self {
             server: Some(server),
             events,
@@ -124,7 +146,13 @@ impl Practice {
     /// Stops the server and starts another on the same data, at another port.
     pub fn restart(&mut self) {
         self.server = None;
-        let (server, events) = start(&self.directory, &self.store, &self.settings, &self.clock);
+        let (server, events) = start(
+            &self.directory,
+            &self.store,
+            &self.settings,
+            &self.clock,
+            listen(),
+        );
         self.server = Some(server);
         self.events = events;
         self.waiting.borrow_mut().clear();
@@ -288,15 +316,55 @@ impl Practice {
     }
 }
 
+/// How often a thread of a server has panicked. No input may lead there.
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+const THREADS: [&str; 5] = [
+    "connection",
+    "control",
+    "flusher",
+    "housekeeping",
+    "listener",
+];
+
+fn count_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let shown = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if thread::current()
+                .name()
+                .is_some_and(|name| THREADS.contains(&name))
+            {
+                PANICS.fetch_add(1, Ordering::SeqCst);
+            }
+            shown(info);
+        }));
+    });
+}
+
+impl Drop for Practice {
+    fn drop(&mut self) {
+        self.server = None;
+        if !thread::panicking() {
+            assert_eq!(PANICS.load(Ordering::SeqCst), 0, "a server panicked");
+        }
+    }
+}
+
+fn listen() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
+}
+
 fn start(
     directory: &Arc<DataDir>,
     store: &Arc<dyn Store>,
     settings: &Settings,
     clock: &Arc<TestClock>,
+    listener: TcpListener,
 ) -> (Server, Receiver<Event>) {
     let identity = setup::load(directory, &**store, clock.now(), &mut OsRandom).unwrap();
     Server::start(
-        TcpListener::bind("127.0.0.1:0").unwrap(),
+        listener,
         Arc::clone(directory),
         Arc::clone(store),
         identity,

@@ -155,9 +155,15 @@ impl Session {
         })
     }
 
-    /// Takes frames until `pick` finds what it wants.
+    /// Takes what was skipped, then frames, until `pick` finds what it wants.
     #[track_caller]
     pub fn until<T>(&mut self, what: &str, mut pick: impl FnMut(&Got) -> Option<T>) -> T {
+        for at in 0..self.skipped.len() {
+            if let Some(picked) = pick(&self.skipped[at]) {
+                self.skipped.remove(at);
+                return picked;
+            }
+        }
         loop {
             let got = self.take().unwrap();
             if let Some(picked) = pick(&got) {

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Instant;
 
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use telemed::framing::{Frame, FrameError, FrameReader, MAX_LEN_IN_SESSION};
 
@@ -29,6 +30,14 @@ impl Wire {
     pub fn dial_from(server: SocketAddr, own: IpAddr) -> Self {
         let descriptor = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
         bind(&descriptor, &SocketAddr::new(own, 0)).unwrap();
+        connect(&descriptor, &server).unwrap();
+        Self::over(TcpStream::from(descriptor))
+    }
+
+    /// Connects with a small buffer, which a sender soon fills.
+    pub fn dial_narrow(server: SocketAddr) -> Self {
+        let descriptor = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        set_socket_recv_buffer_size(&descriptor, 4096).unwrap();
         connect(&descriptor, &server).unwrap();
         Self::over(TcpStream::from(descriptor))
     }

@@ -14,9 +14,13 @@ mod access;
 mod away;
 #[path = "doctor_server/broadcasts.rs"]
 mod broadcasts;
+#[path = "doctor_server/crowds.rs"]
+mod crowds;
 #[path = "doctor_server/group.rs"]
 mod group;
 #[path = "doctor_server/promptness.rs"]
 mod promptness;
+#[path = "doctor_server/resumption.rs"]
+mod resumption;
 #[path = "doctor_server/sessions.rs"]
 mod sessions;

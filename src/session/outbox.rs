@@ -4,6 +4,9 @@
 //! Records are sealed when they are written, not when they are queued, so that
 //! a queue may be dropped without a gap in the sequence numbers.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;

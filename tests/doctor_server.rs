@@ -24,3 +24,5 @@ mod promptness;
 mod resumption;
 #[path = "doctor_server/sessions.rs"]
 mod sessions;
+#[path = "doctor_server/steering.rs"]
+mod steering;

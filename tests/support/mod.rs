@@ -2,7 +2,7 @@
 //! running server with everything around it, and [`Person`]s, who speak the
 //! protocol over a socket frame by frame and can break it at every step.
 
-#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test program uses its part")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,0 +1,297 @@
+//! The control socket: commands from other processes to a running server.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use telemed::doctor::control::{self, Answer, Request};
+use telemed::doctor::desk::Desk;
+use telemed::identity::ticket::Ticket;
+use tempfile::TempDir;
+
+use crate::support::{Person, Practice, eventually};
+
+const SOCKET: &str = "control.sock";
+
+/// A practice with a desk that listens.
+struct Office {
+    practice: Practice,
+    desk: Arc<Desk>,
+    stops: Arc<AtomicUsize>,
+    base: TempDir,
+    directory: PathBuf,
+    address: std::net::SocketAddr,
+}
+
+impl Office {
+    fn open() -> Self {
+        Self::open_in("data")
+    }
+
+    fn open_in(directory: &str) -> Self {
+        let mut practice = Practice::open();
+        let address = practice.address();
+        let base = TempDir::new().unwrap();
+        let directory = base.path().join(directory);
+        fs::create_dir_all(&directory).unwrap();
+        let stops = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&stops);
+        let desk = Arc::new(Desk::new(
+            practice.take_server(),
+            Some(address.to_string()),
+            Box::new(move || {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }),
+        ));
+        control::listen(&directory, &desk).unwrap();
+        Self {
+            practice,
+            desk,
+            stops,
+            base,
+            directory,
+            address,
+        }
+    }
+
+    fn ask(&self, request: &Request) -> Answer {
+        control::ask(&self.directory, request).unwrap().unwrap()
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.join(SOCKET)
+    }
+
+    /// Sends bytes, says that no more follow, and reads the answer.
+    fn ask_bytes(&self, bytes: &[u8]) -> String {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        stream
+            .set_read_timeout(Some(crate::support::PATIENCE))
+            .unwrap();
+        // It may have answered and closed before all is written.
+        let _ = stream.write_all(bytes);
+        let _ = stream.shutdown(Shutdown::Write);
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        line
+    }
+}
+
+#[test]
+fn every_request_is_answered() {
+    let office = Office::open();
+    assert_eq!(office.ask(&Request::List), Answer::Connected(Vec::new()));
+    let Answer::Ticket { text, patient, .. } = office.ask(&Request::Enrol {
+        patient: "P1".into(),
+        public_address: None,
+    }) else {
+        panic!("no ticket");
+    };
+    assert_eq!(patient, "P1");
+    let ticket: Ticket = text.parse().unwrap();
+    assert_eq!(ticket.address, office.address.to_string());
+    let mut person = Person::enrol(office.address, &ticket, &office.practice.clock);
+    let mut session = person.connect(office.address);
+    session.epoch();
+    let Answer::Connected(present) = office.ask(&Request::List) else {
+        panic!("no list");
+    };
+    assert_eq!(present.len(), 1);
+    assert_eq!(present[0].patient, "P1");
+
+    let text = "Zeilenumbruch\nund \"Anführung\"".to_owned();
+    let sent = office.ask(&Request::Broadcast { text: text.clone() });
+    let expected = Answer::Sent {
+        number: 1,
+        devices: 1,
+        away: 0,
+    };
+    assert_eq!(sent, expected);
+    assert_eq!(session.message().text, text);
+    let sent = office.ask(&Request::Message {
+        patient: "P1".into(),
+        text: "only you".into(),
+    });
+    assert!(matches!(sent, Answer::Sent { number: 2, .. }));
+    assert_eq!(session.message().text, "only you");
+    eventually("both are delivered", || {
+        let Answer::Report(messages) = office.ask(&Request::Report) else {
+            panic!("no report");
+        };
+        assert_eq!(messages.len(), 2);
+        assert!(messages[0].broadcast && !messages[1].broadcast);
+        messages
+            .iter()
+            .flat_map(|message| &message.deliveries)
+            .all(|delivery| delivery.state == "delivered")
+    });
+    assert_eq!(office.ask(&Request::Disconnect), Answer::Disconnected(1));
+    session.disconnected();
+    assert_eq!(office.ask(&Request::Stop), Answer::Stopping);
+    eventually("stopped", || office.stops.load(Ordering::SeqCst) == 1);
+}
+
+#[test]
+fn what_cannot_be_done_is_answered_with_the_reason() {
+    let office = Office::open();
+    let requests = [
+        Request::Broadcast {
+            text: String::new(),
+        },
+        Request::Broadcast {
+            text: "hello".into(),
+        },
+        Request::Message {
+            patient: "nobody".into(),
+            text: "hello".into(),
+        },
+        Request::Message {
+            patient: "not a name".into(),
+            text: "hello".into(),
+        },
+        Request::Enrol {
+            patient: "D1".into(),
+            public_address: None,
+        },
+        Request::Enrol {
+            patient: "P1".into(),
+            public_address: Some("no address".into()),
+        },
+        Request::Broadcast {
+            text: "x".repeat(16_001),
+        },
+    ];
+    for request in requests {
+        let answer = office.ask(&request);
+        assert!(
+            matches!(answer, Answer::Failed(_)),
+            "{request:?}: {answer:?}"
+        );
+    }
+}
+
+#[test]
+fn requests_that_are_none_are_refused_and_harm_nobody() {
+    let office = Office::open();
+    let too_long = [
+        b"{\"broadcast\":{\"text\":\"",
+        vec![b'x'; 200_000].as_slice(),
+    ]
+    .concat();
+    let nested = vec![b'['; 50_000];
+    let requests: [&[u8]; 9] = [
+        b"\n",
+        b"",
+        b"{\n",
+        b"\"unknown\"\n",
+        b"{\"broadcast\":{\"text\":\"x\",\"more\":1}}\n",
+        b"{\"broadcast\":{}}\n",
+        b"\"list\" and more\n",
+        b"\"\xff\xfe\"\n",
+        &nested,
+    ];
+    for request in requests.into_iter().chain([too_long.as_slice()]) {
+        let answer = office.ask_bytes(request);
+        assert!(
+            answer.starts_with("{\"failed\":"),
+            "{answer:?} to {} bytes",
+            request.len()
+        );
+    }
+    assert_eq!(office.ask(&Request::List), Answer::Connected(Vec::new()));
+    assert!(office.desk.server().report().is_empty());
+}
+
+#[test]
+fn one_who_says_nothing_keeps_nobody_waiting() {
+    let office = Office::open();
+    let silent: Vec<UnixStream> = (0..5)
+        .map(|_| UnixStream::connect(office.socket()).unwrap())
+        .collect();
+    (&silent[0]).write_all(b"\"li").unwrap();
+    let begun = Instant::now();
+    assert_eq!(office.ask(&Request::List), Answer::Connected(Vec::new()));
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    // Nor does it keep the server from ending.
+    eventually("nobody else holds the desk", || {
+        Arc::strong_count(&office.desk) == 1
+    });
+    drop(office);
+    drop(silent);
+}
+
+#[test]
+fn the_socket_is_its_owners_alone_and_goes_when_told() {
+    let office = Office::open();
+    let mode = fs::metadata(office.socket()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    control::unlisten(&office.directory);
+    assert!(!office.socket().exists());
+    assert_eq!(
+        control::ask(&office.directory, &Request::List).unwrap(),
+        None
+    );
+}
+
+#[test]
+fn a_path_too_long_for_a_sockets_address_works() {
+    let long = ["a-rather-long-name-for-a-directory"; 6].join("/");
+    let office = Office::open_in(&long);
+    assert!(office.directory.as_os_str().len() > 200);
+    assert_eq!(office.ask(&Request::List), Answer::Connected(Vec::new()));
+    let mode = fs::metadata(office.socket()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    control::unlisten(&office.directory);
+    assert!(!office.socket().exists());
+}
+
+#[test]
+fn a_socket_left_by_a_killed_program_is_replaced() {
+    let office = Office::open();
+    // Nobody listens behind it any more, as after a kill.
+    let left = office.base.path().join("left");
+    fs::create_dir(&left).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(left.join(SOCKET)).unwrap());
+    assert!(left.join(SOCKET).exists());
+    assert_eq!(control::ask(&left, &Request::List).unwrap(), None);
+    control::listen(&left, &office.desk).unwrap();
+    let answer = control::ask(&left, &Request::List).unwrap();
+    assert_eq!(answer, Some(Answer::Connected(Vec::new())));
+}
+
+#[test]
+fn where_no_server_runs_nobody_answers() {
+    let base = TempDir::new().unwrap();
+    assert_eq!(control::ask(base.path(), &Request::List).unwrap(), None);
+    assert_eq!(
+        control::ask(Path::new("/nowhere"), &Request::List).unwrap(),
+        None
+    );
+}
+
+#[test]
+fn an_address_said_once_is_remembered() {
+    let office = Office::open();
+    let enrol = |public_address: Option<&str>| {
+        let answer = office.ask(&Request::Enrol {
+            patient: "P1".into(),
+            public_address: public_address.map(str::to_owned),
+        });
+        match answer {
+            Answer::Ticket { address, .. } => address,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(enrol(None), office.address.to_string());
+    assert_eq!(
+        enrol(Some("practice.example:7400")),
+        "practice.example:7400"
+    );
+    assert_eq!(enrol(None), "practice.example:7400");
+}

@@ -277,13 +277,8 @@ impl Line<'_> {
             };
             let read = match (frame.opcode(), frame.sub()) {
                 (KEY_VERIFICATION, sub::RESUME) => self.renew(&frame),
-                _ => self
-                    .end
-                    .on_record(&frame)
-                    .and_then(|record| self.on_record(record)),
+                _ => self.take(&frame),
             };
-            self.outbox
-                .heard(Instant::now(), self.end.records_received());
             match read {
                 Ok(None) => {}
                 Ok(Some(departure)) => return departure,
@@ -293,6 +288,14 @@ impl Line<'_> {
                 }
             }
         }
+    }
+
+    /// Takes a record. It counts as received before it is answered.
+    fn take(&mut self, frame: &Frame) -> Result<Option<Departure>, SessionError> {
+        let record = self.end.on_record(frame);
+        self.outbox
+            .heard(Instant::now(), self.end.records_received());
+        self.on_record(record?)
     }
 
     /// Says the last word, if there is one, and closes.

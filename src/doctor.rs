@@ -18,6 +18,8 @@ mod connection;
 mod flusher;
 mod gate;
 mod housekeeping;
+mod line;
 mod listener;
 mod registry;
 mod socket;
+mod stranger;

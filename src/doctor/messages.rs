@@ -102,6 +102,13 @@ pub struct Entry {
     direct: Option<Direct>,
 }
 
+impl Entry {
+    fn has_arrived(&self) -> bool {
+        let mut deliveries = self.deliveries.values();
+        deliveries.all(|delivery| delivery.delivered.is_some())
+    }
+}
+
 /// All of them.
 #[derive(Debug, Default)]
 pub struct MessageLog {
@@ -124,17 +131,25 @@ pub enum Incoming {
 }
 
 impl MessageLog {
-    /// Adds a message that is not sent to anybody yet.
-    /// Gives its number.
+    /// Makes room for one more message: the oldest that has reached everybody is
+    /// forgotten, or else the oldest. Then its number is given, for it will
+    /// reach nobody any more.
+    pub fn make_room(&mut self) -> Option<u64> {
+        if self.entries.len() < MAX_ENTRIES {
+            return None;
+        }
+        let done = self.entries.iter().position(Entry::has_arrived);
+        let forgotten = self.entries.remove(done.unwrap_or(0))?;
+        done.is_none().then_some(forgotten.number)
+    }
+
+    /// Adds a message that is not sent to anybody yet, and gives its number.
     pub fn add(
         &mut self,
         message: Message,
         kind: Kind,
         devices: Vec<(Fingerprint, Identifier)>,
     ) -> u64 {
-        if self.entries.len() >= MAX_ENTRIES {
-            self.entries.pop_front();
-        }
         let deliveries = devices
             .into_iter()
             .map(|(device, patient)| (device, Delivery::queued(patient)))
@@ -322,5 +337,37 @@ impl MessageLog {
             .iter_mut()
             .rev()
             .find(|entry| entry.message.id() == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::OsRandom;
+
+    const DEVICE: Fingerprint = [1; 32];
+    const NOW: Timestamp = Timestamp::from_millis(1);
+
+    fn add(log: &mut MessageLog) -> MessageId {
+        let message = Message::new("x", false, NOW, &mut OsRandom).unwrap();
+        let id = message.id();
+        log.add(
+            message,
+            Kind::Private,
+            vec![(DEVICE, "P1".parse().unwrap())],
+        );
+        id
+    }
+
+    #[test]
+    fn what_has_arrived_is_forgotten_before_what_has_not() {
+        let mut log = MessageLog::default();
+        let ids: Vec<MessageId> = (0..MAX_ENTRIES).map(|_| add(&mut log)).collect();
+        log.delivered(&DEVICE, ids[7], NOW);
+        assert_eq!(log.make_room(), None);
+        assert!(log.entries().all(|entry| entry.number != 8));
+        add(&mut log);
+        assert_eq!(log.make_room(), Some(1), "message 1 never arrived");
+        assert_eq!(log.entries().count(), MAX_ENTRIES - 1);
     }
 }

@@ -266,6 +266,7 @@ impl Server {
         // The log is held over the broadcast, so that no receipt comes before
         // the log knows what it is for.
         let mut log = shared.log();
+        self.make_room(&mut log);
         let number = log.add(message.clone(), Kind::Broadcast, devices);
         let identity = shared.identity();
         let broadcast = shared.tables.sessions.broadcast(
@@ -311,6 +312,7 @@ impl Server {
         let body = message.encode();
         let (mut given, mut full) = (Vec::new(), Vec::new());
         let mut log = shared.log();
+        self.make_room(&mut log);
         let number = log.add(message, Kind::Private, devices);
         for member in shared.tables.sessions.connected() {
             let device = member.certificate.fingerprint();
@@ -337,6 +339,17 @@ impl Server {
         };
         shared.flusher.send(given);
         Ok(sent)
+    }
+
+    /// Messages are kept in memory: not without end. What is given up before it
+    /// has arrived is said.
+    fn make_room(&self, log: &mut MessageLog) {
+        if let Some(number) = log.make_room() {
+            self.shared.tell(Event::Trouble(format!(
+                "message {number} has waited too long behind others and is given up; the delivery \
+                 report no longer shows it"
+            )));
+        }
     }
 
     fn devices(

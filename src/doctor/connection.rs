@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::doctor::event::Event;
 use crate::doctor::gate::Place;
 use crate::doctor::housekeeping;
-use crate::doctor::line::Line;
+use crate::doctor::line::{Line, Pace};
 use crate::doctor::shared::Shared;
 use crate::doctor::socket::{Socket, UntilDeadline};
 use crate::doctor::stranger::{Outcome, Stranger, send};
@@ -97,6 +97,7 @@ fn session(
         device: established.certificate.fingerprint(),
         patient: patient.clone(),
         in_flight: HashSet::new(),
+        pace: Pace::new(Instant::now()),
     };
     let off = now.distance(established.their_time);
     shared.tell(Event::Joined {

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::messages::Incoming;
@@ -40,6 +41,48 @@ pub(super) struct Line<'a> {
     pub(super) patient: Identifier,
     /// Messages from before this session whose receipts are awaited.
     pub(super) in_flight: HashSet<MessageId>,
+    /// How fast she may write.
+    pub(super) pace: Pace,
+}
+
+/// Holds back whoever writes faster than anybody reads: her connection waits,
+/// nobody else's does, and memory does not fill with what she sends.
+pub(super) struct Pace {
+    allowance: u32,
+    since: Instant,
+}
+
+impl Pace {
+    /// Messages at once.
+    const BURST: u32 = 50;
+    /// After that, one in this time.
+    const INTERVAL: Duration = Duration::from_millis(200);
+
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            allowance: Self::BURST,
+            since: now,
+        }
+    }
+
+    /// Waits until one more message is allowed.
+    fn wait(&mut self) {
+        let now = Instant::now();
+        let earned =
+            now.saturating_duration_since(self.since).as_millis() / Self::INTERVAL.as_millis();
+        if earned > 0 {
+            let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+            self.allowance = self.allowance.saturating_add(earned).min(Self::BURST);
+            self.since = now;
+        }
+        match self.allowance.checked_sub(1) {
+            Some(left) => self.allowance = left,
+            None => {
+                thread::sleep(Self::INTERVAL);
+                self.since = Instant::now();
+            }
+        }
+    }
 }
 
 impl Line<'_> {
@@ -225,7 +268,8 @@ impl Line<'_> {
         Ok(())
     }
 
-    fn on_private(&self, message: Message) -> Result<(), SessionError> {
+    fn on_private(&mut self, message: Message) -> Result<(), SessionError> {
+        self.pace.wait();
         let receipt = self.end.receipt_for(&message);
         let incoming = self.shared.log().incoming(&self.device, &message);
         match incoming {

@@ -10,6 +10,7 @@ pub mod signed;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use crate::aes::SealingKey;
 use crate::kdf::{self, Label, Prk, label};

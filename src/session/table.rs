@@ -25,6 +25,7 @@ use crate::secret::{Secret, SecretBytes};
 use crate::session::Direction;
 use crate::session::channel::Sealer;
 use crate::session::outbox::{Outbox, Sink};
+use crate::session::tokens::Tokens;
 
 /// How long after a change the group is rekeyed at the latest, if the last
 /// rekey was short.
@@ -78,9 +79,7 @@ struct Inner {
     dirty_since: Option<Instant>,
     /// When the group was last rekeyed, and how long that took.
     last_rekey: Option<(Instant, Duration)>,
-    tokens: HashMap<[u8; 32], Resumable>,
-    /// The one token of each certificate.
-    token_of: HashMap<Fingerprint, [u8; 32]>,
+    tokens: Tokens,
     next_id: u64,
     capacity: usize,
     stopping: bool,
@@ -131,8 +130,7 @@ impl SessionTable {
                 group: Sender::new(random),
                 dirty_since: None,
                 last_rekey: None,
-                tokens: HashMap::new(),
-                token_of: HashMap::new(),
+                tokens: Tokens::default(),
                 next_id: 0,
                 capacity,
                 stopping: false,
@@ -278,10 +276,7 @@ impl SessionTable {
 
     /// Takes a certificate's token away: it was frozen or revoked.
     pub fn forget_token(&self, device: &Fingerprint) {
-        let mut inner = self.lock();
-        if let Some(token) = inner.token_of.remove(device) {
-            inner.tokens.remove(&token);
-        }
+        self.lock().tokens.forget(device);
     }
 
     /// In one step: finds a token, asks `proof`, and if it is proved removes
@@ -291,21 +286,12 @@ impl SessionTable {
         token: &[u8; 32],
         proof: &mut dyn FnMut(&Resumable) -> bool,
     ) -> Option<Resumable> {
-        let mut inner = self.lock();
-        inner.tokens.get(token).filter(|entry| proof(entry))?;
-        let entry = inner.tokens.remove(token)?;
-        inner.token_of.remove(&entry.certificate.fingerprint());
-        Some(entry)
+        self.lock().tokens.take(token, proof)
     }
 
     /// Drops tokens that are over.
     pub fn drop_ended_tokens(&self, now: Timestamp) {
-        let mut inner = self.lock();
-        inner.tokens.retain(|_, entry| now <= entry.expires);
-        let Inner {
-            tokens, token_of, ..
-        } = &mut *inner;
-        token_of.retain(|_, token| tokens.contains_key(token));
+        self.lock().tokens.drop_ended(now);
     }
 
     /// Everyone who is connected.
@@ -452,27 +438,13 @@ impl Inner {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> SessionToken {
-        let device = established.certificate.fingerprint();
-        let lifetime = token_lifetime(established.full_handshake, now);
         let token = SessionToken {
             token: random::array(random),
-            lifetime,
+            lifetime: token_lifetime(established.full_handshake, now),
             conference: *self.group.conference(),
             at: now,
         };
-        if let Some(old) = self.token_of.remove(&device) {
-            self.tokens.remove(&old);
-        }
-        if !lifetime.is_zero() {
-            self.token_of.insert(device, token.token);
-            let resumable = Resumable {
-                key: established.session.resumption_key(&token.token),
-                certificate: established.certificate.clone(),
-                full_handshake: established.full_handshake,
-                expires: now.plus(lifetime),
-            };
-            self.tokens.insert(token.token, resumable);
-        }
+        self.tokens.give(&token, established);
         token
     }
 

@@ -1,0 +1,65 @@
+//! The tokens that resume sessions: in memory only, one a certificate, each
+//! used once.
+
+use std::collections::HashMap;
+
+use crate::clock::Timestamp;
+use crate::handshake::doctor::Established;
+use crate::handshake::registry::Resumable;
+use crate::identity::certificate::Fingerprint;
+use crate::protocol::record::SessionToken;
+
+/// All tokens that were given out and not used yet.
+#[derive(Default, Debug)]
+pub(super) struct Tokens {
+    entries: HashMap<[u8; 32], Resumable>,
+    /// The one token of each certificate: the keys of `entries`.
+    of_device: HashMap<Fingerprint, [u8; 32]>,
+}
+
+impl Tokens {
+    /// Remembers a session's token, in the place of an earlier one of the same
+    /// certificate. One without a lifetime resumes nothing.
+    pub(super) fn give(&mut self, token: &SessionToken, established: &Established) {
+        let device = established.certificate.fingerprint();
+        self.forget(&device);
+        if token.lifetime.is_zero() {
+            return;
+        }
+        self.of_device.insert(device, token.token);
+        let resumable = Resumable {
+            key: established.session.resumption_key(&token.token),
+            certificate: established.certificate.clone(),
+            full_handshake: established.full_handshake,
+            expires: token.at.plus(token.lifetime),
+        };
+        self.entries.insert(token.token, resumable);
+    }
+
+    /// Finds a token, asks `proof`, and if it is proved removes it and hands it
+    /// out. A wrong proof removes nothing.
+    pub(super) fn take(
+        &mut self,
+        token: &[u8; 32],
+        proof: &mut dyn FnMut(&Resumable) -> bool,
+    ) -> Option<Resumable> {
+        self.entries.get(token).filter(|entry| proof(entry))?;
+        let entry = self.entries.remove(token)?;
+        self.of_device.remove(&entry.certificate.fingerprint());
+        Some(entry)
+    }
+
+    /// Takes a certificate's token away.
+    pub(super) fn forget(&mut self, device: &Fingerprint) {
+        if let Some(token) = self.of_device.remove(device) {
+            self.entries.remove(&token);
+        }
+    }
+
+    /// Drops those that are over.
+    pub(super) fn drop_ended(&mut self, now: Timestamp) {
+        self.entries.retain(|_, entry| now <= entry.expires);
+        let Self { entries, of_device } = self;
+        of_device.retain(|_, token| entries.contains_key(token));
+    }
+}

@@ -11,6 +11,7 @@ pub mod bigint;
 pub mod cli;
 pub mod clock;
 pub mod codec;
+pub mod deadline;
 pub mod doctor;
 pub mod elgamal;
 pub mod framing;

@@ -7,12 +7,13 @@ use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::deadline::UntilDeadline;
 use crate::doctor::event::Event;
 use crate::doctor::gate::Place;
 use crate::doctor::housekeeping;
 use crate::doctor::line::{Line, Pace};
 use crate::doctor::shared::Shared;
-use crate::doctor::socket::{Socket, UntilDeadline};
+use crate::doctor::socket::Socket;
 use crate::doctor::stranger::{Outcome, Stranger, send};
 use crate::framing::{FrameReader, MAX_LEN_IN_SESSION};
 use crate::handshake::doctor::{Established, Refusal, RefusalReason};

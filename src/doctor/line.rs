@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::deadline::UntilDeadline;
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::messages::Incoming;
 use crate::doctor::shared::Shared;
-use crate::doctor::socket::UntilDeadline;
 use crate::framing::{Frame, FrameReader};
 use crate::handshake::resume;
 use crate::identity::certificate::Fingerprint;

@@ -1,10 +1,9 @@
-//! Sockets: writing without waiting, reading until a deadline.
+//! Writing to a socket without waiting.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Instant;
 
 use rustix::net::SendFlags;
 
@@ -32,32 +31,5 @@ impl Sink for Socket {
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.0.as_fd())
-    }
-}
-
-/// Reads from a socket, but not beyond a point in time, however slowly the
-/// bytes drip in.
-pub struct UntilDeadline<'a> {
-    stream: &'a TcpStream,
-    deadline: Instant,
-}
-
-impl<'a> UntilDeadline<'a> {
-    /// Reads from `stream` until `deadline`.
-    #[must_use]
-    pub const fn new(stream: &'a TcpStream, deadline: Instant) -> Self {
-        Self { stream, deadline }
-    }
-}
-
-impl Read for UntilDeadline<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.stream.set_read_timeout(Some(left))?;
-        let mut stream = self.stream;
-        stream.read(buffer)
     }
 }

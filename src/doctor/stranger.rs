@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
+use crate::deadline::UntilDeadline;
 use crate::doctor::gate::Place;
 use crate::doctor::shared::Shared;
-use crate::doctor::socket::UntilDeadline;
 use crate::framing::{Frame, FrameError, FrameReader, MAX_LEN_BEFORE_SESSION};
 use crate::handshake::doctor::{
     Established, ExpectFirst, ExpectProof, Refusal, RefusalReason, Step,

@@ -2,10 +2,11 @@
 //! wait is without an end.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+use crate::deadline::UntilDeadline;
 use crate::framing::{Frame, FrameError, FrameReader, MAX_LEN_BEFORE_SESSION, MAX_LEN_IN_SESSION};
 use crate::patient::config::Config;
 
@@ -168,10 +169,7 @@ impl Link {
     /// # Errors
     /// [`LinkError`] if there will be no more.
     pub fn receive_until(&mut self, deadline: Instant) -> Result<Option<Frame>, LinkError> {
-        let mut source = Until {
-            stream: &self.stream,
-            deadline,
-        };
+        let mut source = UntilDeadline::new(&self.stream, deadline);
         match self.reader.read_frame(&mut source) {
             Ok(frame) => Ok(Some(frame)),
             Err(FrameError::Io(error)) if is_timeout(&error) => Ok(None),
@@ -199,22 +197,4 @@ fn is_timeout(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
     )
-}
-
-/// Reads until an instant, however many reads that takes: a server that sends
-/// a byte now and then gains no time by it.
-struct Until<'a> {
-    stream: &'a TcpStream,
-    deadline: Instant,
-}
-
-impl Read for Until<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.stream.set_read_timeout(Some(left))?;
-        self.stream.read(buffer)
-    }
 }

@@ -27,6 +27,8 @@ use crate::random::OsRandom;
 const CATCH_UP: Duration = Duration::from_secs(2);
 /// How long a program that is to end waits for receipts.
 const SETTLE: Duration = Duration::from_secs(10);
+/// How long a connection that has ended may take to say so.
+const LAST_EVENT: Duration = Duration::from_secs(1);
 /// Longer than any attempt to connect.
 const ATTEMPT: Duration = Duration::from_secs(600);
 
@@ -87,6 +89,8 @@ struct Seen {
     failed: Option<Failure>,
     /// There will be no further attempt.
     stopped: Option<Result<Exit, Failure>>,
+    /// There will be no further event.
+    over: bool,
     /// A signal came.
     signalled: bool,
 }
@@ -112,6 +116,14 @@ impl Watch {
                 !(done(seen) || seen.signalled || seen.stopped.is_some())
             });
         waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Waits until everything that has happened is handed to the printer.
+    fn wait_for_the_last_event(&self) {
+        let waited = self
+            .changed
+            .wait_timeout_while(self.seen(), LAST_EVENT, |seen| !seen.over);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The first signal ends the program in good order, the second at once.
@@ -150,6 +162,7 @@ impl Watch {
                         seen.stopped = Some(result);
                         self.stopper.stop();
                     }
+                    seen.over = true;
                 }
                 _ => {}
             }
@@ -185,7 +198,7 @@ impl Session {
                 Ok(Some(end)) => return end,
                 Ok(None) => {}
                 Err(error) => {
-                    self.client.leave();
+                    self.leave();
                     let sentence = format!("cannot read standard input: {error}");
                     return Err(Failure::new(Exit::Failure, sentence));
                 }
@@ -196,6 +209,11 @@ impl Session {
     fn first_attempt(&self) -> MutexGuard<'_, Seen> {
         let watch = &self.watch;
         watch.wait(ATTEMPT, |seen| seen.connected || seen.failed.is_some())
+    }
+
+    fn leave(&self) {
+        self.client.leave();
+        self.watch.wait_for_the_last_event();
     }
 
     /// Does what was chosen; gives how the program ends, if it does.
@@ -223,7 +241,7 @@ impl Session {
             Answer::Given(()) => None,
             Answer::End => Some(self.exit()),
             Answer::Interrupted => {
-                self.client.leave();
+                self.leave();
                 Some(Ok(Exit::Ok))
             }
             Answer::Stopped => Some(self.stopped()),
@@ -239,7 +257,7 @@ impl Session {
             let _ = self.client.settle(SETTLE);
         }
         self.left = true;
-        self.client.leave();
+        self.leave();
         self.console.say(
             "You are disconnected. The messages can still be shown; \
              to connect again, start the program again.",
@@ -329,16 +347,16 @@ impl Session {
             };
             drop(first);
             if let Some(stopped) = stopped {
-                self.client.leave();
+                self.leave();
                 return stopped;
             }
             if let Some(failure) = failed {
-                self.client.leave();
+                self.leave();
                 return Err(failure);
             }
             let _ = self.client.settle(SETTLE);
         }
-        self.client.leave();
+        self.leave();
         match self.client.undelivered() {
             0 => Ok(Exit::Ok),
             count => Err(Failure::new(
@@ -351,7 +369,7 @@ impl Session {
 
     /// A signal came, or the connection is over for good.
     fn stopped(&mut self) -> Result<Exit, Failure> {
-        self.client.leave();
+        self.leave();
         self.watch.seen().stopped.clone().unwrap_or(Ok(Exit::Ok))
     }
 }

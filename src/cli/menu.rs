@@ -3,7 +3,7 @@
 use std::io;
 
 use super::terminal::{Input, Printer, Terminal};
-use super::text::quoted;
+use super::text::{quoted, sentence};
 
 /// Someone to ask. A [`Terminal`], or a script in tests.
 pub trait Dialogue {
@@ -71,14 +71,6 @@ pub fn ask<T>(
         };
         dialogue.say(&sentence(&reason));
     }
-}
-
-/// A reason as errors carry it, with a capital letter and a full stop.
-fn sentence(reason: &str) -> String {
-    let mut characters = reason.chars();
-    let first = characters.next().map(char::to_uppercase);
-    let rest = characters.as_str();
-    first.into_iter().flatten().collect::<String>() + rest + "."
 }
 
 /// A numbered menu: its first entry is 1.

@@ -52,6 +52,16 @@ pub fn quoted(text: &str) -> String {
     format!("\"{front}...\"")
 }
 
+/// A reason as errors carry it, cleaned, with a capital letter in front and a
+/// full stop behind.
+#[must_use]
+pub fn sentence(reason: &str) -> String {
+    let reason = clean(reason);
+    let mut characters = reason.chars();
+    let first = characters.next().map(char::to_uppercase);
+    first.into_iter().flatten().collect::<String>() + characters.as_str() + "."
+}
+
 /// Whether a message may have this text.
 ///
 /// # Errors

@@ -53,9 +53,15 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(error) => write!(f, "{error}"),
-            Self::NoPatients => f.write_str("no patient has enrolled yet; nothing was sent"),
+            Self::NoPatients => {
+                f.write_str("nothing was sent: no patient has enrolled yet; enrol one first")
+            }
             Self::UnknownPatient(patient) => {
-                write!(f, "no patient {patient} has enrolled; nothing was sent")
+                write!(
+                    f,
+                    "no patient {patient} has enrolled, nothing was sent; check the name, or \
+                     enrol {patient} first"
+                )
             }
             Self::Store(error) => write!(f, "{error}"),
         }

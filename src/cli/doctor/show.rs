@@ -53,7 +53,7 @@ pub fn text(answer: &Answer) -> String {
         Answer::Disconnected(1) => "1 device was disconnected.".to_owned(),
         Answer::Disconnected(count) => format!("{count} devices were disconnected."),
         Answer::Stopping => "The server stops.".to_owned(),
-        Answer::Failed(sentence) => format!("{sentence}."),
+        Answer::Failed(reason) => text::sentence(reason),
     }
 }
 

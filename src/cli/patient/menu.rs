@@ -16,7 +16,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::menu::{Answer, Console, Dialogue, PATIENT, PatientChoice, ask};
 use crate::cli::options::PatientOptions;
 use crate::cli::terminal::{Printer, Stopper, Terminal};
-use crate::cli::text::{check_message, quoted};
+use crate::cli::text::{check_message, quoted, sentence};
 use crate::clock::SystemClock;
 use crate::patient::client::Client;
 use crate::patient::event::{Event, Stopped};
@@ -157,7 +157,7 @@ impl Watch {
                     let result = failure::stopped(stopped, &self.place);
                     if !matches!(stopped, Stopped::Asked) {
                         if result.is_ok() {
-                            printer.line(say::sentence(&stopped.to_string()));
+                            printer.line(sentence(&stopped.to_string()));
                         }
                         seen.stopped = Some(result);
                         self.stopper.stop();
@@ -277,7 +277,7 @@ impl Session {
                 match self.client.send(&text) {
                     Ok(_) if connected => {}
                     Ok(_) => self.console.say("It will be sent when you are connected."),
-                    Err(error) => self.console.say(&say::sentence(&error.to_string())),
+                    Err(error) => self.console.say(&sentence(&error.to_string())),
                 }
                 Answer::Given(())
             }
@@ -314,7 +314,7 @@ impl Session {
             Answer::Given(number) => {
                 let said = match self.client.confirm(number) {
                     Ok(()) => format!("You have confirmed message {number}."),
-                    Err(error) => say::sentence(&error.to_string()),
+                    Err(error) => sentence(&error.to_string()),
                 };
                 self.console.say(&said);
                 Answer::Given(())

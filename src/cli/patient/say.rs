@@ -1,6 +1,6 @@
 //! The events of a connection as a person reads them.
 
-use crate::cli::text::clean;
+use crate::cli::text::{clean, sentence};
 use crate::patient::event::{self, Event};
 use crate::patient::inbox::Entry;
 use crate::session::patient::Delivery;
@@ -65,14 +65,6 @@ pub(super) fn message(entry: &Entry) -> String {
         entry.received,
         clean(entry.message.text())
     )
-}
-
-/// A capital letter in front, a full stop behind.
-pub(super) fn sentence(text: &str) -> String {
-    let mut characters = clean(text).chars().collect::<Vec<_>>().into_iter();
-    let first = characters.next().map(char::to_uppercase);
-    let rest: String = characters.collect();
-    format!("{}{rest}.", first.into_iter().flatten().collect::<String>())
 }
 
 #[cfg(test)]

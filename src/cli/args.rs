@@ -53,7 +53,7 @@ impl<T> Request<T> {
     error_code(5, "the ticket is expired or used"),
     error_code(6, "broadcast sent, but not confirmed by every recipient"),
     error_code(7, "stored or received data is damaged"),
-    error_code(130, "interrupted by Ctrl-C")
+    error_code(130, "interrupted: Ctrl-C twice, or during a command")
 )]
 pub struct DoctorArgs {
     /// identifier of this doctor, such as D1; not needed if the data directory
@@ -176,7 +176,7 @@ pub struct Stop {}
     error_code(5, "the ticket is expired or used"),
     error_code(6, "broadcast sent, but not confirmed by every recipient"),
     error_code(7, "stored or received data is damaged"),
-    error_code(130, "interrupted by Ctrl-C")
+    error_code(130, "interrupted: Ctrl-C twice, or during a command")
 )]
 pub struct PatientArgs {
     /// identifier of this patient, such as P1; not needed if the data directory

@@ -83,6 +83,8 @@ struct Watch {
 struct Seen {
     /// There was a session.
     connected: bool,
+    /// There is a session.
+    online: bool,
     /// There was a group key in it: what was missed has come before.
     caught_up: bool,
     /// Why the last attempt failed.
@@ -147,8 +149,10 @@ impl Watch {
             match &event {
                 Event::Connected { .. } => {
                     seen.connected = true;
+                    seen.online = true;
                     seen.failed = None;
                 }
+                Event::ConnectionLost(_) | Event::Ended(_) => seen.online = false,
                 Event::Epoch { .. } => seen.caught_up = true,
                 Event::NotConnected(error) => {
                     seen.failed = Some(failure::connect(error, &self.place));
@@ -240,10 +244,7 @@ impl Session {
         Ok(match answer {
             Answer::Given(()) => None,
             Answer::End => Some(self.exit()),
-            Answer::Interrupted => {
-                self.leave();
-                Some(Ok(Exit::Ok))
-            }
+            Answer::Interrupted => Some(self.end_with(Ok(Exit::Ok))),
             Answer::Stopped => Some(self.stopped()),
         })
     }
@@ -273,9 +274,9 @@ impl Session {
         })?;
         Ok(match text {
             Answer::Given(text) => {
-                let connected = self.watch.seen().connected;
+                let online = self.watch.seen().online;
                 match self.client.send(&text) {
-                    Ok(_) if connected => {}
+                    Ok(_) if online => {}
                     Ok(_) => self.console.say("It will be sent when you are connected."),
                     Err(error) => self.console.say(&sentence(&error.to_string())),
                 }
@@ -335,10 +336,7 @@ impl Session {
 
     /// The person, or the end of the input, wants to end the program.
     fn exit(&mut self) -> Result<Exit, Failure> {
-        if self.left {
-            return Ok(Exit::Ok);
-        }
-        if !self.interactive {
+        if !self.left && !self.interactive {
             let first = self.first_attempt();
             let failed = first.failed.clone().filter(|_| !first.connected);
             let stopped = match first.signalled {
@@ -346,30 +344,31 @@ impl Session {
                 false => first.stopped.clone(),
             };
             drop(first);
-            if let Some(stopped) = stopped {
-                self.leave();
-                return stopped;
-            }
-            if let Some(failure) = failed {
-                self.leave();
-                return Err(failure);
+            if let Some(end) = stopped.or(failed.map(Err)) {
+                return self.end_with(end);
             }
             let _ = self.client.settle(SETTLE);
         }
-        self.leave();
-        match self.client.undelivered() {
-            0 => Ok(Exit::Ok),
-            count => Err(Failure::new(
-                Exit::Unreachable,
-                format!("messages to the doctor that have not arrived: {count}"),
-            )
-            .hint("they are not kept; write them again when you are connected")),
-        }
+        self.end_with(Ok(Exit::Ok))
     }
 
     /// A signal came, or the connection is over for good.
     fn stopped(&mut self) -> Result<Exit, Failure> {
+        let stopped = self.watch.seen().stopped.clone();
+        self.end_with(stopped.unwrap_or(Ok(Exit::Ok)))
+    }
+
+    /// Ends the session, and the program in this way, unless something is lost
+    /// with it.
+    fn end_with(&self, end: Result<Exit, Failure>) -> Result<Exit, Failure> {
         self.leave();
-        self.watch.seen().stopped.clone().unwrap_or(Ok(Exit::Ok))
+        match (end, self.client.undelivered()) {
+            (Ok(_), count @ 1..) => Err(Failure::new(
+                Exit::Unreachable,
+                format!("messages to the doctor that have not arrived: {count}"),
+            )
+            .hint("they are not kept; write them again when you are connected")),
+            (end, _) => end,
+        }
     }
 }

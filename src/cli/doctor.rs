@@ -17,12 +17,13 @@ use crate::cli::options::{DoctorOptions, DoctorTask};
 use crate::clock::{Clock, SystemClock};
 use crate::doctor::control::{self, Answer, Request};
 use crate::doctor::desk::ticket_answer;
+use crate::doctor::setup::SetupError;
 use crate::doctor::tickets;
 use crate::identity::data_dir;
 use crate::identity::id::{Identifier, IdentifierError};
 use crate::random::OsRandom;
 use crate::secret::disable_core_dumps;
-use crate::store::{Store, fact};
+use crate::store::{Store, StoreError, fact};
 
 /// Runs `doctor` with these arguments, the program's name left out.
 #[must_use]
@@ -89,6 +90,20 @@ fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::new(Exit::Failure, error.to_string())
 }
 
+fn store_failed(error: &StoreError) -> Failure {
+    Failure::new(error.fault().into(), error.to_string())
+}
+
+fn setup_failed(error: &SetupError) -> Failure {
+    let exit = match error {
+        SetupError::Store(error) => error.fault().into(),
+        SetupError::KeyFile(error) => error.fault().into(),
+        SetupError::NoDatabase(_) | SetupError::Inconsistent(_) => Exit::Integrity,
+        SetupError::Io(..) => Exit::Failure,
+    };
+    Failure::new(exit, error.to_string())
+}
+
 /// Has a request answered by the running server. Only a ticket can be made
 /// without one.
 fn command(options: &DoctorOptions, id: &Identifier, request: &Request) -> Result<(), Failure> {
@@ -152,7 +167,9 @@ fn public_address(options: &DoctorOptions, store: &dyn Store) -> Result<Option<S
     if let Some(address) = &options.public_address {
         return Ok(Some(address.to_string()));
     }
-    let stored = store.fact(fact::ADDRESS).map_err(|error| failed(&error))?;
+    let stored = store
+        .fact(fact::ADDRESS)
+        .map_err(|error| store_failed(&error))?;
     Ok(stored.and_then(|bytes| String::from_utf8(bytes).ok()))
 }
 
@@ -167,7 +184,7 @@ fn reachable_address(
     }
     let last = store
         .fact(fact::LISTEN_ADDRESS)
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| store_failed(&error))?;
     if let Some(last) = last {
         let last = String::from_utf8(last).unwrap_or_default();
         return Ok(Some(last).filter(|address| !address.is_empty()));
@@ -182,5 +199,5 @@ fn reachable_address(
 fn remember_address(store: &dyn Store, address: &str) -> Result<(), Failure> {
     store
         .set_facts(&[(fact::ADDRESS, address.as_bytes())])
-        .map_err(|error| failed(&error))
+        .map_err(|error| store_failed(&error))
 }

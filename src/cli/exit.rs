@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use super::Program;
 use super::text;
+use crate::identity::key_file::KeyFileFault;
+use crate::store::StoreFault;
 
 /// What a program tells the shell. The numbers are documented and stay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +51,29 @@ impl Exit {
     #[must_use]
     pub const fn code(self) -> u8 {
         self as u8
+    }
+}
+
+impl From<&StoreFault> for Exit {
+    /// Damage has a number of its own: nothing but a backup helps against it.
+    fn from(fault: &StoreFault) -> Self {
+        match fault {
+            StoreFault::NotADatabase | StoreFault::Damaged(_) => Self::Integrity,
+            _ => Self::Failure,
+        }
+    }
+}
+
+impl From<&KeyFileFault> for Exit {
+    /// The same.
+    fn from(fault: &KeyFileFault) -> Self {
+        match fault {
+            KeyFileFault::Missing
+            | KeyFileFault::NotAKeyFile
+            | KeyFileFault::Damaged
+            | KeyFileFault::WrongKind { .. } => Self::Integrity,
+            _ => Self::Failure,
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub enum SetupError {
     KeyFile(KeyFileError),
     /// A file that was to be moved out of the way.
     Io(PathBuf, io::Error),
+    /// There are keys of an earlier start, but no database to them.
+    NoDatabase(PathBuf),
     /// What is stored does not fit together: names the part.
     Inconsistent(&'static str),
 }
@@ -43,6 +45,12 @@ impl fmt::Display for SetupError {
             Self::Store(error) => write!(f, "{error}"),
             Self::KeyFile(error) => write!(f, "{error}"),
             Self::Io(path, error) => write!(f, "cannot move '{}': {error}", path.display()),
+            Self::NoDatabase(path) => write!(
+                f,
+                "the database '{}' is missing, but the keys beside it are there; restore it \
+                 from a backup, or, to begin anew with a new clinic, move the whole directory away",
+                path.display()
+            ),
             Self::Inconsistent(what) => write!(
                 f,
                 "the database is damaged: {what} does not fit the rest; restore a copy of the \
@@ -66,12 +74,17 @@ impl From<KeyFileError> for SetupError {
     }
 }
 
-/// Opens the doctor's database.
+/// Opens the doctor's database, or makes it at the first start.
 ///
 /// # Errors
-/// [`SetupError::Store`].
+/// [`SetupError::Store`]; [`SetupError::NoDatabase`] if this is not the first
+/// start: a new clinic in its place would be one that no patient believes.
 pub fn open_store(directory: &DataDir) -> Result<SqliteStore, SetupError> {
-    Ok(SqliteStore::open(&directory.path(DATABASE))?)
+    let path = directory.path(DATABASE);
+    if !path.exists() && directory.path(SIGNING_KEY).exists() {
+        return Err(SetupError::NoDatabase(path));
+    }
+    Ok(SqliteStore::open(&path)?)
 }
 
 /// Whether the first start is still to come.

@@ -76,7 +76,7 @@ impl fmt::Display for StoreError {
             StoreFault::Open(error) => write!(f, "cannot open the database '{path}': {error}"),
             StoreFault::NotADatabase => write!(
                 f,
-                "the file '{path}' is not a database; move it away, or restore it from a backup"
+                "the file '{path}' is not a database; keep it and restore a backup"
             ),
             StoreFault::Foreign => write!(
                 f,

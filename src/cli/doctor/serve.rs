@@ -10,7 +10,9 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::Program;
-use crate::cli::doctor::{failed, menu, public_address, remember_address, show};
+use crate::cli::doctor::{
+    failed, menu, public_address, remember_address, setup_failed, show, store_failed,
+};
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::menu::Console;
 use crate::cli::options::{DoctorOptions, GroupName};
@@ -43,7 +45,7 @@ pub enum Mode {
 pub fn open(options: &DoctorOptions, id: &Identifier) -> Result<(DataDir, SqliteStore), Failure> {
     let directory =
         DataDir::create_or_open(&options.data, id.as_str()).map_err(|error| failed(&error))?;
-    let store = setup::open_store(&directory).map_err(|error| failed(&error))?;
+    let store = setup::open_store(&directory).map_err(|error| setup_failed(&error))?;
     Ok((directory, store))
 }
 
@@ -55,7 +57,7 @@ pub fn identity(
     store: &SqliteStore,
 ) -> Result<DoctorIdentity, Failure> {
     let now = SystemClock.now();
-    if setup::is_new(store).map_err(|error| failed(&error))? {
+    if setup::is_new(store).map_err(|error| setup_failed(&error))? {
         let group = match options.group {
             GroupName::Ffdhe2048 => Group::ffdhe2048(),
             GroupName::Ffdhe3072 => Group::ffdhe3072(),
@@ -66,7 +68,7 @@ pub fn identity(
             group.name()
         ));
         let identity = setup::found(directory, store, &group, id, now, &mut OsRandom)
-            .map_err(|error| failed(&error))?;
+            .map_err(|error| setup_failed(&error))?;
         eprint(&format!(
             "doctor: keys and database are in '{}'\n\
              doctor: the clinic's root key is '{}': move it to a memory stick in a drawer; it \
@@ -79,7 +81,7 @@ pub fn identity(
         return Ok(identity);
     }
     let mut identity =
-        setup::load(directory, store, now, &mut OsRandom).map_err(|error| failed(&error))?;
+        setup::load(directory, store, now, &mut OsRandom).map_err(|error| setup_failed(&error))?;
     let identifier = identity.identifier();
     if identifier != id {
         let sentence = format!(
@@ -93,7 +95,7 @@ pub fn identity(
             .hint("check this machine's date and time")
     })?;
     setup::renew_prekeys(directory, store, &mut identity, now, &mut OsRandom)
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| setup_failed(&error))?;
     Ok(identity)
 }
 
@@ -114,7 +116,7 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
             fact::LISTEN_ADDRESS,
             local.as_deref().unwrap_or_default().as_bytes(),
         )])
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| store_failed(&error))?;
     let reachable = public_address(options, &store)?.or(local);
     let settings = Settings {
         tolerance: options.tolerance,

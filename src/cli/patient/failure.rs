@@ -7,7 +7,6 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::options::PatientOptions;
 use crate::handshake::patient::HandshakeError;
 use crate::identity::data_dir::{DataDirError, location};
-use crate::identity::key_file::KeyFileFault;
 use crate::identity::known_doctor::TrustError;
 use crate::patient::connect::ConnectError;
 use crate::patient::enrol::EnrolError;
@@ -15,7 +14,6 @@ use crate::patient::event::Stopped;
 use crate::patient::files::{FilesError, Name};
 use crate::patient::link::LinkError;
 use crate::protocol::{AlertCode, DisconnectReason};
-use crate::store::StoreFault;
 
 const ASK_FOR_TICKET: &str = "ask the doctor for a new ticket";
 const AGAIN: &str = "nothing is lost: run the same command again";
@@ -72,25 +70,11 @@ pub(super) fn directory(error: &DataDirError) -> Failure {
 }
 
 pub(super) fn files(error: &FilesError) -> Failure {
-    let damaged = match error {
-        FilesError::Missing { .. } | FilesError::Damaged { .. } => true,
-        FilesError::Store(error) => matches!(
-            error.fault(),
-            StoreFault::NotADatabase | StoreFault::Damaged(_)
-        ),
-        FilesError::Key(error) => matches!(
-            error.fault(),
-            KeyFileFault::Missing
-                | KeyFileFault::NotAKeyFile
-                | KeyFileFault::Damaged
-                | KeyFileFault::WrongKind { .. }
-        ),
-        FilesError::Directory(_) => false,
-    };
-    let exit = if damaged {
-        Exit::Integrity
-    } else {
-        Exit::Failure
+    let exit = match error {
+        FilesError::Missing { .. } | FilesError::Damaged { .. } => Exit::Integrity,
+        FilesError::Store(error) => error.fault().into(),
+        FilesError::Key(error) => error.fault().into(),
+        FilesError::Directory(_) => Exit::Failure,
     };
     Failure::new(exit, error.to_string())
 }

@@ -1,0 +1,14 @@
+//! Both programs as real processes, as a doctor, a patient and a shell meet
+//! them.
+
+#![expect(clippy::unwrap_used, reason = "a test ends with what it cannot do")]
+#![expect(clippy::expect_used, reason = "a test ends with what it cannot do")]
+#![expect(clippy::panic, reason = "a test ends with what it cannot do")]
+
+mod bad_input;
+mod clinic;
+mod process;
+
+mod command_line;
+mod ends;
+mod story;

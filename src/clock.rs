@@ -63,6 +63,17 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A time in words, rounded down to its largest unit: `31 s`, `7 min`.
+#[must_use]
+pub fn in_words(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
 /// Where the time comes from. Passed in, so that expiry and replay windows can
 /// be tested at any instant without sleeping.
 pub trait Clock: Send + Sync {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, in_words};
 use crate::identity::certificate::CertificateError;
 use crate::identity::id::Identifier;
 use crate::patient::connect::ConnectError;
@@ -74,16 +74,8 @@ impl ClockDifference {
 impl fmt::Display for ClockDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let direction = if self.ahead { "ahead of" } else { "behind" };
-        let (time, unit) = match self.by.as_secs() {
-            seconds @ 0..120 => (seconds, "s"),
-            seconds @ 120..7200 => (seconds / 60, "min"),
-            seconds @ 7200..172_800 => (seconds / 3600, "h"),
-            seconds => (seconds / 86_400, "days"),
-        };
-        write!(
-            f,
-            "this device's clock is {time} {unit} {direction} the doctor's"
-        )
+        let time = in_words(self.by);
+        write!(f, "this device's clock is {time} {direction} the doctor's")
     }
 }
 

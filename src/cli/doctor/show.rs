@@ -5,6 +5,7 @@ use std::sync::mpsc::Receiver;
 
 use crate::cli::exit::{Exit, Failure, eprint, print};
 use crate::cli::{qr, text};
+use crate::clock::in_words;
 use crate::doctor::control::{Answer, MessageReport, Present};
 use crate::doctor::event::{Departure, Event};
 
@@ -172,7 +173,7 @@ fn event_text(event: Event) -> String {
         } => {
             let how = if resumed { " again" } else { "" };
             let clock = clock_off.map_or_else(String::new, |off| {
-                format!("; the device's clock is off by {} s", off.as_secs())
+                format!("; the device's clock is off by {}", in_words(off))
             });
             format!("{patient} is connected{how}{clock}.")
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use telemed::kdf::hash;
 use tempfile::TempDir;
 
 use crate::process::{Finished, Running, run};
@@ -152,10 +153,10 @@ pub fn ticket_in(said: &str) -> String {
     line.expect("a ticket").to_owned()
 }
 
-/// All files below `directory`, by name: whatever a program does wrong must
-/// leave them as they are. What SQLite makes anew each time it opens a database
-/// is left out.
-pub fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+/// All files below `directory`, with a hash of what they hold: whatever a
+/// program does wrong must leave them as they are. What SQLite makes anew each
+/// time it opens a database is left out.
+pub fn files(directory: &Path) -> Vec<(PathBuf, u64)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -163,7 +164,8 @@ pub fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         if path.is_dir() {
             found.extend(files(&path));
         } else if path.is_file() && !name.ends_with("-shm") && !name.ends_with("-wal") {
-            found.push((path.clone(), fs::read(&path).unwrap()));
+            let hash = hash(&[&fs::read(&path).unwrap()]);
+            found.push((path, u64::from_be_bytes(*hash.first_chunk().unwrap())));
         }
     }
     found.sort();

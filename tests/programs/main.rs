@@ -9,6 +9,7 @@ mod bad_input;
 mod clinic;
 mod process;
 
+mod clock;
 mod command_line;
 mod ends;
 mod story;

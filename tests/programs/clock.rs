@@ -1,0 +1,255 @@
+//! Time: what has expired, and clocks that are off. The program under test has
+//! the system's clock; the other side runs inside the test, in another time.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use telemed::clock::{Clock, SystemClock, Timestamp};
+use telemed::doctor::event::Event;
+use telemed::doctor::server::Server;
+use telemed::doctor::setup;
+use telemed::doctor::shared::Settings;
+use telemed::doctor::tickets;
+use telemed::elgamal::Group;
+use telemed::identity::data_dir::DataDir;
+use telemed::identity::id::Identifier;
+use telemed::identity::ticket::Ticket;
+use telemed::patient::client::Client;
+use telemed::patient::config::Config;
+use telemed::patient::enrol::{self, name_of};
+use telemed::patient::event::Event as PatientEvent;
+use telemed::patient::files::{Files, Name};
+use telemed::random::OsRandom;
+
+use crate::clinic::{Clinic, files};
+use crate::process::run;
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Ten minutes and a bit.
+const OFF: Duration = Duration::from_secs(630);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A clock that is off.
+#[derive(Clone, Copy)]
+struct Off {
+    by: Duration,
+    ahead: bool,
+}
+
+const fn ahead(by: Duration) -> Off {
+    Off { by, ahead: true }
+}
+
+const fn behind(by: Duration) -> Off {
+    Off { by, ahead: false }
+}
+
+impl Clock for Off {
+    fn now(&self) -> Timestamp {
+        match self.ahead {
+            true => SystemClock.now().plus(self.by),
+            false => SystemClock.now().minus(self.by),
+        }
+    }
+}
+
+fn id(name: &str) -> Identifier {
+    name.parse().unwrap()
+}
+
+/// A server in this process, in its own time, on `clinic`'s files.
+fn serve(clinic: &Clinic, clock: Off, settings: Settings) -> (Server, Receiver<Event>) {
+    let directory = DataDir::create_or_open(&clinic.path("doctor"), "D1").unwrap();
+    let store = setup::open_store(&directory).unwrap();
+    let (group, now) = (Group::ffdhe2048(), clock.now());
+    let identity = if setup::is_new(&store).unwrap() {
+        setup::found(&directory, &store, &group, &id("D1"), now, &mut OsRandom)
+    } else {
+        setup::load(&directory, &store, now, &mut OsRandom)
+    };
+    Server::start(
+        TcpListener::bind("127.0.0.1:0").unwrap(),
+        Arc::new(directory),
+        Arc::new(store),
+        identity.unwrap(),
+        settings,
+        Arc::new(clock),
+    )
+    .unwrap()
+}
+
+fn ticket(server: &Server, patient: &str) -> Ticket {
+    let address = server.address().to_string();
+    server.enrol(&id(patient), &address).unwrap()
+}
+
+/// Enrols a patient in this process, in her own time.
+fn enrol_at(clinic: &Clinic, ticket: &Ticket, clock: Off) {
+    let name = name_of(ticket);
+    let files = Files::create_or_open(&clinic.path(name.patient.as_str()), &name).unwrap();
+    let config = Config::default();
+    enrol::enrol(
+        &files,
+        ticket,
+        &ticket.address,
+        &config,
+        &clock,
+        &mut OsRandom,
+    )
+    .unwrap();
+}
+
+/// Connects a patient in this process, in her own time.
+fn connect_at(clinic: &Clinic, patient: &str, clock: Off) -> (Client, Receiver<PatientEvent>) {
+    let name = Name {
+        patient: id(patient),
+        doctor: id("D1"),
+    };
+    let files = Files::open_existing(&clinic.path(patient), &name).unwrap();
+    let patient = files.load(&mut OsRandom).unwrap();
+    Client::start(Config::default(), files, patient, Arc::new(clock)).unwrap()
+}
+
+#[test]
+fn certificates_that_have_ended_are_named_and_lead_on() {
+    let clinic = Clinic::new();
+    let last_year = behind(DAY * 400);
+    let (server, _events) = serve(&clinic, last_year, Settings::default());
+    enrol_at(&clinic, &ticket(&server, "P1"), last_year);
+    let before = files(&clinic.path("P1"));
+    run(clinic.patient("P1", &[])).code(4).complains(&[
+        "this device's certificate cannot be used now: the certificate ended on ",
+        "set this device's clock if it is wrong; if not:",
+        "at the doctor's: doctor enrol P1",
+        ".old' && patient enrol TICKET",
+    ]);
+    assert_eq!(files(&clinic.path("P1")), before);
+    drop(server);
+    let before = files(&clinic.doctor_files());
+    run(clinic.doctor(&["--listen", "127.0.0.1:0", "serve"]))
+        .code(4)
+        .complains(&["doctor D1 cannot serve: the certificate ended on "])
+        .complains(&["check this machine's date and time"]);
+    assert_eq!(files(&clinic.doctor_files()), before);
+}
+
+#[test]
+fn a_certificate_from_the_future_means_a_wrong_clock() {
+    let clinic = Clinic::new();
+    let next_year = ahead(DAY * 300);
+    let (server, _events) = serve(&clinic, next_year, Settings::default());
+    enrol_at(&clinic, &ticket(&server, "P1"), next_year);
+    run(clinic.patient("P1", &[])).code(4).complains(&[
+        "the certificate is valid only from ",
+        "set this device's clock, it seems to be wrong",
+    ]);
+    drop(server);
+    run(clinic.doctor(&["--listen", "127.0.0.1:0", "serve"]))
+        .code(4)
+        .complains(&["doctor D1 cannot serve: the certificate is valid only from "])
+        .complains(&["check this machine's date and time"]);
+}
+
+#[test]
+fn an_expired_ticket_is_refused_before_anything_is_made_with_it() {
+    let clinic = Clinic::new();
+    // The doctor's certificate must hold then and now.
+    let last_week = behind(DAY * 7);
+    let (server, _events) = serve(&clinic, last_week, Settings::default());
+    let old = ticket(&server, "P1").to_text();
+    drop(server);
+    let mut doctor = clinic.with_menu();
+    let address = doctor.address.clone();
+    run(clinic.patient("P1", &["enrol", &old, "--connect", &address]))
+        .code(5)
+        .complains(&[
+            "the ticket expired on ",
+            "this device's clock says ",
+            "ask the doctor for a new ticket, or set the clock if it is wrong",
+        ]);
+    doctor.program.type_lines(&["1"]);
+    doctor.program.expect("Nobody is connected.");
+    clinic.enrol("P1");
+    clinic.connect("P1");
+}
+
+#[test]
+fn a_ticket_that_has_expired_by_the_doctors_clock_is_refused_by_her() {
+    let clinic = Clinic::new();
+    let (server, _events) = serve(&clinic, behind(Duration::ZERO), Settings::default());
+    let fresh = ticket(&server, "P1").to_text();
+    drop(server);
+    let (server, events) = serve(&clinic, ahead(tickets::LIFETIME * 2), Settings::default());
+    let address = server.address().to_string();
+    run(clinic.patient("P1", &["enrol", &fresh, "--connect", &address]))
+        .code(5)
+        .complains(&[
+            "the doctor refuses: the ticket has expired",
+            "ask the doctor for a new ticket",
+        ]);
+    drop(server);
+    assert!(
+        events
+            .iter()
+            .any(|event| matches!(event, Event::Refused(..)))
+    );
+}
+
+#[test]
+fn a_clock_that_is_off_is_told_to_both() {
+    let clinic = Clinic::new();
+    let (server, events) = serve(&clinic, ahead(OFF), Settings::default());
+    enrol_at(&clinic, &ticket(&server, "P1"), behind(Duration::ZERO));
+    run(clinic.patient("P1", &[]))
+        .code(0)
+        .says("Connected to doctor D1.")
+        .says("Note: this device's clock is 10 min behind the doctor's; one of them is wrong.");
+    run(clinic.patient("P1", &["--tolerance", "700"]))
+        .code(0)
+        .never_says("clock");
+    drop(server);
+    let off = events
+        .iter()
+        .find_map(|event| match event {
+            Event::Joined { clock_off, .. } => clock_off,
+            _ => None,
+        })
+        .unwrap();
+    assert!(off.abs_diff(OFF) < MINUTE, "{off:?}");
+
+    // And with the doctor's program.
+    let mut doctor = clinic.serve_at("127.0.0.1:0", &[]);
+    enrol_at(
+        &clinic,
+        &clinic.ticket("P2").parse().unwrap(),
+        behind(Duration::ZERO),
+    );
+    let (client, events) = connect_at(&clinic, "P2", ahead(OFF));
+    doctor
+        .program
+        .expect("P2 is connected; the device's clock is off by 10 min.");
+    let connected = events.iter().find_map(|event| match event {
+        PatientEvent::Connected { clock, .. } => clock,
+        _ => None,
+    });
+    assert!(connected.unwrap().ahead);
+    client.leave();
+    doctor.program.expect("P2 has left.");
+}
+
+#[test]
+fn a_strict_doctor_refuses_a_clock_that_is_off() {
+    let clinic = Clinic::new();
+    let strict = Settings {
+        strict_clock: true,
+        ..Settings::default()
+    };
+    let (server, _events) = serve(&clinic, ahead(OFF), strict);
+    enrol_at(&clinic, &ticket(&server, "P1"), behind(Duration::ZERO));
+    run(clinic.patient("P1", &[])).code(4).complains(&[
+        "the doctor refuses: this device's clock is wrong, by hers it is ",
+        "set this device's clock, then start the program again",
+    ]);
+}

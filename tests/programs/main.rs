@@ -13,3 +13,4 @@ mod clock;
 mod command_line;
 mod ends;
 mod story;
+mod typed;

@@ -1,0 +1,158 @@
+//! The programs at a terminal: a person types, lines come in between.
+
+use std::process::Command;
+
+use rexpect::session::{Options, PtySession, spawn_with_options};
+use rustix::termios::{LocalModes, tcgetattr};
+
+use crate::clinic::Clinic;
+
+const PROMPT: &str = "Choice: ";
+
+/// Starts a program at a pseudo-terminal and waits for its prompt; gives what
+/// it said before.
+fn typed(mut command: Command) -> (PtySession, String) {
+    command.env("TERM", "xterm");
+    let options = Options::new()
+        .timeout_ms(Some(60_000))
+        .strip_ansi_escape_codes(true);
+    let mut session = spawn_with_options(command, options).unwrap();
+    let said = session.exp_string(PROMPT).unwrap();
+    // The line editor has taken over.
+    let terminal = session.process().get_file_handle().unwrap();
+    let modes = tcgetattr(&terminal).unwrap().local_modes;
+    assert!(!modes.contains(LocalModes::ICANON), "{modes:?}");
+    (session, said)
+}
+
+/// A doctor at a terminal, and where she serves.
+fn typing_doctor(clinic: &Clinic) -> (PtySession, String) {
+    let command = clinic.doctor(&["--id", "D1", "--listen", "127.0.0.1:0"]);
+    let (doctor, said) = typed(command);
+    let (_, address) = said.split_once(" is serving on ").unwrap();
+    (doctor, address.lines().next().unwrap().to_owned())
+}
+
+/// An enrolled patient at a terminal, who is connected.
+fn typing_patient(clinic: &Clinic, arguments: &[&str]) -> PtySession {
+    let (mut patient, said) = typed(clinic.patient("P1", arguments));
+    if !said.contains("Connected to doctor D1.") {
+        patient.exp_string("Connected to doctor D1.").unwrap();
+        patient.exp_string(PROMPT).unwrap();
+    }
+    patient
+}
+
+/// Checks that the program ends by itself with this code, and has left the
+/// terminal in the mode it found it in; gives what it said last.
+fn ends(mut session: PtySession, code: i32) -> String {
+    let terminal = session.process().get_file_handle().unwrap();
+    let rest = session.exp_eof().unwrap();
+    let status = format!("{:?}", session.process().wait().unwrap());
+    assert!(status.contains(&format!(", {code})")), "{status}: {rest}");
+    let modes = tcgetattr(&terminal).unwrap().local_modes;
+    let usual = LocalModes::ICANON | LocalModes::ISIG;
+    assert!(modes.contains(usual), "{modes:?}");
+    rest
+}
+
+#[test]
+fn what_comes_in_stands_above_the_prompt_and_the_half_typed_line_survives() {
+    let clinic = Clinic::new();
+    let _server = clinic.as_service();
+    clinic.enrol("P1");
+    let mut patient = typing_patient(&clinic, &[]);
+    patient.send_line("3").unwrap();
+    patient.exp_string("Message: ").unwrap();
+    patient.send("I have a head").unwrap();
+    patient.flush().unwrap();
+    patient.exp_string("head").unwrap();
+    clinic
+        .command(&["broadcast", "Drink \x1b[31mwater."])
+        .code(0);
+    // No key is needed for it to be shown, and typing goes on below.
+    patient.exp_string("Drink [31mwater.").unwrap();
+    patient.exp_string("Message: I have a head").unwrap();
+    patient.send_line("ache").unwrap();
+    patient.exp_string("arrived at the doctor's.").unwrap();
+    patient.exp_string(PROMPT).unwrap();
+    patient.send_control('d').unwrap();
+    ends(patient, 0);
+}
+
+#[test]
+fn the_doctors_terminal_does_the_same() {
+    let clinic = Clinic::new();
+    let (mut doctor, _) = typing_doctor(&clinic);
+    clinic.enrol("P1");
+    doctor.exp_string("P1 has enrolled.").unwrap();
+    doctor.send("5").unwrap();
+    doctor.flush().unwrap();
+    let mut patient = clinic.connect("P1");
+    doctor.exp_string("P1 is connected.").unwrap();
+    doctor.exp_string("Choice: 5").unwrap();
+    doctor.send_line("").unwrap();
+    doctor.exp_string("Patient: ").unwrap();
+    doctor.send("P").unwrap();
+    doctor.flush().unwrap();
+    patient.type_lines(&["3", "Hello \x1b]0;owned\x07there."]);
+    doctor.exp_string("): Hello ]0;ownedthere.").unwrap();
+    doctor.exp_string("Patient: P").unwrap();
+    doctor.send_line("1").unwrap();
+    doctor.exp_string("Message: ").unwrap();
+    doctor.send_line("Good morning.").unwrap();
+    doctor.exp_string("Message 1: sent to 1 device.").unwrap();
+    patient.expect("    Good morning.");
+    doctor.exp_string(PROMPT).unwrap();
+    doctor.send_line("4").unwrap();
+    ends(doctor, 0);
+    patient.expect("The doctor's server is shutting down.");
+}
+
+#[test]
+fn ctrl_c_and_ctrl_d_end_both_programs_in_good_order() {
+    let clinic = Clinic::new();
+    for key in ['c', 'd'] {
+        let (mut doctor, address) = typing_doctor(&clinic);
+        if !clinic.path("P1").exists() {
+            clinic.enrol("P1");
+        }
+        let mut patient = typing_patient(&clinic, &["--connect", &address]);
+        doctor.exp_string("P1 is connected.").unwrap();
+        patient.send("half a li").unwrap();
+        patient.send_control(key).unwrap();
+        if key == 'd' {
+            // With something typed it only deletes; on an empty line it ends.
+            patient.send_control('u').unwrap();
+            patient.send_control('d').unwrap();
+        }
+        ends(patient, 0);
+        doctor.exp_string("P1 has left.").unwrap();
+        doctor.send_control(key).unwrap();
+        ends(doctor, 0);
+    }
+}
+
+#[test]
+fn a_session_that_the_doctor_ends_gives_the_terminal_back() {
+    let clinic = Clinic::new();
+    let server = clinic.as_service();
+    clinic.enrol("P1");
+    let mut patient = typing_patient(&clinic, &[]);
+    patient.send("half a li").unwrap();
+    patient.flush().unwrap();
+    patient.exp_string("half a li").unwrap();
+    clinic.command(&["disconnect"]).code(0);
+    let rest = ends(patient, 0);
+    assert!(rest.contains("The doctor ended the session."), "{rest}");
+    drop(server);
+
+    // A signal does, too, while nobody is there to talk to.
+    let (mut patient, said) = typed(clinic.patient("P1", &[]));
+    if !said.contains("Not connected: no server answers") {
+        patient.exp_string("Not connected: no server").unwrap();
+    }
+    let terminate = "SIGTERM".parse().unwrap();
+    patient.process_mut().signal(terminate).unwrap();
+    ends(patient, 0);
+}

@@ -71,7 +71,11 @@ fn identity(options: &DoctorOptions) -> Result<Identifier, Failure> {
     }
     let known = data_dir::list(&options.data).map_err(|error| failed(&error))?;
     let missing = |sentence: String| {
-        Failure::new(Exit::Usage, sentence).hint("name the doctor, such as: doctor --id D1")
+        let hint = format!(
+            "name the doctor, such as: doctor{} --id D1",
+            options.data_option
+        );
+        Failure::new(Exit::Usage, sentence).hint(hint)
     };
     let shown = options.data.display();
     match known.as_slice() {
@@ -118,7 +122,7 @@ fn command(options: &DoctorOptions, id: &Identifier, request: &Request) -> Resul
                 Exit::Unreachable,
                 format!("no server is running for doctor {id}"),
             )
-            .hint(format!("start it: doctor --id {id}")));
+            .hint(format!("start it: doctor{} --id {id}", options.data_option)));
         }
     };
     show::answer(&answer)

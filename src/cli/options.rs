@@ -19,7 +19,8 @@ mod value;
 pub use ticket::TicketSource;
 pub use value::{Environment, GroupName};
 use value::{
-    address, directory, group, handshakes, identifier, option, reachable, tolerance, value,
+    address, data_option, directory, group, handshakes, identifier, option, reachable, tolerance,
+    value,
 };
 
 /// Difference of clocks that is tolerated where nothing else is said.
@@ -37,6 +38,9 @@ pub struct DoctorOptions {
     pub listen: Address,
     /// The data directory.
     pub data: PathBuf,
+    /// What a further command needs to find it: ` --data 'DIR'`, or nothing
+    /// if it is the usual one.
+    pub data_option: String,
     /// Where patients reach the server, if that was said.
     pub public_address: Option<Address>,
     /// How far a patient's clock may differ.
@@ -85,6 +89,9 @@ pub struct PatientOptions {
     pub connect: Option<Address>,
     /// The data directory.
     pub data: PathBuf,
+    /// What a further command needs to find it: ` --data 'DIR'`, or nothing
+    /// if it is the usual one.
+    pub data_option: String,
     /// How far the doctor's clock may differ.
     pub tolerance: Duration,
     /// What to do.
@@ -117,6 +124,7 @@ impl DoctorOptions {
         Ok(Self {
             id: option("--id", args.id, identifier)?,
             listen: option("--listen", args.listen, address)?.unwrap_or_else(loopback),
+            data_option: data_option(args.data.as_deref()),
             data: directory(args.data, Program::Doctor, environment)?,
             public_address: option("--public-address", args.public_address, reachable)?,
             tolerance: option("--tolerance", args.tolerance, tolerance)?
@@ -169,6 +177,7 @@ impl PatientOptions {
             id: option("--id", args.id, identifier)?,
             doctor_id: option("--doctor-id", args.doctor_id, identifier)?,
             connect: option("--connect", args.connect, reachable)?,
+            data_option: data_option(args.data.as_deref()),
             data: directory(args.data, Program::Patient, environment)?,
             tolerance: option("--tolerance", args.tolerance, tolerance)?
                 .unwrap_or(DEFAULT_TOLERANCE),
@@ -217,6 +226,7 @@ mod tests {
             options.data,
             PathBuf::from("/home/ada/.local/share/telemed/doctor")
         );
+        assert_eq!(options.data_option, "");
         assert_eq!(options.public_address, None);
         assert_eq!(options.tolerance, Duration::from_secs(30));
         assert!(!options.strict_clock);
@@ -255,6 +265,7 @@ mod tests {
         assert_eq!(options.id.unwrap().as_str(), "D_1");
         assert_eq!(options.listen.to_string(), "[::]:7400");
         assert_eq!(options.data, PathBuf::from("d"));
+        assert_eq!(options.data_option, " --data 'd'");
         assert_eq!(
             options.public_address.unwrap().to_string(),
             "c.example:7400"

@@ -90,11 +90,11 @@ fn enrol(options: &PatientOptions, source: TicketSource) -> Result<Exit, Failure
         &mut OsRandom,
     )
     .map_err(|error| failure::enrol(&error, &place))?;
-    print(&said(&name, &enrolled))?;
+    print(&said(&name, &enrolled, options))?;
     Ok(Exit::Ok)
 }
 
-fn said(name: &Name, enrolled: &Enrolled) -> String {
+fn said(name: &Name, enrolled: &Enrolled, options: &PatientOptions) -> String {
     let Name { patient, doctor } = name;
     let done = match enrolled {
         Enrolled::Now { check_code } => format!(
@@ -108,7 +108,8 @@ fn said(name: &Name, enrolled: &Enrolled) -> String {
              Nothing was changed.\n"
         ),
     };
-    done + &format!("To connect: patient --id {patient} --doctor-id {doctor}\n")
+    let data = &options.data_option;
+    done + &format!("To connect: patient{data} --id {patient} --doctor-id {doctor}\n")
 }
 
 /// The one identity that is meant.
@@ -137,7 +138,7 @@ fn open_enrolled(options: &PatientOptions, name: &Name) -> Result<Files, Failure
     let files = Files::open_existing(&options.data, name).map_err(|e| failure::files(&e))?;
     match files.enrolled_with() {
         Ok(Some(_)) => Ok(files),
-        Ok(None) => Err(failure::half_enrolled(name)),
+        Ok(None) => Err(failure::half_enrolled(&failure::Place::new(options, name))),
         Err(error) => Err(failure::files(&error)),
     }
 }

@@ -10,14 +10,10 @@ use std::process::Command;
 use crate::clinic::{Clinic, files};
 use crate::process::{Running, run, run_with};
 
-const TWO_COMMANDS: [&str; 2] = [
-    "at the doctor's: doctor enrol P1",
-    "then here:       patient enrol TICKET",
-];
-
 #[test]
 fn a_patient_who_is_not_enrolled_is_told_the_two_commands() {
     let clinic = Clinic::new();
+    let shown = clinic.path("P1").display().to_string();
     for (line, sentence) in [
         (&[][..], "nobody is enrolled here"),
         (&["--id", "P1"], "P1 is not enrolled here"),
@@ -29,8 +25,19 @@ fn a_patient_who_is_not_enrolled_is_told_the_two_commands() {
         run(clinic.patient("P1", line))
             .code(4)
             .complains(&[sentence])
-            .complains(&TWO_COMMANDS);
+            .complains(&[
+                "at the doctor's: doctor enrol P1",
+                &format!("then here:       patient --data '{shown}' enrol TICKET"),
+            ]);
     }
+    // In the usual place it need not be named.
+    let mut usual = Command::new(env!("CARGO_BIN_EXE_patient"));
+    usual
+        .env("HOME", clinic.path("nobody"))
+        .env_remove("XDG_DATA_HOME");
+    run(usual)
+        .code(4)
+        .complains(&["then here:       patient enrol TICKET"]);
     assert!(!clinic.path("P1").exists());
 }
 
@@ -102,7 +109,7 @@ fn a_ticket_is_for_one_patient_and_one_doctor() {
         .code(1)
         .complains(&[
             "P1 is enrolled with doctor D1 already, with another ticket; nothing was changed",
-            "to connect: patient --id P1 --doctor-id D1",
+            " --id P1 --doctor-id D1",
             "first move the old identity away: mv '",
         ]);
     assert_eq!(files(&clinic.path("P1")), before);
@@ -130,7 +137,7 @@ fn a_ticket_used_a_second_time_is_refused_and_the_doctor_is_told() {
         .complains(&["this device's certificate was revoked", "to enrol anew:"])
         .complains(&[
             "at the doctor's: doctor enrol P1",
-            ".old' && patient enrol TICKET",
+            ".old' && patient --data '",
         ]);
     run(clinic.patient("thief", &["--id", "P1"]))
         .code(4)
@@ -561,7 +568,7 @@ fn the_ticket_of_a_killed_enrolment_is_good_for_the_same_device() {
     doctor.program.signal(rustix::process::Signal::CONT);
     run(clinic.patient("P1", &[])).code(4).complains(&[
         "the enrolment of P1 with doctor D1 is not finished",
-        "run the command again that began it: patient enrol TICKET",
+        "run the command again that began it: patient --data '",
     ]);
     clinic.enrol_with("P1", &ticket).code(0);
     clinic.connect("P1");

@@ -61,9 +61,11 @@ fn every_spelling_of_an_option_connects() {
 #[test]
 fn the_identifier_is_needed_only_where_there_are_several() {
     let clinic = Clinic::new();
-    run(clinic.doctor(&["list"]))
-        .code(2)
-        .complains(&["no doctor is known in '", "doctor --id D1"]);
+    run(clinic.doctor(&["list"])).code(2).complains(&[
+        "no doctor is known in '",
+        "name the doctor, such as: doctor --data '",
+        "' --id D1",
+    ]);
     let _doctor = clinic.with_menu();
     run(clinic.doctor(&["list"]))
         .code(0)
@@ -71,7 +73,7 @@ fn the_identifier_is_needed_only_where_there_are_several() {
     run(clinic.doctor(&["enrol", "P9", "--id", "D2"])).code(0);
     run(clinic.doctor(&["list"]))
         .code(2)
-        .complains(&["holds several doctors: D1, D2", "doctor --id D1"]);
+        .complains(&["holds several doctors: D1, D2", "' --id D1"]);
 
     let ticket = clinic.ticket("P1");
     run(clinic.patient("home", &["enrol", &ticket])).code(0);
@@ -180,10 +182,11 @@ fn commands_steer_a_server_that_has_no_menu() {
         .says("The doctor ended the session.");
     clinic.command(&["stop"]).code(0).says("The server stops.");
     doctor.finish().code(0);
-    clinic
-        .command(&["stop"])
-        .code(3)
-        .complains(&["no server is running for doctor D1", "doctor --id D1"]);
+    clinic.command(&["stop"]).code(3).complains(&[
+        "no server is running for doctor D1",
+        "start it: doctor --data '",
+        "' --id D1",
+    ]);
     assert!(!clinic.doctor_files().join("control.sock").exists());
 }
 

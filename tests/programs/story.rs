@@ -30,7 +30,7 @@ fn a_day_at_the_practice() {
     let enrolled = clinic.enrol_with("P1", &ticket).code(0);
     let enrolled = enrolled
         .says("P1 is enrolled with doctor D1.")
-        .says("patient --id P1 --doctor-id D1");
+        .says("' --id P1 --doctor-id D1");
     let (_, code) = enrolled.out.split_once("Check code: ").unwrap();
     let code = code.lines().next().unwrap();
     assert!(doctor.expect("P1 has enrolled.").ends_with(code));

@@ -117,6 +117,14 @@ pub(super) fn directory(
         })
 }
 
+/// The option that names the same data directory again, as a shell takes it,
+/// with a space before; nothing for the usual place.
+pub(super) fn data_option(typed: Option<&str>) -> String {
+    typed.map_or_else(String::new, |typed| {
+        format!(" --data '{}'", typed.replace('\'', r"'\''"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

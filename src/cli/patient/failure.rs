@@ -23,6 +23,7 @@ const AGAIN: &str = "nothing is lost: run the same command again";
 pub(super) struct Place {
     name: Name,
     directory: PathBuf,
+    data_option: String,
 }
 
 impl Place {
@@ -31,6 +32,7 @@ impl Place {
         Self {
             name: name.clone(),
             directory: directory.unwrap_or_else(|_| options.data.clone()),
+            data_option: options.data_option.clone(),
         }
     }
 }
@@ -51,17 +53,19 @@ pub(super) fn not_enrolled(options: &PatientOptions) -> Failure {
     .hint(format!(
         "to enrol takes two commands:\n\
          \x20 at the doctor's: doctor enrol {patient}\n\
-         \x20 then here:       patient enrol TICKET"
+         \x20 then here:       patient{} enrol TICKET",
+        options.data_option
     ))
 }
 
 /// An enrolment was begun here and not finished.
-pub(super) fn half_enrolled(name: &Name) -> Failure {
-    let Name { patient, doctor } = name;
+pub(super) fn half_enrolled(place: &Place) -> Failure {
+    let Name { patient, doctor } = &place.name;
     let sentence = format!("the enrolment of {patient} with doctor {doctor} is not finished");
     Failure::new(Exit::Refused, sentence).hint(format!(
-        "run the command again that began it: patient enrol TICKET\n\
-         or, for a new ticket, at the doctor's: doctor enrol {patient}"
+        "run the command again that began it: patient{} enrol TICKET\n\
+         or, for a new ticket, at the doctor's: doctor enrol {patient}",
+        place.data_option
     ))
 }
 
@@ -85,8 +89,9 @@ pub(super) fn enrol(error: &EnrolError, place: &Place) -> Failure {
         EnrolError::Expired { .. } => Failure::new(Exit::Ticket, sentence)
             .hint(format!("{ASK_FOR_TICKET}, or set the clock if it is wrong")),
         EnrolError::EnrolledBefore(name) => Failure::new(Exit::Failure, sentence).hint(format!(
-            "to connect: patient --id {} --doctor-id {}\n\
+            "to connect: patient{} --id {} --doctor-id {}\n\
              to enrol anew, first move the old identity away: {}",
+            place.data_option,
             name.patient,
             name.doctor,
             move_away(place)
@@ -198,9 +203,10 @@ fn new_identity(place: &Place) -> String {
     format!(
         "to enrol anew:\n\
          \x20 at the doctor's: doctor enrol {}\n\
-         \x20 then here:       {} && patient enrol TICKET",
+         \x20 then here:       {} && patient{} enrol TICKET",
         place.name.patient,
-        move_away(place)
+        move_away(place),
+        place.data_option
     )
 }
 

@@ -110,7 +110,7 @@ fn a_killed_patient_is_missed_and_comes_back() {
     doctor.expect("P1: the connection was lost.");
     doctor.type_lines(&["1", "2", "Stay at home."]);
     doctor.expect("Nobody is connected.");
-    doctor.expect("Message 1: nobody is connected; 1 more gets it when it comes back.");
+    doctor.expect("Message 1: nobody is connected; 1 device gets it when it comes back.");
     let mut patient = clinic.connect("P1");
     patient.expect("    Stay at home.");
     doctor.expect("Message 1: delivered to P1.");
@@ -177,9 +177,30 @@ fn what_was_written_and_did_not_arrive_is_told_at_the_end() {
         doctor.program.signal(Signal::CONT);
         ended.code(3).complains(&[
             "messages to the doctor that have not arrived: 1",
-            "write them again when you are connected",
+            "it is not kept: tell her again when you are connected",
         ]);
     }
+}
+
+#[test]
+fn a_confirmation_given_while_nobody_answers_is_not_lost_without_a_word() {
+    let clinic = Clinic::new();
+    let doctor = clinic.with_menu();
+    clinic.enrol("P1");
+    clinic.command(&["broadcast", "Rest."]).code(0);
+    let mut patient = clinic.connect("P1");
+    patient.expect("    Rest.");
+    let mut doctor_program = doctor.program;
+    doctor_program.expect("Message 1: delivered to P1.");
+    doctor_program.kill();
+    patient.expect("Connection lost, messages may be missing: ");
+    patient.type_lines(&["5", "1"]);
+    patient.expect("The doctor will learn of it when you are connected.");
+    patient.signal(Signal::TERM);
+    patient
+        .finish()
+        .code(3)
+        .complains(&["a confirmation may not have reached the doctor"]);
 }
 
 #[test]

@@ -81,10 +81,11 @@ fn sent(number: u64, devices: usize, away: usize) -> String {
         1 => "sent to 1 device".to_owned(),
         _ => format!("sent to {devices} devices"),
     };
+    let more = if devices == 0 { "" } else { " more" };
     let later = match away {
         0 => String::new(),
-        1 => "; 1 more gets it when it comes back".to_owned(),
-        _ => format!("; {away} more get it when they come back"),
+        1 => format!("; 1{more} device gets it when it comes back"),
+        _ => format!("; {away}{more} devices get it when they come back"),
     };
     format!("Message {number}: {now}{later}.")
 }

@@ -120,6 +120,12 @@ impl Watch {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// Whether the connection is down and may come back.
+    fn is_away(&self) -> bool {
+        let seen = self.seen();
+        !seen.online && !seen.over
+    }
+
     /// Waits until everything that has happened is handed to the printer.
     fn wait_for_the_last_event(&self) {
         let waited = self
@@ -313,8 +319,13 @@ impl Session {
         })?;
         Ok(match number {
             Answer::Given(number) => {
+                let online = self.watch.seen().online;
                 let said = match self.client.confirm(number) {
-                    Ok(()) => format!("You have confirmed message {number}."),
+                    Ok(()) if online => format!("You have confirmed message {number}."),
+                    Ok(()) => format!(
+                        "You have confirmed message {number}. The doctor will learn of it when \
+                         you are connected."
+                    ),
                     Err(error) => sentence(&error.to_string()),
                 };
                 self.console.say(&said);
@@ -361,14 +372,16 @@ impl Session {
     /// Ends the session, and the program in this way, unless something is lost
     /// with it.
     fn end_with(&self, end: Result<Exit, Failure>) -> Result<Exit, Failure> {
+        let waiting = self.watch.is_away() && !self.client.settle(Duration::ZERO);
         self.leave();
-        match (end, self.client.undelivered()) {
-            (Ok(_), count @ 1..) => Err(Failure::new(
-                Exit::Unreachable,
-                format!("messages to the doctor that have not arrived: {count}"),
-            )
-            .hint("they are not kept; write them again when you are connected")),
-            (end, _) => end,
-        }
+        let lost = match (end, self.client.undelivered()) {
+            (Ok(_), 0) if waiting => "a confirmation may not have reached the doctor".to_owned(),
+            (Ok(_), count @ 1..) => {
+                format!("messages to the doctor that have not arrived: {count}")
+            }
+            (end, _) => return end,
+        };
+        let hint = "it is not kept: tell her again when you are connected";
+        Err(Failure::new(Exit::Unreachable, lost).hint(hint))
     }
 }

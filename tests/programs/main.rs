@@ -11,6 +11,7 @@ mod process;
 
 mod clock;
 mod command_line;
+mod damaged_files;
 mod ends;
 mod story;
 mod typed;

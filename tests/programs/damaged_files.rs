@@ -1,0 +1,234 @@
+//! Directories, keys and databases that cannot be used: each is named, with the
+//! next step and the exit code, and left as it is.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::clinic::{Clinic, files};
+use crate::process::run;
+
+#[test]
+fn a_directory_that_cannot_be_used_is_named() {
+    let clinic = Clinic::new();
+    let doctor = clinic.as_service();
+    clinic.enrol("P1");
+    // Nobody can make a directory there.
+    let nowhere = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(["--data", "/proc/telemed"]).args(arguments);
+        command
+    };
+    let sentence = [
+        "cannot make the directory '/proc/telemed/",
+        "choose another",
+    ];
+    run(nowhere(env!("CARGO_BIN_EXE_doctor"), &["--id", "D1"]))
+        .code(1)
+        .complains(&sentence);
+    let ticket = clinic.ticket("P3");
+    run(nowhere(env!("CARGO_BIN_EXE_patient"), &["enrol", &ticket]))
+        .code(1)
+        .complains(&sentence);
+
+    // A file where a directory should be.
+    fs::write(clinic.path("file"), "").unwrap();
+    run(clinic.patient("file", &["enrol", &ticket]))
+        .code(1)
+        .complains(&["/file", "choose another data directory"]);
+    run(clinic.patient("file", &[]))
+        .code(1)
+        .complains(&["cannot read the directory"]);
+
+    // Open to others.
+    let directory = clinic.patient_files("P1");
+    fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+    let close = format!("chmod 700 '{}'", directory.display());
+    run(clinic.patient("P1", &[]))
+        .code(1)
+        .complains(&["is open to other users (mode 0755)", &close]);
+    fs::set_permissions(&directory, Permissions::from_mode(0o700)).unwrap();
+    clinic.connect("P1");
+    drop(doctor);
+}
+
+/// Only root can give a directory away: elsewhere there is nothing to test.
+#[test]
+fn a_directory_of_another_user_is_named() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let clinic = Clinic::new();
+    let doctor = clinic.as_service();
+    clinic.enrol("P1");
+    clinic.command(&["stop"]).code(0);
+    doctor.program.finish().code(0);
+    let (files_of_patient, files_of_doctor) = (clinic.patient_files("P1"), clinic.doctor_files());
+    for (directory, command) in [
+        (files_of_patient, clinic.patient("P1", &[])),
+        (files_of_doctor, clinic.doctor(&["--listen", "127.0.0.1:0"])),
+    ] {
+        std::os::unix::fs::chown(&directory, Some(65_534), None).unwrap();
+        let before = files(&directory);
+        run(command).code(1).complains(&[
+            "belongs to user 65534 and this program runs as user 0",
+            "run it as the user who owns the directory",
+        ]);
+        assert_eq!(files(&directory), before);
+        std::os::unix::fs::chown(&directory, Some(0), None).unwrap();
+    }
+}
+
+/// Nothing is closed to root, so where the tests run as root the program runs
+/// as somebody else.
+#[test]
+fn a_directory_that_cannot_be_written_is_named() {
+    let clinic = Clinic::new();
+    let _doctor = clinic.as_service();
+    let ticket = clinic.ticket("P1");
+    let directory = clinic.patient_files("P1");
+    fs::create_dir_all(&directory).unwrap();
+    fs::set_permissions(&directory, Permissions::from_mode(0o500)).unwrap();
+    let program = clinic.path("patient");
+    fs::copy(env!("CARGO_BIN_EXE_patient"), &program).unwrap();
+    let mut command = Command::new(&program);
+    command.arg("--data").arg(clinic.path("P1"));
+    command.args(["enrol", &ticket]);
+    if rustix::process::geteuid().is_root() {
+        let way = program.parent().unwrap();
+        fs::set_permissions(way, Permissions::from_mode(0o711)).unwrap();
+        std::os::unix::fs::chown(&directory, Some(65_534), None).unwrap();
+        command.uid(65_534);
+    }
+    run(command).code(1).complains(&[
+        "cannot write in the directory '",
+        "make it writable, or choose another one",
+    ]);
+    assert_eq!(files(&directory), []);
+}
+
+#[test]
+fn a_key_file_that_cannot_be_used_is_named_and_left_as_it_is() {
+    let clinic = Clinic::new();
+    let doctor = clinic.as_service();
+    clinic.enrol("P1");
+    let address = doctor.address.clone();
+    clinic.command(&["stop"]).code(0);
+    doctor.program.finish().code(0);
+    let serve = || clinic.doctor(&["--listen", &address, "serve"]);
+    let connect = || clinic.patient("P1", &[]);
+    let enrol = || clinic.doctor(&["enrol", "P2"]);
+    let commands: [(&Path, &str, &dyn Fn() -> Command); 4] = [
+        (&clinic.doctor_files(), "signing.key", &serve),
+        (&clinic.doctor_files(), "signing.key", &enrol),
+        (&clinic.doctor_files(), "prekey-", &serve),
+        (&clinic.patient_files("P1"), "encryption-", &connect),
+    ];
+    for (directory, name, command) in commands {
+        let key = one_file(directory, name);
+        let right = fs::read(&key).unwrap();
+        let shown = key.display().to_string();
+
+        let mut damaged = right.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 1;
+        fs::write(&key, &damaged).unwrap();
+        let before = files(directory);
+        run(command())
+            .code(7)
+            .complains(&[&shown, "is damaged; restore it from a backup"]);
+        assert_eq!(files(directory), before);
+
+        fs::write(&key, "").unwrap();
+        run(command()).code(7).complains(&[&shown, "restore"]);
+
+        fs::remove_file(&key).unwrap();
+        run(command()).code(7).complains(&[
+            "there is no key file '",
+            &shown,
+            "restore it from a backup",
+        ]);
+
+        fs::write(&key, &right).unwrap();
+        fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
+        run(command()).code(1).complains(&[
+            "is open to other users (mode 0644)",
+            &format!("chmod 600 '{shown}'"),
+        ]);
+        fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    }
+    let _doctor = clinic.serve_at(&address, &["serve"]);
+    clinic.connect("P1");
+}
+
+#[test]
+fn a_database_that_cannot_be_used_is_named_and_left_as_it_is() {
+    let clinic = Clinic::new();
+    let doctor = clinic.as_service();
+    clinic.enrol("P1");
+    let address = doctor.address.clone();
+    clinic.command(&["stop"]).code(0);
+    doctor.program.finish().code(0);
+    let serve = || clinic.doctor(&["--listen", &address, "serve"]);
+    let connect = || clinic.patient("P1", &[]);
+    let commands: [(&Path, &dyn Fn() -> Command); 2] = [
+        (&clinic.doctor_files(), &serve),
+        (&clinic.patient_files("P1"), &connect),
+    ];
+    for (directory, command) in commands {
+        let database = directory.join("telemed.db");
+        let right = fs::read(&database).unwrap();
+        let shown = database.display().to_string();
+
+        fs::write(
+            &database,
+            "not a database at all, only some text\n".repeat(400),
+        )
+        .unwrap();
+        let before = files(directory);
+        run(command()).code(7).complains(&[
+            &shown,
+            "is not a database",
+            "keep it and restore a backup",
+        ]);
+        assert_eq!(files(directory), before);
+
+        let mut damaged = right.clone();
+        damaged[4096..].fill(0xa5);
+        fs::write(&database, &damaged).unwrap();
+        run(command())
+            .code(7)
+            .complains(&[&shown, "is damaged", "restore a backup"]);
+
+        fs::write(&database, &right).unwrap();
+    }
+
+    // A server without its database does not become another clinic.
+    let database = clinic.doctor_files().join("telemed.db");
+    let aside = clinic.path("aside.db");
+    fs::rename(&database, &aside).unwrap();
+    let before = files(&clinic.doctor_files());
+    run(clinic.doctor(&["--id", "D1", "--listen", &address]))
+        .code(7)
+        .complains(&[
+            "is missing, but the keys beside it are there",
+            "restore it from a backup",
+        ]);
+    assert_eq!(files(&clinic.doctor_files()), before);
+    fs::rename(&aside, &database).unwrap();
+    let _doctor = clinic.serve_at(&address, &["serve"]);
+    clinic.connect("P1");
+}
+
+fn one_file(directory: &Path, beginning: &str) -> PathBuf {
+    let mut found = files(directory)
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            name.starts_with(beginning)
+        });
+    found.next().unwrap()
+}

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 /// The port used where none is named.
@@ -38,6 +38,15 @@ impl fmt::Display for AddressError {
 impl std::error::Error for AddressError {}
 
 impl Address {
+    /// Whether it is the address that stands for all of a machine's, `0.0.0.0`
+    /// or `::`: one can listen there, and not be reached.
+    #[must_use]
+    pub fn is_unspecified(&self) -> bool {
+        self.host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_unspecified())
+    }
+
     /// All socket addresses the host stands for.
     ///
     /// # Errors

@@ -51,7 +51,6 @@ impl<T> Request<T> {
     error_code(3, "no connection, or no answer in time"),
     error_code(4, "not authenticated, or a key is not the expected one"),
     error_code(5, "the ticket is expired or used"),
-    error_code(6, "broadcast sent, but not confirmed by every recipient"),
     error_code(7, "stored or received data is damaged"),
     error_code(130, "interrupted: Ctrl-C twice, or during a command")
 )]
@@ -174,7 +173,6 @@ pub struct Stop {}
     error_code(3, "no connection, or no answer in time"),
     error_code(4, "not authenticated, or a key is not the expected one"),
     error_code(5, "the ticket is expired or used"),
-    error_code(6, "broadcast sent, but not confirmed by every recipient"),
     error_code(7, "stored or received data is damaged"),
     error_code(130, "interrupted: Ctrl-C twice, or during a command")
 )]

@@ -9,6 +9,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::cli::Program;
 use crate::cli::args;
@@ -17,13 +19,18 @@ use crate::cli::options::{DoctorOptions, DoctorTask};
 use crate::clock::{Clock, SystemClock};
 use crate::doctor::control::{self, Answer, Request};
 use crate::doctor::desk::ticket_answer;
-use crate::doctor::setup::SetupError;
+use crate::doctor::setup::{self, SetupError};
 use crate::doctor::tickets;
-use crate::identity::data_dir;
+use crate::identity::data_dir::{self, DataDir, DataDirFault};
 use crate::identity::id::{Identifier, IdentifierError};
 use crate::random::OsRandom;
 use crate::secret::disable_core_dumps;
 use crate::store::{Store, StoreError, fact};
+
+/// How long a server may take to stop.
+const STOP_TIME: Duration = Duration::from_secs(15);
+/// How often it is looked whether it has.
+const STOP_TICK: Duration = Duration::from_millis(20);
 
 /// Runs `doctor` with these arguments, the program's name left out.
 #[must_use]
@@ -125,7 +132,25 @@ fn command(options: &DoctorOptions, id: &Identifier, request: &Request) -> Resul
             .hint(format!("start it: doctor{} --id {id}", options.data_option)));
         }
     };
-    show::answer(&answer)
+    show::answer(&answer)?;
+    if answer == Answer::Stopping {
+        wait_for_end(options, id);
+    }
+    Ok(())
+}
+
+/// Waits until a server that was told to stop has given its directory free, so
+/// that the next command can start another one.
+fn wait_for_end(options: &DoctorOptions, id: &Identifier) {
+    let deadline = Instant::now() + STOP_TIME;
+    while Instant::now() < deadline {
+        match DataDir::open_existing(&options.data, id.as_str()) {
+            Err(error) if matches!(error.fault(), DataDirFault::InUse) => {
+                thread::sleep(STOP_TICK);
+            }
+            _ => return,
+        }
+    }
 }
 
 fn no_answer(directory: &Path, error: &io::Error) -> Failure {
@@ -143,8 +168,23 @@ fn enrol_offline(
     patient: &str,
 ) -> Result<Answer, Failure> {
     let clock = SystemClock;
+    let unknown = || {
+        let sentence = format!("there is no doctor {id} in '{}'", options.data.display());
+        let hint = format!(
+            "the first start makes one: doctor{} --id {id}",
+            options.data_option
+        );
+        Failure::new(Exit::Failure, sentence).hint(hint)
+    };
+    let location = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
+    if !location.exists() {
+        return Err(unknown());
+    }
     let (directory, store) = serve::open(options, id)?;
-    let identity = serve::identity(options, id, &directory, &store)?;
+    if setup::is_new(&store).map_err(|error| setup_failed(&error))? {
+        return Err(unknown());
+    }
+    let identity = serve::identity(id, &directory, &store)?;
     if let Some(address) = &options.public_address {
         remember_address(&store, &address.to_string())?;
     }

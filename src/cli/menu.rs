@@ -15,6 +15,11 @@ pub trait Dialogue {
     /// # Errors
     /// If nothing can be read.
     fn read_line(&mut self, prompt: &str) -> io::Result<Input>;
+
+    /// Whether a person types, who reads each answer before going on.
+    fn is_typed(&self) -> bool {
+        true
+    }
 }
 
 /// A terminal with its printer.
@@ -33,6 +38,10 @@ impl Dialogue for Console {
     fn read_line(&mut self, prompt: &str) -> io::Result<Input> {
         self.terminal.read_line(prompt)
     }
+
+    fn is_typed(&self) -> bool {
+        self.terminal.is_typed()
+    }
 }
 
 /// What a question led to.
@@ -40,6 +49,8 @@ impl Dialogue for Console {
 pub enum Answer<T> {
     /// This.
     Given(T),
+    /// Nothing: back to the menu.
+    Back,
     /// End of input: it means Exit, wherever it comes.
     End,
     /// Ctrl-C.
@@ -70,6 +81,55 @@ pub fn ask<T>(
             Input::Stopped => return Ok(Answer::Stopped),
         };
         dialogue.say(&sentence(&reason));
+    }
+}
+
+impl<T> Answer<T> {
+    /// Goes on with what was given, if anything was.
+    ///
+    /// # Errors
+    /// Those of `next`.
+    pub fn and_then<U>(
+        self,
+        next: impl FnOnce(T) -> io::Result<Answer<U>>,
+    ) -> io::Result<Answer<U>> {
+        match self {
+            Self::Given(value) => next(value),
+            Self::Back => Ok(Answer::Back),
+            Self::End => Ok(Answer::End),
+            Self::Interrupted => Ok(Answer::Interrupted),
+            Self::Stopped => Ok(Answer::Stopped),
+        }
+    }
+}
+
+/// Asks for something that a choice of the menu needs. An empty line or Ctrl-C
+/// leads back to the menu. So does an answer that `check` is not content with,
+/// if nobody types: the next line was meant for something else then.
+///
+/// # Errors
+/// If nothing can be read.
+pub fn question<T>(
+    dialogue: &mut dyn Dialogue,
+    prompt: &str,
+    check: impl Fn(&str) -> Result<T, String>,
+) -> io::Result<Answer<T>> {
+    loop {
+        let reason = match dialogue.read_line(prompt)? {
+            Input::Line(line) if line.trim().is_empty() => return Ok(Answer::Back),
+            Input::Line(line) => match check(line.trim()) {
+                Ok(answer) => return Ok(Answer::Given(answer)),
+                Err(reason) => reason,
+            },
+            Input::Invalid(reason) => reason,
+            Input::End => return Ok(Answer::End),
+            Input::Interrupted => return Ok(Answer::Back),
+            Input::Stopped => return Ok(Answer::Stopped),
+        };
+        dialogue.say(&sentence(&reason));
+        if !dialogue.is_typed() {
+            return Ok(Answer::Back);
+        }
     }
 }
 

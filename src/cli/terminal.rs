@@ -137,6 +137,12 @@ impl Terminal {
         Stopper(self.event_sender.clone())
     }
 
+    /// Whether a person types, rather than a pipe or a file being read.
+    #[must_use]
+    pub const fn is_typed(&self) -> bool {
+        self.tty.is_some() || self.bare_prompt
+    }
+
     /// Shows `prompt` and waits for a line. Everything printed before stands
     /// above the prompt. From a pipe, no prompt is shown.
     ///

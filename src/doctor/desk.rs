@@ -68,6 +68,16 @@ impl Desk {
         }
     }
 
+    /// Whether there is a patient of this name; a sentence if not.
+    ///
+    /// # Errors
+    /// The sentence.
+    pub fn check_patient(&self, patient: &Identifier) -> Result<(), String> {
+        self.server
+            .check_patient(patient)
+            .map_err(|error| error.to_string())
+    }
+
     fn connected(&self) -> Vec<Present> {
         self.server
             .connected()

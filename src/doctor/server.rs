@@ -111,6 +111,14 @@ pub struct Outcome {
     pub at: Option<Timestamp>,
 }
 
+impl Outcome {
+    /// Whether the device has proved that it has the message.
+    #[must_use]
+    pub fn has_arrived(&self) -> bool {
+        matches!(self.state, "delivered" | "confirmed")
+    }
+}
+
 /// What became of a message.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -345,6 +353,17 @@ impl Server {
         };
         shared.flusher.send(given);
         Ok(sent)
+    }
+
+    /// Whether somebody of that name has enrolled.
+    ///
+    /// # Errors
+    /// [`SendError::UnknownPatient`] if not.
+    pub fn check_patient(&self, patient: &Identifier) -> Result<(), SendError> {
+        if self.devices(|name| name == patient)?.is_empty() {
+            return Err(SendError::UnknownPatient(patient.clone()));
+        }
+        Ok(())
     }
 
     /// Messages are kept in memory: not without end. What is given up before it

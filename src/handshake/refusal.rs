@@ -73,8 +73,9 @@ impl fmt::Display for RefusalReason {
             }
             Self::TicketUsedTwice(patient) => write!(
                 f,
-                "used the ticket for {patient} a second time, with other keys: \
-                 ticket and certificate are frozen"
+                "used the ticket for {patient} a second time, with other keys: ticket and \
+                 certificate are frozen, and {patient} cannot connect any more. Phone {patient}; \
+                 then enrol {patient} anew"
             ),
             Self::Registry(error) => write!(f, "could not be looked up: {error}"),
         }

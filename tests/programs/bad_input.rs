@@ -300,19 +300,28 @@ fn wrong_typing_gets_a_sentence_and_the_question_again() {
     }
     doctor.type_bytes(b"\xff\xfe\n");
     doctor.expect("That line is not valid UTF-8 and is ignored.");
-    doctor.type_lines(&["5", "P 1", "", "P9", "Hello."]);
+    // Nobody types: what was wrong leads back to the menu, so that the next line
+    // is not taken for something else.
+    doctor.type_lines(&["5", "P 1"]);
     doctor.expect("' ' is not allowed in an identifier");
-    doctor.expect("An identifier has at least one");
+    doctor.expect("Nothing was done.");
+    doctor.type_lines(&["5", ""]);
+    doctor.expect("Nothing was done.");
+    doctor.type_lines(&["5", "P9"]);
     doctor.expect("No patient P9 has enrolled, nothing was sent; check the name, or enrol P9");
+    doctor.expect("Nothing was done.");
     doctor.type_lines(&["7", "D1"]);
     doctor.expect("D1 is the doctor's own identifier; choose another one for the patient.");
-    doctor.type_lines(&["2", "", "  ", &long]);
-    doctor.expect("The message is empty.");
-    doctor.expect("The message is empty.");
+    doctor.type_lines(&["2", "", "2", "  "]);
+    doctor.expect("Nothing was done.");
+    doctor.expect("Nothing was done.");
+    doctor.type_lines(&["2", &long]);
     doctor.expect("The message has 16001 bytes, the longest possible has 16000; send it in parts.");
-    doctor.type_bytes(b"bad \xc3\x28\n");
+    doctor.expect("Nothing was done.");
+    doctor.type_bytes(b"2\nbad \xc3\x28\n");
     doctor.expect("That line is not valid UTF-8 and is ignored.");
-    doctor.type_lines(&["At last."]);
+    doctor.expect("Nothing was done.");
+    doctor.type_lines(&["2", "At last."]);
     doctor.expect("Message 1: sent to 1 device.");
     patient.expect("    At last.");
 
@@ -320,15 +329,15 @@ fn wrong_typing_gets_a_sentence_and_the_question_again() {
         ("", "Type a number from 1 to 5."),
         ("0", "\"0\" is not a number from 1 to 5."),
         ("5\nfirst", "\"first\" is not the number of a message."),
-        ("2", "There is no message 2."),
-        ("3\n", "The message is empty."),
-        (&long, "The message has 16001 bytes"),
+        ("5\n2", "There is no message 2."),
+        ("3\n", "Nothing was done."),
+        (&format!("3\n{long}"), "The message has 16001 bytes"),
     ] {
         patient.type_lines(&[typed]);
         patient.expect(sentence);
     }
     // The input ends in the middle of a question: nothing is sent.
-    patient.type_bytes(b"half a mess");
+    patient.type_bytes(b"5\n");
     doctor.type_bytes(b"2\n");
     patient.close_input();
     patient.finish().code(0);

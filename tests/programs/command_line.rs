@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::clinic::{Clinic, ticket_in};
-use crate::process::run;
+use crate::process::{Running, run};
 
 #[test]
 fn help_has_examples_and_fits_a_terminal() {
@@ -70,7 +70,12 @@ fn the_identifier_is_needed_only_where_there_are_several() {
     run(clinic.doctor(&["list"]))
         .code(0)
         .says("Nobody is connected.");
-    run(clinic.doctor(&["enrol", "P9", "--id", "D2"])).code(0);
+    run(clinic.doctor(&["enrol", "P9", "--id", "D2"]))
+        .code(1)
+        .complains(&["there is no doctor D2 in '", "the first start makes one"]);
+    let other = clinic.doctor(&["serve", "--id", "D2", "--listen", "127.0.0.1:0"]);
+    let mut other = Running::start(other);
+    other.expect("D2 is serving on");
     run(clinic.doctor(&["list"]))
         .code(2)
         .complains(&["holds several doctors: D1, D2", "' --id D1"]);
@@ -193,11 +198,10 @@ fn commands_steer_a_server_that_has_no_menu() {
 #[test]
 fn a_ticket_made_while_no_server_runs_is_good_once_one_does() {
     let clinic = Clinic::new();
-    // Before the first start: the ticket is for where the server will listen.
     clinic
-        .command(&["--listen", "127.0.0.1:7411", "enrol", "P0"])
-        .code(0)
-        .complains(&["for the server at 127.0.0.1:7411."]);
+        .command(&["enrol", "P0"])
+        .code(1)
+        .complains(&["there is no doctor D1 in '", "the first start makes one"]);
     let doctor = clinic.as_service();
     clinic.command(&["stop"]).code(0);
     doctor.program.finish().code(0);
@@ -217,8 +221,11 @@ fn an_address_that_nobody_outside_can_use_is_asked_for_in_words() {
         "it is not known where patients reach this server",
         "--public-address HOST:PORT",
     ]);
-    doctor.type_lines(&["7", "P1", "nowhere at all", "clinic.example:7401"]);
+    doctor.type_lines(&["7", "P1", "nowhere at all"]);
     doctor.expect("An address is HOST:PORT, such as");
+    doctor.type_lines(&["7", "P1", "0.0.0.0:7401"]);
+    doctor.expect("That means every address of a machine; name one.");
+    doctor.type_lines(&["7", "P1", "clinic.example:7401"]);
     doctor.expect("for the server at clinic.example:7401.");
     // Said once, it is known, also after a restart.
     clinic

@@ -112,7 +112,7 @@ fn a_day_at_the_practice() {
     p1.close_input();
     p1.finish().code(0);
     doctor.type_lines(&["2", "We are open again."]);
-    doctor.expect("Message 3: sent to 1 device; 1 more device gets it when it comes back.");
+    doctor.expect("Message 3: sent to 1 device; 1 more device gets it when it comes back, while this server runs.");
     p2.expect("    We are open again.");
     let mut p1 = clinic.connect("P1");
     p1.expect("(URGENT, to everyone, missed while away)");
@@ -156,7 +156,7 @@ fn commands_that_stand_ready_wait_for_the_session_and_for_what_was_missed() {
     let mut doctor = clinic.with_menu().program;
     clinic.enrol("P1");
     doctor.type_lines(&["2", "Wash your hands."]);
-    doctor.expect("Message 1: nobody is connected; 1 device gets it when it comes back.");
+    doctor.expect("Message 1: nobody is connected; 1 device gets it when it comes back, while this server runs.");
     let script = b"5\n1\n3\nI do.\n4\n";
     let patient = run_with(clinic.patient("P1", &[]), script).code(0);
     patient

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::address::{Address, AddressError};
 use crate::cli::doctor::show;
-use crate::cli::menu::{self, Answer as Choice, Dialogue, DoctorChoice, ask};
+use crate::cli::menu::{self, Answer as Choice, Dialogue, DoctorChoice, question};
 use crate::cli::text::check_message;
 use crate::doctor::control::{Answer, Request};
 use crate::doctor::desk::Desk;
@@ -20,84 +20,93 @@ pub fn run(dialogue: &mut dyn Dialogue, desk: &Desk) -> io::Result<()> {
         if choice == DoctorChoice::Exit {
             return Ok(());
         }
-        let Some(request) = request_for(dialogue, choice)? else {
-            return Ok(());
-        };
-        let mut answer = desk.answer(request.clone());
-        if let (Answer::AddressNeeded, Request::Enrol { patient, .. }) = (&answer, request) {
-            let Choice::Given(address) = ask(dialogue, ADDRESS_PROMPT, |typed| {
-                let address: Result<Address, AddressError> = typed.parse();
-                address.map_err(|error| error.to_string())
-            })?
-            else {
-                return Ok(());
-            };
-            let public_address = Some(address.to_string());
-            answer = desk.answer(Request::Enrol {
-                patient,
-                public_address,
-            });
+        let answer = request_for(dialogue, desk, choice)?
+            .and_then(|request| answer_to(dialogue, desk, request))?;
+        match answer {
+            Choice::Given(answer) => dialogue.say(&show::text(&answer)),
+            Choice::Back => dialogue.say("Nothing was done."),
+            Choice::End | Choice::Interrupted | Choice::Stopped => return Ok(()),
         }
-        dialogue.say(&show::text(&answer));
     }
+}
+
+/// Has a request answered; asks for the server's address if that is missing.
+fn answer_to(
+    dialogue: &mut dyn Dialogue,
+    desk: &Desk,
+    request: Request,
+) -> io::Result<Choice<Answer>> {
+    let answer = desk.answer(request.clone());
+    let (Answer::AddressNeeded, Request::Enrol { patient, .. }) = (&answer, request) else {
+        return Ok(Choice::Given(answer));
+    };
+    question(dialogue, ADDRESS_PROMPT, |typed| {
+        let address: Address = typed
+            .parse()
+            .map_err(|error: AddressError| error.to_string())?;
+        if address.is_unspecified() {
+            return Err("that means every address of a machine; name one".to_owned());
+        }
+        Ok(address)
+    })?
+    .and_then(|address| {
+        let public_address = Some(address.to_string());
+        Ok(Choice::Given(desk.answer(Request::Enrol {
+            patient,
+            public_address,
+        })))
+    })
 }
 
 const ADDRESS_PROMPT: &str = "Address where patients reach this machine (HOST:PORT): ";
 
-/// Asks what a choice still needs; none if the input ended.
-fn request_for(dialogue: &mut dyn Dialogue, choice: DoctorChoice) -> io::Result<Option<Request>> {
-    Ok(Some(match choice {
+/// Asks what a choice still needs.
+fn request_for(
+    dialogue: &mut dyn Dialogue,
+    desk: &Desk,
+    choice: DoctorChoice,
+) -> io::Result<Choice<Request>> {
+    Ok(Choice::Given(match choice {
         DoctorChoice::List => Request::List,
         DoctorChoice::Disconnect => Request::Disconnect,
         DoctorChoice::Report => Request::Report,
         DoctorChoice::Exit => Request::Stop,
         DoctorChoice::Broadcast => {
-            let Some(text) = message(dialogue)? else {
-                return Ok(None);
-            };
-            Request::Broadcast { text }
+            return message(dialogue, "Urgent message to all: ")?
+                .and_then(|text| Ok(Choice::Given(Request::Broadcast { text })));
         }
         DoctorChoice::Message => {
-            let Some(patient) = patient(dialogue)? else {
-                return Ok(None);
-            };
-            let Some(text) = message(dialogue)? else {
-                return Ok(None);
-            };
-            Request::Message { patient, text }
+            return patient(dialogue, |patient| desk.check_patient(patient))?.and_then(|patient| {
+                message(dialogue, "Message: ")?
+                    .and_then(|text| Ok(Choice::Given(Request::Message { patient, text })))
+            });
         }
         DoctorChoice::Enrol => {
-            let Some(patient) = patient(dialogue)? else {
-                return Ok(None);
-            };
-            Request::Enrol {
-                patient,
-                public_address: None,
-            }
+            return patient(dialogue, |_| Ok(()))?.and_then(|patient| {
+                Ok(Choice::Given(Request::Enrol {
+                    patient,
+                    public_address: None,
+                }))
+            });
         }
     }))
 }
 
-fn message(dialogue: &mut dyn Dialogue) -> io::Result<Option<String>> {
-    let answer = ask(dialogue, "Message: ", |typed| {
+fn message(dialogue: &mut dyn Dialogue, prompt: &str) -> io::Result<Choice<String>> {
+    question(dialogue, prompt, |typed| {
         check_message(typed).map(|()| typed.to_owned())
-    })?;
-    Ok(given(answer))
+    })
 }
 
-fn patient(dialogue: &mut dyn Dialogue) -> io::Result<Option<String>> {
-    let answer = ask(dialogue, "Patient: ", |typed| {
-        let patient: Result<Identifier, IdentifierError> = typed.parse();
-        patient
-            .map(|patient| patient.to_string())
-            .map_err(|error| error.to_string())
-    })?;
-    Ok(given(answer))
-}
-
-fn given<T>(answer: Choice<T>) -> Option<T> {
-    match answer {
-        Choice::Given(value) => Some(value),
-        Choice::End | Choice::Interrupted | Choice::Stopped => None,
-    }
+fn patient(
+    dialogue: &mut dyn Dialogue,
+    check: impl Fn(&Identifier) -> Result<(), String>,
+) -> io::Result<Choice<String>> {
+    question(dialogue, "Patient: ", |typed| {
+        let patient: Identifier = typed
+            .parse()
+            .map_err(|error: IdentifierError| error.to_string())?;
+        check(&patient)?;
+        Ok(patient.to_string())
+    })
 }

@@ -1,10 +1,12 @@
 //! Serving: from the first start to the end.
 
-use std::io::{self, IsTerminal};
+use std::env;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -32,6 +34,12 @@ use crate::identity::known_doctor::fingerprint_groups;
 use crate::random::OsRandom;
 use crate::store::{SqliteStore, Store, fact};
 
+/// From so long before its end on, a start speaks of the certificate's end.
+const END_NEAR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How long the answer to the last command may take.
+const LAST_ANSWER: Duration = Duration::from_secs(2);
+
 /// Who steers the server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -49,37 +57,45 @@ pub fn open(options: &DoctorOptions, id: &Identifier) -> Result<(DataDir, Sqlite
     Ok((directory, store))
 }
 
-/// The doctor's keys and papers; the first start makes them and says so.
-pub fn identity(
+/// The first start: makes a clinic, and says what it made.
+fn found(
     options: &DoctorOptions,
     id: &Identifier,
     directory: &DataDir,
     store: &SqliteStore,
 ) -> Result<DoctorIdentity, Failure> {
+    let group = match options.group {
+        GroupName::Ffdhe2048 => Group::ffdhe2048(),
+        GroupName::Ffdhe3072 => Group::ffdhe3072(),
+        GroupName::Ffdhe4096 => Group::ffdhe4096(),
+    };
+    eprint(&format!(
+        "doctor: first start: making a clinic with doctor {id} ({})\n",
+        group.name()
+    ));
     let now = SystemClock.now();
-    if setup::is_new(store).map_err(|error| setup_failed(&error))? {
-        let group = match options.group {
-            GroupName::Ffdhe2048 => Group::ffdhe2048(),
-            GroupName::Ffdhe3072 => Group::ffdhe3072(),
-            GroupName::Ffdhe4096 => Group::ffdhe4096(),
-        };
-        eprint(&format!(
-            "doctor: first start: making a clinic with doctor {id} ({})\n",
-            group.name()
-        ));
-        let identity = setup::found(directory, store, &group, id, now, &mut OsRandom)
-            .map_err(|error| setup_failed(&error))?;
-        eprint(&format!(
-            "doctor: keys and database are in '{}'\n\
-             doctor: the clinic's root key is '{}': move it to a memory stick in a drawer; it \
-             is needed again to renew the doctor's certificate within a year\n\
-             doctor: fingerprint of the clinic's root: {}\n",
-            directory.path("").display(),
-            directory.path(setup::ROOT_KEY).display(),
-            fingerprint_groups(&identity.root.fingerprint())
-        ));
-        return Ok(identity);
-    }
+    let identity = setup::found(directory, store, &group, id, now, &mut OsRandom)
+        .map_err(|error| setup_failed(&error))?;
+    eprint(&format!(
+        "doctor: keys and database are in '{}'\n\
+         doctor: the clinic's root key is '{}': move it to a memory stick in a drawer; it \
+         will be needed to renew the doctor's certificate before {}\n\
+         doctor: fingerprint of the clinic's root: {}\n",
+        directory.path("").display(),
+        directory.path(setup::ROOT_KEY).display(),
+        identity.certificate.subject().not_after,
+        fingerprint_groups(&identity.root.fingerprint())
+    ));
+    Ok(identity)
+}
+
+/// The doctor's keys and papers, made by an earlier start.
+pub fn identity(
+    id: &Identifier,
+    directory: &DataDir,
+    store: &SqliteStore,
+) -> Result<DoctorIdentity, Failure> {
+    let now = SystemClock.now();
     let mut identity =
         setup::load(directory, store, now, &mut OsRandom).map_err(|error| setup_failed(&error))?;
     let identifier = identity.identifier();
@@ -91,9 +107,18 @@ pub fn identity(
         return Err(Failure::new(Exit::Failure, sentence));
     }
     identity.certificate.check_dates(now).map_err(|error| {
-        Failure::new(Exit::Refused, format!("doctor {id} cannot serve: {error}"))
-            .hint("check this machine's date and time")
+        Failure::new(Exit::Refused, format!("doctor {id} cannot serve: {error}")).hint(
+            "check this machine's date and time; this version cannot renew a certificate \
+                 that has ended",
+        )
     })?;
+    let end = identity.certificate.subject().not_after;
+    if end.since(now) < END_NEAR {
+        eprint(&format!(
+            "doctor: the certificate of doctor {id} ends on {end}, and this version cannot renew \
+             it\n"
+        ));
+    }
     setup::renew_prekeys(directory, store, &mut identity, now, &mut OsRandom)
         .map_err(|error| setup_failed(&error))?;
     Ok(identity)
@@ -103,9 +128,13 @@ pub fn identity(
 pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), Failure> {
     // Handlers first: the terminal puts its own in front of them.
     let signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| failed(&error))?;
-    let (directory, store) = open(options, id)?;
-    let identity = identity(options, id, &directory, &store)?;
+    // A port that is taken is found out before anything is made.
     let listener = bind(options)?;
+    let (directory, store) = open(options, id)?;
+    let identity = match setup::is_new(&store).map_err(|error| setup_failed(&error))? {
+        true => found(options, id, &directory, &store)?,
+        false => identity(id, &directory, &store)?,
+    };
     let listening = listener.local_addr().map_err(|error| failed(&error))?;
     if let Some(address) = &options.public_address {
         remember_address(&store, &address.to_string())?;
@@ -161,6 +190,13 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
         Mode::Menu => with_menu(&desk, events, stopped),
         Mode::Service => as_service(&desk, events, &stopped),
     };
+    // Whoever asked for the end may still be answered; the server, and with it
+    // the store, is closed by the last who lets go of it: that is to be this
+    // thread, since the program ends with it.
+    let deadline = Instant::now() + LAST_ANSWER;
+    while Arc::strong_count(&desk) > 1 && Instant::now() < deadline {
+        thread::park_timeout(Duration::from_millis(5));
+    }
     drop(desk);
     control::unlisten(&directory.path(""));
     result
@@ -212,7 +248,9 @@ fn announce(id: &Identifier, listening: SocketAddr, reachable: Option<&str>) {
     if listening.ip().is_loopback() && reachable == Some(&listening.to_string()) {
         lines += "doctor: only this machine reaches that address; for others start with \
                   --listen 0.0.0.0:7400 --public-address HOST:PORT\n";
-    } else if reachable.is_none() {
+    } else if let Some(reachable) = reachable {
+        lines += &format!("doctor: tickets will say that patients reach it at {reachable}\n");
+    } else {
         lines += "doctor: say with --public-address HOST:PORT where patients reach this \
                   machine; tickets carry it\n";
     }
@@ -257,16 +295,15 @@ fn as_service(
     events: Receiver<Event>,
     stopped: &Receiver<()>,
 ) -> Result<(), Failure> {
-    let stamp = !io::stderr().is_terminal();
+    // The journal puts the time before each line itself (systemd.exec(5)).
+    let stamp = env::var_os("JOURNAL_STREAM").is_none();
     let shower = thread::Builder::new()
         .name("events".to_owned())
         .spawn(move || {
             show::events(&events, |line| {
-                // A journal puts the time before each line itself; a file does not.
-                let time = if stamp {
-                    String::new()
-                } else {
-                    format!("{} ", SystemClock.now())
+                let time = match stamp {
+                    true => format!("{} ", SystemClock.now()),
+                    false => String::new(),
                 };
                 eprint(&format!("{}: {time}{line}\n", Program::Doctor));
             });
@@ -278,9 +315,12 @@ fn as_service(
     Ok(())
 }
 
-/// Stops the server; what it still had to say is shown first.
+/// Stops the server; what it still had to say is shown first, and what will
+/// reach nobody any more.
 fn end(desk: &Desk, shower: thread::JoinHandle<()>) {
+    let undelivered = show::undelivered(&desk.server().report());
     desk.server().stop();
     desk.server().say_no_more();
     let _ = shower.join();
+    eprint(&undelivered);
 }

@@ -8,6 +8,7 @@ use crate::cli::{qr, text};
 use crate::clock::in_words;
 use crate::doctor::control::{Answer, MessageReport, Present};
 use crate::doctor::event::{Departure, Event};
+use crate::doctor::server::Report;
 
 /// Receipts for one message that are named one by one; more are counted.
 const NAMED: usize = 10;
@@ -84,8 +85,8 @@ fn sent(number: u64, devices: usize, away: usize) -> String {
     let more = if devices == 0 { "" } else { " more" };
     let later = match away {
         0 => String::new(),
-        1 => format!("; 1{more} device gets it when it comes back"),
-        _ => format!("; {away}{more} devices get it when they come back"),
+        1 => format!("; 1{more} device gets it when it comes back, while this server runs"),
+        _ => format!("; {away}{more} devices get it when they come back, while this server runs"),
     };
     format!("Message {number}: {now}{later}.")
 }
@@ -135,6 +136,28 @@ fn ticket(patient: &str, text: &str, qr: &str, address: &str, expires: &str) -> 
     ));
     lines.push(text.to_owned());
     lines.join("\n")
+}
+
+/// What a server that ends has not delivered, as lines for standard error.
+pub fn undelivered(reports: &[Report]) -> String {
+    let mut lines = String::new();
+    for report in reports {
+        let mut missing: Vec<&str> = report
+            .outcomes
+            .iter()
+            .filter(|outcome| !outcome.has_arrived())
+            .map(|outcome| outcome.patient.as_str())
+            .collect();
+        missing.dedup();
+        if !missing.is_empty() {
+            lines += &format!(
+                "doctor: message {} has not reached {}, and is not kept: send it again\n",
+                report.number,
+                missing.join(", ")
+            );
+        }
+    }
+    lines
 }
 
 /// Shows events until there are no more. Receipts that come together are shown

@@ -62,6 +62,9 @@ pub(super) fn address(text: &str) -> Result<Address, String> {
 pub(super) fn reachable(text: &str) -> Result<Address, String> {
     match address(text)? {
         Address { port: 0, .. } => Err("nothing can be reached at port 0".to_owned()),
+        address if address.is_unspecified() => {
+            Err("that means every address of a machine; name the one that patients use".to_owned())
+        }
         address => Ok(address),
     }
 }

@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use super::failure::{self, Place};
 use super::{config, say};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::menu::{Answer, Console, Dialogue, PATIENT, PatientChoice, ask};
+use crate::cli::menu::{Answer, Console, Dialogue, PATIENT, PatientChoice, question};
 use crate::cli::options::PatientOptions;
 use crate::cli::terminal::{Printer, Stopper, Terminal};
 use crate::cli::text::{check_message, quoted, sentence};
@@ -231,24 +231,25 @@ impl Session {
         &mut self,
         answer: Answer<PatientChoice>,
     ) -> io::Result<Option<Result<Exit, Failure>>> {
-        let answer = match answer {
-            Answer::Given(PatientChoice::Disconnect) => {
+        let answer = answer.and_then(|choice| match choice {
+            PatientChoice::Disconnect => {
                 self.disconnect();
-                Answer::Given(())
+                Ok(Answer::Given(()))
             }
-            Answer::Given(PatientChoice::Exit) => Answer::End,
-            Answer::Given(PatientChoice::Message) => self.message()?,
-            Answer::Given(PatientChoice::Show) => {
+            PatientChoice::Exit => Ok(Answer::End),
+            PatientChoice::Message => self.message(),
+            PatientChoice::Show => {
                 self.show();
-                Answer::Given(())
+                Ok(Answer::Given(()))
             }
-            Answer::Given(PatientChoice::Confirm) => self.confirm()?,
-            Answer::End => Answer::End,
-            Answer::Interrupted => Answer::Interrupted,
-            Answer::Stopped => Answer::Stopped,
-        };
+            PatientChoice::Confirm => self.confirm(),
+        })?;
         Ok(match answer {
             Answer::Given(()) => None,
+            Answer::Back => {
+                self.console.say("Nothing was done.");
+                None
+            }
             Answer::End => Some(self.exit()),
             Answer::Interrupted => Some(self.end_with(Ok(Exit::Ok))),
             Answer::Stopped => Some(self.stopped()),
@@ -275,22 +276,17 @@ impl Session {
         if self.is_over() {
             return Ok(Answer::Given(()));
         }
-        let text = ask(&mut self.console, "Message: ", |typed| {
+        let text = question(&mut self.console, "Message: ", |typed| {
             check_message(typed).map(|()| typed.to_owned())
         })?;
-        Ok(match text {
-            Answer::Given(text) => {
-                let online = self.watch.seen().online;
-                match self.client.send(&text) {
-                    Ok(_) if online => {}
-                    Ok(_) => self.console.say("It will be sent when you are connected."),
-                    Err(error) => self.console.say(&sentence(&error.to_string())),
-                }
-                Answer::Given(())
+        text.and_then(|text| {
+            let online = self.watch.seen().online;
+            match self.client.send(&text) {
+                Ok(_) if online => {}
+                Ok(_) => self.console.say("It will be sent when you are connected."),
+                Err(error) => self.console.say(&sentence(&error.to_string())),
             }
-            Answer::End => Answer::End,
-            Answer::Interrupted => Answer::Interrupted,
-            Answer::Stopped => Answer::Stopped,
+            Ok(Answer::Given(()))
         })
     }
 
@@ -312,28 +308,23 @@ impl Session {
             self.console.say("There are no messages.");
             return Ok(Answer::Given(()));
         }
-        let number = ask(&mut self.console, "Number of the message: ", |typed| {
+        let number = question(&mut self.console, "Number of the message: ", |typed| {
             typed
                 .parse::<usize>()
                 .map_err(|_| format!("{} is not the number of a message", quoted(typed)))
         })?;
-        Ok(match number {
-            Answer::Given(number) => {
-                let online = self.watch.seen().online;
-                let said = match self.client.confirm(number) {
-                    Ok(()) if online => format!("You have confirmed message {number}."),
-                    Ok(()) => format!(
-                        "You have confirmed message {number}. The doctor will learn of it when \
-                         you are connected."
-                    ),
-                    Err(error) => sentence(&error.to_string()),
-                };
-                self.console.say(&said);
-                Answer::Given(())
-            }
-            Answer::End => Answer::End,
-            Answer::Interrupted => Answer::Interrupted,
-            Answer::Stopped => Answer::Stopped,
+        number.and_then(|number| {
+            let online = self.watch.seen().online;
+            let said = match self.client.confirm(number) {
+                Ok(()) if online => format!("You have confirmed message {number}."),
+                Ok(()) => format!(
+                    "You have confirmed message {number}. The doctor will learn of it when \
+                     you are connected."
+                ),
+                Err(error) => sentence(&error.to_string()),
+            };
+            self.console.say(&said);
+            Ok(Answer::Given(()))
         })
     }
 

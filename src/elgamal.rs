@@ -16,11 +16,13 @@
 //!   two kinds of secret are two types, and nothing turns one into the other.
 //!
 //! What comes from outside becomes a [`Group`], an [`Element`] or a
-//! [`VerifyingKey`] only by passing every check.
+//! [`VerifyingKey`] only by passing every check. So does the prime of a group
+//! that [`Group::generate`] makes.
 
 #[cfg(test)]
 mod attacks;
 mod drbg;
+mod generate;
 mod group;
 mod kem;
 mod key;

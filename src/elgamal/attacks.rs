@@ -49,7 +49,7 @@ const THREE_MOD_EIGHT: &str = "\
     da970f356db1d35d16bca457321fcd62ced03d5262944e93bb28ec734a4f8ceb";
 
 /// A safe prime of 2048 bits that is 7 mod 8, by `openssl dhparam -5 2048`.
-const SEVEN_MOD_EIGHT: &str = "\
+pub(super) const SEVEN_MOD_EIGHT: &str = "\
     eb1a5a58a4095fd50c069bf8dd928c6a531e3b6c31d8c0d813b53e4a5981d430\
     96cf35db5fdce0cbb86e44efbe800e8006df6590a5ddba22758d7888042d0a8c\
     a910b6ffc10ff4a217129d503f00583426b430c341707aea4c1e88cb2c0ca785\
@@ -59,7 +59,7 @@ const SEVEN_MOD_EIGHT: &str = "\
     199a0b45b3ae984dbe17026501b9532100ceea6eff69326f4fe961db5ca9b586\
     9152d1ededa2d071793082e2d0d402a8852cae9b586756f83bd5d222a9ee219f";
 
-fn number(hex: &str) -> BigUint {
+pub(super) fn number(hex: &str) -> BigUint {
     BigUint::parse_bytes(hex.as_bytes(), 16).unwrap()
 }
 

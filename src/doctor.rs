@@ -14,6 +14,7 @@ pub mod setup;
 pub mod shared;
 pub mod tickets;
 
+mod allowance;
 mod connection;
 mod flusher;
 mod gate;

@@ -13,6 +13,7 @@ use super::Program;
 use super::args;
 use super::exit::{Exit, Failure, eprint, print};
 use super::options::{PatientOptions, PatientTask, TicketSource};
+use super::text::clean;
 use crate::clock::SystemClock;
 use crate::identity::ticket::{Ticket, TicketError};
 use crate::patient::config::Config;
@@ -78,8 +79,10 @@ fn enrol(options: &PatientOptions, source: TicketSource) -> Result<Exit, Failure
     let place = failure::Place::new(options, &name);
     let files = Files::create_or_open(&options.data, &name).map_err(|e| failure::files(&e))?;
     eprint(&format!(
-        "patient: enrolling {} with doctor {} at {address}\n",
-        name.patient, name.doctor
+        "patient: enrolling {} with doctor {} at {}\n",
+        name.patient,
+        name.doctor,
+        clean(&address)
     ));
     let enrolled = enrol::enrol(
         &files,

@@ -11,7 +11,7 @@ use crate::deadline::UntilDeadline;
 use crate::doctor::event::Event;
 use crate::doctor::gate::Place;
 use crate::doctor::housekeeping;
-use crate::doctor::line::{Line, Pace};
+use crate::doctor::line::Line;
 use crate::doctor::shared::Shared;
 use crate::doctor::socket::Socket;
 use crate::doctor::stranger::{Outcome, Stranger, send};
@@ -54,7 +54,7 @@ fn refuse(shared: &Shared, stream: &TcpStream, address: IpAddr, place: &Place, r
             let _ = io::copy(&mut rest, &mut io::sink());
         }
     }
-    if !refusal.reason.is_unauthenticated() {
+    if refusal.reason.is_own_fault() {
         place.refund(Instant::now());
     }
     if matches!(refusal.reason, RefusalReason::TicketUsedTwice(_)) {
@@ -96,9 +96,9 @@ fn session(
         outbox: joined.outbox,
         id: joined.id,
         device: established.certificate.fingerprint(),
+        serial: established.certificate.subject().serial,
         patient: patient.clone(),
         in_flight: HashSet::new(),
-        pace: Pace::new(Instant::now()),
     };
     let off = now.distance(established.their_time);
     shared.tell(Event::Joined {
@@ -106,7 +106,14 @@ fn session(
         resumed: established.resumed,
         clock_off: (off > shared.settings.tolerance).then_some(off),
     });
+    // The session may last for hours: it keeps neither the keys of a handshake
+    // nor a prekey's secret.
+    drop(identity);
     drop(established);
+    // Stopped between the look at the table and now?
+    if housekeeping::is_stopped(shared, &line.serial) {
+        housekeeping::check_certificates(shared);
+    }
     line.send_missed();
     let departure = line.run();
     let was_here = sessions.leave(&line.device, line.id, Instant::now());

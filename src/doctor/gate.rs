@@ -6,6 +6,8 @@ use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
+use crate::doctor::allowance::Allowance;
+
 /// Connections at once that have proved nothing yet.
 const MAX_STRANGERS: usize = 512;
 /// The same from one address.
@@ -51,8 +53,7 @@ struct Stranger {
 #[derive(Debug)]
 struct Address {
     strangers: usize,
-    allowance: f64,
-    refilled: Instant,
+    allowance: Allowance,
 }
 
 /// One stranger's place; given back when dropped.
@@ -86,10 +87,11 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a new connection. If all are taken the connection from the
-    /// same address that has said nothing for longest makes room: many patients
-    /// may share an address with somebody who only holds connections open. None
-    /// if there is no such connection.
+    /// A place for a new connection. If all of an address are taken, its
+    /// connection that has said nothing for longest makes room: many patients
+    /// may share an address with somebody who only holds connections open. If
+    /// all there are are taken, the address with the most silent ones gives one
+    /// up. None if there is no silent connection.
     #[must_use]
     pub fn enter(
         self: &Arc<Self>,
@@ -103,8 +105,10 @@ impl Gate {
             return None;
         }
         let here = state.address(address, self.burst, now).strangers;
-        let is_full = here >= MAX_STRANGERS_PER_ADDRESS || state.strangers.len() >= MAX_STRANGERS;
-        if is_full && !state.evict(address) {
+        if here >= MAX_STRANGERS_PER_ADDRESS && !state.evict(address) {
+            return None;
+        }
+        if state.strangers.len() >= MAX_STRANGERS && !state.evict_from_busiest() {
             return None;
         }
         state.address(address, self.burst, now).strangers += 1;
@@ -163,12 +167,9 @@ impl Place {
     pub fn spend(&self, now: Instant) -> bool {
         let mut state = self.gate.lock();
         let entry = state.address(self.address, self.gate.burst, now);
-        let allowed = entry.allowance >= 1.0;
-        if allowed {
-            entry.allowance -= 1.0;
-            if let Some(stranger) = state.strangers.get_mut(&self.number) {
-                stranger.idle = false;
-            }
+        let allowed = entry.allowance.spend();
+        if allowed && let Some(stranger) = state.strangers.get_mut(&self.number) {
+            stranger.idle = false;
         }
         allowed
     }
@@ -178,7 +179,7 @@ impl Place {
         let burst = self.gate.burst;
         let mut state = self.gate.lock();
         let entry = state.address(self.address, burst, now);
-        entry.allowance = (entry.allowance + 1.0).min(f64::from(burst));
+        entry.allowance.give_back(f64::from(burst));
     }
 }
 
@@ -218,6 +219,18 @@ impl State {
         }
     }
 
+    /// Ends the oldest idle connection of whichever address has the most idle
+    /// ones, if there is any: somebody who only holds connections open, from
+    /// however many addresses, keeps nobody out.
+    fn evict_from_busiest(&mut self) -> bool {
+        let mut idle: HashMap<IpAddr, usize> = HashMap::new();
+        for stranger in self.strangers.values().filter(|stranger| stranger.idle) {
+            *idle.entry(stranger.address).or_default() += 1;
+        }
+        let busiest = idle.into_iter().max_by_key(|(_, count)| *count);
+        busiest.is_some_and(|(address, _)| self.evict(address))
+    }
+
     /// Ends the oldest idle connection from an address, if there is one.
     fn evict(&mut self, address: IpAddr) -> bool {
         let oldest = self
@@ -236,10 +249,10 @@ impl State {
         let full = f64::from(burst);
         if self.addresses.len() >= MAX_ADDRESSES && !self.addresses.contains_key(&address) {
             for entry in self.addresses.values_mut() {
-                entry.refill(full, now);
+                entry.allowance.refill(full, REFILL_PER_MINUTE, now);
             }
             self.addresses
-                .retain(|_, entry| entry.strangers > 0 || entry.allowance < full);
+                .retain(|_, entry| entry.strangers > 0 || !entry.allowance.is_full(full));
         }
         if self.addresses.len() >= MAX_ADDRESSES {
             // So many addresses at once are an attack: forget whoever holds no
@@ -248,19 +261,10 @@ impl State {
         }
         let entry = self.addresses.entry(address).or_insert(Address {
             strangers: 0,
-            allowance: full,
-            refilled: now,
+            allowance: Allowance::new(full, now),
         });
-        entry.refill(full, now);
+        entry.allowance.refill(full, REFILL_PER_MINUTE, now);
         entry
-    }
-}
-
-impl Address {
-    fn refill(&mut self, full: f64, now: Instant) {
-        let minutes = now.saturating_duration_since(self.refilled).as_secs_f64() / 60.0;
-        self.allowance = (self.allowance + minutes * REFILL_PER_MINUTE).min(full);
-        self.refilled = now;
     }
 }
 

@@ -10,6 +10,7 @@ use crate::doctor::event::{Departure, Event};
 use crate::doctor::server::Prekeys;
 use crate::doctor::shared::Shared;
 use crate::handshake::registry::{Registry, Standing};
+use crate::identity::certificate::Serial;
 use crate::protocol::DisconnectReason;
 use crate::random::OsRandom;
 use crate::session::table::Connected;
@@ -87,10 +88,14 @@ fn objection_to(shared: &Shared, member: &Connected) -> Option<DisconnectReason>
         return Some(DisconnectReason::Expired);
     }
     let serial = &member.certificate.subject().serial;
-    // A table that cannot be read now puts nobody out.
-    let row = shared.tables.certificate(serial).ok()?;
-    let is_active = row.is_some_and(|row| row.standing == Standing::Active);
-    (!is_active).then_some(DisconnectReason::Revoked)
+    is_stopped(shared, serial).then_some(DisconnectReason::Revoked)
+}
+
+/// Whether a certificate was stopped. A table that cannot be read now puts
+/// nobody out.
+pub fn is_stopped(shared: &Shared, serial: &Serial) -> bool {
+    let row = shared.tables.certificate(serial);
+    row.is_ok_and(|row| row.is_none_or(|row| row.standing != Standing::Active))
 }
 
 fn end(shared: &Shared, member: &Connected, reason: DisconnectReason) {

@@ -12,8 +12,9 @@ use crate::doctor::event::{Departure, Event};
 use crate::doctor::messages::Incoming;
 use crate::doctor::shared::Shared;
 use crate::framing::{Frame, FrameReader};
+use crate::handshake::registry::Registry;
 use crate::handshake::resume;
-use crate::identity::certificate::Fingerprint;
+use crate::identity::certificate::{Fingerprint, Serial};
 use crate::identity::id::Identifier;
 use crate::protocol::message::{Message, MessageId};
 use crate::protocol::opcode::{self, KEY_VERIFICATION};
@@ -26,6 +27,8 @@ use crate::session::outbox::Outbox;
 use crate::session::signed;
 use crate::session::table::SessionId;
 
+/// How long somebody who writes too fast is held back at a time.
+const PACE: Duration = Duration::from_millis(200);
 /// How many messages from before a session are sent ahead of their receipts.
 const IN_FLIGHT: usize = 32;
 
@@ -38,51 +41,10 @@ pub(super) struct Line<'a> {
     pub(super) outbox: Arc<Outbox>,
     pub(super) id: SessionId,
     pub(super) device: Fingerprint,
+    pub(super) serial: Serial,
     pub(super) patient: Identifier,
     /// Messages from before this session whose receipts are awaited.
     pub(super) in_flight: HashSet<MessageId>,
-    /// How fast she may write.
-    pub(super) pace: Pace,
-}
-
-/// Holds back whoever writes faster than anybody reads: her connection waits,
-/// nobody else's does, and memory does not fill with what she sends.
-pub(super) struct Pace {
-    allowance: u32,
-    since: Instant,
-}
-
-impl Pace {
-    /// Messages at once.
-    const BURST: u32 = 50;
-    /// After that, one in this time.
-    const INTERVAL: Duration = Duration::from_millis(200);
-
-    pub(super) const fn new(now: Instant) -> Self {
-        Self {
-            allowance: Self::BURST,
-            since: now,
-        }
-    }
-
-    /// Waits until one more message is allowed.
-    fn wait(&mut self) {
-        let now = Instant::now();
-        let earned =
-            now.saturating_duration_since(self.since).as_millis() / Self::INTERVAL.as_millis();
-        if earned > 0 {
-            let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-            self.allowance = self.allowance.saturating_add(earned).min(Self::BURST);
-            self.since = now;
-        }
-        match self.allowance.checked_sub(1) {
-            Some(left) => self.allowance = left,
-            None => {
-                thread::sleep(Self::INTERVAL);
-                self.since = Instant::now();
-            }
-        }
-    }
 }
 
 impl Line<'_> {
@@ -269,7 +231,12 @@ impl Line<'_> {
     }
 
     fn on_private(&mut self, message: Message) -> Result<(), SessionError> {
-        self.pace.wait();
+        // Whoever writes faster than anybody reads is held back: her connection
+        // waits, nobody else's does, and memory does not fill with what she
+        // sends.
+        while !self.shared.tables.may_write(&self.serial) && !self.shared.is_stopping() {
+            thread::sleep(PACE);
+        }
         let receipt = self.end.receipt_for(&message);
         let incoming = self.shared.log().incoming(&self.device, &message);
         match incoming {
@@ -286,6 +253,9 @@ impl Line<'_> {
     /// New keys for a session that goes on: between the answer and M3 nothing
     /// else is sent or taken.
     fn renew(&mut self, request: &Frame) -> Result<Option<Departure>, SessionError> {
+        if !self.shared.tables.may_try(&self.serial) {
+            return Err(SessionError::Nonsense);
+        }
         let identity = self.shared.identity();
         let context = self.shared.context(&identity);
         let answer = resume::answer(&context, request, &mut OsRandom)

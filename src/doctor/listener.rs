@@ -1,7 +1,7 @@
 //! The thread that accepts connections.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,8 +16,12 @@ const STACK_LEN: usize = 256 * 1024;
 /// Pause after the operating system refused a descriptor or a thread.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How often it is told that none can be accepted.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
 /// Accepts connections until the server stops.
 pub fn run(shared: &Arc<Shared>, listener: &TcpListener) {
+    let mut told: Option<Instant> = None;
     loop {
         let accepted = listener.accept();
         if shared.is_stopping() {
@@ -27,9 +31,12 @@ pub fn run(shared: &Arc<Shared>, listener: &TcpListener) {
             Ok((stream, peer)) => accept(shared, stream, peer.ip()),
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                shared.tell(Event::Trouble(format!(
-                    "no connection can be accepted now: {error}"
-                )));
+                if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+                    told = Some(Instant::now());
+                    shared.tell(Event::Trouble(format!(
+                        "no connection can be accepted now: {error}"
+                    )));
+                }
                 thread::sleep(PAUSE);
             }
         }
@@ -54,15 +61,10 @@ fn accept(shared: &Arc<Shared>, stream: TcpStream, address: IpAddr) {
     }
 }
 
-/// Wakes the accepting thread, which then sees that the server stops.
-pub fn wake(address: SocketAddr) {
-    let reachable = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    let _ = TcpStream::connect_timeout(
-        &SocketAddr::new(reachable, address.port()),
-        Duration::from_secs(1),
-    );
+/// Ends the listening: the accepting thread wakes and sees that the server
+/// stops. A connection to itself would do the same, unless the address is not
+/// this machine's any more.
+pub fn shut(listener: &TcpListener) {
+    // Fails only where nothing listens any more.
+    let _ = rustix::net::shutdown(listener, rustix::net::Shutdown::Both);
 }

@@ -1,9 +1,12 @@
 //! The tables behind a handshake: certificates and tickets in the store,
 //! tokens and room in the table of sessions.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::clock::Timestamp;
+use crate::doctor::allowance::Allowance;
 use crate::handshake::registry::{
     KnownCertificate, KnownTicket, Registry, RegistryError, Resumable, Standing, TicketRegistry,
     TicketUse,
@@ -19,6 +22,57 @@ pub struct Tables {
     pub store: Arc<dyn Store>,
     /// Who is connected.
     pub sessions: SessionTable,
+    /// How many handshakes each certificate may still begin, and how many
+    /// messages it may still write; only certificates of the store have one.
+    rates: Mutex<HashMap<Serial, Rates>>,
+}
+
+/// Handshakes a certificate may begin at once: a device on a bad line needs
+/// some, nobody needs hundreds.
+const HANDSHAKES: f64 = 60.0;
+/// Handshakes it gets back per minute.
+const HANDSHAKES_PER_MINUTE: f64 = 10.0;
+/// Messages a device may write at once.
+const MESSAGES: f64 = 50.0;
+/// Messages it gets back per minute.
+const MESSAGES_PER_MINUTE: f64 = 300.0;
+
+struct Rates {
+    handshakes: Allowance,
+    messages: Allowance,
+}
+
+impl Tables {
+    /// The tables of a server that starts.
+    pub fn new(store: Arc<dyn Store>, sessions: SessionTable) -> Self {
+        Self {
+            store,
+            sessions,
+            rates: Mutex::default(),
+        }
+    }
+
+    /// Whether the device with this certificate may write one more message now.
+    pub fn may_write(&self, serial: &Serial) -> bool {
+        let now = Instant::now();
+        self.rates(serial, now, |rates| {
+            rates.messages.refill(MESSAGES, MESSAGES_PER_MINUTE, now);
+            rates.messages.spend()
+        })
+    }
+
+    fn rates(
+        &self,
+        serial: &Serial,
+        now: Instant,
+        use_it: impl FnOnce(&mut Rates) -> bool,
+    ) -> bool {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        use_it(rates.entry(*serial).or_insert_with(|| Rates {
+            handshakes: Allowance::new(HANDSHAKES, now),
+            messages: Allowance::new(MESSAGES, now),
+        }))
+    }
 }
 
 impl From<StoreError> for RegistryError {
@@ -44,8 +98,22 @@ impl Registry for Tables {
         Ok(self.store.advance_timestamp(serial, at)?)
     }
 
+    fn may_try(&self, serial: &Serial) -> bool {
+        let now = Instant::now();
+        self.rates(serial, now, |rates| {
+            rates
+                .handshakes
+                .refill(HANDSHAKES, HANDSHAKES_PER_MINUTE, now);
+            rates.handshakes.spend()
+        })
+    }
+
     fn has_room(&self) -> bool {
         self.sessions.has_room()
+    }
+
+    fn has_room_for(&self, device: &Fingerprint) -> bool {
+        self.sessions.has_room_for(device)
     }
 
     fn take_token(

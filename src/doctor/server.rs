@@ -173,6 +173,7 @@ impl Prekeys {
 pub struct Server {
     shared: Arc<Shared>,
     address: SocketAddr,
+    listener: Arc<TcpListener>,
     threads: Vec<JoinHandle<()>>,
     stopped: AtomicBool,
 }
@@ -191,12 +192,10 @@ impl Server {
         clock: Arc<dyn Clock>,
     ) -> io::Result<(Self, Receiver<Event>)> {
         let address = listener.local_addr()?;
+        let listener = Arc::new(listener);
         let (sender, events) = mpsc::channel();
         let shared = Arc::new(Shared {
-            tables: Tables {
-                store,
-                sessions: SessionTable::new(settings.capacity, &mut OsRandom),
-            },
+            tables: Tables::new(store, SessionTable::new(settings.capacity, &mut OsRandom)),
             started: clock.now(),
             clock,
             gate: Arc::new(Gate::new(settings.handshakes_per_address)),
@@ -212,6 +211,7 @@ impl Server {
         let mut server = Self {
             shared: Arc::clone(&shared),
             address,
+            listener: Arc::clone(&listener),
             threads: Vec::new(),
             stopped: AtomicBool::new(false),
         };
@@ -460,7 +460,7 @@ impl Server {
         shared.stopping.store(true, Ordering::Relaxed);
         shared.gate.close();
         shared.flusher.stop();
-        listener::wake(self.address);
+        listener::shut(&self.listener);
     }
 }
 

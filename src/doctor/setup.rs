@@ -111,6 +111,10 @@ pub fn found(
     for name in [ROOT_KEY, SIGNING_KEY] {
         set_aside(directory, name, now)?;
     }
+    for row in store.prekeys()? {
+        set_aside(directory, &prekey_file(&row.kid), now)?;
+        store.remove_prekey(&row.kid)?;
+    }
     let (root_secret, identity) = found_clinic(group, doctor, now, random);
     save(
         directory,

@@ -142,12 +142,8 @@ impl Shared {
     /// Notes that somebody was not let in. What a stranger can cause is shown
     /// a few times a minute and counted otherwise.
     pub fn refused(&self, address: IpAddr, reason: RefusalReason) {
-        if reason.is_unauthenticated() {
-            if self.shown.fetch_add(1, Ordering::Relaxed) >= SHOWN_PER_MINUTE {
-                self.turned_away();
-                return;
-            }
-        } else if reason == RefusalReason::UnknownPrekey {
+        if self.shown.fetch_add(1, Ordering::Relaxed) >= SHOWN_PER_MINUTE {
+            self.turned_away();
             return;
         }
         self.tell(Event::Refused(address, reason));

@@ -324,6 +324,9 @@ impl Claim {
         if identity.is_own(&subject.identifier, &subject.signing_key, &encryption_key) {
             return Err(RefusalReason::OwnKey.into());
         }
+        if !context.registry.may_try(&serial) {
+            return Err(RefusalReason::TooOften(subject.identifier.clone()).into());
+        }
         let ephemeral =
             Element::from_bytes(group, ephemeral).map_err(|_| RefusalReason::BadSignature)?;
         subject
@@ -354,7 +357,12 @@ impl Claim {
     ) -> Option<AlertCode> {
         match objection_to(&self.certificate, self.standing, context.now) {
             None if context.strict_clock && clock_is_off => Some(AlertCode::Clock),
-            None if !context.registry.has_room() => Some(AlertCode::Busy),
+            None if !context
+                .registry
+                .has_room_for(&self.certificate.fingerprint()) =>
+            {
+                Some(AlertCode::Busy)
+            }
             objection => objection,
         }
     }

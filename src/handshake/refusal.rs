@@ -26,6 +26,8 @@ pub enum RefusalReason {
     UnknownCertificate,
     /// The doctor's own name or key shown by somebody else.
     OwnKey,
+    /// A certificate that has begun too many handshakes lately.
+    TooOften(Identifier),
     /// The signature, or the session key's verification, is wrong.
     BadSignature,
     /// A patient with right signature or ticket, refused with this alert.
@@ -43,14 +45,18 @@ pub enum RefusalReason {
 }
 
 impl RefusalReason {
-    /// Whether it counts against the address it came from: everything that a
-    /// stranger can cause.
+    /// Whether the address it came from gets its first message back: only
+    /// where this server is to blame.
+    #[must_use]
+    pub const fn is_own_fault(&self) -> bool {
+        matches!(self, Self::Alert(AlertCode::Busy, _) | Self::Registry(_))
+    }
+
+    /// Whether somebody can cause it again and again without a right ticket or
+    /// certificate: counted rather than shown one by one.
     #[must_use]
     pub const fn is_unauthenticated(&self) -> bool {
-        !matches!(
-            self,
-            Self::Alert(..) | Self::Registry(_) | Self::UnknownPrekey
-        )
+        !matches!(self, Self::Alert(..) | Self::Registry(_))
     }
 }
 
@@ -62,6 +68,9 @@ impl fmt::Display for RefusalReason {
             Self::CannotBeOpened => f.write_str("sent a first message that cannot be opened"),
             Self::UnknownCertificate => f.write_str("showed a certificate not issued here"),
             Self::OwnKey => f.write_str("showed the doctor's own name or key"),
+            Self::TooOften(patient) => {
+                write!(f, "shows the certificate of {patient} too often")
+            }
             Self::BadSignature => f.write_str("could not prove to hold the certificate's key"),
             Self::Alert(code, patient) => write!(f, "is {patient}, refused: {}", alert_text(*code)),
             Self::UnknownTicket => f.write_str("showed a ticket not issued here"),

@@ -69,8 +69,15 @@ pub trait Registry {
     /// [`RegistryError`] if the table cannot be read or written.
     fn advance_timestamp(&self, serial: &Serial, at: Timestamp) -> Result<bool, RegistryError>;
 
+    /// Whether this certificate may begin one more handshake now: asked before
+    /// its signature is verified, which costs most.
+    fn may_try(&self, serial: &Serial) -> bool;
+
     /// Whether one more session is welcome.
     fn has_room(&self) -> bool;
+
+    /// Whether a session of this device is welcome, which may replace another.
+    fn has_room_for(&self, device: &Fingerprint) -> bool;
 
     /// In one step: finds the token, asks `proof` whether its key was proved,
     /// and if so removes it and hands it out. A wrong proof removes nothing.

@@ -219,6 +219,13 @@ impl Outbox {
         state.progress = now;
     }
 
+    /// Drops what is queued and not begun to be written.
+    pub fn purge(&self) {
+        let mut state = self.lock();
+        state.queue.clear();
+        state.queued = 0;
+    }
+
     /// Closes at once, without a word.
     pub fn close(&self) {
         let mut state = self.lock();

@@ -155,6 +155,14 @@ impl SessionTable {
         self.lock().has_room()
     }
 
+    /// Whether a session of this device is welcome: one that it replaces makes
+    /// room for it.
+    #[must_use]
+    pub fn has_room_for(&self, device: &Fingerprint) -> bool {
+        let inner = self.lock();
+        inner.has_room() || (!inner.stopping && inner.members.contains_key(device))
+    }
+
     /// Begins a session: in one step the member is there, an older session of
     /// the same certificate is superseded, and the token is queued first.
     ///
@@ -173,7 +181,7 @@ impl SessionTable {
         let device = established.certificate.fingerprint();
         let outbox = Arc::new(Outbox::new(sink, sealer, instant));
         let mut inner = self.lock();
-        if !inner.has_room() && !inner.members.contains_key(&device) {
+        if !inner.has_room() && (inner.stopping || !inner.members.contains_key(&device)) {
             return Err(NoRoom);
         }
         let superseded = inner.remove(&device, DisconnectReason::Superseded, instant);
@@ -243,7 +251,9 @@ impl SessionTable {
         {
             return false;
         }
-        inner.members.remove(device);
+        if let Some(member) = inner.members.remove(device) {
+            member.outbox.purge();
+        }
         inner.changed(instant);
         true
     }

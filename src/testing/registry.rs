@@ -122,6 +122,14 @@ impl Registry for TestRegistry {
         Ok(rises)
     }
 
+    fn may_try(&self, _: &[u8; 16]) -> bool {
+        true
+    }
+
+    fn has_room_for(&self, _: &[u8; 32]) -> bool {
+        self.has_room()
+    }
+
     fn has_room(&self) -> bool {
         !self.lock().is_full
     }

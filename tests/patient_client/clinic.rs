@@ -364,6 +364,14 @@ impl Registry for Tables {
         Ok(later)
     }
 
+    fn may_try(&self, _: &[u8; 16]) -> bool {
+        true
+    }
+
+    fn has_room_for(&self, _: &[u8; 32]) -> bool {
+        self.has_room()
+    }
+
     fn has_room(&self) -> bool {
         true
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -124,10 +125,20 @@ pub fn identity(
     Ok(identity)
 }
 
+/// One descriptor a patient: takes as many as the system allows, since the
+/// usual soft limit is far below.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Refused: then it stays as it is, and who is too many is told to wait.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
 /// Serves until told to stop.
 pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), Failure> {
     // Handlers first: the terminal puts its own in front of them.
     let signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| failed(&error))?;
+    raise_file_limit();
     // A port that is taken is found out before anything is made.
     let listener = bind(options)?;
     let (directory, store) = open(options, id)?;

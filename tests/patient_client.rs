@@ -648,6 +648,25 @@ fn a_new_prekey_is_learned_kept_and_used() {
 }
 
 #[test]
+fn a_prekey_that_is_not_valid_now_is_told_and_tried_again() {
+    let mut clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    let ahead = SystemClock.now().plus(Duration::from_secs(25 * 24 * 3_600));
+    let future = OwnPrekey::generate(&clinic.identity.signing, ahead, &mut OsRandom);
+    let valid = std::mem::replace(&mut clinic.identity.prekeys, vec![future]);
+    let running = device.start();
+    clinic.accept().handshake(&clinic).unwrap_err();
+    let told = running.until(|event| match event {
+        Event::NotConnected(error) => Some(error.to_string()),
+        _ => None,
+    });
+    assert_eq!(told, "the doctor's prekey is not valid now");
+    clinic.identity.prekeys = valid;
+    clinic.welcome().disconnect(DisconnectReason::EndedByDoctor);
+    running.rest();
+}
+
+#[test]
 fn a_renewed_certificate_of_the_doctor_is_asked_for_when_the_old_one_fails() {
     let mut clinic = Clinic::found();
     let device = Device::enrolled(&clinic);

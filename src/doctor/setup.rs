@@ -214,7 +214,7 @@ fn stored_group(
     }
 }
 
-/// The prekeys that have not ended, oldest first. The secrets of those that
+/// The prekeys that have not ended, the one that begins first first. The secrets of those that
 /// have are deleted: what was recorded for them stays closed from then on.
 fn load_prekeys(
     directory: &DataDir,
@@ -247,7 +247,7 @@ fn load_prekeys(
     Ok(prekeys)
 }
 
-/// Renews what is due in time: adds a prekey when the newest has less than a
+/// Renews what is due in time: adds a prekey when none that is valid has a
 /// week left, and drops those that have ended. True if anything changed.
 ///
 /// # Errors
@@ -264,6 +264,7 @@ pub fn renew_prekeys(
         let own = OwnPrekey::generate(&identity.signing, now, random);
         add_prekey(directory, store, &own)?;
         identity.prekeys.push(own);
+        identity.prekeys.sort_by_key(|own| own.prekey.not_before());
         changed = true;
     }
     let ended: Vec<PrekeyId> = identity

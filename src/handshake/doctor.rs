@@ -115,7 +115,7 @@ impl ExpectFirst {
             (KEY_VERIFICATION, sub::CERT_REQUEST)
                 if self.is_untouched() && frame.body().is_empty() =>
             {
-                let answer = certificate_frame(context.identity);
+                let answer = certificate_frame(context.identity, context.now);
                 Ok(Step::Reply(
                     answer,
                     Self {
@@ -173,7 +173,7 @@ impl ExpectFirst {
             return Ok(self.retry(context, random));
         }
         let Some(prekey) = identity.prekey(&m1.prekey, context.now) else {
-            return Err(unknown_prekey(identity));
+            return Err(unknown_prekey(identity, context.now));
         };
         let c1 = Element::from_bytes(group, m1.c1).map_err(|_| RefusalReason::CannotBeOpened)?;
         let binding = schedule::binding(
@@ -229,16 +229,16 @@ impl ExpectFirst {
     }
 }
 
-/// Whoever knows only an older prekey is told the newest.
-pub(super) fn unknown_prekey(identity: &DoctorIdentity) -> Refusal {
+/// Whoever knows only a prekey that is gone is told the one to use.
+pub(super) fn unknown_prekey(identity: &DoctorIdentity, now: Timestamp) -> Refusal {
     Refusal {
-        answer: Some(certificate_frame(identity)),
+        answer: Some(certificate_frame(identity, now)),
         reason: RefusalReason::UnknownPrekey,
     }
 }
 
-fn certificate_frame(identity: &DoctorIdentity) -> Frame {
-    Frame::new(KEY_VERIFICATION, sub::CERT, &identity.bundle())
+fn certificate_frame(identity: &DoctorIdentity, now: Timestamp) -> Frame {
+    Frame::new(KEY_VERIFICATION, sub::CERT, &identity.bundle(now))
 }
 
 /// M1, taken apart.
@@ -404,7 +404,7 @@ fn answer<R>(
         .bytes(ephemeral.public().as_bytes())
         .finish();
     let (prekey, prekey_hash) = identity
-        .newest_prekey()
+        .shown_prekey(context.now)
         .map_or(([].as_slice(), [0; 64]), |own| {
             (own.prekey.as_bytes(), own.prekey.hash())
         });

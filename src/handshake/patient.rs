@@ -245,7 +245,10 @@ impl AwaitAnswer {
             }
             sub::CERT => {
                 let news = doctor.check_bundle(frame.body(), identity.own(), now)?;
-                if news.prekey.not_before() <= doctor.prekey().not_before() {
+                // What was checked is valid now: the known one may be older, or
+                // one that is to begin later.
+                let known = doctor.prekey();
+                if known.is_valid_at(now) && news.prekey.not_before() <= known.not_before() {
                     return Err(HandshakeError::Unexpected);
                 }
                 Ok(Step::StartAgain(Box::new(news)))

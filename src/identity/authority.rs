@@ -41,7 +41,7 @@ pub struct DoctorIdentity {
     pub certificate: VerifiedCertificate,
     /// The doctor's signing secret.
     pub signing: SignSecret,
-    /// Her prekeys, oldest first, never empty.
+    /// Her prekeys, the one that begins first first, never empty.
     pub prekeys: Vec<OwnPrekey>,
     /// The clinic's list of revoked doctors.
     pub revoked: RevokedDoctors,
@@ -118,10 +118,22 @@ impl DoctorIdentity {
         &self.certificate.subject().identifier
     }
 
-    /// The prekey patients should use from now on.
+    /// The prekey patients should use from now on: of those valid at `now` the
+    /// one that begins last. One made while the clock was ahead has to wait.
     #[must_use]
-    pub fn newest_prekey(&self) -> Option<&OwnPrekey> {
-        self.prekeys.last()
+    pub fn newest_prekey(&self, now: Timestamp) -> Option<&OwnPrekey> {
+        self.prekeys
+            .iter()
+            .filter(|own| own.prekey.is_valid_at(now))
+            .max_by_key(|own| own.prekey.not_before())
+    }
+
+    /// The prekey patients are told. Where none is valid, because the clock has
+    /// just been set, one that they refuse until housekeeping has made another:
+    /// they come back then.
+    #[must_use]
+    pub fn shown_prekey(&self, now: Timestamp) -> Option<&OwnPrekey> {
+        self.newest_prekey(now).or_else(|| self.prekeys.last())
     }
 
     /// The prekey with this name, if it is one of ours and has not ended.
@@ -132,18 +144,21 @@ impl DoctorIdentity {
             .find(|own| own.prekey.id() == *id && now <= own.prekey.not_after())
     }
 
-    /// Whether it is time for a new prekey.
+    /// Whether it is time for a new prekey: none is valid both now and for
+    /// [`RENEWAL_MARGIN`] on.
     #[must_use]
     pub fn needs_prekey(&self, now: Timestamp) -> bool {
-        self.newest_prekey()
-            .is_none_or(|own| own.prekey.not_after() < now.plus(RENEWAL_MARGIN))
+        let lasts = |prekey: &VerifiedPrekey| {
+            prekey.is_valid_at(now) && prekey.not_after() >= now.plus(RENEWAL_MARGIN)
+        };
+        !self.prekeys.iter().any(|own| lasts(&own.prekey))
     }
 
     /// The body of the CERT frame this doctor answers with.
     #[must_use]
-    pub fn bundle(&self) -> Vec<u8> {
-        self.newest_prekey().map_or_else(Vec::new, |newest| {
-            known_doctor::bundle(&self.root, &self.certificate, &newest.prekey, &self.revoked)
+    pub fn bundle(&self, now: Timestamp) -> Vec<u8> {
+        self.shown_prekey(now).map_or_else(Vec::new, |own| {
+            known_doctor::bundle(&self.root, &self.certificate, &own.prekey, &self.revoked)
         })
     }
 

@@ -242,12 +242,16 @@ impl KnownDoctor {
 
     /// Takes over what is newer. A certificate or prekey is never replaced by
     /// one that begins earlier: a first message bound to what the doctor uses
-    /// no more would be refused, again and again.
-    pub fn learn(&mut self, news: News) {
+    /// no more would be refused, again and again. With one exception: a prekey
+    /// that is not valid at `now` gives way to one that is. It may have been
+    /// learned while the clocks were ahead.
+    pub fn learn(&mut self, news: News, now: Timestamp) {
         if news.certificate.subject().not_before >= self.certificate.subject().not_before {
             self.certificate = news.certificate;
         }
-        if news.prekey.not_before() >= self.prekey.not_before() {
+        let is_newer = news.prekey.not_before() >= self.prekey.not_before();
+        let is_back_in_time = !self.prekey.is_valid_at(now) && news.prekey.is_valid_at(now);
+        if is_newer || is_back_in_time {
             self.prekey = news.prekey;
         }
         self.revoked = news.revoked;

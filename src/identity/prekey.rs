@@ -19,7 +19,7 @@ use crate::random::Random;
 const VERSION: u8 = 1;
 /// The longest validity a prekey may claim.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// A new prekey is made when the newest has less than this left.
+/// A new prekey is made when none that is valid has this much left.
 pub const RENEWAL_MARGIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Names a prekey, 8 bytes: enough to pick one of the doctor's few.

@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::framing::Frame;
 use crate::handshake::patient::{self, HandshakeError, Step, certificate_answer};
 use crate::handshake::resume::{self, ResumptionTicket};
-use crate::identity::known_doctor::{KnownDoctor, News};
+use crate::identity::known_doctor::{KnownDoctor, News, TrustError};
 use crate::identity::patient_identity::PatientIdentity;
 use crate::patient::config::Config;
 use crate::patient::event::ClockDifference;
@@ -44,6 +44,11 @@ impl ConnectError {
             Self::Handshake(HandshakeError::Refused { code, .. }) => {
                 matches!(code, AlertCode::Busy)
             }
+            // A clock is wrong, this device's or the doctor's, and may be set; a
+            // doctor's server makes itself a prekey that is valid then.
+            Self::Handshake(HandshakeError::Trust(
+                TrustError::PrekeyDates | TrustError::OwnClock(_),
+            )) => true,
             Self::Handshake(HandshakeError::Trust(_)) | Self::Files(_) => false,
         }
     }
@@ -185,9 +190,10 @@ impl Handshake<'_> {
         if known == [true; 3] {
             return Ok(());
         }
-        self.doctor.learn(news);
+        let now = self.clock.now();
+        self.doctor.learn(news, now);
         self.files
-            .save_doctor(self.doctor, self.clock.now())
+            .save_doctor(self.doctor, now)
             .map_err(ConnectError::Files)
     }
 

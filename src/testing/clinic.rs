@@ -124,7 +124,7 @@ impl Clinic {
 pub(crate) fn known(doctor: &DoctorIdentity) -> KnownDoctor {
     let pinned = doctor.root.fingerprint();
     let name = doctor.identifier();
-    KnownDoctor::first_contact(&doctor.bundle(), &pinned, name, NOW, &mut OsRandom).unwrap()
+    KnownDoctor::first_contact(&doctor.bundle(NOW), &pinned, name, NOW, &mut OsRandom).unwrap()
 }
 
 /// A patient with new keys and a certificate of this doctor.

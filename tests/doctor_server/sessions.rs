@@ -325,3 +325,37 @@ fn a_server_that_just_started_asks_for_proof_of_freshness() {
     let session = person.connect(practice.address());
     assert_eq!(session.wire.received[0].sub(), sub::M2);
 }
+
+/// Connects; a second time if the first only brought the doctor's new prekey.
+#[track_caller]
+fn get_in(person: &mut Person, practice: &Practice) {
+    let known = person.doctor.prekey().id();
+    let first = person.try_connect(practice.address(), None);
+    let mut session = first.unwrap_or_else(|error| {
+        assert_ne!(person.doctor.prekey().id(), known, "{error}");
+        person.connect(practice.address())
+    });
+    session.sync(practice.now());
+}
+
+#[test]
+fn a_start_with_a_clock_that_is_ahead_keeps_nobody_out_later() {
+    // So far that a new prekey is due; so far that the old one has ended.
+    for days in [25, 40] {
+        let ahead = Duration::from_secs(days * 24 * 3_600);
+        let mut practice = Practice::open();
+        let [mut there, mut away] = practice.admit(["P1", "P2"]);
+        practice.clock.advance(ahead);
+        practice.restart();
+        practice.run_a_while();
+        get_in(&mut there, &practice);
+        let learned = there.doctor.prekey().id();
+        practice.clock.set_back(ahead);
+        practice.restart();
+        practice.run_a_while();
+        get_in(&mut there, &practice);
+        assert_ne!(there.doctor.prekey().id(), learned);
+        get_in(&mut away, &practice);
+        get_in(&mut practice.enrol("P3"), &practice);
+    }
+}

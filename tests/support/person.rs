@@ -113,11 +113,11 @@ impl Person {
                     awaiting = *next;
                 }
                 Step::StartAgain(news) => {
-                    self.doctor.learn(*news);
+                    self.doctor.learn(*news, now);
                     return Err(HandshakeError::Unexpected);
                 }
                 Step::Answered { m3, agreed, news } => {
-                    self.doctor.learn(*news);
+                    self.doctor.learn(*news, now);
                     return Ok((m3, AwaitToken::new(agreed.session)));
                 }
             }

@@ -28,7 +28,7 @@ use tempfile::TempDir;
 
 use super::{PATIENCE, Person};
 
-/// The system's clock, moved forward at will.
+/// The system's clock, moved at will, but never behind it.
 #[derive(Default)]
 pub struct TestClock(AtomicU64);
 
@@ -37,6 +37,13 @@ impl TestClock {
     pub fn advance(&self, by: Duration) {
         let millis = u64::try_from(by.as_millis()).unwrap();
         self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Takes back as much of that.
+    pub fn set_back(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap();
+        let before = self.0.fetch_sub(millis, Ordering::SeqCst);
+        assert!(before >= millis, "behind the system's clock");
     }
 }
 
@@ -190,7 +197,7 @@ impl Practice {
     /// What a patient knows of the doctor.
     pub fn known_doctor(&self, papers: &DoctorIdentity) -> KnownDoctor {
         KnownDoctor::first_contact(
-            &papers.bundle(),
+            &papers.bundle(self.now()),
             &papers.root.fingerprint(),
             papers.identifier(),
             self.now(),
@@ -362,7 +369,9 @@ fn start(
     clock: &Arc<TestClock>,
     listener: TcpListener,
 ) -> (Server, Receiver<Event>) {
-    let identity = setup::load(directory, &**store, clock.now(), &mut OsRandom).unwrap();
+    let now = clock.now();
+    let mut identity = setup::load(directory, &**store, now, &mut OsRandom).unwrap();
+    setup::renew_prekeys(directory, &**store, &mut identity, now, &mut OsRandom).unwrap();
     Server::start(
         listener,
         Arc::clone(directory),

@@ -191,9 +191,13 @@ fn trust(error: &TrustError, place: &Place) -> Failure {
             "check the address, and with the doctor whether her server was set up anew; \
              if it was, ask her for a new ticket",
         ),
-        TrustError::OwnClock(_) | TrustError::PrekeyDates => {
+        TrustError::OwnClock(_) => {
             failure.hint("check this device's clock; if it is right, tell the doctor")
         }
+        TrustError::PrekeyDates => failure.hint(
+            "the doctor's prekey is out of date by this device's clock: check this device's \
+             clock; if it is right, tell the doctor; then try again",
+        ),
         _ => failure.hint("tell the doctor; nothing was sent"),
     }
 }

@@ -70,7 +70,7 @@ pub fn answer<R: TicketRegistry>(
     let group = identity.group();
     let request = Request::decode(e1, group.element_len())?;
     let Some(prekey) = identity.prekey(&request.prekey, context.now) else {
-        return Err(unknown_prekey(identity));
+        return Err(unknown_prekey(identity, context.now));
     };
     let Some(ticket) = context.registry.ticket(&request.ticket)? else {
         return Err(RefusalReason::UnknownTicket.into());

@@ -149,7 +149,7 @@ fn a_damaged_alert_is_not_believed() {
 #[test]
 fn a_damaged_description_of_the_doctor_is_refused() {
     let doctor = &clinic().doctor;
-    let cert = Frame::new(10, sub::CERT, &doctor.bundle());
+    let cert = Frame::new(10, sub::CERT, &doctor.bundle(NOW));
     let known = clinic().known();
     let pinned = doctor.root.fingerprint();
     let first = |body: &[u8]| {

@@ -117,7 +117,7 @@ pub(super) fn open(doctor: &DoctorIdentity, m1: &Frame) -> Opened {
     let mut reader = Reader::new(&m1.body()[C1_AT..]);
     let c1 = Element::from_bytes(group, reader.take(len).unwrap()).unwrap();
     let sealed = reader.lp16().unwrap();
-    let own = doctor.newest_prekey().unwrap();
+    let own = doctor.newest_prekey(NOW).unwrap();
     let binding = schedule::binding(
         prefix(m1, C1_AT + len),
         &doctor.certificate.fingerprint(),
@@ -145,7 +145,7 @@ pub(super) fn open_box(doctor: &DoctorIdentity, e1: &Frame) -> Vec<u8> {
     let len = group.element_len();
     let mut reader = Reader::new(&e1.body()[c1_at..]);
     let c1 = Element::from_bytes(group, reader.take(len).unwrap()).unwrap();
-    let own = doctor.newest_prekey().unwrap();
+    let own = doctor.newest_prekey(NOW).unwrap();
     let binding = schedule::binding(
         prefix(e1, c1_at + len),
         &doctor.certificate.fingerprint(),
@@ -177,7 +177,7 @@ pub(super) struct SecondMessage<'a> {
 impl<'a> SecondMessage<'a> {
     /// One with nothing wrong in it.
     pub fn new(patient: &PatientIdentity, doctor: &'a DoctorIdentity) -> Self {
-        let prekey = &doctor.newest_prekey().unwrap().prekey;
+        let prekey = &doctor.newest_prekey(NOW).unwrap().prekey;
         Self {
             time: NOW,
             certificate: doctor.certificate.as_bytes().to_vec(),

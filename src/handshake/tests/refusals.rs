@@ -185,7 +185,7 @@ fn a_patient_starts_again_only_for_a_newer_prekey() {
     let node = Node::new();
     let identity = &clinic().patients[0];
     let (_, state) = node.m1(identity);
-    let same = Frame::new(10, sub::CERT, &clinic().doctor.bundle());
+    let same = Frame::new(10, sub::CERT, &clinic().doctor.bundle(NOW));
     assert_eq!(
         take(state, identity, &same).unwrap_err(),
         HandshakeError::Unexpected
@@ -195,7 +195,7 @@ fn a_patient_starts_again_only_for_a_newer_prekey() {
     let begin = NOW.minus(Duration::from_secs(10 * 24 * 3_600));
     older.prekeys = vec![crate::testing::prekey_with(&older.signing, secret, begin)];
     let (_, state) = node.m1(identity);
-    let older = Frame::new(10, sub::CERT, &older.bundle());
+    let older = Frame::new(10, sub::CERT, &older.bundle(NOW));
     assert_eq!(
         take(state, identity, &older).unwrap_err(),
         HandshakeError::Unexpected

@@ -58,7 +58,12 @@ fn distrusted(change: impl FnOnce(&mut SecondMessage<'_>)) -> TrustError {
 }
 
 fn newest(doctor: &DoctorIdentity) -> Vec<u8> {
-    doctor.newest_prekey().unwrap().prekey.as_bytes().to_vec()
+    doctor
+        .newest_prekey(NOW)
+        .unwrap()
+        .prekey
+        .as_bytes()
+        .to_vec()
 }
 
 #[test]
@@ -105,7 +110,7 @@ fn a_renewed_certificate_of_the_same_key_is_accepted_and_learned() {
     let Step::Answered { news, .. } = step.unwrap() else {
         panic!("no session");
     };
-    known.learn(*news);
+    known.learn(*news, NOW);
     assert_eq!(
         known.certificate().as_bytes(),
         renewed.certificate.as_bytes()
@@ -182,7 +187,7 @@ fn the_list_of_revoked_doctors_is_never_rolled_back() {
     let Step::Answered { news, .. } = step.unwrap() else {
         panic!("no session");
     };
-    known.learn(*news);
+    known.learn(*news, NOW);
     assert_eq!(known.revoked().number(), 5);
     for number in [0, 4] {
         let older = clinic().revoked_bytes(number, &[]);
@@ -219,7 +224,7 @@ fn a_prekey_is_never_replaced_by_one_that_begins_earlier() {
         let Step::Answered { news, .. } = step.unwrap() else {
             panic!("no session");
         };
-        known.learn(*news);
+        known.learn(*news, NOW);
         assert_eq!(known.prekey().id() != before, is_taken);
     }
 }

@@ -8,6 +8,7 @@ use crate::handshake::patient::{self, Step};
 use crate::handshake::registry::Standing;
 use crate::handshake::resume;
 use crate::handshake::tests::resumption;
+use crate::identity::authority::OwnPrekey;
 use crate::identity::known_doctor::KnownDoctor;
 use crate::identity::patient_identity::PatientIdentity;
 use crate::protocol::sub;
@@ -34,7 +35,7 @@ fn a_newcomer_learns_the_doctor_enrols_and_is_let_in() {
     let body = patient::certificate_answer(&cert).unwrap();
     let known =
         KnownDoctor::first_contact(body, &ticket.root, &ticket.doctor, NOW, &mut OsRandom).unwrap();
-    assert_eq!(known.to_bundle(), node.identity.bundle());
+    assert_eq!(known.to_bundle(), node.identity.bundle(NOW));
 
     let keys = NewKeys::generate(known.group(), &mut OsRandom);
     let (e1, await_certificate) = enrol::begin(&keys, &ticket, &known, NOW, &mut OsRandom);
@@ -160,8 +161,7 @@ fn who_knows_an_old_prekey_is_told_the_new_one_and_starts_again() {
     let mut doctor = clinic().same_doctor();
     let identity = &clinic().patients[0];
     let mut known = clinic().known();
-    let renewed =
-        crate::identity::authority::OwnPrekey::generate(&doctor.signing, at(60), &mut OsRandom);
+    let renewed = OwnPrekey::generate(&doctor.signing, at(60), &mut OsRandom);
     doctor.prekeys = vec![renewed];
     let node = Node::of(&doctor);
     node.registry
@@ -176,7 +176,48 @@ fn who_knows_an_old_prekey_is_told_the_new_one_and_starts_again() {
     let Step::StartAgain(news) = step else {
         panic!("not again: {step:?}");
     };
-    known.learn(*news);
+    known.learn(*news, NOW);
     let (m1, _) = patient::begin(identity, &known, NOW, &mut OsRandom);
     answered(node.first(&m1).unwrap());
+}
+
+#[test]
+fn who_knows_a_prekey_of_the_future_comes_in_and_goes_back_to_a_valid_one() {
+    let mut doctor = clinic().same_doctor();
+    let identity = &clinic().patients[0];
+    let valid = doctor.prekeys[0].prekey.id();
+    let ahead = NOW.plus(Duration::from_secs(25 * 24 * 3_600));
+    let future = OwnPrekey::generate(&doctor.signing, ahead, &mut OsRandom);
+    // She met the doctor while both their clocks were ahead.
+    doctor.prekeys.push(future);
+    let mut misled = clinic().known();
+    let news = misled.check_bundle(&doctor.bundle(ahead), identity.own(), ahead);
+    misled.learn(news.unwrap(), ahead);
+    assert_ne!(misled.prekey().id(), valid);
+
+    // Its secret is there: M2 names the valid one.
+    let node = Node::of(&doctor);
+    node.registry
+        .admit(identity.certificate(), Standing::Active);
+    let (m1, state) = patient::begin(identity, &misled, NOW, &mut OsRandom);
+    let (m2, _) = answered(node.first(&m1).unwrap());
+    let step = state.on_frame(identity, &misled, &m2, NOW, &mut OsRandom);
+    let Step::Answered { news, .. } = step.unwrap() else {
+        panic!("no M3");
+    };
+    let mut known = misled.clone();
+    known.learn(*news, NOW);
+    assert_eq!(known.prekey().id(), valid);
+
+    // Its secret is gone: CERT names the valid one.
+    let restored = clinic().same_doctor();
+    let node = Node::of(&restored);
+    let (m1, state) = patient::begin(identity, &misled, NOW, &mut OsRandom);
+    let cert = node.first(&m1).unwrap_err().answer.unwrap();
+    let step = state.on_frame(identity, &misled, &cert, NOW, &mut OsRandom);
+    let Step::StartAgain(news) = step.unwrap() else {
+        panic!("not again");
+    };
+    misled.learn(*news, NOW);
+    assert_eq!(misled.prekey().id(), valid);
 }

@@ -15,7 +15,7 @@ use crate::identity::prekey::{MAX_LIFETIME, PrekeyError, RENEWAL_MARGIN, Verifie
 use crate::identity::revocation::{MAX_SERIALS, RevocationError, RevokedDoctors};
 use crate::kdf::label;
 use crate::random::OsRandom;
-use crate::testing::{Clinic, NOW, at, clinic, patient_subject, prekey_with};
+use crate::testing::{Clinic, NOW, clinic, patient_subject, prekey_with};
 
 const ONE: Duration = Duration::from_millis(1);
 
@@ -68,9 +68,9 @@ fn refused(change: impl FnOnce(&mut Parts)) -> TrustError {
 #[test]
 fn a_doctor_of_the_pinned_clinic_is_believed() {
     let parts = Parts::of(&clinic().doctor);
-    assert_eq!(parts.encode(), clinic().doctor.bundle());
+    assert_eq!(parts.encode(), clinic().doctor.bundle(NOW));
     let known = parts.judge(NOW).unwrap();
-    assert_eq!(known.to_bundle(), clinic().doctor.bundle());
+    assert_eq!(known.to_bundle(), clinic().doctor.bundle(NOW));
     assert_eq!(known.group(), &Group::ffdhe2048());
 }
 
@@ -87,7 +87,7 @@ fn another_clinic_is_not_believed() {
     let own = clinic().patients[0].own();
     let error = clinic()
         .known()
-        .check_bundle(&foreign.doctor.bundle(), own, NOW);
+        .check_bundle(&foreign.doctor.bundle(NOW), own, NOW);
     assert_eq!(error.unwrap_err(), wrong_root);
 }
 
@@ -209,7 +209,7 @@ fn an_old_certificate_sent_again_does_not_replace_the_renewed_one() {
         let mut parts = Parts::of(doctor);
         parts.certificate = certificate.as_bytes().to_vec();
         let news = known.check_bundle(&parts.encode(), own, NOW).unwrap();
-        known.learn(news);
+        known.learn(news, NOW);
         known.certificate().fingerprint()
     };
     assert_eq!(learn(&renewed), renewed.fingerprint());
@@ -301,13 +301,77 @@ fn a_prekey_is_taken_until_its_own_end_and_replaced_a_week_before() {
     let (id, end) = (old.prekey.id(), old.prekey.not_after());
     doctor.prekeys = vec![old];
     assert!(!doctor.needs_prekey(end.minus(RENEWAL_MARGIN)));
-    assert!(doctor.needs_prekey(end.minus(RENEWAL_MARGIN).plus(ONE)));
-    let newest = OwnPrekey::generate(&doctor.signing, at(60), &mut OsRandom);
+    let late = end.minus(RENEWAL_MARGIN).plus(ONE);
+    assert!(doctor.needs_prekey(late));
+    let newest = OwnPrekey::generate(&doctor.signing, late, &mut OsRandom);
     doctor.prekeys.push(newest);
-    assert_ne!(doctor.newest_prekey().unwrap().prekey.id(), id);
+    assert!(!doctor.needs_prekey(late));
+    assert_ne!(doctor.newest_prekey(late).unwrap().prekey.id(), id);
     assert!(doctor.prekey(&id, end).is_some());
     assert!(doctor.prekey(&id, end.plus(ONE)).is_none());
     assert!(doctor.prekey(&[0; 8], NOW).is_none());
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+#[test]
+fn a_prekey_of_the_future_is_not_shown_and_a_valid_one_is_made() {
+    let mut doctor = clinic().same_doctor();
+    let ahead = NOW.plus(DAY * 25);
+    let future = OwnPrekey::generate(&doctor.signing, ahead, &mut OsRandom);
+    let future_id = future.prekey.id();
+    let shown = |doctor: &DoctorIdentity, now| doctor.newest_prekey(now).unwrap().prekey.id();
+    // Beside a valid one.
+    let valid_id = doctor.prekeys[0].prekey.id();
+    let end = doctor.prekeys[0].prekey.not_after();
+    doctor.prekeys.push(future);
+    assert!(!doctor.needs_prekey(NOW));
+    assert_eq!(shown(&doctor, NOW), valid_id);
+    assert_eq!(doctor.bundle(NOW), clinic().doctor.bundle(NOW));
+    assert!(doctor.needs_prekey(end.minus(RENEWAL_MARGIN).plus(ONE)));
+    // First messages for it are taken, and its time comes.
+    assert!(doctor.prekey(&future_id, NOW).is_some());
+    assert_eq!(shown(&doctor, ahead), future_id);
+    assert!(!doctor.needs_prekey(ahead));
+    // Alone.
+    doctor.prekeys.remove(0);
+    assert!(doctor.newest_prekey(NOW).is_none());
+    assert!(doctor.needs_prekey(NOW));
+    let first_contact = |doctor: &DoctorIdentity| {
+        let pinned = doctor.root.fingerprint();
+        let body = doctor.bundle(NOW);
+        KnownDoctor::first_contact(&body, &pinned, &name("D1"), NOW, &mut OsRandom)
+    };
+    let error = first_contact(&doctor).unwrap_err();
+    assert_eq!(error, TrustError::PrekeyDates);
+    let made = OwnPrekey::generate(&doctor.signing, NOW, &mut OsRandom);
+    let made_id = made.prekey.id();
+    doctor.prekeys.push(made);
+    assert!(!doctor.needs_prekey(NOW));
+    let known = first_contact(&doctor).unwrap();
+    assert_eq!(known.prekey().id(), made_id);
+}
+
+#[test]
+fn a_patient_who_learned_a_prekey_of_the_future_goes_back_to_one_that_is_valid() {
+    let doctor = &clinic().doctor;
+    let ahead = NOW.plus(DAY * 25);
+    let future = OwnPrekey::generate(&doctor.signing, ahead, &mut OsRandom).prekey;
+    let valid = &doctor.prekeys[0].prekey;
+    let mut known = clinic().known();
+    let own = clinic().patients[0].own();
+    let mut learn = |prekey: &VerifiedPrekey, now| {
+        let mut parts = Parts::of(doctor);
+        parts.prekey = prekey.as_bytes().to_vec();
+        let news = known.check_bundle(&parts.encode(), own, now).unwrap();
+        known.learn(news, now);
+        known.prekey().id()
+    };
+    assert_eq!(learn(&future, ahead), future.id());
+    // While both are valid there is no way back.
+    assert_eq!(learn(valid, ahead), future.id());
+    assert_eq!(learn(valid, NOW), valid.id());
+    assert_eq!(learn(&future, ahead), future.id());
 }
 
 #[test]

@@ -58,6 +58,11 @@ impl Line<'_> {
             let Ok(frame) = self.reader.read_frame(&mut &**self.stream) else {
                 return Departure::Lost;
             };
+            if self.outbox.is_ending() {
+                // The last word is said; what still comes is only read so that
+                // the other side can read it.
+                continue;
+            }
             let read = match (frame.opcode(), frame.sub()) {
                 (KEY_VERIFICATION, sub::RESUME) => self.renew(&frame),
                 _ => self.take(&frame),
@@ -234,7 +239,10 @@ impl Line<'_> {
         // Whoever writes faster than anybody reads is held back: her connection
         // waits, nobody else's does, and memory does not fill with what she
         // sends.
-        while !self.shared.tables.may_write(&self.serial) && !self.shared.is_stopping() {
+        while !self.shared.tables.may_write(&self.serial) {
+            if self.outbox.is_ending() {
+                return Ok(());
+            }
             thread::sleep(PACE);
         }
         let receipt = self.end.receipt_for(&message);

@@ -13,8 +13,8 @@ use crate::patient::config::Config;
 use crate::patient::event::ClockDifference;
 use crate::patient::files::{Files, FilesError};
 use crate::patient::link::{Link, LinkError};
-use crate::protocol::AlertCode;
 use crate::protocol::record::SessionToken;
+use crate::protocol::{AlertCode, sub};
 use crate::random::OsRandom;
 use crate::session::SessionKey;
 use crate::session::channel::Opener;
@@ -27,6 +27,9 @@ pub enum ConnectError {
     Link(LinkError),
     /// The server closed without a word when it was shown who this is.
     NotAccepted,
+    /// What the server shows of itself is not believed. Anybody on the way can
+    /// show something.
+    Papers(TrustError),
     /// The two sides do not believe each other.
     Handshake(HandshakeError),
     /// What was learned cannot be kept.
@@ -43,6 +46,12 @@ impl ConnectError {
             Self::Handshake(HandshakeError::Unexpected | HandshakeError::NotTheDoctor) => true,
             Self::Handshake(HandshakeError::Refused { code, .. }) => {
                 matches!(code, AlertCode::Busy)
+            }
+            // Somebody may have answered in the doctor's place, or the address be
+            // wrong for now. Only what the clinic's root has signed ends it: it
+            // says that a person must look.
+            Self::Papers(error) => {
+                !matches!(error, TrustError::ChangedKey { .. } | TrustError::Revoked)
             }
             // A clock is wrong, this device's or the doctor's, and may be set; a
             // doctor's server makes itself a prekey that is valid then.
@@ -62,6 +71,7 @@ impl fmt::Display for ConnectError {
                 "the server closed the connection without a word: it is not the doctor's, \
                  it does not know this device, or it has no time for it now",
             ),
+            Self::Papers(error) => write!(f, "{error}"),
             Self::Handshake(error) => write!(f, "{error}"),
             Self::Files(error) => write!(f, "{error}"),
         }
@@ -140,7 +150,7 @@ impl Handshake<'_> {
         let news = self
             .doctor
             .check_bundle(body, self.identity.own(), now)
-            .map_err(HandshakeError::from)?;
+            .map_err(ConnectError::Papers)?;
         self.learn(news)
     }
 
@@ -163,7 +173,12 @@ impl Handshake<'_> {
         loop {
             let answer = self.link.receive()?;
             let now = self.clock.now();
-            match state.on_frame(self.identity, self.doctor, &answer, now, &mut OsRandom)? {
+            let step = state.on_frame(self.identity, self.doctor, &answer, now, &mut OsRandom);
+            let step = step.map_err(|error| match (error, answer.sub()) {
+                (HandshakeError::Trust(error), sub::CERT) => ConnectError::Papers(error),
+                (error, _) => error.into(),
+            })?;
+            match step {
                 Step::Retry(m1, next) => {
                     self.link.send(&m1)?;
                     state = *next;

@@ -124,7 +124,9 @@ pub(super) fn connect(error: &ConnectError, place: &Place) -> Failure {
         ConnectError::NotAccepted => Failure::new(Exit::Refused, sentence)
             .hint("ask the doctor whether she still knows this device; if not, for a new ticket"),
         ConnectError::Files(error) => files(error),
-        ConnectError::Handshake(HandshakeError::Trust(error)) => trust(error, place),
+        ConnectError::Papers(error) | ConnectError::Handshake(HandshakeError::Trust(error)) => {
+            trust(error, place)
+        }
         ConnectError::Handshake(HandshakeError::Refused { code, .. }) => {
             let failure = Failure::new(Exit::Refused, sentence);
             match code {

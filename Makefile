@@ -6,7 +6,7 @@ ID ?= P1
 DOCTOR ?= D1
 # Their data directories: below here, away from real ones.
 RUN ?= run
-BIN := target/debug
+BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 16
@@ -26,9 +26,10 @@ run-patient: $(RUN)/$(ID)@$(DOCTOR).enrolled ## a patient, in another terminal (
 
 $(RUN)/$(ID)@$(DOCTOR).enrolled:
 	@cargo build --locked --bins
-	@ticket=$$($(BIN)/doctor --data $(RUN)/doctor --id $(DOCTOR) enrol $(ID) 2>/dev/null) || { \
-	    echo "no ticket: start the doctor first, with 'make run-doctor' in another terminal" >&2; \
-	    exit 1; }; \
+	@$(BIN)/doctor --data $(RUN)/doctor --id $(DOCTOR) list >/dev/null || { \
+	    echo "start the doctor first, with 'make run-doctor' in another terminal" >&2; \
+	    exit 1; }
+	@ticket=$$($(BIN)/doctor --data $(RUN)/doctor --id $(DOCTOR) enrol $(ID) 2>/dev/null) && \
 	printf '%s\n' "$$ticket" | $(BIN)/patient --data $(RUN)/patient enrol -
 	@touch '$@'
 

@@ -3,7 +3,16 @@
 //!
 //! Two programs share this library: `doctor`, the server (the protocol's
 //! gateway node), and `patient`, the client. The modules stand in layers; each
-//! uses only what stands above it in this list.
+//! uses only its own and what stands before it here:
+//!
+//! 1. [`clock`], [`random`], [`secret`], [`codec`], [`address`], [`deadline`]
+//! 2. [`kdf`], [`bigint`]
+//! 3. [`elgamal`], [`aes`], [`framing`]
+//! 4. [`protocol`], [`identity`]
+//! 5. [`handshake`], [`session`], [`group`]: no socket, no file, no clock
+//! 6. [`store`]
+//! 7. [`doctor`], [`patient`]: sockets and threads
+//! 8. [`cli`]
 
 pub mod address;
 pub mod aes;

@@ -35,8 +35,6 @@ pub mod fact {
     pub const DOCTOR_PREKEY: &str = "doctor prekey";
     /// The list of revoked doctors.
     pub const REVOKED_DOCTORS: &str = "revoked doctors";
-    /// The highest number of such a list that a patient has seen.
-    pub const REVOKED_NUMBER: &str = "revoked number";
     /// The prime of a group that is not built in.
     pub const GROUP: &str = "group";
     /// The patient's own certificate.

@@ -70,17 +70,24 @@ pub fn ask<T>(
     check: impl Fn(&str) -> Result<T, String>,
 ) -> io::Result<Answer<T>> {
     loop {
-        let reason = match dialogue.read_line(prompt)? {
-            Input::Line(line) => match check(line.trim()) {
-                Ok(answer) => return Ok(Answer::Given(answer)),
-                Err(reason) => reason,
-            },
-            Input::Invalid(reason) => reason,
-            Input::End => return Ok(Answer::End),
-            Input::Interrupted => return Ok(Answer::Interrupted),
-            Input::Stopped => return Ok(Answer::Stopped),
-        };
-        dialogue.say(&sentence(&reason));
+        match judged(dialogue.read_line(prompt)?, &check) {
+            Ok(answer) => return Ok(answer),
+            Err(reason) => dialogue.say(&sentence(&reason)),
+        }
+    }
+}
+
+/// What an input means as an answer, or why it is none.
+fn judged<T>(
+    input: Input,
+    check: &impl Fn(&str) -> Result<T, String>,
+) -> Result<Answer<T>, String> {
+    match input {
+        Input::Line(line) => check(line.trim()).map(Answer::Given),
+        Input::Invalid(reason) => Err(reason),
+        Input::End => Ok(Answer::End),
+        Input::Interrupted => Ok(Answer::Interrupted),
+        Input::Stopped => Ok(Answer::Stopped),
     }
 }
 
@@ -117,14 +124,11 @@ pub fn question<T>(
     loop {
         let reason = match dialogue.read_line(prompt)? {
             Input::Line(line) if line.trim().is_empty() => return Ok(Answer::Back),
-            Input::Line(line) => match check(line.trim()) {
-                Ok(answer) => return Ok(Answer::Given(answer)),
+            Input::Interrupted => return Ok(Answer::Back),
+            input => match judged(input, &check) {
+                Ok(answer) => return Ok(answer),
                 Err(reason) => reason,
             },
-            Input::Invalid(reason) => reason,
-            Input::End => return Ok(Answer::End),
-            Input::Interrupted => return Ok(Answer::Back),
-            Input::Stopped => return Ok(Answer::Stopped),
         };
         dialogue.say(&sentence(&reason));
         if !dialogue.is_typed() {

@@ -159,8 +159,7 @@ impl SessionTable {
     /// room for it.
     #[must_use]
     pub fn has_room_for(&self, device: &Fingerprint) -> bool {
-        let inner = self.lock();
-        inner.has_room() || (!inner.stopping && inner.members.contains_key(device))
+        self.lock().has_room_for(device)
     }
 
     /// Begins a session: in one step the member is there, an older session of
@@ -181,7 +180,7 @@ impl SessionTable {
         let device = established.certificate.fingerprint();
         let outbox = Arc::new(Outbox::new(sink, sealer, instant));
         let mut inner = self.lock();
-        if !inner.has_room() && (inner.stopping || !inner.members.contains_key(&device)) {
+        if !inner.has_room_for(&device) {
             return Err(NoRoom);
         }
         let superseded = inner.remove(&device, DisconnectReason::Superseded, instant);
@@ -418,6 +417,10 @@ impl Member {
 }
 
 impl Inner {
+    fn has_room_for(&self, device: &Fingerprint) -> bool {
+        self.has_room() || (!self.stopping && self.members.contains_key(device))
+    }
+
     fn has_room(&self) -> bool {
         !self.stopping && self.members.len() < self.capacity
     }

@@ -1,6 +1,8 @@
 //! Data directories made by each released schema, kept for ever: every later
 //! version opens them and finds everything in its place.
 
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -23,7 +23,7 @@ use telemed::identity::id::Identifier;
 use telemed::identity::known_doctor::KnownDoctor;
 use telemed::identity::patient_identity::PatientIdentity;
 use telemed::random::OsRandom;
-use telemed::store::{CertificateRow, CertificateState, MemoryStore, Store};
+use telemed::store::{CertificateRow, CertificateState, SqliteStore, Store};
 use tempfile::TempDir;
 
 use super::{PATIENCE, Person};
@@ -84,7 +84,7 @@ impl Practice {
     /// A practice that has just started, and is wary of first messages.
     pub fn just_started(settings: Settings, group: Group) -> Self {
         let base = TempDir::new().unwrap();
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
         Self::found(base, store, settings, &group, listen())
     }
 
@@ -93,7 +93,7 @@ impl Practice {
         let listener = listen();
         set_socket_send_buffer_size(&listener, 4096).unwrap();
         let base = TempDir::new().unwrap();
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
         let group = Group::ffdhe2048();
         let practice = Self::found(base, store, Settings::default(), &group, listener);
         practice.run_a_while();

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::SqliteStore;
 use crate::clock::Timestamp;
 use crate::store::conformance::{certificate, conformance_tests, ticket};
-use crate::store::{Store, StoreError, StoreFault, TicketState};
+use crate::store::{Store, StoreError, StoreFault, TicketState, TrustStore};
 
 /// A store whose directory goes with it.
 struct Temporary(

@@ -1,0 +1,239 @@
+//! Certificates and what leads to them, in the database.
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Row};
+
+use crate::clock::Timestamp;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{
+    CertificateRow, CertificateState, PrekeyRow, StoreError, TicketRow, TicketState, TrustStore,
+};
+
+const CERTIFICATE: &str = "
+    SELECT serial, fingerprint, subject, bytes, state, ticket, created, not_after
+    FROM certificate";
+
+fn read_certificate(row: &Row<'_>) -> rusqlite::Result<CertificateRow> {
+    Ok(CertificateRow {
+        serial: row.get("serial")?,
+        fingerprint: row.get("fingerprint")?,
+        subject: row.get("subject")?,
+        bytes: row.get("bytes")?,
+        state: row.get("state")?,
+        ticket: row.get("ticket")?,
+        created: row.get("created")?,
+        not_after: row.get("not_after")?,
+    })
+}
+
+fn insert_certificate(
+    connection: &Connection,
+    row: &CertificateRow,
+    ticket: Option<&[u8; 16]>,
+) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO certificate
+            (serial, fingerprint, subject, bytes, state, ticket, created, not_after)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        (
+            row.serial,
+            row.fingerprint,
+            &row.subject,
+            &row.bytes,
+            row.state,
+            ticket,
+            row.created,
+            row.not_after,
+        ),
+    )?;
+    Ok(())
+}
+
+const TICKET: &str = "
+    SELECT ticket.id, ticket.subject, ticket.secret, ticket.created, ticket.expires,
+           ticket.state, certificate.serial
+    FROM ticket LEFT JOIN certificate ON certificate.ticket = ticket.id";
+
+fn read_ticket(row: &Row<'_>) -> rusqlite::Result<TicketRow> {
+    Ok(TicketRow {
+        id: row.get("id")?,
+        subject: row.get("subject")?,
+        secret: row.get("secret")?,
+        created: row.get("created")?,
+        expires: row.get("expires")?,
+        state: row.get("state")?,
+        serial: row.get("serial")?,
+    })
+}
+
+fn read_prekey(row: &Row<'_>) -> rusqlite::Result<PrekeyRow> {
+    Ok(PrekeyRow {
+        kid: row.get("kid")?,
+        bytes: row.get("bytes")?,
+        not_before: row.get("not_before")?,
+        not_after: row.get("not_after")?,
+    })
+}
+
+impl TrustStore for SqliteStore {
+    fn add_ticket(&self, ticket: &TicketRow) -> Result<(), StoreError> {
+        self.change(
+            "INSERT INTO ticket (id, subject, secret, created, expires, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (
+                ticket.id,
+                &ticket.subject,
+                &ticket.secret,
+                ticket.created,
+                ticket.expires,
+                ticket.state,
+            ),
+        )?;
+        Ok(())
+    }
+
+    fn ticket(&self, id: &[u8; 16]) -> Result<Option<TicketRow>, StoreError> {
+        self.first(&format!("{TICKET} WHERE ticket.id = ?1"), [id], read_ticket)
+    }
+
+    fn tickets(&self) -> Result<Vec<TicketRow>, StoreError> {
+        let sql = format!("{TICKET} ORDER BY ticket.created, ticket.id");
+        self.all(&sql, read_ticket)
+    }
+
+    fn set_ticket_state(&self, id: &[u8; 16], state: TicketState) -> Result<bool, StoreError> {
+        self.change(
+            "UPDATE ticket SET state = ?2
+             WHERE id = ?1 AND (state = ?2 OR (state <> 'revoked' AND ?2 <> 'open'))",
+            (id, state),
+        )
+    }
+
+    fn use_ticket(&self, id: &[u8; 16], certificate: &CertificateRow) -> Result<bool, StoreError> {
+        self.write(|transaction| {
+            let used = transaction.execute(
+                "UPDATE ticket SET state = 'used' WHERE id = ?1 AND state = 'open'",
+                [id],
+            )?;
+            if used > 0 {
+                insert_certificate(transaction, certificate, Some(id))?;
+            }
+            Ok(used > 0)
+        })
+    }
+
+    fn freeze_ticket(&self, id: &[u8; 16]) -> Result<bool, StoreError> {
+        self.write(|transaction| {
+            let known = transaction.execute(
+                "UPDATE ticket SET state = iif(state = 'revoked', state, 'frozen') WHERE id = ?1",
+                [id],
+            )?;
+            transaction.execute(
+                "UPDATE certificate SET state = 'frozen' WHERE ticket = ?1 AND state <> 'revoked'",
+                [id],
+            )?;
+            Ok(known > 0)
+        })
+    }
+
+    fn add_certificate(&self, certificate: &CertificateRow) -> Result<(), StoreError> {
+        self.with(|connection| {
+            insert_certificate(connection, certificate, certificate.ticket.as_ref())?;
+            Ok(())
+        })
+    }
+
+    fn certificate(&self, serial: &[u8; 16]) -> Result<Option<CertificateRow>, StoreError> {
+        let sql = format!("{CERTIFICATE} WHERE serial = ?1");
+        self.first(&sql, [serial], read_certificate)
+    }
+
+    fn certificate_of_ticket(&self, id: &[u8; 16]) -> Result<Option<CertificateRow>, StoreError> {
+        let sql = format!("{CERTIFICATE} WHERE ticket = ?1");
+        self.first(&sql, [id], read_certificate)
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateRow>, StoreError> {
+        let sql = format!("{CERTIFICATE} ORDER BY created, serial");
+        self.all(&sql, read_certificate)
+    }
+
+    fn activate_certificate(&self, serial: &[u8; 16]) -> Result<bool, StoreError> {
+        self.change(
+            "UPDATE certificate SET state = 'active'
+             WHERE serial = ?1 AND state IN ('inactive', 'active')",
+            [serial],
+        )
+    }
+
+    fn set_certificate_state(
+        &self,
+        serial: &[u8; 16],
+        state: CertificateState,
+    ) -> Result<bool, StoreError> {
+        self.change(
+            "UPDATE certificate SET state = ?2
+             WHERE serial = ?1 AND (state = ?2 OR state <> 'revoked')",
+            (serial, state),
+        )
+    }
+
+    fn last_timestamp(&self, serial: &[u8; 16]) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT at FROM last_timestamp WHERE serial = ?1";
+        self.first(sql, [serial], |row| row.get(0))
+    }
+
+    fn advance_timestamp(&self, serial: &[u8; 16], at: Timestamp) -> Result<bool, StoreError> {
+        self.change(
+            "INSERT INTO last_timestamp (serial, at) VALUES (?1, ?2)
+             ON CONFLICT (serial) DO UPDATE SET at = excluded.at WHERE excluded.at > at",
+            (serial, at),
+        )
+    }
+
+    fn add_prekey(&self, prekey: &PrekeyRow) -> Result<(), StoreError> {
+        self.change(
+            "INSERT INTO prekey (kid, bytes, not_before, not_after) VALUES (?1, ?2, ?3, ?4)",
+            (
+                prekey.kid,
+                &prekey.bytes,
+                prekey.not_before,
+                prekey.not_after,
+            ),
+        )?;
+        Ok(())
+    }
+
+    fn prekeys(&self) -> Result<Vec<PrekeyRow>, StoreError> {
+        let sql = "SELECT kid, bytes, not_before, not_after FROM prekey ORDER BY not_before, kid";
+        self.all(sql, read_prekey)
+    }
+
+    fn remove_prekey(&self, kid: &[u8; 8]) -> Result<bool, StoreError> {
+        self.change("DELETE FROM prekey WHERE kid = ?1", [kid])
+    }
+}
+
+impl ToSql for CertificateState {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.word().into())
+    }
+}
+
+impl FromSql for CertificateState {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::from_word(value.as_str()?).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+impl ToSql for TicketState {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.word().into())
+    }
+}
+
+impl FromSql for TicketState {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::from_word(value.as_str()?).ok_or(FromSqlError::InvalidType)
+    }
+}

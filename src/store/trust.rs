@@ -1,0 +1,241 @@
+//! Who may come in: tickets, certificates, last timestamps and prekeys.
+
+use std::fmt;
+
+use crate::clock::Timestamp;
+use crate::secret::Secret;
+use crate::store::StoreError;
+
+/// Whether a certificate opens the door.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CertificateState {
+    /// Issued; its owner has not shown yet that it arrived.
+    Inactive,
+    /// In use.
+    Active,
+    /// Held back until a person has looked at it: a ticket was used twice.
+    Frozen,
+    /// Never again. No other state follows.
+    Revoked,
+}
+
+impl CertificateState {
+    const ALL: [Self; 4] = [Self::Inactive, Self::Active, Self::Frozen, Self::Revoked];
+
+    /// The state as one lower-case word, on the disk and on the screen.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Inactive => "inactive",
+            Self::Active => "active",
+            Self::Frozen => "frozen",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+}
+
+impl fmt::Display for CertificateState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A certificate this node has issued, one per device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CertificateRow {
+    /// Its serial number.
+    pub serial: [u8; 16],
+    /// The hash of all of it.
+    pub fingerprint: [u8; 32],
+    /// The identifier it was issued to.
+    pub subject: String,
+    /// The certificate as it is sent.
+    pub bytes: Vec<u8>,
+    /// Whether it opens the door.
+    pub state: CertificateState,
+    /// The ticket it was issued for, if there was one.
+    pub ticket: Option<[u8; 16]>,
+    /// When it was issued.
+    pub created: Timestamp,
+    /// When it ends.
+    pub not_after: Timestamp,
+}
+
+/// What has become of a ticket. Its end is not a state: see
+/// [`TicketRow::expires`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TicketState {
+    /// Nobody has used it. Never follows another state.
+    Open,
+    /// A certificate was issued for it.
+    Used,
+    /// Two devices have used it; a person must look.
+    Frozen,
+    /// Taken back. No other state follows.
+    Revoked,
+}
+
+impl TicketState {
+    const ALL: [Self; 4] = [Self::Open, Self::Used, Self::Frozen, Self::Revoked];
+
+    /// The state as one lower-case word, on the disk and on the screen.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Used => "used",
+            Self::Frozen => "frozen",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+}
+
+impl fmt::Display for TicketState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A one-time ticket for one patient.
+#[derive(Debug)]
+pub struct TicketRow {
+    /// Its identifier, which travels in the clear.
+    pub id: [u8; 16],
+    /// The patient it is for.
+    pub subject: String,
+    /// What the patient proves to know.
+    pub secret: Secret<16>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// What has become of it.
+    pub state: TicketState,
+    /// The certificate issued for it. Follows from the certificates: a ticket
+    /// that is added has none, whatever stands here.
+    pub serial: Option<[u8; 16]>,
+}
+
+/// A doctor's prekey. Its secret lies in a key file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PrekeyRow {
+    /// Its name: the first 8 bytes of its hash.
+    pub kid: [u8; 8],
+    /// The prekey as it is sent.
+    pub bytes: Vec<u8>,
+    /// When it begins.
+    pub not_before: Timestamp,
+    /// When it ends.
+    pub not_after: Timestamp,
+}
+
+/// Certificates and what leads to them.
+///
+/// # Errors
+/// As for [`Store`](super::Store).
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
+pub trait TrustStore {
+    /// Adds a ticket.
+    fn add_ticket(&self, ticket: &TicketRow) -> Result<(), StoreError>;
+
+    /// The ticket with this identifier.
+    fn ticket(&self, id: &[u8; 16]) -> Result<Option<TicketRow>, StoreError>;
+
+    /// All tickets, the oldest first.
+    fn tickets(&self) -> Result<Vec<TicketRow>, StoreError>;
+
+    /// Gives a ticket another state; says whether it has it now. It has not if
+    /// there is no such ticket, if it was revoked, or if it was to be opened
+    /// again.
+    fn set_ticket_state(&self, id: &[u8; 16], state: TicketState) -> Result<bool, StoreError>;
+
+    /// Uses an open ticket and adds the certificate issued for it (whose
+    /// `ticket` is taken to be this one), both or neither. False, and nothing
+    /// is changed, if the ticket is not there or not open any more.
+    fn use_ticket(&self, id: &[u8; 16], certificate: &CertificateRow) -> Result<bool, StoreError>;
+
+    /// Freezes a ticket and its certificate, if it has one, both or neither;
+    /// what is revoked stays revoked. Says whether there is such a ticket.
+    fn freeze_ticket(&self, id: &[u8; 16]) -> Result<bool, StoreError>;
+
+    /// Adds a certificate.
+    fn add_certificate(&self, certificate: &CertificateRow) -> Result<(), StoreError>;
+
+    /// The certificate with this serial number.
+    fn certificate(&self, serial: &[u8; 16]) -> Result<Option<CertificateRow>, StoreError>;
+
+    /// The certificate that was issued for this ticket.
+    fn certificate_of_ticket(&self, id: &[u8; 16]) -> Result<Option<CertificateRow>, StoreError>;
+
+    /// All certificates, the oldest first.
+    fn certificates(&self) -> Result<Vec<CertificateRow>, StoreError>;
+
+    /// Makes an inactive certificate active; says whether it is active now.
+    /// Unlike [`Store::set_certificate_state`] this never thaws a frozen one,
+    /// even if it was frozen a moment ago.
+    fn activate_certificate(&self, serial: &[u8; 16]) -> Result<bool, StoreError>;
+
+    /// Gives a certificate another state; says whether it has it now. It has
+    /// not if there is no such certificate, or if it was revoked.
+    fn set_certificate_state(
+        &self,
+        serial: &[u8; 16],
+        state: CertificateState,
+    ) -> Result<bool, StoreError>;
+
+    /// The latest timestamp accepted from the owner of this certificate, which
+    /// need not be one of this store's.
+    fn last_timestamp(&self, serial: &[u8; 16]) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Keeps `at` if it is later than what was kept for this serial, and says
+    /// whether it did. Of two that race with the same time, one wins
+    /// (`WireGuard`'s rule against replayed first messages).
+    fn advance_timestamp(&self, serial: &[u8; 16], at: Timestamp) -> Result<bool, StoreError>;
+
+    /// Adds a prekey.
+    fn add_prekey(&self, prekey: &PrekeyRow) -> Result<(), StoreError>;
+
+    /// All prekeys, the one that began first first.
+    fn prekeys(&self) -> Result<Vec<PrekeyRow>, StoreError>;
+
+    /// Forgets a prekey; says whether there was one.
+    fn remove_prekey(&self, kid: &[u8; 8]) -> Result<bool, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_has_a_word_of_its_own() {
+        for state in CertificateState::ALL {
+            assert_eq!(CertificateState::from_word(state.word()), Some(state));
+        }
+        for state in TicketState::ALL {
+            assert_eq!(TicketState::from_word(state.word()), Some(state));
+        }
+        assert_eq!(TicketState::from_word("Open"), None);
+    }
+
+    #[test]
+    fn a_ticket_does_not_print_its_secret() {
+        let ticket = TicketRow {
+            id: [1; 16],
+            subject: "P1".into(),
+            secret: Secret::from_slice(&[171; 16]).unwrap(),
+            created: Timestamp::default(),
+            expires: Timestamp::default(),
+            state: TicketState::Open,
+            serial: None,
+        };
+        assert!(!format!("{ticket:?}").contains("171"));
+    }
+}

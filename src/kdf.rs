@@ -121,9 +121,18 @@ pub mod label {
     /// HMAC-DRBG: the personalisation of a signature's nonce.
     pub const SIGN_NONCE: Label = Label("tmc1 sign nonce");
 
+    /// Hash: an entry of the audit log.
+    pub const AUDIT: Label = Label("tmc1 audit");
+    /// Hash: the name of a data key.
+    pub const DATA_KEY_ID: Label = Label("tmc1 data key id");
+    /// Key: a column of the database.
+    pub const AT_REST: Label = Label("tmc1 at rest");
+    /// Key: the data key wrapped under a recovery code.
+    pub const RECOVERY: Label = Label("tmc1 recovery");
+
     /// All of them, for the test that no two are the same.
     #[cfg(test)]
-    pub(super) const ALL: [Label; 43] = [
+    pub(super) const ALL: [Label; 47] = [
         GROUP_ID,
         KEY_ID,
         TH2,
@@ -167,6 +176,10 @@ pub mod label {
         TICKET_P,
         TICKET_D,
         SIGN_NONCE,
+        AUDIT,
+        DATA_KEY_ID,
+        AT_REST,
+        RECOVERY,
     ];
 }
 

@@ -5,17 +5,19 @@
 //! gateway node), and `patient`, the client. The modules stand in layers; each
 //! uses only its own and what stands before it here:
 //!
-//! 1. [`clock`], [`random`], [`secret`], [`codec`], [`address`], [`deadline`]
+//! 1. [`clock`], [`random`], [`secret`], [`codec`], [`base32`], [`address`], [`deadline`]
 //! 2. [`kdf`], [`bigint`]
 //! 3. [`elgamal`], [`aes`], [`framing`]
 //! 4. [`protocol`], [`identity`]
 //! 5. [`handshake`], [`session`], [`group`]: no socket, no file, no clock
-//! 6. [`store`]
+//! 6. [`audit`], [`store`], [`vault`]
 //! 7. [`doctor`], [`patient`]: sockets and threads
 //! 8. [`cli`]
 
 pub mod address;
 pub mod aes;
+pub mod audit;
+pub mod base32;
 pub mod bigint;
 pub mod cli;
 pub mod clock;
@@ -36,3 +38,4 @@ pub mod session;
 pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod vault;

@@ -8,6 +8,7 @@
 //! once what it changed is on the disk. What is absent is `Ok(None)` or `Ok(false)`,
 //! what is broken is [`StoreError`].
 
+mod audit;
 mod error;
 mod migrations;
 mod sqlite;
@@ -16,6 +17,7 @@ mod trust;
 #[cfg(test)]
 mod conformance;
 
+pub use audit::{AuditRow, AuditStore};
 pub use error::{StoreError, StoreFault};
 pub use sqlite::SqliteStore;
 pub use trust::{CertificateRow, CertificateState, PrekeyRow, TicketRow, TicketState, TrustStore};
@@ -46,6 +48,10 @@ pub mod fact {
     pub const ADDRESS: &str = "address";
     /// Where the doctor's server listened last; empty for all addresses.
     pub const LISTEN_ADDRESS: &str = "listen address";
+    /// The name of the key under which content is sealed, 16 bytes.
+    pub const DATA_KEY: &str = "data key";
+    /// That key, wrapped under the recovery code.
+    pub const RECOVERY: &str = "recovery";
 }
 
 /// Where state is kept. Many threads share one store.
@@ -57,7 +63,7 @@ pub mod fact {
 /// nothing is changed then. The `add_…` methods also do if there is such a row
 /// already, and [`TrustStore::add_certificate`] if there is not the ticket it names.
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
-pub trait Store: TrustStore + Send + Sync {
+pub trait Store: TrustStore + AuditStore + Send + Sync {
     /// The value of a fact.
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
 

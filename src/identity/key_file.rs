@@ -1,4 +1,4 @@
-//! Files that hold one secret exponent each.
+//! Files that hold one secret each, an exponent or the database's key.
 //!
 //! ```text
 //! "telemed-key\n"   12 bytes
@@ -69,15 +69,18 @@ pub enum KeyKind {
     PatientSigning = 4,
     /// Opens what is encrypted to a patient.
     PatientEncryption = 5,
+    /// Seals what lies in the database. Belongs to no group: zeros stand for it.
+    Data = 6,
 }
 
 impl KeyKind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::RootSigning,
         Self::DoctorSigning,
         Self::Prekey,
         Self::PatientSigning,
         Self::PatientEncryption,
+        Self::Data,
     ];
 
     fn from_code(code: u8) -> Option<Self> {
@@ -94,6 +97,7 @@ impl fmt::Display for KeyKind {
             Self::Prekey => "a doctor's prekey",
             Self::PatientSigning => "a patient's signing key",
             Self::PatientEncryption => "a patient's encryption key",
+            Self::Data => "the database's key",
         })
     }
 }

@@ -6,6 +6,7 @@ use std::thread;
 use super::{
     CertificateRow, CertificateState, PrekeyRow, Store, StoreFault, TicketRow, TicketState,
 };
+use crate::audit::{self, Action, Entry};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
@@ -39,6 +40,7 @@ macro_rules! conformance_tests {
             of_two_equal_timestamps_one_wins,
             the_last_timestamp_there_is_fits,
             prekeys_are_listed_and_removed,
+            audit_entries_form_a_chain,
         );
     };
 }
@@ -350,4 +352,25 @@ pub(super) fn prekeys_are_listed_and_removed(store: &dyn Store) {
     assert_eq!(store.prekeys().unwrap(), [prekey(2), prekey(1)]);
     assert!(store.remove_prekey(&[2; 8]).unwrap());
     assert_eq!(store.prekeys().unwrap(), [prekey(1)]);
+}
+
+pub(super) fn audit_entries_form_a_chain(store: &dyn Store) {
+    assert_eq!(store.audit_head().unwrap(), None);
+    let entry = |subject| Entry::new(at(5), "D1", Action::Enrolled, subject, "detail");
+    store.append_audit(&[entry("P1"), entry("P2")]).unwrap();
+    store.append_audit(&[]).unwrap();
+    store.append_audit(&[entry("P3")]).unwrap();
+    let rows = store.audit(1, 10).unwrap();
+    let mut before = audit::START;
+    for (number, row) in (1..).zip(&rows) {
+        let words = ["D1", "enrolled", &format!("P{number}"), "detail"];
+        before = audit::link(&before, number, at(5), words);
+        assert_eq!((row.number, row.link), (number, before));
+        assert_eq!(
+            [&*row.actor, &*row.action, &*row.subject, &*row.detail],
+            words
+        );
+    }
+    assert_eq!(store.audit_head().unwrap(), Some((3, before)));
+    assert_eq!(store.audit(2, 1).unwrap(), rows[1..2]);
 }

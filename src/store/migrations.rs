@@ -3,6 +3,8 @@
 //! A step that was released is never edited: what changes is a new step. The
 //! number of the last one is the schema's, kept in `PRAGMA user_version`.
 
+mod audit;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::StoreFault;
@@ -10,8 +12,8 @@ use super::error::StoreFault;
 /// `PRAGMA application_id` of our databases: "tmc1".
 const APPLICATION_ID: i64 = 0x746d_6331;
 
-/// Step `n` leads to schema `n + 1`.
-const STEPS: [&str; 1] = [SCHEMA_1];
+/// Step `n` leads to schema `n + 1`, in one transaction.
+const STEPS: [&[&str]; 2] = [&[SCHEMA_1], &[audit::AUDIT]];
 
 /// The newest schema.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of steps")]
@@ -89,7 +91,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreFault> {
     let found = usize::try_from(version(&transaction)?)
         .map_err(|_| StoreFault::Damaged("its schema has a negative number".into()))?;
     for step in STEPS.iter().skip(found) {
-        transaction.execute_batch(step)?;
+        for batch in *step {
+            transaction.execute_batch(batch)?;
+        }
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", NEWEST)?;

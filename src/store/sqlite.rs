@@ -1,5 +1,6 @@
 //! The store in one `SQLite` file: write-ahead log, every commit synced.
 
+mod audit;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -120,10 +121,19 @@ impl SqliteStore {
         sql: &str,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
+        self.rows(sql, [], read)
+    }
+
+    fn rows<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
         self.with(|connection| {
             let mut statement = connection.prepare(sql)?;
-            let rows = statement.query_map([], read)?.collect::<Result<_, _>>()?;
-            Ok(rows)
+            let rows = statement.query_map(params, read)?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 }

@@ -1,0 +1,277 @@
+//! What lies in the database, sealed: texts, names, notes. Who has the
+//! database without the data key sees identifiers, times and states.
+//!
+//! ```text
+//! data key   32 random bytes, in the file data.key
+//! column key = Xp(Ex("", data key), "tmc1 at rest", LP8(column), 128)
+//! sealed     = seal(column key, AD = LP8(column) ‖ row, content)
+//! ```
+//!
+//! A doctor's data key also lies in the database, wrapped under a recovery code
+//! that she has on paper. It is never wrapped under a key that rotates.
+
+mod recovery;
+
+pub use recovery::{RecoveryCode, RecoveryCodeError};
+
+use std::fmt;
+
+use crate::aes::{OpenError, SealingKey};
+use crate::codec::Writer;
+use crate::identity::data_dir::DataDir;
+use crate::identity::key_file::{self, KeyFile, KeyFileError, KeyKind};
+use crate::kdf::{self, Prk, label};
+use crate::random::{self, Random};
+use crate::secret::{Secret, SecretBytes};
+use crate::store::{Store, StoreError, fact};
+
+/// The longest content that can be sealed in one piece, in bytes.
+pub const MAX_CONTENT: usize = crate::aes::MAX_SEALED_MESSAGE;
+/// The data key's file in the data directory.
+pub const DATA_KEY: &str = "data.key";
+/// The data key belongs to no group.
+const NO_GROUP: [u8; 32] = [0; 32];
+
+/// A column whose content is sealed; every one has a key of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Column(pub &'static str);
+
+/// The columns there are.
+pub mod column {
+    use super::Column;
+
+    /// A message of the doctor's. Row: its id.
+    pub const MESSAGE: Column = Column("message");
+    /// A patient's signed confirmation. Row: message id ‖ device.
+    pub const CONFIRMATION: Column = Column("confirmation");
+    /// A message of a patient's. Row: device ‖ message id.
+    pub const INCOMING: Column = Column("incoming");
+    /// A patient's record. Row: the patient's identifier.
+    pub const RECORD: Column = Column("record");
+    /// A message on the patient's side, from the doctor. Row: its id.
+    pub const INBOX: Column = Column("inbox");
+    /// A message on the patient's side, to the doctor. Row: its id.
+    pub const OUTGOING: Column = Column("outgoing");
+}
+
+/// Names a data key: 16 bytes that say nothing about it.
+pub type DataKeyId = [u8; 16];
+
+/// Seals and opens what lies in one database.
+#[derive(Debug)]
+pub struct Vault {
+    key: Secret<32>,
+    prk: Prk,
+}
+
+/// Why a database's content cannot be opened.
+#[derive(Debug)]
+pub enum VaultError {
+    /// The data key's file.
+    KeyFile(KeyFileError),
+    /// The database.
+    Store(StoreError),
+    /// The file holds the key of another database.
+    OtherKey,
+}
+
+impl fmt::Display for VaultError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeyFile(error) => write!(f, "{error}"),
+            Self::Store(error) => write!(f, "{error}"),
+            Self::OtherKey => write!(
+                f,
+                "the file {DATA_KEY} belongs to another database; put the right one back, or \
+                 restore a backup"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for VaultError {}
+
+impl From<KeyFileError> for VaultError {
+    fn from(error: KeyFileError) -> Self {
+        Self::KeyFile(error)
+    }
+}
+
+impl From<StoreError> for VaultError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Vault {
+    /// The vault with this data key.
+    #[must_use]
+    pub fn new(key: Secret<32>) -> Self {
+        let prk = kdf::extract(&[], &[key.expose()]);
+        Self { key, prk }
+    }
+
+    /// A vault with a new data key, in no file.
+    pub fn generate(random: &mut dyn Random) -> Self {
+        Self::new(random::secret(random))
+    }
+
+    /// Reads the data key of this directory's database. If the database has
+    /// none yet, one is made: `true` then. A file without a database that knows
+    /// it is left from a start that was cut short, and used.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn open_or_create(
+        directory: &DataDir,
+        store: &dyn Store,
+        random: &mut dyn Random,
+    ) -> Result<(Self, bool), VaultError> {
+        let path = directory.path(DATA_KEY);
+        let known = store.fact(fact::DATA_KEY)?;
+        if known.is_none() && !path.exists() {
+            let secret = random::secret::<32>(random);
+            let file = KeyFile {
+                kind: KeyKind::Data,
+                group: NO_GROUP,
+                secret: SecretBytes::copy_of(secret.expose()),
+            };
+            key_file::save(&path, &file)?;
+        }
+        let (_, secret) = key_file::load(&path, KeyKind::Data)?;
+        let key = Secret::from_slice(secret.expose()).ok_or(VaultError::OtherKey)?;
+        let vault = Self::new(key);
+        match known {
+            Some(id) if id == vault.id() => Ok((vault, false)),
+            Some(_) => Err(VaultError::OtherKey),
+            None => {
+                store.set_facts(&[(fact::DATA_KEY, &vault.id())])?;
+                Ok((vault, true))
+            }
+        }
+    }
+
+    /// The data key's name.
+    #[must_use]
+    pub fn id(&self) -> DataKeyId {
+        let name: Secret<16> = self.prk.expand(label::DATA_KEY_ID, &[]);
+        *name.expose()
+    }
+
+    /// The data key itself, for wrapping it.
+    #[must_use]
+    pub const fn key(&self) -> &Secret<32> {
+        &self.key
+    }
+
+    /// Seals the content of one row's column; `row` names the row, so that the
+    /// content opens in no other place.
+    ///
+    /// # Panics
+    /// If `content` is longer than [`MAX_CONTENT`]: callers bound it first.
+    #[must_use]
+    pub fn seal(
+        &self,
+        column: Column,
+        row: &[u8],
+        content: &[u8],
+        random: &mut dyn Random,
+    ) -> Vec<u8> {
+        let name = column_name(column);
+        self.column_key(&name)
+            .seal(0, &[&name, row], content, random)
+    }
+
+    /// Opens what [`Vault::seal`] made for the same column and row.
+    ///
+    /// # Errors
+    /// [`OpenError`] if anything at all is wrong.
+    pub fn open(
+        &self,
+        column: Column,
+        row: &[u8],
+        sealed: &[u8],
+    ) -> Result<SecretBytes, OpenError> {
+        let name = column_name(column);
+        self.column_key(&name).open(&[&name, row], sealed)
+    }
+
+    fn column_key(&self, name: &[u8]) -> SealingKey {
+        SealingKey::new(self.prk.expand(label::AT_REST, &[name]))
+    }
+}
+
+fn column_name(column: Column) -> Vec<u8> {
+    Writer::new().lp8(column.0.as_bytes()).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::random::OsRandom;
+    use crate::store::SqliteStore;
+
+    #[test]
+    fn content_opens_only_where_it_was_sealed() {
+        let vault = Vault::generate(&mut OsRandom);
+        let sealed = vault.seal(column::RECORD, b"P1", b"allergic to nuts", &mut OsRandom);
+        assert!(!sealed.windows(4).any(|window| window == b"nuts"));
+        let opened = vault.open(column::RECORD, b"P1", &sealed).unwrap();
+        assert_eq!(opened.expose(), b"allergic to nuts");
+        assert!(vault.open(column::RECORD, b"P2", &sealed).is_err());
+        assert!(vault.open(column::INBOX, b"P1", &sealed).is_err());
+        let other = Vault::generate(&mut OsRandom);
+        assert!(other.open(column::RECORD, b"P1", &sealed).is_err());
+        for byte in 0..sealed.len() {
+            let mut flipped = sealed.clone();
+            flipped[byte] ^= 1;
+            assert!(vault.open(column::RECORD, b"P1", &flipped).is_err());
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_short_text_does_not_show() {
+        let vault = Vault::generate(&mut OsRandom);
+        let [yes, no] = ["yes", "a longer answer"].map(|text| {
+            let sealed = vault.seal(column::MESSAGE, b"1", text.as_bytes(), &mut OsRandom);
+            sealed.len()
+        });
+        assert_eq!(yes, no);
+    }
+
+    #[test]
+    fn the_data_key_is_made_once_and_found_again() {
+        let base = TempDir::new().unwrap();
+        let directory = DataDir::create_or_open(base.path(), "D1").unwrap();
+        let store = SqliteStore::in_memory().unwrap();
+        let open = |store: &SqliteStore| Vault::open_or_create(&directory, store, &mut OsRandom);
+        let (first, made) = open(&store).unwrap();
+        assert!(made);
+        let (again, made) = open(&store).unwrap();
+        assert!(!made);
+        assert!(first.key().ct_eq(again.key()));
+        let other = SqliteStore::in_memory().unwrap();
+        other.set_facts(&[(fact::DATA_KEY, &[1; 16])]).unwrap();
+        assert!(matches!(open(&other), Err(VaultError::OtherKey)));
+    }
+
+    #[test]
+    fn a_database_without_its_key_is_not_given_a_new_one() {
+        let base = TempDir::new().unwrap();
+        let directory = DataDir::create_or_open(base.path(), "D1").unwrap();
+        let store = SqliteStore::in_memory().unwrap();
+        Vault::open_or_create(&directory, &store, &mut OsRandom).unwrap();
+        std::fs::remove_file(directory.path(DATA_KEY)).unwrap();
+        let error = Vault::open_or_create(&directory, &store, &mut OsRandom).unwrap_err();
+        assert!(error.to_string().contains(DATA_KEY), "{error}");
+        assert!(!directory.path(DATA_KEY).exists());
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let vault = Vault::new(Secret::from_slice(&[171; 32]).unwrap());
+        assert!(!format!("{vault:?}").contains("171"));
+    }
+}

@@ -24,6 +24,7 @@ use own_client::{Line, OwnClient};
 use tap::Tap;
 use telemed::clock::{Clock, SystemClock};
 use telemed::doctor::event::Event as DoctorEvent;
+use telemed::doctor::practice::Practice;
 use telemed::doctor::server::{Sent, Server};
 use telemed::doctor::setup;
 use telemed::doctor::shared::Settings;
@@ -130,14 +131,9 @@ impl Clinic {
             fingerprint_groups(&identity.root.fingerprint())
         );
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let (server, events) = Server::start(
-            listener,
-            Arc::new(data),
-            Arc::new(store),
-            identity,
-            Settings::default(),
-            Arc::new(SystemClock),
-        )?;
+        let (data, store, clock) = (Arc::new(data), Arc::new(store), Arc::new(SystemClock));
+        let practice = Practice::open(data, store, identity, clock)?;
+        let (server, events) = Server::start(listener, Arc::new(practice), Settings::default())?;
         println!("  D1 serves on {}", server.address());
         Ok(Self {
             group,

@@ -9,6 +9,8 @@ pub mod control;
 pub mod desk;
 pub mod event;
 pub mod messages;
+pub mod office;
+pub mod practice;
 pub mod server;
 pub mod setup;
 pub mod shared;

@@ -1,5 +1,6 @@
 //! The program `doctor`.
 
+mod books;
 mod menu;
 mod serve;
 mod show;
@@ -16,16 +17,14 @@ use crate::cli::Program;
 use crate::cli::args;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::options::{DoctorOptions, DoctorTask};
-use crate::clock::{Clock, SystemClock};
 use crate::doctor::control::{self, Answer, Request};
-use crate::doctor::desk::ticket_answer;
-use crate::doctor::setup::{self, SetupError};
-use crate::doctor::tickets;
+use crate::doctor::office;
+use crate::doctor::setup::SetupError;
 use crate::identity::data_dir::{self, DataDir, DataDirFault};
-use crate::identity::id::{Identifier, IdentifierError};
-use crate::random::OsRandom;
+use crate::identity::id::Identifier;
 use crate::secret::disable_core_dumps;
-use crate::store::{Store, StoreError, fact};
+use crate::store::StoreError;
+use crate::vault::VaultError;
 
 /// How long a server may take to stop.
 const STOP_TIME: Duration = Duration::from_secs(15);
@@ -61,10 +60,10 @@ fn try_run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure>
             text,
         },
         DoctorTask::Report => Request::Report,
-        DoctorTask::Enrol(patient) => Request::Enrol {
+        DoctorTask::Enrol(patient) => Request::Office(office::Request::Enrol {
             patient: patient.to_string(),
             public_address: options.public_address.as_ref().map(ToString::to_string),
-        },
+        }),
         DoctorTask::Disconnect => Request::Disconnect,
         DoctorTask::Stop => Request::Stop,
     };
@@ -105,6 +104,15 @@ fn store_failed(error: &StoreError) -> Failure {
     Failure::new(error.fault().into(), error.to_string())
 }
 
+fn vault_failed(error: &VaultError) -> Failure {
+    let exit = match error {
+        VaultError::Store(error) => error.fault().into(),
+        VaultError::KeyFile(error) => error.fault().into(),
+        VaultError::OtherKey => Exit::Integrity,
+    };
+    Failure::new(exit, error.to_string())
+}
+
 fn setup_failed(error: &SetupError) -> Failure {
     let exit = match error {
         SetupError::Store(error) => error.fault().into(),
@@ -115,28 +123,32 @@ fn setup_failed(error: &SetupError) -> Failure {
     Failure::new(exit, error.to_string())
 }
 
-/// Has a request answered by the running server. Only a ticket can be made
-/// without one.
+/// Has a request answered by the running server; if none runs, by this program
+/// itself, as far as it can.
 fn command(options: &DoctorOptions, id: &Identifier, request: &Request) -> Result<(), Failure> {
     let directory = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
     let answer =
         control::ask(&directory, request).map_err(|error| no_answer(&directory, &error))?;
-    let answer = match (answer, request) {
-        (Some(answer), _) => answer,
-        (None, Request::Enrol { patient, .. }) => enrol_offline(options, id, patient)?,
-        (None, _) => {
-            return Err(Failure::new(
-                Exit::Unreachable,
-                format!("no server is running for doctor {id}"),
-            )
-            .hint(format!("start it: doctor{} --id {id}", options.data_option)));
-        }
+    let answer = match answer {
+        Some(answer) => answer,
+        None => offline(options, id, request)?,
     };
     show::answer(&answer)?;
     if answer == Answer::Stopping {
         wait_for_end(options, id);
     }
     Ok(())
+}
+
+/// Answers a request from the practice's books.
+fn offline(options: &DoctorOptions, id: &Identifier, request: &Request) -> Result<Answer, Failure> {
+    let Request::Office(request) = request else {
+        let sentence = format!("no server is running for doctor {id}");
+        let hint = format!("start it: doctor{} --id {id}", options.data_option);
+        return Err(Failure::new(Exit::Unreachable, sentence).hint(hint));
+    };
+    let practice = books::open_existing(options, id)?;
+    Ok(Answer::Office(office::answer(&practice, request.clone())))
 }
 
 /// Waits until a server that was told to stop has given its directory free, so
@@ -159,89 +171,4 @@ fn no_answer(directory: &Path, error: &io::Error) -> Failure {
         directory.display()
     );
     Failure::new(Exit::Unreachable, sentence)
-}
-
-/// Makes a ticket while no server runs.
-fn enrol_offline(
-    options: &DoctorOptions,
-    id: &Identifier,
-    patient: &str,
-) -> Result<Answer, Failure> {
-    let clock = SystemClock;
-    let unknown = || {
-        let sentence = format!("there is no doctor {id} in '{}'", options.data.display());
-        let hint = format!(
-            "the first start makes one: doctor{} --id {id}",
-            options.data_option
-        );
-        Failure::new(Exit::Failure, sentence).hint(hint)
-    };
-    let location = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
-    if !location.exists() {
-        return Err(unknown());
-    }
-    let (directory, store) = serve::open(options, id)?;
-    if setup::is_new(&store).map_err(|error| setup_failed(&error))? {
-        return Err(unknown());
-    }
-    let identity = serve::identity(id, &directory, &store)?;
-    if let Some(address) = &options.public_address {
-        remember_address(&store, &address.to_string())?;
-    }
-    let Some(address) = reachable_address(options, &store)? else {
-        return Ok(Answer::AddressNeeded);
-    };
-    let patient = patient
-        .parse()
-        .map_err(|error: IdentifierError| failed(&error))?;
-    let ticket = tickets::make(
-        &store,
-        &identity,
-        &patient,
-        &address,
-        clock.now(),
-        &mut OsRandom,
-    )
-    .map_err(|error| failed(&error))?;
-    Ok(ticket_answer(&ticket))
-}
-
-/// Where patients reach the server, as said now or earlier.
-fn public_address(options: &DoctorOptions, store: &dyn Store) -> Result<Option<String>, Failure> {
-    if let Some(address) = &options.public_address {
-        return Ok(Some(address.to_string()));
-    }
-    let stored = store
-        .fact(fact::ADDRESS)
-        .map_err(|error| store_failed(&error))?;
-    Ok(stored.and_then(|bytes| String::from_utf8(bytes).ok()))
-}
-
-/// The same, or else where the server listened last, if that is an address
-/// patients can use; before the first time, where it will listen.
-fn reachable_address(
-    options: &DoctorOptions,
-    store: &dyn Store,
-) -> Result<Option<String>, Failure> {
-    if let Some(address) = public_address(options, store)? {
-        return Ok(Some(address));
-    }
-    let last = store
-        .fact(fact::LISTEN_ADDRESS)
-        .map_err(|error| store_failed(&error))?;
-    if let Some(last) = last {
-        let last = String::from_utf8(last).unwrap_or_default();
-        return Ok(Some(last).filter(|address| !address.is_empty()));
-    }
-    let listen = options.listen.resolve().unwrap_or_default();
-    Ok(listen
-        .first()
-        .filter(|address| !address.ip().is_unspecified())
-        .map(ToString::to_string))
-}
-
-fn remember_address(store: &dyn Store, address: &str) -> Result<(), Failure> {
-    store
-        .set_facts(&[(fact::ADDRESS, address.as_bytes())])
-        .map_err(|error| store_failed(&error))
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::doctor::desk::Desk;
+use crate::doctor::office;
 use crate::protocol::message::MAX_TEXT_LEN;
 
 /// The socket's name in the data directory.
@@ -46,17 +47,12 @@ pub enum Request {
     },
     /// What has reached whom?
     Report,
-    /// Make a ticket.
-    Enrol {
-        /// For whom.
-        patient: String,
-        /// Where patients reach the server, if not where it was last said.
-        public_address: Option<String>,
-    },
     /// End every session.
     Disconnect,
     /// Stop.
     Stop,
+    /// What takes no running server.
+    Office(office::Request),
 }
 
 /// What a running server answers.
@@ -76,25 +72,12 @@ pub enum Answer {
     },
     /// What became of the messages.
     Report(Vec<MessageReport>),
-    /// A ticket.
-    Ticket {
-        /// For whom.
-        patient: String,
-        /// The text to hand over: it holds the ticket's secret.
-        text: String,
-        /// The same for a QR code.
-        qr: String,
-        /// The address in it.
-        address: String,
-        /// Last instant of its validity, as text.
-        expires: String,
-    },
-    /// It is not known where patients reach this server.
-    AddressNeeded,
     /// So many sessions were ended.
     Disconnected(usize),
     /// The server stops.
     Stopping,
+    /// What took no running server.
+    Office(office::Answer),
     /// It was not done, for this reason.
     Failed(String),
 }

@@ -1,21 +1,15 @@
 //! The doctor's desk: every request, whether from the menu or a command, is
 //! answered here.
 
-use std::sync::{Mutex, PoisonError};
-
-use crate::address::Address;
 use crate::clock::Timestamp;
 use crate::doctor::control::{Answer, DeliveryReport, MessageReport, Present, Request};
+use crate::doctor::office;
 use crate::doctor::server::{Report, SendError, Sent, Server};
 use crate::identity::id::Identifier;
-use crate::identity::ticket::Ticket;
 
 /// A running server with what it needs to answer requests.
 pub struct Desk {
     server: Server,
-    /// Where patients reach it; none if that was never said and the address
-    /// it listens on does not tell.
-    public_address: Mutex<Option<String>>,
     /// Called when somebody asks the server to stop.
     on_stop: Box<dyn Fn() + Send + Sync>,
 }
@@ -23,16 +17,8 @@ pub struct Desk {
 impl Desk {
     /// Puts a server behind a desk.
     #[must_use]
-    pub fn new(
-        server: Server,
-        public_address: Option<String>,
-        on_stop: Box<dyn Fn() + Send + Sync>,
-    ) -> Self {
-        Self {
-            server,
-            public_address: Mutex::new(public_address),
-            on_stop,
-        }
+    pub fn new(server: Server, on_stop: Box<dyn Fn() + Send + Sync>) -> Self {
+        Self { server, on_stop }
     }
 
     /// The server.
@@ -59,12 +45,11 @@ impl Desk {
             Request::Report => {
                 Answer::Report(self.server.report().iter().map(message_report).collect())
             }
-            Request::Enrol {
-                patient,
-                public_address,
-            } => self.enrol(&patient, public_address),
             Request::Disconnect => Answer::Disconnected(self.server.disconnect_all()),
             Request::Stop => Answer::Stopping,
+            Request::Office(request) => {
+                Answer::Office(office::answer(self.server.practice(), request))
+            }
         }
     }
 
@@ -89,52 +74,6 @@ impl Desk {
             })
             .collect()
     }
-
-    fn enrol(&self, patient: &str, public_address: Option<String>) -> Answer {
-        let patient: Identifier = match patient.parse() {
-            Ok(patient) => patient,
-            Err(error) => return failed(&error),
-        };
-        let mut known = self
-            .public_address
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(address) = public_address {
-            match address.parse::<Address>() {
-                Ok(address) => {
-                    let address = address.to_string();
-                    if let Err(error) = self.server.remember_address(&address) {
-                        return failed(&error);
-                    }
-                    *known = Some(address);
-                }
-                Err(error) => return failed(&error),
-            }
-        }
-        let Some(address) = &*known else {
-            return Answer::AddressNeeded;
-        };
-        match self.server.enrol(&patient, address) {
-            Ok(ticket) => ticket_answer(&ticket),
-            Err(error) => failed(&error),
-        }
-    }
-}
-
-fn failed(error: &dyn std::error::Error) -> Answer {
-    Answer::Failed(error.to_string())
-}
-
-/// A ticket as an answer.
-#[must_use]
-pub fn ticket_answer(ticket: &Ticket) -> Answer {
-    Answer::Ticket {
-        patient: ticket.subject.to_string(),
-        text: ticket.to_text(),
-        qr: ticket.to_qr_text(),
-        address: ticket.address.clone(),
-        expires: ticket.expires.to_string(),
-    }
 }
 
 fn sent(result: Result<Sent, SendError>) -> Answer {
@@ -144,7 +83,7 @@ fn sent(result: Result<Sent, SendError>) -> Answer {
             devices: sent.devices,
             away: sent.away,
         },
-        Err(error) => failed(&error),
+        Err(error) => Answer::Failed(error.to_string()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::doctor::event::{Departure, Event};
-use crate::doctor::server::Prekeys;
+use crate::doctor::setup;
 use crate::doctor::shared::Shared;
 use crate::handshake::registry::{Registry, Standing};
 use crate::identity::certificate::Serial;
@@ -25,7 +25,7 @@ const RENEWAL_LIMIT: Duration = Duration::from_secs(65 * 60);
 const RECORD_LIMIT: u64 = 1 << 21;
 
 /// Looks after a server until it stops.
-pub fn run(shared: &Arc<Shared>, prekeys: &Prekeys) {
+pub fn run(shared: &Arc<Shared>) {
     let timing = &shared.settings.timing;
     let (mut lines_at, mut dates_at) = (Instant::now(), Instant::now());
     while !shared.is_stopping() {
@@ -48,7 +48,7 @@ pub fn run(shared: &Arc<Shared>, prekeys: &Prekeys) {
             dates_at = now + timing.dates;
             check_certificates(shared);
             sessions.drop_ended_tokens(shared.clock.now());
-            prekeys.renew(shared);
+            renew_prekeys(shared);
             summarise_strangers(shared);
         }
     }
@@ -116,5 +116,25 @@ fn summarise_strangers(shared: &Shared) {
     let strangers = shared.strangers.swap(0, Ordering::Relaxed);
     if strangers > 0 {
         shared.tell(Event::Strangers(strangers));
+    }
+}
+
+/// Makes the prekeys that are due, and drops those that have ended.
+fn renew_prekeys(shared: &Shared) {
+    let practice = &shared.practice;
+    let now = practice.now();
+    let current = practice.identity();
+    let mut prekeys = current.prekeys.iter();
+    if !current.needs_prekey(now) && !prekeys.any(|own| now > own.prekey.not_after()) {
+        return;
+    }
+    let (directory, store) = (&practice.directory, &*practice.store);
+    let renewed = setup::load(directory, store, now, &mut OsRandom).and_then(|mut identity| {
+        setup::renew_prekeys(directory, store, &mut identity, now, &mut OsRandom)?;
+        Ok(identity)
+    });
+    match renewed {
+        Ok(identity) => practice.replace_identity(identity),
+        Err(error) => shared.tell(Event::Trouble(format!("no new prekey: {error}"))),
     }
 }

@@ -6,23 +6,21 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Timestamp;
 use crate::doctor::event::Event;
 use crate::doctor::flusher::Flusher;
 use crate::doctor::gate::Gate;
 use crate::doctor::messages::{Kind, MessageLog};
+use crate::doctor::practice::Practice;
 use crate::doctor::registry::{Tables, active_devices};
-use crate::doctor::setup;
 use crate::doctor::shared::{Settings, Shared};
 use crate::doctor::tickets::{self, TicketRefusal};
 use crate::doctor::{housekeeping, listener};
-use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::Fingerprint;
-use crate::identity::data_dir::DataDir;
 use crate::identity::id::Identifier;
 use crate::identity::ticket::Ticket;
 use crate::protocol::DisconnectReason;
@@ -31,7 +29,7 @@ use crate::protocol::opcode::PRIVATE;
 use crate::random::OsRandom;
 use crate::secret::SecretBytes;
 use crate::session::table::SessionTable;
-use crate::store::{Store, StoreError, fact};
+use crate::store::StoreError;
 
 /// How long a stopping server waits for its patients to take the last word.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -132,43 +130,6 @@ pub struct Report {
     pub outcomes: Vec<Outcome>,
 }
 
-/// The doctor's prekeys on the disk, renewed by housekeeping.
-pub struct Prekeys {
-    directory: Arc<DataDir>,
-}
-
-impl Prekeys {
-    /// Makes and drops what is due.
-    pub fn renew(&self, shared: &Shared) {
-        let now = shared.clock.now();
-        let current = shared.identity();
-        let due = current.needs_prekey(now)
-            || current
-                .prekeys
-                .iter()
-                .any(|own| now > own.prekey.not_after());
-        if !due {
-            return;
-        }
-        let store = &*shared.tables.store;
-        let renewed =
-            setup::load(&self.directory, store, now, &mut OsRandom).and_then(|mut identity| {
-                setup::renew_prekeys(&self.directory, store, &mut identity, now, &mut OsRandom)?;
-                Ok(identity)
-            });
-        match renewed {
-            Ok(identity) => {
-                let mut current = shared
-                    .identity
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner);
-                *current = Arc::new(identity);
-            }
-            Err(error) => shared.tell(Event::Trouble(format!("no new prekey: {error}"))),
-        }
-    }
-}
-
 /// A running server. Dropping it stops it.
 pub struct Server {
     shared: Arc<Shared>,
@@ -185,23 +146,23 @@ impl Server {
     /// If the operating system gives no thread or descriptor.
     pub fn start(
         listener: TcpListener,
-        directory: Arc<DataDir>,
-        store: Arc<dyn Store>,
-        identity: DoctorIdentity,
+        practice: Arc<Practice>,
         settings: Settings,
-        clock: Arc<dyn Clock>,
     ) -> io::Result<(Self, Receiver<Event>)> {
         let address = listener.local_addr()?;
         let listener = Arc::new(listener);
         let (sender, events) = mpsc::channel();
         let shared = Arc::new(Shared {
-            tables: Tables::new(store, SessionTable::new(settings.capacity, &mut OsRandom)),
-            started: clock.now(),
-            clock,
+            tables: Tables::new(
+                Arc::clone(&practice.store),
+                SessionTable::new(settings.capacity, &mut OsRandom),
+            ),
+            started: practice.now(),
+            clock: Arc::clone(&practice.clock),
+            practice,
             gate: Arc::new(Gate::new(settings.handshakes_per_address)),
             flusher: Flusher::new(settings.timing.linger)?,
             settings,
-            identity: RwLock::new(Arc::new(identity)),
             log: Mutex::new(MessageLog::default()),
             events: Mutex::new(Some(sender)),
             stopping: AtomicBool::new(false),
@@ -218,8 +179,7 @@ impl Server {
         let flusher = Arc::clone(&shared);
         server.spawn("flusher", move || flusher.flusher.run())?;
         let keeper = Arc::clone(&shared);
-        let prekeys = Prekeys { directory };
-        server.spawn("housekeeping", move || housekeeping::run(&keeper, &prekeys))?;
+        server.spawn("housekeeping", move || housekeeping::run(&keeper))?;
         server.spawn("listener", move || listener::run(&shared, &listener))?;
         Ok((server, events))
     }
@@ -424,10 +384,7 @@ impl Server {
     /// # Errors
     /// [`TicketRefusal`].
     pub fn enrol(&self, patient: &Identifier, address: &str) -> Result<Ticket, TicketRefusal> {
-        let identity = self.shared.identity();
-        let now = self.shared.clock.now();
-        let store = &*self.shared.tables.store;
-        tickets::make(store, &identity, patient, address, now, &mut OsRandom)
+        tickets::make(&self.shared.practice, patient, address, &mut OsRandom)
     }
 
     /// Ends every session by the doctor's word; gives their number.
@@ -471,13 +428,10 @@ impl Server {
         *events.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Keeps where patients reach the server, for tickets made later.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it cannot be stored.
-    pub fn remember_address(&self, address: &str) -> Result<(), StoreError> {
-        let store = &self.shared.tables.store;
-        store.set_facts(&[(fact::ADDRESS, address.as_bytes())])
+    /// The practice's books.
+    #[must_use]
+    pub fn practice(&self) -> &Practice {
+        &self.shared.practice
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Timestamp};
@@ -11,6 +11,7 @@ use crate::doctor::event::{Departure, Event};
 use crate::doctor::flusher::Flusher;
 use crate::doctor::gate::Gate;
 use crate::doctor::messages::MessageLog;
+use crate::doctor::practice::Practice;
 use crate::doctor::registry::Tables;
 use crate::handshake::doctor::{Context, RefusalReason};
 use crate::identity::authority::DoctorIdentity;
@@ -82,6 +83,8 @@ impl Default for Settings {
 pub struct Shared {
     /// Store and sessions.
     pub tables: Tables,
+    /// The practice's books.
+    pub practice: Arc<Practice>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// What was chosen at the start.
@@ -92,8 +95,6 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// Writes on where sockets are behind.
     pub flusher: Flusher,
-    /// Replaced as a whole when a prekey is renewed.
-    pub(super) identity: RwLock<Arc<DoctorIdentity>>,
     pub(super) log: Mutex<MessageLog>,
     /// None once nobody listens any more.
     pub(super) events: Mutex<Option<Sender<Event>>>,
@@ -108,8 +109,7 @@ impl Shared {
     /// The doctor's keys and papers.
     #[must_use]
     pub fn identity(&self) -> Arc<DoctorIdentity> {
-        let identity = self.identity.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&identity)
+        self.practice.identity()
     }
 
     /// What a handshake needs, now.

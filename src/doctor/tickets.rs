@@ -3,12 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::clock::Timestamp;
-use crate::identity::authority::DoctorIdentity;
+use crate::audit::Action;
+use crate::doctor::practice::Practice;
 use crate::identity::id::Identifier;
 use crate::identity::ticket::Ticket;
 use crate::random::{self, Random};
-use crate::store::{Store, StoreError, TicketRow, TicketState};
+use crate::store::{StoreError, TicketRow, TicketState};
 
 /// How long a ticket is good.
 pub const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -42,13 +42,13 @@ impl std::error::Error for TicketRefusal {}
 /// # Errors
 /// [`TicketRefusal`].
 pub fn make(
-    store: &dyn Store,
-    identity: &DoctorIdentity,
+    practice: &Practice,
     subject: &Identifier,
     address: &str,
-    now: Timestamp,
     random: &mut dyn Random,
 ) -> Result<Ticket, TicketRefusal> {
+    let identity = practice.identity();
+    let now = practice.now();
     if subject == identity.identifier() {
         return Err(TicketRefusal::OwnName(subject.clone()));
     }
@@ -70,6 +70,11 @@ pub fn make(
         state: TicketState::Open,
         serial: None,
     };
-    store.add_ticket(&row).map_err(TicketRefusal::Store)?;
+    let detail = format!("good until {}", ticket.expires);
+    let entry = practice.by_doctor(Action::TicketMade, subject.as_str(), &detail);
+    practice
+        .store
+        .add_ticket(&row, &[entry])
+        .map_err(TicketRefusal::Store)?;
     Ok(ticket)
 }

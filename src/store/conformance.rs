@@ -114,8 +114,8 @@ pub(super) fn facts_are_exact_bytes(store: &dyn Store) {
 }
 
 pub(super) fn a_ticket_comes_back_whole(store: &dyn Store) {
-    store.add_ticket(&ticket(1)).unwrap();
-    store.add_ticket(&ticket(2)).unwrap();
+    store.add_ticket(&ticket(1), &[]).unwrap();
+    store.add_ticket(&ticket(2), &[]).unwrap();
     let row = store.ticket(&[1; 16]).unwrap().unwrap();
     assert_eq!((row.id, row.subject.as_str()), ([1; 16], "P1"));
     assert!(row.secret.ct_eq(&ticket(1).secret));
@@ -126,16 +126,16 @@ pub(super) fn a_ticket_comes_back_whole(store: &dyn Store) {
 }
 
 pub(super) fn a_second_ticket_of_the_same_name_is_refused(store: &dyn Store) {
-    store.add_ticket(&ticket(1)).unwrap();
+    store.add_ticket(&ticket(1), &[]).unwrap();
     let mut other = ticket(1);
     other.subject = "P9".into();
-    let error = store.add_ticket(&other).unwrap_err();
+    let error = store.add_ticket(&other, &[]).unwrap_err();
     assert!(matches!(error.fault(), StoreFault::Duplicate), "{error}");
     assert_eq!(store.ticket(&[1; 16]).unwrap().unwrap().subject, "P1");
 }
 
 pub(super) fn a_ticket_is_used_once(store: &dyn Store) {
-    store.add_ticket(&ticket(1)).unwrap();
+    store.add_ticket(&ticket(1), &[]).unwrap();
     assert!(store.use_ticket(&[1; 16], &certificate(7)).unwrap());
     assert!(!store.use_ticket(&[1; 16], &certificate(8)).unwrap());
     let row = store.ticket(&[1; 16]).unwrap().unwrap();
@@ -172,7 +172,7 @@ pub(super) fn what_is_not_there_is_absent_not_broken(store: &dyn Store) {
 
 pub(super) fn a_certificate_that_cannot_be_stored_leaves_the_ticket_open(store: &dyn Store) {
     store.add_certificate(&certificate(7)).unwrap();
-    store.add_ticket(&ticket(1)).unwrap();
+    store.add_ticket(&ticket(1), &[]).unwrap();
     let error = store.use_ticket(&[1; 16], &certificate(7)).unwrap_err();
     assert!(matches!(error.fault(), StoreFault::Duplicate), "{error}");
     assert_eq!(ticket_state(store, 1), TicketState::Open);
@@ -181,7 +181,7 @@ pub(super) fn a_certificate_that_cannot_be_stored_leaves_the_ticket_open(store: 
 
 pub(super) fn of_two_who_use_a_ticket_one_wins(store: &dyn Store) {
     for round in 0..20 {
-        store.add_ticket(&ticket(round)).unwrap();
+        store.add_ticket(&ticket(round), &[]).unwrap();
         let serials = [100 + round, 200 + round];
         let won = thread::scope(|scope| {
             let racers = serials.map(|serial| {
@@ -202,7 +202,7 @@ pub(super) fn of_two_who_use_a_ticket_one_wins(store: &dyn Store) {
 }
 
 pub(super) fn a_ticket_is_never_opened_again(store: &dyn Store) {
-    store.add_ticket(&ticket(1)).unwrap();
+    store.add_ticket(&ticket(1), &[]).unwrap();
     let open = TicketState::Open;
     assert!(store.set_ticket_state(&[1; 16], open).unwrap(), "it is");
     for state in [TicketState::Used, TicketState::Frozen, TicketState::Used] {
@@ -213,8 +213,8 @@ pub(super) fn a_ticket_is_never_opened_again(store: &dyn Store) {
 }
 
 pub(super) fn freezing_a_ticket_freezes_its_certificate(store: &dyn Store) {
-    store.add_ticket(&ticket(1)).unwrap();
-    store.add_ticket(&ticket(2)).unwrap();
+    store.add_ticket(&ticket(1), &[]).unwrap();
+    store.add_ticket(&ticket(2), &[]).unwrap();
     assert!(store.use_ticket(&[1; 16], &certificate(7)).unwrap());
     assert!(store.use_ticket(&[2; 16], &certificate(8)).unwrap());
     assert!(store.freeze_ticket(&[1; 16]).unwrap());
@@ -225,7 +225,7 @@ pub(super) fn freezing_a_ticket_freezes_its_certificate(store: &dyn Store) {
 }
 
 pub(super) fn freezing_does_not_soften_a_revocation(store: &dyn Store) {
-    store.add_ticket(&ticket(1)).unwrap();
+    store.add_ticket(&ticket(1), &[]).unwrap();
     assert!(store.use_ticket(&[1; 16], &certificate(7)).unwrap());
     let revoked = CertificateState::Revoked;
     assert!(store.set_certificate_state(&[7; 16], revoked).unwrap());
@@ -249,7 +249,7 @@ pub(super) fn revoked_is_final(store: &dyn Store) {
     assert!(!store.set_certificate_state(&[7; 16], active).unwrap());
     assert!(!store.activate_certificate(&[7; 16]).unwrap());
     assert_eq!(certificate_state(store, 7), revoked);
-    store.add_ticket(&ticket(1)).unwrap();
+    store.add_ticket(&ticket(1), &[]).unwrap();
     assert!(
         store
             .set_ticket_state(&[1; 16], TicketState::Revoked)

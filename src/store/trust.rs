@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 use crate::store::StoreError;
@@ -143,8 +144,8 @@ pub struct PrekeyRow {
 /// As for [`Store`](super::Store).
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
 pub trait TrustStore {
-    /// Adds a ticket.
-    fn add_ticket(&self, ticket: &TicketRow) -> Result<(), StoreError>;
+    /// Adds a ticket, and what the audit log says of it.
+    fn add_ticket(&self, ticket: &TicketRow, audit: &[Entry]) -> Result<(), StoreError>;
 
     /// The ticket with this identifier.
     fn ticket(&self, id: &[u8; 16]) -> Result<Option<TicketRow>, StoreError>;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use telemed::doctor::control::{self, Answer, Request};
 use telemed::doctor::desk::Desk;
+use telemed::doctor::office;
 use telemed::identity::ticket::Ticket;
 use tempfile::TempDir;
 
@@ -42,9 +43,11 @@ impl Office {
         fs::create_dir_all(&directory).unwrap();
         let stops = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&stops);
+        let server = practice.take_server();
+        let reached_at = address.to_string().parse().unwrap();
+        office::remember_address(server.practice(), &reached_at).unwrap();
         let desk = Arc::new(Desk::new(
-            practice.take_server(),
-            Some(address.to_string()),
+            server,
             Box::new(move || {
                 counted.fetch_add(1, Ordering::SeqCst);
             }),
@@ -83,14 +86,20 @@ impl Office {
     }
 }
 
+fn enrol(patient: &str, public_address: Option<&str>) -> Request {
+    Request::Office(office::Request::Enrol {
+        patient: patient.to_owned(),
+        public_address: public_address.map(str::to_owned),
+    })
+}
+
 #[test]
 fn every_request_is_answered() {
     let office = Office::open();
     assert_eq!(office.ask(&Request::List), Answer::Connected(Vec::new()));
-    let Answer::Ticket { text, patient, .. } = office.ask(&Request::Enrol {
-        patient: "P1".into(),
-        public_address: None,
-    }) else {
+    let Answer::Office(office::Answer::Ticket { text, patient, .. }) =
+        office.ask(&enrol("P1", None))
+    else {
         panic!("no ticket");
     };
     assert_eq!(patient, "P1");
@@ -155,14 +164,8 @@ fn what_cannot_be_done_is_answered_with_the_reason() {
             patient: "not a name".into(),
             text: "hello".into(),
         },
-        Request::Enrol {
-            patient: "D1".into(),
-            public_address: None,
-        },
-        Request::Enrol {
-            patient: "P1".into(),
-            public_address: Some("no address".into()),
-        },
+        enrol("D1", None),
+        enrol("P1", Some("no address")),
         Request::Broadcast {
             text: "x".repeat(16_001),
         },
@@ -170,7 +173,10 @@ fn what_cannot_be_done_is_answered_with_the_reason() {
     for request in requests {
         let answer = office.ask(&request);
         assert!(
-            matches!(answer, Answer::Failed(_)),
+            matches!(
+                answer,
+                Answer::Failed(_) | Answer::Office(office::Answer::Failed(_))
+            ),
             "{request:?}: {answer:?}"
         );
     }
@@ -278,20 +284,14 @@ fn where_no_server_runs_nobody_answers() {
 #[test]
 fn an_address_said_once_is_remembered() {
     let office = Office::open();
-    let enrol = |public_address: Option<&str>| {
-        let answer = office.ask(&Request::Enrol {
-            patient: "P1".into(),
-            public_address: public_address.map(str::to_owned),
-        });
-        match answer {
-            Answer::Ticket { address, .. } => address,
-            other => panic!("{other:?}"),
-        }
+    let address_in = |public_address: Option<&str>| match office.ask(&enrol("P1", public_address)) {
+        Answer::Office(office::Answer::Ticket { address, .. }) => address,
+        other => panic!("{other:?}"),
     };
-    assert_eq!(enrol(None), office.address.to_string());
+    assert_eq!(address_in(None), office.address.to_string());
     assert_eq!(
-        enrol(Some("practice.example:7400")),
+        address_in(Some("practice.example:7400")),
         "practice.example:7400"
     );
-    assert_eq!(enrol(None), "practice.example:7400");
+    assert_eq!(address_in(None), "practice.example:7400");
 }

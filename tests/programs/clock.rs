@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use telemed::clock::{Clock, SystemClock, Timestamp};
 use telemed::doctor::event::Event;
+use telemed::doctor::practice::Practice;
 use telemed::doctor::server::Server;
 use telemed::doctor::setup;
 use telemed::doctor::shared::Settings;
@@ -69,15 +70,14 @@ fn serve(clinic: &Clinic, clock: Off, settings: Settings) -> (Server, Receiver<E
     } else {
         setup::load(&directory, &store, now, &mut OsRandom)
     };
-    Server::start(
-        TcpListener::bind("127.0.0.1:0").unwrap(),
+    let practice = Practice::open(
         Arc::new(directory),
         Arc::new(store),
         identity.unwrap(),
-        settings,
         Arc::new(clock),
-    )
-    .unwrap()
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    Server::start(listener, Arc::new(practice.unwrap()), settings).unwrap()
 }
 
 fn ticket(server: &Server, patient: &str) -> Ticket {

@@ -372,13 +372,11 @@ fn start(
     let now = clock.now();
     let mut identity = setup::load(directory, &**store, now, &mut OsRandom).unwrap();
     setup::renew_prekeys(directory, &**store, &mut identity, now, &mut OsRandom).unwrap();
-    Server::start(
-        listener,
+    let books = telemed::doctor::practice::Practice::open(
         Arc::clone(directory),
         Arc::clone(store),
         identity,
-        settings.clone(),
         Arc::clone(clock) as Arc<dyn Clock>,
-    )
-    .unwrap()
+    );
+    Server::start(listener, Arc::new(books.unwrap()), settings.clone()).unwrap()
 }

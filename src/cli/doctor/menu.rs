@@ -8,6 +8,7 @@ use crate::cli::menu::{self, Answer as Choice, Dialogue, DoctorChoice, question}
 use crate::cli::text::check_message;
 use crate::doctor::control::{Answer, Request};
 use crate::doctor::desk::Desk;
+use crate::doctor::office;
 use crate::identity::id::{Identifier, IdentifierError};
 
 /// Shows the menu until Exit, end of input, Ctrl-C, or until the program is
@@ -37,7 +38,11 @@ fn answer_to(
     request: Request,
 ) -> io::Result<Choice<Answer>> {
     let answer = desk.answer(request.clone());
-    let (Answer::AddressNeeded, Request::Enrol { patient, .. }) = (&answer, request) else {
+    let (
+        Answer::Office(office::Answer::AddressNeeded),
+        Request::Office(office::Request::Enrol { patient, .. }),
+    ) = (&answer, request)
+    else {
         return Ok(Choice::Given(answer));
     };
     question(dialogue, ADDRESS_PROMPT, |typed| {
@@ -51,10 +56,11 @@ fn answer_to(
     })?
     .and_then(|address| {
         let public_address = Some(address.to_string());
-        Ok(Choice::Given(desk.answer(Request::Enrol {
+        let request = office::Request::Enrol {
             patient,
             public_address,
-        })))
+        };
+        Ok(Choice::Given(desk.answer(Request::Office(request))))
     })
 }
 
@@ -83,10 +89,10 @@ fn request_for(
         }
         DoctorChoice::Enrol => {
             return patient(dialogue, |_| Ok(()))?.and_then(|patient| {
-                Ok(Choice::Given(Request::Enrol {
+                Ok(Choice::Given(Request::Office(office::Request::Enrol {
                     patient,
                     public_address: None,
-                }))
+                })))
             });
         }
     }))

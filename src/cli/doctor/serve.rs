@@ -13,30 +13,21 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::Program;
-use crate::cli::doctor::{
-    failed, menu, public_address, remember_address, setup_failed, show, store_failed,
-};
+use crate::cli::doctor::{books, failed, menu, show, store_failed};
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::menu::Console;
-use crate::cli::options::{DoctorOptions, GroupName};
+use crate::cli::options::DoctorOptions;
 use crate::cli::terminal::{Stopper, Terminal};
 use crate::clock::{Clock, SystemClock};
 use crate::doctor::control;
 use crate::doctor::desk::Desk;
 use crate::doctor::event::Event;
+use crate::doctor::office;
+use crate::doctor::practice::Practice;
 use crate::doctor::server::Server;
-use crate::doctor::setup;
 use crate::doctor::shared::Settings;
-use crate::elgamal::Group;
-use crate::identity::authority::DoctorIdentity;
-use crate::identity::data_dir::DataDir;
 use crate::identity::id::Identifier;
-use crate::identity::known_doctor::fingerprint_groups;
-use crate::random::OsRandom;
-use crate::store::{SqliteStore, Store, fact};
-
-/// From so long before its end on, a start speaks of the certificate's end.
-const END_NEAR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+use crate::store::{StoreError, fact};
 
 /// How long the answer to the last command may take.
 const LAST_ANSWER: Duration = Duration::from_secs(2);
@@ -48,81 +39,6 @@ pub enum Mode {
     Menu,
     /// Commands only; standard input is ignored.
     Service,
-}
-
-/// Opens the doctor's directory and database.
-pub fn open(options: &DoctorOptions, id: &Identifier) -> Result<(DataDir, SqliteStore), Failure> {
-    let directory =
-        DataDir::create_or_open(&options.data, id.as_str()).map_err(|error| failed(&error))?;
-    let store = setup::open_store(&directory).map_err(|error| setup_failed(&error))?;
-    Ok((directory, store))
-}
-
-/// The first start: makes a clinic, and says what it made.
-fn found(
-    options: &DoctorOptions,
-    id: &Identifier,
-    directory: &DataDir,
-    store: &SqliteStore,
-) -> Result<DoctorIdentity, Failure> {
-    let group = match options.group {
-        GroupName::Ffdhe2048 => Group::ffdhe2048(),
-        GroupName::Ffdhe3072 => Group::ffdhe3072(),
-        GroupName::Ffdhe4096 => Group::ffdhe4096(),
-    };
-    eprint(&format!(
-        "doctor: first start: making a clinic with doctor {id} ({})\n",
-        group.name()
-    ));
-    let now = SystemClock.now();
-    let identity = setup::found(directory, store, &group, id, now, &mut OsRandom)
-        .map_err(|error| setup_failed(&error))?;
-    eprint(&format!(
-        "doctor: keys and database are in '{}'\n\
-         doctor: the clinic's root key is '{}': move it to a memory stick in a drawer; it \
-         will be needed to renew the doctor's certificate before {}\n\
-         doctor: fingerprint of the clinic's root: {}\n",
-        directory.path("").display(),
-        directory.path(setup::ROOT_KEY).display(),
-        identity.certificate.subject().not_after,
-        fingerprint_groups(&identity.root.fingerprint())
-    ));
-    Ok(identity)
-}
-
-/// The doctor's keys and papers, made by an earlier start.
-pub fn identity(
-    id: &Identifier,
-    directory: &DataDir,
-    store: &SqliteStore,
-) -> Result<DoctorIdentity, Failure> {
-    let now = SystemClock.now();
-    let mut identity =
-        setup::load(directory, store, now, &mut OsRandom).map_err(|error| setup_failed(&error))?;
-    let identifier = identity.identifier();
-    if identifier != id {
-        let sentence = format!(
-            "'{}' belongs to doctor {identifier}, not {id}",
-            directory.path("").display()
-        );
-        return Err(Failure::new(Exit::Failure, sentence));
-    }
-    identity.certificate.check_dates(now).map_err(|error| {
-        Failure::new(Exit::Refused, format!("doctor {id} cannot serve: {error}")).hint(
-            "check this machine's date and time; this version cannot renew a certificate \
-                 that has ended",
-        )
-    })?;
-    let end = identity.certificate.subject().not_after;
-    if end.since(now) < END_NEAR {
-        eprint(&format!(
-            "doctor: the certificate of doctor {id} ends on {end}, and this version cannot renew \
-             it\n"
-        ));
-    }
-    setup::renew_prekeys(directory, store, &mut identity, now, &mut OsRandom)
-        .map_err(|error| setup_failed(&error))?;
-    Ok(identity)
 }
 
 /// One descriptor a patient: takes as many as the system allows, since the
@@ -141,45 +57,23 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
     raise_file_limit();
     // A port that is taken is found out before anything is made.
     let listener = bind(options)?;
-    let (directory, store) = open(options, id)?;
-    let identity = match setup::is_new(&store).map_err(|error| setup_failed(&error))? {
-        true => found(options, id, &directory, &store)?,
-        false => identity(id, &directory, &store)?,
-    };
+    let practice = Arc::new(books::open_or_found(options, id)?);
     let listening = listener.local_addr().map_err(|error| failed(&error))?;
-    if let Some(address) = &options.public_address {
-        remember_address(&store, &address.to_string())?;
-    }
-    let local = (!listening.ip().is_unspecified()).then(|| listening.to_string());
-    store
-        .set_facts(&[(
-            fact::LISTEN_ADDRESS,
-            local.as_deref().unwrap_or_default().as_bytes(),
-        )])
-        .map_err(|error| store_failed(&error))?;
-    let reachable = public_address(options, &store)?.or(local);
+    let reachable = remember(&practice, options, listening).map_err(|e| store_failed(&e))?;
     let settings = Settings {
         tolerance: options.tolerance,
         strict_clock: options.strict_clock,
         handshakes_per_address: options.handshakes_per_address.get(),
         ..Settings::default()
     };
-    let directory = Arc::new(directory);
-    let (server, events) = Server::start(
-        listener,
-        Arc::clone(&directory),
-        Arc::new(store),
-        identity,
-        settings,
-        Arc::new(SystemClock),
-    )
-    .map_err(|error| failed(&error))?;
+    let directory = Arc::clone(&practice.directory);
+    let (server, events) =
+        Server::start(listener, practice, settings).map_err(|error| failed(&error))?;
 
     let (stop, stopped) = mpsc::channel();
     let request_stop = Mutex::new(stop.clone());
     let desk = Arc::new(Desk::new(
         server,
-        reachable.clone(),
         Box::new(move || {
             if let Ok(stop) = request_stop.lock() {
                 let _ = stop.send(());
@@ -211,6 +105,26 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
     drop(desk);
     control::unlisten(&directory.path(""));
     result
+}
+
+/// Keeps where the server listens, and where patients reach it if that is
+/// said; gives where tickets will say that they do.
+fn remember(
+    practice: &Practice,
+    options: &DoctorOptions,
+    listening: SocketAddr,
+) -> Result<Option<String>, StoreError> {
+    if let Some(address) = &options.public_address {
+        office::remember_address(practice, address)?;
+    }
+    let local = match listening.ip().is_unspecified() {
+        true => String::new(),
+        false => listening.to_string(),
+    };
+    practice
+        .store
+        .set_facts(&[(fact::LISTEN_ADDRESS, local.as_bytes())])?;
+    office::reachable_address(practice)
 }
 
 fn bind(options: &DoctorOptions) -> Result<TcpListener, Failure> {

@@ -8,6 +8,7 @@ use crate::cli::{qr, text};
 use crate::clock::in_words;
 use crate::doctor::control::{Answer, MessageReport, Present};
 use crate::doctor::event::{Departure, Event};
+use crate::doctor::office;
 use crate::doctor::server::Report;
 
 /// Receipts for one message that are named one by one; more are counted.
@@ -16,13 +17,15 @@ const NAMED: usize = 10;
 /// Prints an answer to a command: results on standard output.
 pub fn answer(answer: &Answer) -> Result<(), Failure> {
     match answer {
-        Answer::Failed(sentence) => Err(Failure::new(Exit::Failure, sentence.clone())),
-        Answer::AddressNeeded => Err(Failure::new(
+        Answer::Failed(sentence) | Answer::Office(office::Answer::Failed(sentence)) => {
+            Err(Failure::new(Exit::Failure, sentence.clone()))
+        }
+        Answer::Office(office::Answer::AddressNeeded) => Err(Failure::new(
             Exit::Usage,
             "it is not known where patients reach this server",
         )
         .hint("say it: doctor enrol PATIENT --public-address HOST:PORT")),
-        Answer::Ticket { text, .. } => {
+        Answer::Office(office::Answer::Ticket { text, .. }) => {
             // The ticket alone goes to standard output, so that it can be
             // handed on by a pipe.
             let all = self::text(answer);
@@ -43,19 +46,28 @@ pub fn text(answer: &Answer) -> String {
             away,
         } => sent(*number, *devices, *away),
         Answer::Report(reports) => report(reports),
-        Answer::Ticket {
+        Answer::Disconnected(0) => "Nobody is connected.".to_owned(),
+        Answer::Disconnected(1) => "1 device was disconnected.".to_owned(),
+        Answer::Disconnected(count) => format!("{count} devices were disconnected."),
+        Answer::Stopping => "The server stops.".to_owned(),
+        Answer::Office(answer) => office_text(answer),
+        Answer::Failed(reason) => text::sentence(reason),
+    }
+}
+
+fn office_text(answer: &office::Answer) -> String {
+    match answer {
+        office::Answer::Ticket {
             patient,
             text,
             qr,
             address,
             expires,
         } => ticket(patient, text, qr, address, expires),
-        Answer::AddressNeeded => "It is not known where patients reach this server.".to_owned(),
-        Answer::Disconnected(0) => "Nobody is connected.".to_owned(),
-        Answer::Disconnected(1) => "1 device was disconnected.".to_owned(),
-        Answer::Disconnected(count) => format!("{count} devices were disconnected."),
-        Answer::Stopping => "The server stops.".to_owned(),
-        Answer::Failed(reason) => text::sentence(reason),
+        office::Answer::AddressNeeded => {
+            "It is not known where patients reach this server.".to_owned()
+        }
+        office::Answer::Failed(reason) => text::sentence(reason),
     }
 }
 

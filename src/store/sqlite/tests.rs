@@ -56,7 +56,7 @@ fn what_was_stored_is_there_after_a_restart() {
     let (_directory, path) = in_directory();
     let store = SqliteStore::open(&path).unwrap();
     store.set_facts(&[("a", b"1")]).unwrap();
-    store.add_ticket(&ticket(1)).unwrap();
+    store.add_ticket(&ticket(1), &[]).unwrap();
     assert!(store.use_ticket(&[1; 16], &certificate(7)).unwrap());
     let now = Timestamp::from_millis(5);
     assert!(store.advance_timestamp(&[7; 16], now).unwrap());
@@ -203,7 +203,7 @@ fn of_two_programs_that_use_a_ticket_one_wins() {
     let (_directory, path) = in_directory();
     let stores = [(); 2].map(|()| SqliteStore::open(&path).unwrap());
     for round in 0..20 {
-        stores[0].add_ticket(&ticket(round)).unwrap();
+        stores[0].add_ticket(&ticket(round), &[]).unwrap();
         let won = std::thread::scope(|scope| {
             let racers = [0, 1].map(|racer: u8| {
                 let store = &stores[usize::from(racer)];

@@ -3,8 +3,9 @@
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row};
 
+use crate::audit::Entry;
 use crate::clock::Timestamp;
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{SqliteStore, audit};
 use crate::store::{
     CertificateRow, CertificateState, PrekeyRow, StoreError, TicketRow, TicketState, TrustStore,
 };
@@ -76,20 +77,22 @@ fn read_prekey(row: &Row<'_>) -> rusqlite::Result<PrekeyRow> {
 }
 
 impl TrustStore for SqliteStore {
-    fn add_ticket(&self, ticket: &TicketRow) -> Result<(), StoreError> {
-        self.change(
-            "INSERT INTO ticket (id, subject, secret, created, expires, state)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            (
-                ticket.id,
-                &ticket.subject,
-                &ticket.secret,
-                ticket.created,
-                ticket.expires,
-                ticket.state,
-            ),
-        )?;
-        Ok(())
+    fn add_ticket(&self, ticket: &TicketRow, audit: &[Entry]) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "INSERT INTO ticket (id, subject, secret, created, expires, state)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                (
+                    ticket.id,
+                    &ticket.subject,
+                    &ticket.secret,
+                    ticket.created,
+                    ticket.expires,
+                    ticket.state,
+                ),
+            )?;
+            audit::append(transaction, audit)
+        })
     }
 
     fn ticket(&self, id: &[u8; 16]) -> Result<Option<TicketRow>, StoreError> {

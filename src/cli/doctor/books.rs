@@ -1,0 +1,207 @@
+//! Opening a practice's books: for the server, which makes them at the first
+//! start, and for a command while no server runs.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::audit::Action;
+use crate::cli::doctor::{failed, setup_failed, store_failed, vault_failed};
+use crate::cli::exit::{Exit, Failure, eprint};
+use crate::cli::options::{DoctorOptions, GroupName};
+use crate::clock::{Clock, SystemClock};
+use crate::doctor::practice::Practice;
+use crate::doctor::setup;
+use crate::elgamal::Group;
+use crate::identity::authority::DoctorIdentity;
+use crate::identity::data_dir::{self, DataDir};
+use crate::identity::id::Identifier;
+use crate::identity::known_doctor::fingerprint_groups;
+use crate::random::OsRandom;
+use crate::store::{Store, fact};
+use crate::vault::RecoveryCode;
+
+/// From so long before its end on, a start speaks of the certificate's end.
+const END_NEAR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Where the recovery code is left if nobody is there to read it.
+const RECOVERY_CODE_FILE: &str = "recovery-code.txt";
+
+/// The practice of this doctor, made if there is none yet.
+pub fn open_or_found(options: &DoctorOptions, id: &Identifier) -> Result<Practice, Failure> {
+    let directory =
+        DataDir::create_or_open(&options.data, id.as_str()).map_err(|error| failed(&error))?;
+    open(options, id, directory, true)
+}
+
+/// The practice of this doctor, which must be there.
+pub fn open_existing(options: &DoctorOptions, id: &Identifier) -> Result<Practice, Failure> {
+    let location = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
+    if !location.exists() {
+        return Err(unknown(options, id));
+    }
+    let directory =
+        DataDir::create_or_open(&options.data, id.as_str()).map_err(|error| failed(&error))?;
+    open(options, id, directory, false)
+}
+
+fn unknown(options: &DoctorOptions, id: &Identifier) -> Failure {
+    let sentence = format!("there is no doctor {id} in '{}'", options.data.display());
+    let hint = format!(
+        "the first start makes one: doctor{} --id {id}",
+        options.data_option
+    );
+    Failure::new(Exit::Failure, sentence).hint(hint)
+}
+
+fn open(
+    options: &DoctorOptions,
+    id: &Identifier,
+    directory: DataDir,
+    may_found: bool,
+) -> Result<Practice, Failure> {
+    let store = setup::open_store(&directory).map_err(|error| setup_failed(&error))?;
+    let is_new = setup::is_new(&store).map_err(|error| setup_failed(&error))?;
+    let identity = match (is_new, may_found) {
+        (true, true) => found(options, id, &directory, &store)?,
+        (true, false) => return Err(unknown(options, id)),
+        (false, _) => load(id, &directory, &store)?,
+    };
+    let practice = Practice::open(
+        Arc::new(directory),
+        Arc::new(store),
+        identity,
+        Arc::new(SystemClock),
+    )
+    .map_err(|error| vault_failed(&error))?;
+    let note = |action| practice.note(action, "", "").map_err(|e| store_failed(&e));
+    if is_new {
+        note(Action::Founded)?;
+    }
+    if practice
+        .store
+        .fact(fact::RECOVERY)
+        .map_err(|error| store_failed(&error))?
+        .is_none()
+    {
+        hand_over(&practice, &new_recovery_code(&practice)?)?;
+    }
+    Ok(practice)
+}
+
+/// Wraps the data key under a new recovery code; an older one is void.
+pub fn new_recovery_code(practice: &Practice) -> Result<RecoveryCode, Failure> {
+    let code = RecoveryCode::generate(&mut OsRandom);
+    let wrapped = code.wrap(&practice.vault, &mut OsRandom);
+    practice
+        .store
+        .set_facts(&[(fact::RECOVERY, &wrapped)])
+        .and_then(|()| practice.note(Action::KeyChanged, "", "new recovery code"))
+        .map_err(|error| store_failed(&error))?;
+    Ok(code)
+}
+
+/// Shows the recovery code to the person at the terminal. A service's output
+/// goes into a log, where no secret belongs: then it is left in a file.
+fn hand_over(practice: &Practice, code: &RecoveryCode) -> Result<(), Failure> {
+    let code = code.to_text();
+    let keep = "write it on paper and keep it away from this machine; with it, and only with it, \
+                a backup opens";
+    if io::stderr().is_terminal() {
+        eprint(&format!(
+            "doctor: the recovery code, shown this once: {code}\ndoctor: {keep}\n"
+        ));
+        return Ok(());
+    }
+    let path = practice.directory.path(RECOVERY_CODE_FILE);
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)
+        .and_then(|mut file| {
+            file.write_all(format!("{code}\n").as_bytes())?;
+            file.sync_all()
+        });
+    written.map_err(|error| {
+        let sentence = format!(
+            "the recovery code cannot be written to '{}': {error}",
+            path.display()
+        );
+        Failure::new(Exit::Failure, sentence).hint("make a new one: doctor recovery-code")
+    })?;
+    eprint(&format!(
+        "doctor: the recovery code is in '{}': {keep}, then delete the file\n",
+        path.display()
+    ));
+    Ok(())
+}
+
+/// The first start: makes a clinic, and says what it made.
+fn found(
+    options: &DoctorOptions,
+    id: &Identifier,
+    directory: &DataDir,
+    store: &dyn Store,
+) -> Result<DoctorIdentity, Failure> {
+    let group = match options.group {
+        GroupName::Ffdhe2048 => Group::ffdhe2048(),
+        GroupName::Ffdhe3072 => Group::ffdhe3072(),
+        GroupName::Ffdhe4096 => Group::ffdhe4096(),
+    };
+    eprint(&format!(
+        "doctor: first start: making a clinic with doctor {id} ({})\n",
+        group.name()
+    ));
+    let now = SystemClock.now();
+    let identity = setup::found(directory, store, &group, id, now, &mut OsRandom)
+        .map_err(|error| setup_failed(&error))?;
+    eprint(&format!(
+        "doctor: keys and database are in '{}'\n\
+         doctor: the clinic's root key is '{}': move it to a memory stick in a drawer; it \
+         will be needed to renew the doctor's certificate before {}\n\
+         doctor: fingerprint of the clinic's root: {}\n",
+        directory.path("").display(),
+        directory.path(setup::ROOT_KEY).display(),
+        identity.certificate.subject().not_after,
+        fingerprint_groups(&identity.root.fingerprint())
+    ));
+    Ok(identity)
+}
+
+/// The doctor's keys and papers, made by an earlier start.
+fn load(
+    id: &Identifier,
+    directory: &DataDir,
+    store: &dyn Store,
+) -> Result<DoctorIdentity, Failure> {
+    let now = SystemClock.now();
+    let mut identity =
+        setup::load(directory, store, now, &mut OsRandom).map_err(|error| setup_failed(&error))?;
+    let identifier = identity.identifier();
+    if identifier != id {
+        let sentence = format!(
+            "'{}' belongs to doctor {identifier}, not {id}",
+            directory.path("").display()
+        );
+        return Err(Failure::new(Exit::Failure, sentence));
+    }
+    identity.certificate.check_dates(now).map_err(|error| {
+        Failure::new(Exit::Refused, format!("doctor {id} cannot serve: {error}")).hint(
+            "check this machine's date and time; this version cannot renew a certificate \
+                 that has ended",
+        )
+    })?;
+    let end = identity.certificate.subject().not_after;
+    if end.since(now) < END_NEAR {
+        eprint(&format!(
+            "doctor: the certificate of doctor {id} ends on {end}, and this version cannot renew \
+             it\n"
+        ));
+    }
+    setup::renew_prekeys(directory, store, &mut identity, now, &mut OsRandom)
+        .map_err(|error| setup_failed(&error))?;
+    Ok(identity)
+}

@@ -1,0 +1,125 @@
+//! The doctor's office: answers every request that needs the practice's books
+//! only, whether a server runs or not.
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::Address;
+use crate::doctor::practice::Practice;
+use crate::doctor::tickets;
+use crate::identity::id::Identifier;
+use crate::identity::ticket::Ticket;
+use crate::random::OsRandom;
+use crate::store::{StoreError, fact};
+
+/// What the office can be asked.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Make a ticket.
+    Enrol {
+        /// For whom.
+        patient: String,
+        /// Where patients reach the server, if not where it was last said.
+        public_address: Option<String>,
+    },
+}
+
+/// What the office answers.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// A ticket.
+    Ticket {
+        /// For whom.
+        patient: String,
+        /// The text to hand over: it holds the ticket's secret.
+        text: String,
+        /// The same for a QR code.
+        qr: String,
+        /// The address in it.
+        address: String,
+        /// Last instant of its validity, as text.
+        expires: String,
+    },
+    /// It is not known where patients reach this server.
+    AddressNeeded,
+    /// It was not done, for this reason.
+    Failed(String),
+}
+
+/// Does what is asked and says what came of it.
+#[must_use]
+pub fn answer(practice: &Practice, request: Request) -> Answer {
+    match request {
+        Request::Enrol {
+            patient,
+            public_address,
+        } => enrol(practice, &patient, public_address.as_deref()),
+    }
+}
+
+/// An error as an answer.
+fn failed(error: &dyn std::error::Error) -> Answer {
+    Answer::Failed(error.to_string())
+}
+
+fn enrol(practice: &Practice, patient: &str, public_address: Option<&str>) -> Answer {
+    let patient: Identifier = match patient.parse() {
+        Ok(patient) => patient,
+        Err(error) => return failed(&error),
+    };
+    if let Some(address) = public_address {
+        let remembered = match address.parse::<Address>() {
+            Ok(address) => remember_address(practice, &address),
+            Err(error) => return failed(&error),
+        };
+        if let Err(error) = remembered {
+            return failed(&error);
+        }
+    }
+    let address = match reachable_address(practice) {
+        Ok(Some(address)) => address,
+        Ok(None) => return Answer::AddressNeeded,
+        Err(error) => return failed(&error),
+    };
+    match tickets::make(practice, &patient, &address, &mut OsRandom) {
+        Ok(ticket) => ticket_answer(&ticket),
+        Err(error) => failed(&error),
+    }
+}
+
+/// Keeps where patients reach the server, for tickets made later.
+///
+/// # Errors
+/// [`StoreError`] if it cannot be stored.
+pub fn remember_address(practice: &Practice, address: &Address) -> Result<(), StoreError> {
+    let address = address.to_string();
+    practice
+        .store
+        .set_facts(&[(fact::ADDRESS, address.as_bytes())])
+}
+
+/// Where patients reach the server, as it was said last; or else where it
+/// listened last, if that is an address they can use.
+///
+/// # Errors
+/// [`StoreError`] if the store cannot be read.
+pub fn reachable_address(practice: &Practice) -> Result<Option<String>, StoreError> {
+    for name in [fact::ADDRESS, fact::LISTEN_ADDRESS] {
+        if let Some(bytes) = practice.store.fact(name)? {
+            let address = String::from_utf8(bytes).ok();
+            return Ok(address.filter(|address| !address.is_empty()));
+        }
+    }
+    Ok(None)
+}
+
+fn ticket_answer(ticket: &Ticket) -> Answer {
+    Answer::Ticket {
+        patient: ticket.subject.to_string(),
+        text: ticket.to_text(),
+        qr: ticket.to_qr_text(),
+        address: ticket.address.clone(),
+        expires: ticket.expires.to_string(),
+    }
+}

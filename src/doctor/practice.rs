@@ -1,0 +1,98 @@
+//! The books of a practice: everything that is there whether a server runs or
+//! not.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::audit::{Action, Entry};
+use crate::clock::{Clock, Timestamp};
+use crate::identity::authority::DoctorIdentity;
+use crate::identity::data_dir::DataDir;
+use crate::random::OsRandom;
+use crate::store::{Store, StoreError};
+use crate::vault::{Vault, VaultError};
+
+/// Who stands in the audit log for what the program does by itself.
+pub const SERVER: &str = "server";
+/// Who stands in the audit log for somebody who has not proved who she is.
+pub const STRANGER: &str = "stranger";
+
+/// A practice's directory, database and keys. Many threads share one.
+pub struct Practice {
+    /// Where it lies; locked for this program.
+    pub directory: Arc<DataDir>,
+    /// What survives a restart.
+    pub store: Arc<dyn Store>,
+    /// Seals and opens the content in it.
+    pub vault: Vault,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Replaced as a whole when a prekey is renewed.
+    identity: RwLock<Arc<DoctorIdentity>>,
+}
+
+impl Practice {
+    /// A practice that was founded or loaded; its data key is made if it has
+    /// none yet.
+    ///
+    /// # Errors
+    /// [`VaultError`] if the data key cannot be read or made.
+    pub fn open(
+        directory: Arc<DataDir>,
+        store: Arc<dyn Store>,
+        identity: DoctorIdentity,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, VaultError> {
+        let (vault, _) = Vault::open_or_create(&directory, &*store, &mut OsRandom)?;
+        Ok(Self {
+            directory,
+            store,
+            vault,
+            clock,
+            identity: RwLock::new(Arc::new(identity)),
+        })
+    }
+
+    /// The doctor's keys and papers.
+    #[must_use]
+    pub fn identity(&self) -> Arc<DoctorIdentity> {
+        let identity = self.identity.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&identity)
+    }
+
+    /// Goes on with other keys or papers of the same doctor.
+    pub fn replace_identity(&self, identity: DoctorIdentity) {
+        let mut current = self
+            .identity
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(identity);
+    }
+
+    /// What the clock shows.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// An entry for the audit log about what the doctor does now.
+    #[must_use]
+    pub fn by_doctor(&self, action: Action, subject: &str, detail: &str) -> Entry {
+        let doctor = self.identity();
+        Entry::new(
+            self.now(),
+            doctor.identifier().as_str(),
+            action,
+            subject,
+            detail,
+        )
+    }
+
+    /// Logs what the doctor does now and what changes nothing else.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written: it should not be done then.
+    pub fn note(&self, action: Action, subject: &str, detail: &str) -> Result<(), StoreError> {
+        let entry = self.by_doctor(action, subject, detail);
+        self.store.append_audit(&[entry])
+    }
+}

@@ -12,6 +12,8 @@
 //! 5. [`handshake`], [`session`], [`group`]: no socket, no file, no clock
 //! 6. [`audit`], [`store`], [`vault`]
 //! 7. [`doctor`], [`patient`]: sockets and threads
+//! 6. [`store`]
+//! 7. [`control`]; then [`doctor`], [`patient`]: sockets and threads
 //! 8. [`cli`]
 
 pub mod address;
@@ -22,6 +24,7 @@ pub mod bigint;
 pub mod cli;
 pub mod clock;
 pub mod codec;
+pub mod control;
 pub mod deadline;
 pub mod doctor;
 pub mod elgamal;

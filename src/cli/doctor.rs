@@ -17,7 +17,8 @@ use crate::cli::Program;
 use crate::cli::args;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::options::{DoctorOptions, DoctorTask};
-use crate::doctor::control::{self, Answer, Request};
+use crate::control;
+use crate::doctor::control::{Answer, Request};
 use crate::doctor::office;
 use crate::doctor::setup::SetupError;
 use crate::identity::data_dir::{self, DataDir, DataDirFault};
@@ -127,8 +128,8 @@ fn setup_failed(error: &SetupError) -> Failure {
 /// itself, as far as it can.
 fn command(options: &DoctorOptions, id: &Identifier, request: &Request) -> Result<(), Failure> {
     let directory = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
-    let answer =
-        control::ask(&directory, request).map_err(|error| no_answer(&directory, &error))?;
+    let answer = control::ask(&directory, request, control::PATIENCE)
+        .map_err(|error| no_answer(&directory, &error))?;
     let answer = match answer {
         Some(answer) => answer,
         None => offline(options, id, request)?,

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use telemed::doctor::control::{self, Answer, Request};
+use telemed::control;
+use telemed::doctor::control::{Answer, Request};
 use telemed::doctor::desk::Desk;
 use telemed::doctor::office;
 use telemed::identity::ticket::Ticket;
@@ -19,6 +20,10 @@ use tempfile::TempDir;
 use crate::support::{Person, Practice, eventually};
 
 const SOCKET: &str = "control.sock";
+
+fn ask(directory: &Path, request: &Request) -> Option<Answer> {
+    control::ask(directory, request, control::PATIENCE).unwrap()
+}
 
 /// A practice with a desk that listens.
 struct Office {
@@ -64,7 +69,7 @@ impl Office {
     }
 
     fn ask(&self, request: &Request) -> Answer {
-        control::ask(&self.directory, request).unwrap().unwrap()
+        ask(&self.directory, request).unwrap()
     }
 
     fn socket(&self) -> PathBuf {
@@ -239,10 +244,7 @@ fn the_socket_is_its_owners_alone_and_goes_when_told() {
     assert_eq!(mode & 0o777, 0o600);
     control::unlisten(&office.directory);
     assert!(!office.socket().exists());
-    assert_eq!(
-        control::ask(&office.directory, &Request::List).unwrap(),
-        None
-    );
+    assert_eq!(ask(&office.directory, &Request::List), None);
 }
 
 #[test]
@@ -265,20 +267,17 @@ fn a_socket_left_by_a_killed_program_is_replaced() {
     fs::create_dir(&left).unwrap();
     drop(std::os::unix::net::UnixListener::bind(left.join(SOCKET)).unwrap());
     assert!(left.join(SOCKET).exists());
-    assert_eq!(control::ask(&left, &Request::List).unwrap(), None);
+    assert_eq!(ask(&left, &Request::List), None);
     control::listen(&left, &office.desk).unwrap();
-    let answer = control::ask(&left, &Request::List).unwrap();
+    let answer = ask(&left, &Request::List);
     assert_eq!(answer, Some(Answer::Connected(Vec::new())));
 }
 
 #[test]
 fn where_no_server_runs_nobody_answers() {
     let base = TempDir::new().unwrap();
-    assert_eq!(control::ask(base.path(), &Request::List).unwrap(), None);
-    assert_eq!(
-        control::ask(Path::new("/nowhere"), &Request::List).unwrap(),
-        None
-    );
+    assert_eq!(ask(base.path(), &Request::List), None);
+    assert_eq!(ask(Path::new("/nowhere"), &Request::List), None);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::cli::menu::Console;
 use crate::cli::options::DoctorOptions;
 use crate::cli::terminal::{Stopper, Terminal};
 use crate::clock::{Clock, SystemClock};
-use crate::doctor::control;
+use crate::control;
 use crate::doctor::desk::Desk;
 use crate::doctor::event::Event;
 use crate::doctor::office;

@@ -4,11 +4,11 @@
 use std::ffi::OsString;
 use std::fmt;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use super::Program;
 use super::exit::{Failure, print};
-use super::normalise::{Normalised, Shape, normalise, usage};
+use super::normalise::{Normalised, normalise, see_help, usage};
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl<T> Request<T> {
 }
 
 /// The command line of `doctor`.
-#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(
     help_triggers("-h", "--help"),
     description = "Server for a doctor: confidential messages to her patients, and emergency\nbroadcasts with a receipt from each. Without a command it serves and shows a\nmenu. Options may stand before or after the command.",
@@ -88,7 +88,7 @@ pub struct DoctorArgs {
 }
 
 /// The commands of `doctor`.
-#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand)]
 #[expect(missing_docs, reason = "each variant's type has the words")]
 pub enum DoctorCommand {
@@ -103,12 +103,12 @@ pub enum DoctorCommand {
 }
 
 /// Serve without a menu, ignoring standard input, until told to stop.
-#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "serve", help_triggers("-h", "--help"))]
 pub struct Serve {}
 
 /// Print a one-time ticket with which a patient enrols.
-#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "enrol", help_triggers("-h", "--help"))]
 pub struct EnrolPatient {
     /// identifier of the patient, such as P1
@@ -117,12 +117,12 @@ pub struct EnrolPatient {
 }
 
 /// List the connected patients.
-#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
 pub struct List {}
 
 /// Send an emergency message to all patients.
-#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "broadcast", help_triggers("-h", "--help"))]
 pub struct Broadcast {
     /// the message, in quotation marks
@@ -131,7 +131,7 @@ pub struct Broadcast {
 }
 
 /// Send a message to one patient.
-#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "message", help_triggers("-h", "--help"))]
 pub struct Message {
     /// identifier of the patient, such as P1
@@ -143,22 +143,22 @@ pub struct Message {
 }
 
 /// Show which messages have reached whom, and who has confirmed them.
-#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "report", help_triggers("-h", "--help"))]
 pub struct Report {}
 
 /// Disconnect all patients.
-#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "disconnect", help_triggers("-h", "--help"))]
 pub struct Disconnect {}
 
 /// Stop the running server.
-#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "stop", help_triggers("-h", "--help"))]
 pub struct Stop {}
 
 /// The command line of `patient`.
-#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(
     help_triggers("-h", "--help"),
     description = "Client for a patient: receives the doctor's messages and answers them.\nWithout a command it connects and shows a menu. Options may stand before or\nafter the command.",
@@ -199,7 +199,7 @@ pub struct PatientArgs {
 }
 
 /// The commands of `patient`.
-#[derive(FromArgs, PartialEq, Eq, Debug)]
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand)]
 #[expect(missing_docs, reason = "the variant's type has the words")]
 pub enum PatientCommand {
@@ -207,7 +207,7 @@ pub enum PatientCommand {
 }
 
 /// Make this patient's keys and have them certified, with a ticket.
-#[derive(FromArgs, PartialEq, Eq)]
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq)]
 #[argh(subcommand, name = "enrol", help_triggers("-h", "--help"))]
 pub struct EnrolWithTicket {
     /// the ticket, also in several pieces; - reads it from standard input
@@ -222,35 +222,6 @@ impl fmt::Debug for EnrolWithTicket {
     }
 }
 
-const DOCTOR: Shape = Shape {
-    valued: &[
-        "--id",
-        "--listen",
-        "--data",
-        "--public-address",
-        "--tolerance",
-        "--group",
-        "--handshakes-per-address",
-    ],
-    switches: &["--strict-clock"],
-    commands: &[
-        "serve",
-        "enrol",
-        "list",
-        "broadcast",
-        "message",
-        "report",
-        "disconnect",
-        "stop",
-    ],
-};
-
-const PATIENT: Shape = Shape {
-    valued: &["--id", "--doctor-id", "--connect", "--data", "--tolerance"],
-    switches: &[],
-    commands: &["enrol"],
-};
-
 /// The command line of `doctor`, without the program's name.
 ///
 /// # Errors
@@ -258,7 +229,7 @@ const PATIENT: Shape = Shape {
 pub fn doctor(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Request<DoctorArgs>, Failure> {
-    parse(Program::Doctor, DOCTOR, arguments)
+    parse(Program::Doctor, arguments)
 }
 
 /// The command line of `patient`, without the program's name.
@@ -268,39 +239,51 @@ pub fn doctor(
 pub fn patient(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Request<PatientArgs>, Failure> {
-    parse(Program::Patient, PATIENT, arguments)
+    parse(Program::Patient, arguments)
 }
 
-fn parse<T: FromArgs>(
+fn parse<T: FromArgs + ArgsInfo>(
     program: Program,
-    shape: Shape,
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Request<T>, Failure> {
-    let arguments = match normalise(shape, arguments).map_err(|f| with_help(program, f))? {
+    let (context, arguments) = match normalise(program, &T::get_args_info(), arguments)? {
         Normalised::Version => {
             let version = env!("CARGO_PKG_VERSION");
             return Ok(Request::Print(format!("{program} {version}\n")));
         }
-        Normalised::Help(command) => command
-            .into_iter()
-            .chain(["--help".to_owned()])
-            .collect::<Vec<_>>(),
-        Normalised::Run(arguments) => arguments,
+        Normalised::Help(mut words) => {
+            words.push("--help".to_owned());
+            (String::new(), words)
+        }
+        Normalised::Run { context, arguments } => (context, arguments),
     };
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match T::from_args(&[program.name()], &arguments) {
         Ok(args) => Ok(Request::Run(args)),
         Err(exit) if exit.status.is_ok() => Ok(Request::Print(exit.output)),
-        Err(exit) => Err(with_help(program, reworded(&exit.output))),
+        Err(exit) => Err(see_help(&context, reworded(&exit.output))),
     }
 }
 
 /// argh's words for what the normaliser leaves to it: too few or too many
-/// arguments of a command.
+/// arguments of a command, and a command that is missing.
 fn reworded(words: &str) -> Failure {
-    if let Some(names) = words.strip_prefix("Required positional arguments not provided:") {
-        let names: Vec<_> = names.split_whitespace().collect();
-        usage(format!("the command needs {}", names.join(" and ")))
+    const NO_ARGUMENT: &str = "Required positional arguments not provided:";
+    const NO_OPTION: &str = "Required options not provided:";
+    const NO_COMMAND: &str = "One of the following subcommands must be present:";
+    let listed = |names: &str, last: &str| {
+        let names: Vec<_> = names
+            .split_whitespace()
+            .filter(|name| *name != "help")
+            .collect();
+        names.join(last)
+    };
+    if let Some(names) = words.strip_prefix(NO_ARGUMENT) {
+        usage(format!("the command needs {}", listed(names, " and ")))
+    } else if let Some(names) = words.strip_prefix(NO_OPTION) {
+        usage(format!("the command needs {}", listed(names, " and ")))
+    } else if let Some(names) = words.strip_prefix(NO_COMMAND) {
+        usage(format!("say what to do: {}", listed(names, " or ")))
     } else if let Some(word) = words.strip_prefix("Unrecognized argument: ") {
         let word = super::text::quoted(word.trim_end());
         usage(format!("{word} is one argument too many"))
@@ -312,16 +295,13 @@ fn reworded(words: &str) -> Failure {
 
 /// A usage error that also says where to read on.
 pub(super) fn with_help(program: Program, failure: Failure) -> Failure {
-    let see = format!("see {program} --help");
-    let hint = match &failure.hint {
-        Some(hint) => format!("{hint}\n{see}"),
-        None => see,
-    };
-    failure.hint(hint)
+    see_help(program.name(), failure)
 }
 
 #[cfg(test)]
 mod tests {
+    use argh::CommandInfoWithArgs as Shape;
+
     use super::super::exit::Exit;
     use super::*;
 
@@ -342,13 +322,6 @@ mod tests {
             Ok(Request::Print(text)) => text,
             other => panic!("{other:?}"),
         }
-    }
-
-    fn assert_narrow(help: &str) {
-        assert!(
-            help.lines().all(|line| line.chars().count() <= 80),
-            "{help}"
-        );
     }
 
     #[test]
@@ -390,48 +363,42 @@ mod tests {
         assert_eq!(args.doctor_id.as_deref(), Some("D1"));
     }
 
-    #[test]
-    fn every_option_and_command_is_known_to_both_parsers() {
-        for name in DOCTOR.valued {
-            run(doctor(typed(&[name, "x"])));
+    /// The help of the program or a command, and whatever stands in the shape
+    /// must stand in it; the same for all its commands.
+    fn check_help(words: &[&str], shape: &Shape, outer: &[&str]) {
+        let (program, commands) = words.split_first().unwrap();
+        let line = typed(&[commands, &["--help"]].concat());
+        let help = match *program {
+            "doctor" => printed(doctor(line)),
+            _ => printed(patient(line)),
+        };
+        let usage = format!("Usage: {}", words.join(" "));
+        assert!(help.starts_with(&usage), "{help}");
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 80),
+            "{help}"
+        );
+        let options = shape.flags.iter().map(|flag| flag.long);
+        let options: Vec<_> = options.filter(|name| *name != "--help").collect();
+        for name in &options {
+            assert!(help.contains(name), "{name} is missing in {help}");
+            assert!(!outer.contains(name), "{name} is also an outer option");
         }
-        for name in DOCTOR.switches {
-            run(doctor(typed(&[name])));
-        }
-        for name in PATIENT.valued {
-            run(patient(typed(&[name, "x"])));
-        }
-        for (program, commands) in [
-            (Program::Doctor, DOCTOR.commands),
-            (Program::Patient, PATIENT.commands),
-        ] {
-            for command in commands {
-                let line = typed(&[command, "-h"]);
-                let help = match program {
-                    Program::Doctor => printed(doctor(line)),
-                    Program::Patient => printed(patient(line)),
-                };
-                assert!(
-                    help.starts_with(&format!("Usage: {program} {command}")),
-                    "{help}"
-                );
-                assert_narrow(&help);
-            }
+        for command in &shape.commands {
+            assert!(help.contains(command.name), "{} in {help}", command.name);
+            let words = [words, &[command.name]].concat();
+            check_help(&words, &command.command, &[outer, &options].concat());
         }
     }
 
     #[test]
-    fn help_fits_80_columns_and_names_everything() {
-        let helps = [
-            (printed(doctor(typed(&["--help"]))), DOCTOR),
-            (printed(patient(typed(&["-h"]))), PATIENT),
-        ];
-        for (help, shape) in helps {
-            assert_narrow(&help);
-            let names = [shape.valued, shape.switches, shape.commands].concat();
-            for name in names {
-                assert!(help.contains(name), "{name} is missing in {help}");
-            }
+    fn help_of_every_command_fits_80_columns_and_names_everything() {
+        check_help(&["doctor"], &DoctorArgs::get_args_info(), &[]);
+        check_help(&["patient"], &PatientArgs::get_args_info(), &[]);
+        for help in [
+            printed(doctor(typed(&["--help"]))),
+            printed(patient(typed(&["-h"]))),
+        ] {
             for exit in Exit::ALL {
                 let code = format!("\n  {} ", exit.code());
                 assert!(help.contains(&code), "{code} is missing in {help}");
@@ -465,7 +432,9 @@ mod tests {
             let failure = doctor(typed(line)).unwrap_err();
             assert_eq!(failure.sentence, sentence);
             assert_eq!(failure.exit, Exit::Usage);
-            assert!(failure.hint.unwrap().ends_with("see doctor --help"));
+            let word = line[0].replace("enroll", "enrol").replace("frob", "");
+            let see = format!("see doctor {word} --help").replace("  ", " ");
+            assert!(failure.hint.unwrap().ends_with(&see));
         }
     }
 }

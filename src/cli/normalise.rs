@@ -1,103 +1,66 @@
 //! Brings a command line into the order the parser wants.
 //!
-//! People may write `--doctor_id D1`, `--doctor-id=D1`, and options before or
-//! after the command; argh takes `--doctor-id D1` before the command only. What
-//! could go wrong with an option is noticed here, so that there is one sentence
-//! for it.
+//! People may write `--doctor_id D1`, `--doctor-id=D1`, the program's options
+//! anywhere, and a command's options anywhere after its word; argh takes
+//! `--doctor-id D1` only, directly behind the word it belongs to. What could go
+//! wrong with an option or a command is noticed here, so that there is one
+//! sentence for it.
 
 use std::ffi::OsString;
 
+use argh::{CommandInfoWithArgs as Shape, FlagInfo, FlagInfoKind, Optionality};
+
+use super::Program;
 use super::exit::{Exit, Failure};
 use super::text::quoted;
-
-/// What options and commands a program has.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
-    /// Options that are followed by a value.
-    pub valued: &'static [&'static str],
-    /// Options that stand alone.
-    pub switches: &'static [&'static str],
-    /// The commands.
-    pub commands: &'static [&'static str],
-}
 
 /// What a command line asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Normalised {
     /// The version.
     Version,
-    /// The help, of one command if there is one.
-    Help(Option<String>),
-    /// The program's work: options first, then the command, a bare `--`, and
-    /// the command's own arguments.
-    Run(Vec<String>),
+    /// The help, of one command if the list names one: its words.
+    Help(Vec<String>),
+    /// The program's work.
+    Run {
+        /// The words of program and commands, for sentences about them.
+        context: String,
+        /// The program's options first, then each command with its options, a
+        /// bare `--`, and the last command's own arguments.
+        arguments: Vec<String>,
+    },
 }
 
-/// The options found so far: names with dashes, and the value of those that
-/// take one.
-type Options = Vec<(String, Option<String>)>;
-
-/// Normalises `arguments`, which come without the program's name.
+/// Normalises `arguments`, which come without the program's name, for a program
+/// with these options and commands.
 ///
 /// # Errors
 /// A [`Failure`] with [`Exit::Usage`].
 pub(super) fn normalise(
-    shape: Shape,
+    program: Program,
+    shape: &Shape,
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Normalised, Failure> {
-    let mut options = Options::new();
-    let mut words: Vec<String> = Vec::new();
-    let mut help = false;
-    let mut version = false;
-    let mut arguments = utf8(arguments)?.into_iter();
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--" => words.extend(arguments.by_ref()),
-            "-h" | "--help" => help = true,
-            "-V" | "--version" => version = true,
-            "-" => words.push(argument),
-            _ if argument.starts_with('-') => {
-                take_option(shape, &argument, &mut arguments, &mut options)?;
-            }
-            _ => words.push(argument),
-        }
-    }
-    if version {
-        return Ok(Normalised::Version);
-    }
-    if words.first().is_some_and(|word| word == "help") {
-        help = true;
-        words.remove(0);
-    }
-    let command = match words.first_mut() {
-        None => None,
-        Some(word) => {
-            if word == "enroll" {
-                "enrol".clone_into(word);
-            }
-            if !shape.commands.contains(&word.as_str()) {
-                return Err(usage(format!("there is no command {}", quoted(word))));
-            }
-            Some(words.remove(0))
-        }
-    };
-    if help {
-        return Ok(Normalised::Help(command));
-    }
-    // The `--` keeps a text that begins with a dash from being an option.
-    let options = options
-        .into_iter()
-        .flat_map(|(name, value)| [Some(name), value])
-        .flatten();
-    let command = command.into_iter().flat_map(|name| [name, "--".to_owned()]);
-    Ok(Normalised::Run(
-        options.chain(command).chain(words).collect(),
-    ))
+    let mut line = Line::new(program, shape);
+    let read = utf8(arguments).and_then(|arguments| line.read(arguments));
+    read.map_err(|failure| see_help(&line.context(), failure))?;
+    Ok(line.normalised())
 }
 
 /// A usage error; where to read on is added by the caller.
 pub(super) fn usage(sentence: impl Into<String>) -> Failure {
     Failure::new(Exit::Usage, sentence)
+}
+
+/// A usage error that also says where to read on: `context` is the program's
+/// name, and the command's if the error is its.
+pub(super) fn see_help(context: &str, failure: Failure) -> Failure {
+    let see = format!("see {context} --help");
+    let hint = match &failure.hint {
+        Some(hint) => format!("{hint}\n{see}"),
+        None => see,
+    };
+    failure.hint(hint)
 }
 
 fn utf8(arguments: impl IntoIterator<Item = OsString>) -> Result<Vec<String>, Failure> {
@@ -111,65 +74,261 @@ fn utf8(arguments: impl IntoIterator<Item = OsString>) -> Result<Vec<String>, Fa
     arguments.into_iter().enumerate().map(to_text).collect()
 }
 
-/// Moves one option, and its value if it takes one, to `options`.
-fn take_option(
-    shape: Shape,
-    argument: &str,
-    rest: &mut impl Iterator<Item = String>,
-    options: &mut Options,
-) -> Result<(), Failure> {
-    let (name, value) = match argument.split_once('=') {
-        Some((name, value)) => (name, Some(value.to_owned())),
-        None => (argument, None),
-    };
-    // Only in the name: the value of `--id P_1` stays.
-    let name = name.replace('_', "-");
-    let known = |names: &[&str]| names.contains(&name.as_str());
-    if !known(shape.valued) && !known(shape.switches) {
-        return Err(usage(format!("there is no option {}", quoted(argument)))
-            .hint("put \"--\" before a text that begins with a dash"));
-    }
-    if options.iter().any(|(given, _)| *given == name) {
-        return Err(usage(format!("the option {name} is given twice")));
-    }
-    if known(shape.switches) {
-        if value.is_some() {
-            return Err(usage(format!("the option {name} takes no value")));
+/// The program or a command, as far as it was typed.
+struct Level<'a> {
+    /// The word it is called by.
+    word: &'a str,
+    shape: &'a Shape,
+    /// The options found for it: names with dashes, each followed by its value
+    /// if it takes one.
+    options: Vec<String>,
+    /// Their names.
+    given: Vec<String>,
+}
+
+impl<'a> Level<'a> {
+    const fn new(word: &'a str, shape: &'a Shape) -> Self {
+        Self {
+            word,
+            shape,
+            options: Vec::new(),
+            given: Vec::new(),
         }
-        options.push((name, None));
-        return Ok(());
     }
-    // A following option is not the value: `--id --data x` lacks one.
-    let value = match value {
-        Some(value) => value,
-        None => match rest.next() {
-            Some(value) if !value.starts_with("--") => value,
-            _ => return Err(usage(format!("the option {name} needs a value"))),
-        },
-    };
-    options.push((name, Some(value)));
-    Ok(())
+
+    fn option(&self, name: &str) -> Option<&'a FlagInfo<'a>> {
+        self.shape.flags.iter().find(|flag| flag.long == name)
+    }
+
+    fn command(&self, word: &str) -> Option<Level<'a>> {
+        let commands = self.shape.commands.iter();
+        let mut named = commands.filter(|command| command.name == word);
+        named
+            .next()
+            .map(|found| Self::new(found.name, &found.command))
+    }
+}
+
+/// A command line that is being read.
+struct Line<'a> {
+    /// The program, its command, that one's command, and so on.
+    levels: Vec<Level<'a>>,
+    words: Vec<String>,
+    help: bool,
+    version: bool,
+}
+
+impl<'a> Line<'a> {
+    fn new(program: Program, shape: &'a Shape) -> Self {
+        Self {
+            levels: vec![Level::new(program.name(), shape)],
+            words: Vec::new(),
+            help: false,
+            version: false,
+        }
+    }
+
+    fn read(&mut self, arguments: Vec<String>) -> Result<(), Failure> {
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--" => break,
+                "-h" | "--help" => self.help = true,
+                "-V" | "--version" => self.version = true,
+                "-" => self.take_word(argument)?,
+                _ if argument.starts_with('-') => self.take_option(&argument, &mut arguments)?,
+                _ => self.take_word(argument)?,
+            }
+        }
+        arguments.try_for_each(|argument| self.take_word(argument))
+    }
+
+    /// A word is the name of a command where one can stand, or else an argument
+    /// of the last command.
+    fn take_word(&mut self, word: String) -> Result<(), Failure> {
+        let last = self.levels.last().filter(|_| self.words.is_empty());
+        let Some(last) = last.filter(|last| !last.shape.commands.is_empty()) else {
+            self.words.push(word);
+            return Ok(());
+        };
+        let name = if word == "enroll" { "enrol" } else { &word };
+        if let Some(command) = last.command(name) {
+            self.levels.push(command);
+        } else if !last.shape.positionals.is_empty() {
+            self.words.push(word);
+        } else if word == "help" {
+            self.help = true;
+        } else {
+            return Err(self.unknown("command", &word));
+        }
+        Ok(())
+    }
+
+    /// Takes one option, and its value if it takes one.
+    fn take_option(
+        &mut self,
+        argument: &str,
+        rest: &mut impl Iterator<Item = String>,
+    ) -> Result<(), Failure> {
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (argument, None),
+        };
+        // Only in the name: the value of `--id P_1` stays.
+        let name = name.replace('_', "-");
+        let mut levels = self.levels.iter_mut().rev();
+        let Some((level, option)) =
+            levels.find_map(|level| level.option(&name).map(|option| (level, option)))
+        else {
+            return Err(self
+                .unknown("option", argument)
+                .hint("put \"--\" before a text that begins with a dash"));
+        };
+        if option.optionality != Optionality::Repeating && level.given.contains(&name) {
+            return Err(usage(format!("the option {name} is given twice")));
+        }
+        level.given.push(name.clone());
+        level.options.push(name.clone());
+        if option.kind == FlagInfoKind::Switch {
+            return match value {
+                Some(_) => Err(usage(format!("the option {name} takes no value"))),
+                None => Ok(()),
+            };
+        }
+        // A following option is not the value: `--id --data x` lacks one.
+        let value = value.or_else(|| rest.next().filter(|value| !value.starts_with("--")));
+        let Some(value) = value else {
+            return Err(usage(format!("the option {name} needs a value")));
+        };
+        level.options.push(value);
+        Ok(())
+    }
+
+    /// There is no such option or command here.
+    fn unknown(&self, kind: &str, word: &str) -> Failure {
+        let context = match &*self.commands().join(" ") {
+            "" => String::new(),
+            commands => format!("{commands}: "),
+        };
+        usage(format!("{context}there is no {kind} {}", quoted(word)))
+    }
+
+    /// The words of the commands.
+    fn commands(&self) -> Vec<&str> {
+        self.levels[1..].iter().map(|level| level.word).collect()
+    }
+
+    /// The words of program and commands.
+    fn context(&self) -> String {
+        let words: Vec<_> = self.levels.iter().map(|level| level.word).collect();
+        words.join(" ")
+    }
+
+    fn normalised(self) -> Normalised {
+        if self.version {
+            return Normalised::Version;
+        }
+        if self.help {
+            return Normalised::Help(self.commands().into_iter().map(str::to_owned).collect());
+        }
+        let context = self.context();
+        let mut arguments = Vec::new();
+        for (depth, level) in self.levels.into_iter().enumerate() {
+            arguments.extend((depth > 0).then(|| level.word.to_owned()));
+            arguments.extend(level.options);
+        }
+        // The `--` keeps a text that begins with a dash from being an option.
+        if !self.words.is_empty() {
+            arguments.push("--".to_owned());
+            arguments.extend(self.words);
+        }
+        Normalised::Run { context, arguments }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::ffi::OsStringExt;
 
+    use argh::SubCommandInfo;
+
     use super::*;
 
-    const SHAPE: Shape = Shape {
-        valued: &["--id", "--doctor-id"],
-        switches: &["--strict-clock"],
-        commands: &["enrol", "broadcast"],
-    };
-
-    fn normal(arguments: &[&str]) -> Result<Normalised, Failure> {
-        normalise(SHAPE, arguments.iter().map(OsString::from))
+    const fn option(long: &'static str) -> FlagInfo<'static> {
+        FlagInfo {
+            kind: FlagInfoKind::Option { arg_name: "x" },
+            ..switch(long)
+        }
     }
 
+    const fn switch(long: &'static str) -> FlagInfo<'static> {
+        FlagInfo {
+            kind: FlagInfoKind::Switch,
+            optionality: Optionality::Optional,
+            long,
+            short: None,
+            description: "",
+            hidden: false,
+        }
+    }
+
+    const OPTIONS: &[FlagInfo<'static>] = &[
+        option("--id"),
+        option("--doctor-id"),
+        switch("--strict-clock"),
+    ];
+    const BROADCAST: &[FlagInfo<'static>] = &[option("--wait"), switch("--urgent")];
+    const ADD: &[FlagInfo<'static>] = &[
+        option("--name"),
+        FlagInfo {
+            optionality: Optionality::Repeating,
+            ..option("--tag")
+        },
+    ];
+    const FILE: &[argh::PositionalInfo<'static>] = &[argh::PositionalInfo {
+        name: "FILE",
+        description: "",
+        optionality: Optionality::Optional,
+        hidden: false,
+    }];
+
+    fn command(
+        name: &'static str,
+        flags: &'static [FlagInfo<'static>],
+        commands: Vec<SubCommandInfo>,
+    ) -> SubCommandInfo {
+        let command = Shape {
+            flags,
+            commands,
+            ..Shape::default()
+        };
+        SubCommandInfo { name, command }
+    }
+
+    fn shape() -> Shape {
+        let patients = vec![command("add", ADD, vec![]), command("list", &[], vec![])];
+        let mut backup = command("backup", &[], vec![command("verify", &[], vec![])]);
+        backup.command.positionals = FILE;
+        let commands = vec![
+            command("enrol", &[], vec![]),
+            command("broadcast", BROADCAST, vec![]),
+            command("patients", &[], patients),
+            backup,
+        ];
+        command("", OPTIONS, commands).command
+    }
+
+    fn normal(arguments: &[&str]) -> Result<Normalised, Failure> {
+        let arguments = arguments.iter().map(OsString::from);
+        normalise(Program::Doctor, &shape(), arguments)
+    }
+
+    #[track_caller]
     fn assert_runs(typed: &[&str], meant: &[&str]) {
-        let meant = meant.iter().map(ToString::to_string).collect();
-        assert_eq!(normal(typed), Ok(Normalised::Run(meant)), "{typed:?}");
+        let Ok(Normalised::Run { arguments, .. }) = normal(typed) else {
+            panic!("{typed:?} does not run");
+        };
+        assert_eq!(arguments, meant, "{typed:?}");
     }
 
     fn refusal(typed: &[&str]) -> String {
@@ -212,6 +371,43 @@ mod tests {
     }
 
     #[test]
+    fn an_option_goes_with_the_command_it_belongs_to() {
+        assert_runs(
+            &["broadcast", "--id", "D1", "--wait=60", "text", "--urgent"],
+            &[
+                "--id",
+                "D1",
+                "broadcast",
+                "--wait",
+                "60",
+                "--urgent",
+                "--",
+                "text",
+            ],
+        );
+        let add = ["--id", "D1", "patients", "add", "--name", "Ada", "--", "P1"];
+        for typed in [
+            &["patients", "add", "P1", "--name", "Ada", "--id", "D1"][..],
+            &["--id", "D1", "patients", "add", "--name=Ada", "P1"],
+            &["patients", "--id", "D1", "add", "P1", "--name=Ada"],
+        ] {
+            assert_runs(typed, &add);
+        }
+        assert_runs(
+            &["patients", "add", "--tag", "a", "--tag=b"],
+            &["patients", "add", "--tag", "a", "--tag", "b"],
+        );
+    }
+
+    #[test]
+    fn a_word_is_a_command_where_one_can_stand() {
+        assert_runs(&["backup", "f"], &["backup", "--", "f"]);
+        assert_runs(&["backup", "verify", "f"], &["backup", "verify", "--", "f"]);
+        assert_runs(&["backup", "f", "verify"], &["backup", "--", "f", "verify"]);
+        assert_runs(&["patients"], &["patients"]);
+    }
+
+    #[test]
     fn what_follows_a_bare_double_dash_is_text() {
         assert_runs(
             &["broadcast", "--", "--id", "-h", "--"],
@@ -227,12 +423,25 @@ mod tests {
 
     #[test]
     fn help_and_version_are_found_anywhere() {
-        assert_eq!(normal(&["-h"]), Ok(Normalised::Help(None)));
-        assert_eq!(normal(&["help"]), Ok(Normalised::Help(None)));
-        let of_enrol = Ok(Normalised::Help(Some("enrol".to_owned())));
+        let of = |words: &[&str]| {
+            Ok(Normalised::Help(
+                words.iter().map(ToString::to_string).collect(),
+            ))
+        };
+        assert_eq!(normal(&["-h"]), of(&[]));
+        assert_eq!(normal(&["help"]), of(&[]));
+        let of_enrol = of(&["enrol"]);
         assert_eq!(normal(&["enrol", "--help"]), of_enrol);
         assert_eq!(normal(&["--id", "D1", "--help", "enroll"]), of_enrol);
         assert_eq!(normal(&["help", "enrol"]), of_enrol);
+        for typed in [
+            &["patients", "add", "-h"][..],
+            &["patients", "help", "add"],
+            &["help", "patients", "add"],
+            &["--help", "patients", "add", "--name", "Ada"],
+        ] {
+            assert_eq!(normal(typed), of(&["patients", "add"]));
+        }
         assert_eq!(normal(&["enrol", "-V"]), Ok(Normalised::Version));
         assert_eq!(normal(&["--version"]), Ok(Normalised::Version));
     }
@@ -246,7 +455,20 @@ mod tests {
             (&["-x"], "there is no option \"-x\""),
             (
                 &["broadcast", "--- urgent ---"],
-                "there is no option \"--- urgent ---\"",
+                "broadcast: there is no option \"--- urgent ---\"",
+            ),
+            (&["patients", "ad"], "patients: there is no command \"ad\""),
+            (
+                &["patients", "add", "--nme", "Ada"],
+                "patients add: there is no option \"--nme\"",
+            ),
+            (
+                &["--wait", "60", "broadcast"],
+                "there is no option \"--wait\"",
+            ),
+            (
+                &["patients", "add", "--name=a", "--name", "b"],
+                "the option --name is given twice",
             ),
             (&["--id"], "the option --id needs a value"),
             (
@@ -264,9 +486,21 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_points_to_the_nearest_help() {
+        for (typed, see) in [
+            (&["frob"][..], "see doctor --help"),
+            (&["patients", "ad"], "see doctor patients --help"),
+            (&["patients", "add", "-x"], "see doctor patients add --help"),
+        ] {
+            let hint = normal(typed).unwrap_err().hint.unwrap();
+            assert!(hint.ends_with(see), "{hint}");
+        }
+    }
+
+    #[test]
     fn an_argument_that_is_no_utf8_is_refused() {
         let arguments = ["--id".into(), OsString::from_vec(vec![b'P', 0xff])];
-        let failure = normalise(SHAPE, arguments).unwrap_err();
+        let failure = normalise(Program::Doctor, &shape(), arguments).unwrap_err();
         assert_eq!(
             failure.sentence,
             "argument 2, \"P\u{fffd}\", is not valid UTF-8"

@@ -27,7 +27,7 @@ pub mod opcode {
     pub const DISCONNECT: u8 = 60;
     /// A message between doctor and one patient.
     pub const PRIVATE: u8 = 70;
-    /// A device's receipt for DIRECT and PRIVATE.
+    /// A receipt for DIRECT, PRIVATE and ACK.
     pub const RECEIPT: u8 = 71;
     /// A sign of life, with the number of the last broadcast.
     pub const HEARTBEAT: u8 = 80;

@@ -191,7 +191,7 @@ impl Receiver {
                 signature,
             )
             .map_err(|_| GroupError)?;
-        let message = Message::decode(content.expose())?;
+        let message = Message::decode_for_several(content.expose())?;
         self.progress.last_mid = place.mid;
         let receipted = receipt::Broadcast {
             conference: place.conference,

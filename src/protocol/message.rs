@@ -4,6 +4,9 @@
 //! ```text
 //! id 16 ‖ TS 8 (when it was written) ‖ flags 1 ‖ text (UTF-8, 1 to 16,000 bytes)
 //! ```
+//!
+//! Flags: bit 0 urgent; bit 1 opens a consultation, bit 2 closes it. The last
+//! two only between doctor and one patient, and never both.
 
 use std::fmt;
 
@@ -16,6 +19,10 @@ use crate::random::{self, Random};
 pub const MAX_TEXT_LEN: usize = 16_000;
 /// Bit 0: this is urgent.
 const URGENT: u8 = 1;
+/// Bit 1: a consultation begins with this.
+const OPENS: u8 = 2;
+/// Bit 2: the consultation ends with this.
+const CLOSES: u8 = 4;
 
 /// Names a message, 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -51,12 +58,41 @@ impl fmt::Display for TextError {
 
 impl std::error::Error for TextError {}
 
+/// What a private message is to the consultation that is going on: it begins
+/// and ends by word, never because a connection does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Boundary {
+    /// The consultation begins with this message.
+    Opens,
+    /// The consultation ends with this message.
+    Closes,
+}
+
+impl Boundary {
+    const fn flag(self) -> u8 {
+        match self {
+            Self::Opens => OPENS,
+            Self::Closes => CLOSES,
+        }
+    }
+
+    fn from_flags(flags: u8) -> Result<Option<Self>, DecodeError> {
+        match flags & (OPENS | CLOSES) {
+            0 => Ok(None),
+            OPENS => Ok(Some(Self::Opens)),
+            CLOSES => Ok(Some(Self::Closes)),
+            _ => Err(DecodeError),
+        }
+    }
+}
+
 /// A message: broadcast or private.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     id: MessageId,
     written: Timestamp,
     urgent: bool,
+    boundary: Option<Boundary>,
     text: String,
 }
 
@@ -82,28 +118,61 @@ impl Message {
             id,
             written,
             urgent,
+            boundary: None,
             text: text.to_owned(),
         })
+    }
+
+    /// A new private message with which a consultation begins or ends.
+    ///
+    /// # Errors
+    /// As [`Message::new`].
+    pub fn at_boundary(
+        boundary: Boundary,
+        text: &str,
+        written: Timestamp,
+        random: &mut dyn Random,
+    ) -> Result<Self, TextError> {
+        let message = Self::new(text, false, written, random)?;
+        Ok(Self {
+            boundary: Some(boundary),
+            ..message
+        })
+    }
+
+    /// Reads a message that came to more than one recipient: it can be no part
+    /// of a consultation.
+    ///
+    /// # Errors
+    /// As [`Message::decode`], and for one that opens or closes a consultation.
+    pub fn decode_for_several(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let message = Self::decode(bytes)?;
+        match message.boundary {
+            None => Ok(message),
+            Some(_) => Err(DecodeError),
+        }
     }
 
     /// Reads a message.
     ///
     /// # Errors
-    /// [`DecodeError`] for unknown flags, text that is empty, too long or not
-    /// UTF-8.
+    /// [`DecodeError`] for unknown flags or both of a consultation's, for text
+    /// that is empty, too long or not UTF-8.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let id = MessageId(reader.array()?);
         let written = Timestamp::from_millis(reader.u64()?);
         let flags = reader.u8()?;
         let text = str::from_utf8(reader.rest()).map_err(|_| DecodeError)?;
-        if flags & !URGENT != 0 || text.is_empty() || text.len() > MAX_TEXT_LEN {
+        let boundary = Boundary::from_flags(flags)?;
+        if flags & !(URGENT | OPENS | CLOSES) != 0 || text.is_empty() || text.len() > MAX_TEXT_LEN {
             return Err(DecodeError);
         }
         Ok(Self {
             id,
             written,
             urgent: flags & URGENT != 0,
+            boundary,
             text: text.to_owned(),
         })
     }
@@ -114,9 +183,14 @@ impl Message {
         Writer::new()
             .bytes(&self.id.0)
             .u64(self.written.as_millis())
-            .u8(if self.urgent { URGENT } else { 0 })
+            .u8(self.flags())
             .bytes(self.text.as_bytes())
             .finish()
+    }
+
+    fn flags(&self) -> u8 {
+        let urgent = if self.urgent { URGENT } else { 0 };
+        urgent | self.boundary.map_or(0, Boundary::flag)
     }
 
     /// `H(message)`: SHA-512 of its encoding, 64 bytes.
@@ -141,6 +215,12 @@ impl Message {
     #[must_use]
     pub const fn is_urgent(&self) -> bool {
         self.urgent
+    }
+
+    /// Whether a consultation begins or ends with it.
+    #[must_use]
+    pub const fn boundary(&self) -> Option<Boundary> {
+        self.boundary
     }
 
     /// Its text, exactly as it was sent: clean it before a terminal sees it.
@@ -193,10 +273,28 @@ mod tests {
     fn unknown_flags_and_invalid_utf8_are_refused() {
         let message = Message::new("x", false, Timestamp::default(), &mut OsRandom).unwrap();
         let mut bytes = message.encode();
-        bytes[24] = 2;
-        assert_eq!(Message::decode(&bytes), Err(DecodeError));
+        for unknown in [8, 64, 128, OPENS | CLOSES, URGENT | OPENS | CLOSES] {
+            bytes[24] = unknown;
+            assert_eq!(Message::decode(&bytes), Err(DecodeError), "{unknown}");
+        }
         bytes[24] = 0;
         bytes[25] = 0xff;
         assert_eq!(Message::decode(&bytes), Err(DecodeError));
+    }
+
+    #[test]
+    fn a_consultation_begins_and_ends_with_a_word_to_one_patient_only() {
+        for boundary in [Boundary::Opens, Boundary::Closes] {
+            let now = Timestamp::from_millis(1);
+            let message = Message::at_boundary(boundary, "x", now, &mut OsRandom).unwrap();
+            let bytes = message.encode();
+            let read = Message::decode(&bytes).unwrap();
+            assert_eq!(read, message);
+            assert_eq!(read.boundary(), Some(boundary));
+            assert_eq!(Message::decode_for_several(&bytes), Err(DecodeError));
+        }
+        let message = Message::new("x", true, Timestamp::default(), &mut OsRandom).unwrap();
+        assert_eq!(message.boundary(), None);
+        assert_eq!(Message::decode_for_several(&message.encode()), Ok(message));
     }
 }

@@ -204,7 +204,8 @@ impl Direct {
     /// verified.
     ///
     /// # Errors
-    /// [`DecodeError`] for an unknown audience or a malformed message.
+    /// [`DecodeError`] for an unknown audience, or a message that is malformed or
+    /// part of a consultation.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body);
         let audience = match reader.u8()? {
@@ -212,7 +213,7 @@ impl Direct {
             1 => Audience::Chosen,
             _ => return Err(DecodeError),
         };
-        let message = Message::decode(reader.lp16()?)?;
+        let message = Message::decode_for_several(reader.lp16()?)?;
         let signature = reader.rest().to_vec();
         Ok(Self {
             audience,
@@ -259,7 +260,8 @@ impl Ack {
     }
 }
 
-/// RECEIPT (71): this device has a DIRECT or PRIVATE message.
+/// RECEIPT (71): the receiver has a DIRECT or PRIVATE message, or the doctor's
+/// server the ACK of one.
 #[derive(Debug)]
 pub struct Receipt {
     /// Of the message.

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::codec::DecodeError;
 use crate::framing::Frame;
 use crate::identity::certificate::VerifiedCertificate;
-use crate::protocol::message::Message;
+use crate::protocol::message::{Message, MessageId};
 use crate::protocol::opcode;
 use crate::protocol::record::{Ack, DecMsg, Disconnect, Heartbeat, Mac, Receipt};
 use crate::secret::{Secret, ct_eq};
@@ -156,17 +156,18 @@ impl DoctorEnd {
     /// The receipt for a PRIVATE message of the patient's.
     #[must_use]
     pub fn receipt_for(&self, message: &Message) -> Receipt {
+        self.receipt(opcode::PRIVATE, message.id(), &message.hash())
+    }
+
+    /// The receipt for the patient's confirmation of a message with this hash.
+    #[must_use]
+    pub fn receipt_for_confirmation(&self, id: MessageId, hash: &[u8; 64]) -> Receipt {
+        self.receipt(opcode::ACK, id, hash)
+    }
+
+    fn receipt(&self, opcode: u8, id: MessageId, hash: &[u8; 64]) -> Receipt {
         let direction = Direction::PatientToDoctor;
-        let mac = receipt::private_mac(
-            &self.receipt_key,
-            opcode::PRIVATE,
-            direction,
-            message.id(),
-            &message.hash(),
-        );
-        Receipt {
-            id: message.id(),
-            mac,
-        }
+        let mac = receipt::private_mac(&self.receipt_key, opcode, direction, id, hash);
+        Receipt { id, mac }
     }
 }

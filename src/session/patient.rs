@@ -271,15 +271,20 @@ impl PatientEnd {
     /// Whether the doctor's server proved that it has this message of ours.
     #[must_use]
     pub fn proves_message(&self, message: &Message, receipt: &Receipt) -> bool {
+        receipt.id == message.id() && self.proves(opcode::PRIVATE, &message.hash(), receipt)
+    }
+
+    /// Whether the doctor's server proved that it has our confirmation of the
+    /// message with the receipt's id and this hash.
+    #[must_use]
+    pub fn proves_confirmation(&self, hash: &[u8; 64], receipt: &Receipt) -> bool {
+        self.proves(opcode::ACK, hash, receipt)
+    }
+
+    fn proves(&self, opcode: u8, hash: &[u8; 64], receipt: &Receipt) -> bool {
         let direction = Direction::PatientToDoctor;
-        let expected = receipt::private_mac(
-            &self.receipt_key,
-            opcode::PRIVATE,
-            direction,
-            message.id(),
-            &message.hash(),
-        );
-        receipt.id == message.id() && ct_eq(&receipt.mac, &expected)
+        let expected = receipt::private_mac(&self.receipt_key, opcode, direction, receipt.id, hash);
+        ct_eq(&receipt.mac, &expected)
     }
 
     /// Signs that the person at this device confirmed a message.

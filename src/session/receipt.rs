@@ -40,8 +40,8 @@ pub fn broadcast_mac(key: &Secret<64>, device: &Fingerprint, broadcast: &Broadca
     )
 }
 
-/// The proof in RECEIPT; opcode and direction are those of the message that is
-/// receipted.
+/// The proof in RECEIPT; opcode and direction are those of what is receipted,
+/// DIRECT, PRIVATE or ACK; for ACK the message is the confirmed one.
 #[must_use]
 pub fn private_mac(
     key: &Secret<64>,

@@ -406,10 +406,11 @@ class Session:
         check(mac == hmac(self.keys["krc"], about, H(message)), "receipt")
 
 
-def message(data):
+def message(data, allowed=(0, 1)):
+    """Flags 2 and 4, for a consultation, are allowed in PRIVATE only."""
     r = Reader(data)
     ident, _written, flags, text = r.take(16), r.u(8), r.u(1), r.rest().decode("utf-8")
-    check(flags in (0, 1) and 1 <= len(text.encode()) <= 16000, "message")
+    check(flags in allowed and 1 <= len(text.encode()) <= 16000, "message")
     return ident
 
 
@@ -459,12 +460,13 @@ def direct(v, s, doctor, patient):
     msg = ident + H(content) + time + patient["fp"] + doctor["fp"]
     verify(patient["y_s"], "sig ACK", msg, signature)
     signed_with(v["cert_P.x_s"], v["ACK.sig.fresh"], "sig ACK", msg, signature)
+    s.receipt("RECEIPT_of_ACK", 1, 51, content)
 
 
 def private(v, s):
     for name, direction in (("PRIVATE_P", 0), ("PRIVATE_D", 1)):
         content = s.record(name, 70, direction).rest()
-        v.same(name + ".id", message(content))
+        v.same(name + ".id", message(content, (0, 1, 2, 3, 4, 5)))
         s.receipt("RECEIPT_of_" + name, 1 - direction, 70, content)
 
 

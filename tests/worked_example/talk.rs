@@ -8,7 +8,7 @@ use telemed::handshake::registry::Resumable;
 use telemed::handshake::resume::{self, ResumptionTicket};
 use telemed::identity::patient_identity::PatientIdentity;
 use telemed::kdf::{Prk, label};
-use telemed::protocol::message::Message;
+use telemed::protocol::message::{Boundary, Message};
 use telemed::protocol::record::{Audience, Disconnect, GroupKey, Heartbeat, SessionToken};
 use telemed::protocol::{DisconnectReason, opcode};
 use telemed::random;
@@ -169,7 +169,7 @@ impl<'a> Session<'a> {
         self.patient_says(doc, "HEARTBEAT_P", opcode::HEARTBEAT, &last);
     }
 
-    /// DIRECT, RECEIPT, ACK.
+    /// DIRECT, ACK, each with its RECEIPT.
     pub fn direct(&mut self, doc: &mut Document) {
         let text = "Please take the tablets in the morning, not in the evening.";
         let message = Message::new(text, false, self.now, &mut doc.random).unwrap();
@@ -193,6 +193,12 @@ impl<'a> Session<'a> {
             panic!("no confirmation");
         };
         assert!(self.doctor.proves_confirmation(&ack, &hash));
+        let receipt = self.doctor.receipt_for_confirmation(ack.id, &hash).encode();
+        let read = self.doctor_says(doc, "RECEIPT_of_ACK", opcode::RECEIPT, &receipt);
+        let FromDoctor::Received(receipt) = read else {
+            panic!("no receipt");
+        };
+        assert!(self.patient.proves_confirmation(&hash, &receipt));
     }
 
     /// The patient's device answers a message.
@@ -217,10 +223,11 @@ impl<'a> Session<'a> {
         );
     }
 
-    /// PRIVATE both ways, each with its RECEIPT.
+    /// PRIVATE both ways, the first opening a consultation, each with its RECEIPT.
     pub fn private(&mut self, doc: &mut Document) {
         let text = "May I take them with milk?";
-        let question = Message::new(text, false, self.now, &mut doc.random).unwrap();
+        let opens = Boundary::Opens;
+        let question = Message::at_boundary(opens, text, self.now, &mut doc.random).unwrap();
         doc.drawn(&["PRIVATE_P.id"]);
         let body = question.encode();
         let read = self.patient_says(doc, "PRIVATE_P", opcode::PRIVATE, &body);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::protocol::DisconnectReason;
-use crate::protocol::message::Message;
+use crate::protocol::message::{Boundary, Message};
 use crate::protocol::opcode::{ACK, DIRECT, DISCONNECT, PRIVATE, RECEIPT};
 use crate::protocol::record::{
     Ack, Audience, DecMsg, Direct, Disconnect, GroupKey, Heartbeat, Receipt, SessionToken,
@@ -175,6 +175,35 @@ fn a_confirmation_convinces_and_is_bound_to_all_it_says() {
     parties.doctor[0] ^= 1;
     let key = &pair.identity.certificate().subject().signing_key;
     assert!(signed::verify_ack(key, &ack, &hash, &parties).is_err());
+}
+
+#[test]
+fn the_doctors_receipt_of_a_confirmation_is_bound_to_it() {
+    let mut pair = handshaken_pair();
+    let [confirmed, other] = ["take one", "take two"].map(message);
+    let (id, hash) = (confirmed.id(), confirmed.hash());
+    let receipt = pair.doctor.receipt_for_confirmation(id, &hash);
+    let told = pair.tell_patient(RECEIPT, &receipt.encode());
+    let FromDoctor::Received(mut receipt) = told.unwrap() else {
+        panic!("no receipt");
+    };
+    assert!(pair.patient.proves_confirmation(&hash, &receipt));
+    assert!(!pair.patient.proves_confirmation(&other.hash(), &receipt));
+    assert!(!pair.patient.proves_message(&confirmed, &receipt));
+    receipt.id = other.id();
+    assert!(!pair.patient.proves_confirmation(&hash, &receipt));
+}
+
+#[test]
+fn a_consultation_begins_in_private_only() {
+    let mut pair = handshaken_pair();
+    let boundary = Boundary::Opens;
+    let opening = Message::at_boundary(boundary, "hello", NOW, &mut OsRandom).unwrap();
+    let (arrived, ..) = deliver(&mut pair, PRIVATE, &opening.encode());
+    assert_eq!(arrived.boundary(), Some(boundary));
+    let direct = direct(&pair, Audience::Chosen, opening);
+    let refused = pair.tell_patient(DIRECT, &direct.encode());
+    assert_eq!(refused.unwrap_err(), SessionError::Nonsense);
 }
 
 #[test]

@@ -212,26 +212,31 @@ impl Line<'_> {
         }
     }
 
-    /// Only for a message that was sent to this certificate; the first stays.
+    /// Only for a message that was sent to this certificate; the first stays,
+    /// and a repeat is answered again.
     fn on_confirmed(&self, ack: Ack) -> Result<(), SessionError> {
         let id = ack.id;
-        let hash = {
+        let (hash, is_known) = {
             let log = self.shared.log();
-            log.hash_of_sent(&self.device, id)
-                .filter(|_| !log.is_confirmed(&self.device, id))
+            let hash = log.hash_of_sent(&self.device, id);
+            (hash, log.is_confirmed(&self.device, id))
         };
         let Some(hash) = hash else {
             return Ok(());
         };
-        if !self.end.proves_confirmation(&ack, &hash) {
-            return Err(SessionError::Nonsense);
+        if !is_known {
+            if !self.end.proves_confirmation(&ack, &hash) {
+                return Err(SessionError::Nonsense);
+            }
+            let now = self.shared.clock.now();
+            let number = self.shared.log().confirmed(&self.device, ack, now);
+            if let Some(number) = number {
+                self.shared
+                    .tell(Event::Confirmed(self.patient.clone(), number));
+            }
         }
-        let now = self.shared.clock.now();
-        let number = self.shared.log().confirmed(&self.device, ack, now);
-        if let Some(number) = number {
-            self.shared
-                .tell(Event::Confirmed(self.patient.clone(), number));
-        }
+        let receipt = self.end.receipt_for_confirmation(id, &hash);
+        self.send(opcode::RECEIPT, receipt.encode());
         Ok(())
     }
 

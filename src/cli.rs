@@ -9,6 +9,7 @@ pub mod exit;
 pub mod menu;
 mod normalise;
 pub mod options;
+pub mod output;
 pub mod patient;
 pub mod qr;
 pub mod terminal;

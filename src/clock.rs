@@ -3,8 +3,13 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
 /// A point in time: milliseconds since 1970-01-01 00:00 UTC, 8 bytes on the wire.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
@@ -42,6 +47,16 @@ impl Timestamp {
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// For programs: in UTC, such as `2026-03-01T13:05:09.25Z` (RFC 3339). What
+    /// lies beyond the year 9999 is its end.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        let millis = i64::try_from(self.0).unwrap_or(i64::MAX);
+        jiff::Timestamp::from_millisecond(millis)
+            .unwrap_or(jiff::Timestamp::MAX)
+            .to_string()
     }
 }
 
@@ -106,6 +121,14 @@ mod tests {
         assert_eq!(last.plus(Duration::from_secs(1)), last);
         assert_eq!(start.since(last), Duration::ZERO);
         assert_eq!(last.distance(start), start.distance(last));
+    }
+
+    #[test]
+    fn programs_get_the_time_in_utc() {
+        let time = |millis| Timestamp::from_millis(millis).to_rfc3339();
+        assert_eq!(time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(time(1_772_370_309_250), "2026-03-01T13:05:09.25Z");
+        assert!(time(u64::MAX).starts_with("9999-12-3"));
     }
 
     #[test]

@@ -82,6 +82,12 @@ pub struct DoctorArgs {
     /// handshakes one address may start at once (default 64)
     #[argh(option)]
     pub handshakes_per_address: Option<String>,
+    /// print one JSON object a line, for programs
+    #[argh(switch)]
+    pub json: bool,
+    /// print one record a line, fields separated by tabs, for scripts
+    #[argh(switch)]
+    pub plain: bool,
     /// what to do
     #[argh(subcommand)]
     pub command: Option<DoctorCommand>,
@@ -193,6 +199,12 @@ pub struct PatientArgs {
     /// seconds that the doctor's clock may differ (default 30)
     #[argh(option)]
     pub tolerance: Option<String>,
+    /// print one JSON object a line, for programs; without a menu
+    #[argh(switch)]
+    pub json: bool,
+    /// print one record a line, fields separated by tabs, for scripts
+    #[argh(switch)]
+    pub plain: bool,
     /// what to do
     #[argh(subcommand)]
     pub command: Option<PatientCommand>,

@@ -2,6 +2,7 @@
 
 mod books;
 mod menu;
+mod records;
 mod serve;
 mod show;
 
@@ -17,6 +18,7 @@ use crate::cli::Program;
 use crate::cli::args;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::options::{DoctorOptions, DoctorTask};
+use crate::cli::output::Form;
 use crate::control;
 use crate::doctor::control::{Answer, Request};
 use crate::doctor::office;
@@ -35,13 +37,15 @@ const STOP_TICK: Duration = Duration::from_millis(20);
 /// Runs `doctor` with these arguments, the program's name left out.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let form = Form::of_failures(&arguments);
     match try_run(arguments) {
         Ok(()) => Exit::Ok.into(),
-        Err(failure) => failure.report(Program::Doctor).into(),
+        Err(failure) => failure.report(Program::Doctor, form).into(),
     }
 }
 
-fn try_run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
+fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
     let Some(args) = args::doctor(arguments)?.answer()? else {
         return Ok(());
     };
@@ -134,7 +138,7 @@ fn command(options: &DoctorOptions, id: &Identifier, request: &Request) -> Resul
         Some(answer) => answer,
         None => offline(options, id, request)?,
     };
-    show::answer(&answer)?;
+    show::answer(&answer, options.form)?;
     if answer == Answer::Stopping {
         wait_for_end(options, id);
     }

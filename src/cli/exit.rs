@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::Program;
+use super::output::{Form, Record};
 use super::text;
 use crate::identity::key_file::KeyFileFault;
 use crate::store::StoreFault;
@@ -110,10 +111,20 @@ impl Failure {
     }
 
     /// Prints the failure on standard error, each line after the program's name,
-    /// and gives the exit code.
-    pub fn report(&self, program: Program) -> Exit {
-        eprint(&self.lines(program));
+    /// or as a JSON object, and gives the exit code.
+    pub fn report(&self, program: Program, form: Form) -> Exit {
+        match form {
+            Form::People | Form::Plain => eprint(&self.lines(program)),
+            Form::Json => eprint(&format!("{}\n", self.record().json())),
+        }
         self.exit
+    }
+
+    fn record(&self) -> Record {
+        Record::new("error")
+            .with("exit", self.exit.code())
+            .with("sentence", self.sentence.as_str())
+            .with("hint", self.hint.as_deref())
     }
 
     fn lines(&self, program: Program) -> String {

@@ -9,6 +9,7 @@ use super::Program;
 use super::args::{DoctorArgs, DoctorCommand, PatientArgs, PatientCommand, with_help};
 use super::exit::Failure;
 use super::normalise::usage;
+use super::output::Form;
 use super::text;
 use crate::address::{Address, DEFAULT_PORT};
 use crate::identity::id::Identifier;
@@ -51,6 +52,8 @@ pub struct DoctorOptions {
     pub group: GroupName,
     /// How many handshakes one address may start at once.
     pub handshakes_per_address: NonZeroU32,
+    /// How results are printed.
+    pub form: Form,
     /// What to do.
     pub task: DoctorTask,
 }
@@ -94,6 +97,8 @@ pub struct PatientOptions {
     pub data_option: String,
     /// How far the doctor's clock may differ.
     pub tolerance: Duration,
+    /// How results are printed.
+    pub form: Form,
     /// What to do.
     pub task: PatientTask,
 }
@@ -101,7 +106,7 @@ pub struct PatientOptions {
 /// The commands of `patient`, checked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PatientTask {
-    /// Connect, with the menu.
+    /// Connect, with the menu where a person is to read.
     Menu,
     /// Enrol with the ticket from there.
     Enrol(TicketSource),
@@ -121,6 +126,7 @@ impl DoctorOptions {
             host: "127.0.0.1".to_owned(),
             port: DEFAULT_PORT,
         };
+        let form = Form::chosen(args.json, args.plain)?;
         Ok(Self {
             id: option("--id", args.id, identifier)?,
             listen: option("--listen", args.listen, address)?.unwrap_or_else(loopback),
@@ -138,8 +144,18 @@ impl DoctorOptions {
             )?
             .or(NonZeroU32::new(DEFAULT_HANDSHAKES))
             .unwrap_or(NonZeroU32::MIN),
-            task: args.command.map_or(Ok(DoctorTask::Menu), doctor_task)?,
+            form,
+            task: args.command.map_or_else(|| menu(form), doctor_task)?,
         })
+    }
+}
+
+/// The menu is for people.
+fn menu(form: Form) -> Result<DoctorTask, Failure> {
+    match form {
+        Form::People => Ok(DoctorTask::Menu),
+        Form::Plain | Form::Json => Err(usage("--json and --plain need a command")
+            .hint("to serve without a menu: doctor serve")),
     }
 }
 
@@ -181,6 +197,7 @@ impl PatientOptions {
             data: directory(args.data, Program::Patient, environment)?,
             tolerance: option("--tolerance", args.tolerance, tolerance)?
                 .unwrap_or(DEFAULT_TOLERANCE),
+            form: Form::chosen(args.json, args.plain)?,
             task: match args.command {
                 None => PatientTask::Menu,
                 Some(PatientCommand::Enrol(args)) => {

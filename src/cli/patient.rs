@@ -6,13 +6,16 @@ use std::io;
 use std::process::ExitCode;
 
 mod failure;
+mod listen;
 mod menu;
+mod records;
 mod say;
 
 use super::Program;
 use super::args;
-use super::exit::{Exit, Failure, eprint, print};
+use super::exit::{Exit, Failure, eprint};
 use super::options::{PatientOptions, PatientTask, TicketSource};
+use super::output::Form;
 use super::text::clean;
 use crate::clock::SystemClock;
 use crate::identity::ticket::{Ticket, TicketError};
@@ -25,11 +28,13 @@ use crate::secret;
 /// Runs the program with these arguments, its own name left out.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let exit = start(arguments).unwrap_or_else(|failure| failure.report(Program::Patient));
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let form = Form::of_failures(&arguments);
+    let exit = start(arguments).unwrap_or_else(|failure| failure.report(Program::Patient, form));
     exit.into()
 }
 
-fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<Exit, Failure> {
+fn start(arguments: Vec<OsString>) -> Result<Exit, Failure> {
     secret::disable_core_dumps().map_err(|error| {
         let sentence = format!("cannot keep secrets out of core dumps: {error}");
         Failure::new(Exit::Failure, sentence)
@@ -43,7 +48,10 @@ fn start(arguments: impl IntoIterator<Item = OsString>) -> Result<Exit, Failure>
         PatientTask::Menu => {
             let name = choose(&options)?;
             let files = open_enrolled(&options, &name)?;
-            menu::run(&options, files)
+            match options.form {
+                Form::People => menu::run(&options, files),
+                Form::Plain | Form::Json => listen::run(&options, files),
+            }
         }
     }
 }
@@ -93,7 +101,10 @@ fn enrol(options: &PatientOptions, source: TicketSource) -> Result<Exit, Failure
         &mut OsRandom,
     )
     .map_err(|error| failure::enrol(&error, &place))?;
-    print(&said(&name, &enrolled, options))?;
+    let said = said(&name, &enrolled, options);
+    options
+        .form
+        .print(&said, &[records::enrolled(&name, &enrolled)])?;
     Ok(Exit::Ok)
 }
 
@@ -112,7 +123,7 @@ fn said(name: &Name, enrolled: &Enrolled, options: &PatientOptions) -> String {
         ),
     };
     let data = &options.data_option;
-    done + &format!("To connect: patient{data} --id {patient} --doctor-id {doctor}\n")
+    done + &format!("To connect: patient{data} --id {patient} --doctor-id {doctor}")
 }
 
 /// The one identity that is meant.

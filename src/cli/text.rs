@@ -84,7 +84,7 @@ pub fn check_message(text: &str) -> Result<(), String> {
 /// them: Unicode's control and format characters (categories Cc and Cf) without
 /// the few that are drawn, and fillers that look like nothing. Variation
 /// selectors (FE00-FE0F) stay: they only choose between two looks of a sign.
-fn is_hidden(character: char) -> bool {
+pub(super) fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
 use crate::control::Handler;
 use crate::doctor::desk::Desk;
 use crate::doctor::office;
@@ -68,8 +69,8 @@ pub enum Answer {
 pub struct Present {
     /// Whose it is.
     pub patient: String,
-    /// Since when, as text.
-    pub since: String,
+    /// Since when.
+    pub since: Timestamp,
     /// For how many seconds it has been silent.
     pub silent_seconds: u64,
 }
@@ -80,8 +81,8 @@ pub struct Present {
 pub struct MessageReport {
     /// What it is called by.
     pub number: u64,
-    /// When it was written, as text.
-    pub written: String,
+    /// When it was written.
+    pub written: Timestamp,
     /// What it says.
     pub text: String,
     /// Whether it was for everyone.
@@ -98,8 +99,8 @@ pub struct DeliveryReport {
     pub patient: String,
     /// queued, sent, delivered or confirmed.
     pub state: String,
-    /// Since when, as text.
-    pub at: Option<String>,
+    /// Since when.
+    pub at: Option<Timestamp>,
 }
 
 impl Handler for Desk {

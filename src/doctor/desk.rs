@@ -1,7 +1,6 @@
 //! The doctor's desk: every request, whether from the menu or a command, is
 //! answered here.
 
-use crate::clock::Timestamp;
 use crate::doctor::control::{Answer, DeliveryReport, MessageReport, Present, Request};
 use crate::doctor::office;
 use crate::doctor::server::{Report, SendError, Sent, Server};
@@ -69,7 +68,7 @@ impl Desk {
             .into_iter()
             .map(|present| Present {
                 patient: present.patient.to_string(),
-                since: present.since.to_string(),
+                since: present.since,
                 silent_seconds: present.silent.as_secs(),
             })
             .collect()
@@ -94,12 +93,12 @@ fn message_report(report: &Report) -> MessageReport {
         .map(|outcome| DeliveryReport {
             patient: outcome.patient.to_string(),
             state: outcome.state.to_owned(),
-            at: outcome.at.map(|at: Timestamp| at.to_string()),
+            at: outcome.at,
         })
         .collect();
     MessageReport {
         number: report.number,
-        written: report.message.written().to_string(),
+        written: report.message.written(),
         text: report.message.text().to_owned(),
         broadcast: report.is_broadcast,
         deliveries,

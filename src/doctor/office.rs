@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
+use crate::clock::Timestamp;
 use crate::doctor::practice::Practice;
 use crate::doctor::tickets;
 use crate::identity::id::Identifier;
@@ -38,8 +39,8 @@ pub enum Answer {
         qr: String,
         /// The address in it.
         address: String,
-        /// Last instant of its validity, as text.
-        expires: String,
+        /// Last instant of its validity.
+        expires: Timestamp,
     },
     /// It is not known where patients reach this server.
     AddressNeeded,
@@ -120,6 +121,6 @@ fn ticket_answer(ticket: &Ticket) -> Answer {
         text: ticket.to_text(),
         qr: ticket.to_qr_text(),
         address: ticket.address.clone(),
-        expires: ticket.expires.to_string(),
+        expires: ticket.expires,
     }
 }

@@ -13,5 +13,6 @@ mod clock;
 mod command_line;
 mod damaged_files;
 mod ends;
+mod output;
 mod story;
 mod typed;

@@ -85,13 +85,27 @@ impl Running {
     /// once; other lines stay for later questions.
     #[track_caller]
     pub fn expect(&mut self, part: &str) -> String {
+        self.expect_line(|line| line.contains(part), &format!("{part:?}"))
+    }
+
+    /// Waits for a line that begins with `start`.
+    #[track_caller]
+    pub fn expect_start(&mut self, start: &str) -> String {
+        self.expect_line(
+            |line| line.starts_with(start),
+            &format!("{start:?} in front"),
+        )
+    }
+
+    #[track_caller]
+    fn expect_line(&mut self, wanted: impl Fn(&str) -> bool, shown: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(place) = self.unread.iter().position(|line| line.contains(part)) {
+            if let Some(place) = self.unread.iter().position(|line| wanted(line)) {
                 return self.unread.remove(place);
             }
             if !self.hear(deadline) {
-                panic!("no line with {part:?}; it said:\n{}", self.transcript());
+                panic!("no line with {shown}; it said:\n{}", self.transcript());
             }
         }
     }
@@ -103,7 +117,8 @@ impl Running {
         let left = deadline.saturating_duration_since(Instant::now());
         match self.lines.recv_timeout(left) {
             Ok((from, line)) => {
-                assert!(!line.chars().any(char::is_control), "{line:?}");
+                let steers = |c: char| c.is_control() && c != '\t';
+                assert!(!line.chars().any(steers), "{line:?}");
                 self.said.push((from, line.clone()));
                 self.unread.push(line);
                 true

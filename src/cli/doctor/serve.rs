@@ -13,10 +13,11 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::Program;
-use crate::cli::doctor::{books, failed, menu, show, store_failed};
+use crate::cli::doctor::{books, failed, menu, records, show, store_failed};
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::menu::Console;
 use crate::cli::options::DoctorOptions;
+use crate::cli::output::{Form, Record};
 use crate::cli::terminal::{Stopper, Terminal};
 use crate::clock::{Clock, SystemClock};
 use crate::control;
@@ -90,10 +91,10 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
         )
     })?;
     on_signals(signals, stop)?;
-    announce(id, listening, reachable.as_deref());
+    announce(id, listening, reachable.as_deref(), options.form);
     let result = match mode {
         Mode::Menu => with_menu(&desk, events, stopped),
-        Mode::Service => as_service(&desk, events, &stopped),
+        Mode::Service => as_service(&desk, events, &stopped, options.form),
     };
     // Whoever asked for the end may still be answered; the server, and with it
     // the store, is closed by the last who lets go of it: that is to be this
@@ -168,7 +169,12 @@ fn on_signals(mut signals: Signals, stop: mpsc::Sender<()>) -> Result<(), Failur
     spawned.map(drop).map_err(|error| failed(&error))
 }
 
-fn announce(id: &Identifier, listening: SocketAddr, reachable: Option<&str>) {
+fn announce(id: &Identifier, listening: SocketAddr, reachable: Option<&str>, form: Form) {
+    if form != Form::People {
+        let serving = records::serving(id.as_str(), &listening.to_string(), reachable);
+        print_record(serving, form);
+        return;
+    }
     let mut lines = format!("doctor: {id} is serving on {listening}\n");
     if listening.ip().is_loopback() && reachable == Some(&listening.to_string()) {
         lines += "doctor: only this machine reaches that address; for others start with \
@@ -219,12 +225,17 @@ fn as_service(
     desk: &Arc<Desk>,
     events: Receiver<Event>,
     stopped: &Receiver<()>,
+    form: Form,
 ) -> Result<(), Failure> {
     // The journal puts the time before each line itself (systemd.exec(5)).
     let stamp = env::var_os("JOURNAL_STREAM").is_none();
     let shower = thread::Builder::new()
         .name("events".to_owned())
         .spawn(move || {
+            if form != Form::People {
+                let records = events.iter().map(|event| records::event(&event));
+                return records.for_each(|record| print_record(record, form));
+            }
             show::events(&events, |line| {
                 let time = match stamp {
                     true => format!("{} ", SystemClock.now()),
@@ -238,6 +249,13 @@ fn as_service(
     let _ = stopped.recv();
     end(desk, shower);
     Ok(())
+}
+
+/// Prints a record of a server that serves on, whatever becomes of its output.
+fn print_record(record: Record, form: Form) {
+    if let Err(failure) = form.print_records(&[record]) {
+        failure.report(Program::Doctor, form);
+    }
 }
 
 /// Stops the server; what it still had to say is shown first, and what will

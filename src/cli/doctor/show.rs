@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 
+use crate::cli::doctor::records;
 use crate::cli::exit::{Exit, Failure, eprint, print};
+use crate::cli::output::Form;
 use crate::cli::{qr, text};
-use crate::clock::in_words;
+use crate::clock::{Timestamp, in_words};
 use crate::doctor::control::{Answer, MessageReport, Present};
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::office;
@@ -15,7 +17,7 @@ use crate::doctor::server::Report;
 const NAMED: usize = 10;
 
 /// Prints an answer to a command: results on standard output.
-pub fn answer(answer: &Answer) -> Result<(), Failure> {
+pub fn answer(answer: &Answer, form: Form) -> Result<(), Failure> {
     match answer {
         Answer::Failed(sentence) | Answer::Office(office::Answer::Failed(sentence)) => {
             Err(Failure::new(Exit::Failure, sentence.clone()))
@@ -25,14 +27,14 @@ pub fn answer(answer: &Answer) -> Result<(), Failure> {
             "it is not known where patients reach this server",
         )
         .hint("say it: doctor enrol PATIENT --public-address HOST:PORT")),
-        Answer::Office(office::Answer::Ticket { text, .. }) => {
+        Answer::Office(office::Answer::Ticket { text, .. }) if form == Form::People => {
             // The ticket alone goes to standard output, so that it can be
             // handed on by a pipe.
             let all = self::text(answer);
             eprint(all.strip_suffix(text.as_str()).unwrap_or_default());
             print(&format!("{text}\n"))
         }
-        answer => print(&format!("{}\n", self::text(answer))),
+        answer => form.print(&self::text(answer), &records::answer(answer)),
     }
 }
 
@@ -63,7 +65,7 @@ fn office_text(answer: &office::Answer) -> String {
             qr,
             address,
             expires,
-        } => ticket(patient, text, qr, address, expires),
+        } => ticket(patient, text, qr, address, *expires),
         office::Answer::AddressNeeded => {
             "It is not known where patients reach this server.".to_owned()
         }
@@ -121,7 +123,7 @@ fn report(reports: &[MessageReport]) -> String {
             text::clean(&report.text)
         ));
         for delivery in &report.deliveries {
-            let at = delivery.at.as_deref().unwrap_or("");
+            let at = delivery.at.map_or_else(String::new, |at| at.to_string());
             lines.push(format!(
                 "  {:<32}  {:<9}  {at}",
                 delivery.patient, delivery.state
@@ -137,7 +139,7 @@ fn report(reports: &[MessageReport]) -> String {
 }
 
 /// A ticket, its text alone on the last line.
-fn ticket(patient: &str, text: &str, qr: &str, address: &str, expires: &str) -> String {
+fn ticket(patient: &str, text: &str, qr: &str, address: &str, expires: Timestamp) -> String {
     let mut lines = vec![format!(
         "Ticket for {patient}, good once, until {expires}, for the server at {address}."
     )];

@@ -4,6 +4,7 @@
 use std::fmt;
 
 pub mod args;
+mod configuration;
 pub mod doctor;
 pub mod exit;
 pub mod menu;

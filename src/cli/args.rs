@@ -44,7 +44,7 @@ impl<T> Request<T> {
     example = "{command_name} --listen 0.0.0.0:7400 --public-address clinic.example:7400\n    serve everybody who reaches clinic.example",
     example = "{command_name} enrol P1\n    print a one-time ticket for the patient P1",
     example = "{command_name} broadcast \"The practice is closed today.\"",
-    note = "Options may be written --public-address X, --public_address X or\n--public-address=X. Commands but serve talk to the running server, if\nthere is one, through its data directory. -V or --version prints the\nversion.",
+    note = "Options may be written --public-address X, --public_address X or\n--public-address=X, and stand in a configuration file or in variables such\nas TELEMED_PUBLIC_ADDRESS. Commands but serve talk to the running server, if\nthere is one, through its data directory. -V or --version prints the\nversion.",
     error_code(0, "done"),
     error_code(1, "failed"),
     error_code(2, "the command line is wrong"),
@@ -82,6 +82,14 @@ pub struct DoctorArgs {
     /// handshakes one address may start at once (default 64)
     #[argh(option)]
     pub handshakes_per_address: Option<String>,
+    /// file to which the audit log's signed heads are written too, best on
+    /// another machine's disk
+    #[argh(option)]
+    pub audit_heads: Option<String>,
+    /// configuration file (default ~/.config/telemed/doctor.toml, or else
+    /// /etc/telemed/doctor.toml)
+    #[argh(option)]
+    pub config: Option<String>,
     /// print one JSON object a line, for programs
     #[argh(switch)]
     pub json: bool,
@@ -172,7 +180,7 @@ pub struct Stop {}
     example = "{command_name} enrol TELEMED1-...\n    once, with the ticket the doctor has given",
     example = "{command_name} enrol - < ticket.txt\n    the same, with the ticket from a file",
     example = "{command_name} --id P1 --doctor-id D1\n    connect, with the menu",
-    note = "Options may be written --doctor-id D1, --doctor_id D1 or\n--doctor-id=D1. -V or --version prints the version.",
+    note = "Options may be written --doctor-id D1, --doctor_id D1 or\n--doctor-id=D1, and stand in a configuration file or in variables such as\nTELEMED_DOCTOR_ID. -V or --version prints the version.",
     error_code(0, "done"),
     error_code(1, "failed"),
     error_code(2, "the command line is wrong"),
@@ -199,6 +207,13 @@ pub struct PatientArgs {
     /// seconds that the doctor's clock may differ (default 30)
     #[argh(option)]
     pub tolerance: Option<String>,
+    /// command to run for every message, with its text on standard input
+    #[argh(option)]
+    pub on_message: Option<String>,
+    /// configuration file (default ~/.config/telemed/patient.toml, or else
+    /// /etc/telemed/patient.toml)
+    #[argh(option)]
+    pub config: Option<String>,
     /// print one JSON object a line, for programs; without a menu
     #[argh(switch)]
     pub json: bool,

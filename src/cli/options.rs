@@ -1,5 +1,6 @@
-//! What the command line means: strings from [`super::args`] become checked
-//! values, once, with a sentence for each that cannot.
+//! What is wanted: strings from [`super::args`], and what the environment and a
+//! configuration file say beside them, become checked values, once, with a
+//! sentence for each that cannot.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use super::Program;
 use super::args::{DoctorArgs, DoctorCommand, PatientArgs, PatientCommand, with_help};
+use super::configuration::Configuration;
 use super::exit::Failure;
 use super::normalise::usage;
 use super::output::Form;
@@ -14,14 +16,16 @@ use super::text;
 use crate::address::{Address, DEFAULT_PORT};
 use crate::identity::id::Identifier;
 
+mod backup;
 mod ticket;
 mod value;
 
+pub use backup::BackupSchedule;
 pub use ticket::TicketSource;
 pub use value::{Environment, GroupName};
 use value::{
-    address, data_option, directory, group, handshakes, identifier, option, reachable, tolerance,
-    value,
+    address, command, count, data_option, group, identifier, path, reachable, tolerance,
+    usual_directory, value,
 };
 
 /// Difference of clocks that is tolerated where nothing else is said.
@@ -40,7 +44,7 @@ pub struct DoctorOptions {
     /// The data directory.
     pub data: PathBuf,
     /// What a further command needs to find it: ` --data 'DIR'`, or nothing
-    /// if it is the usual one.
+    /// if it finds it by itself.
     pub data_option: String,
     /// Where patients reach the server, if that was said.
     pub public_address: Option<Address>,
@@ -52,6 +56,10 @@ pub struct DoctorOptions {
     pub group: GroupName,
     /// How many handshakes one address may start at once.
     pub handshakes_per_address: NonZeroU32,
+    /// The file to which the audit log's heads are written too.
+    pub audit_heads: Option<PathBuf>,
+    /// Backups that are made by themselves, if any.
+    pub backup: Option<BackupSchedule>,
     /// How results are printed.
     pub form: Form,
     /// What to do.
@@ -93,10 +101,12 @@ pub struct PatientOptions {
     /// The data directory.
     pub data: PathBuf,
     /// What a further command needs to find it: ` --data 'DIR'`, or nothing
-    /// if it is the usual one.
+    /// if it finds it by itself.
     pub data_option: String,
     /// How far the doctor's clock may differ.
     pub tolerance: Duration,
+    /// The command to run for every message.
+    pub on_message: Option<String>,
     /// How results are printed.
     pub form: Form,
     /// What to do.
@@ -127,23 +137,30 @@ impl DoctorOptions {
             port: DEFAULT_PORT,
         };
         let form = Form::chosen(args.json, args.plain)?;
+        let said = Configuration::read(Program::Doctor, args.config.as_deref(), environment)?;
         Ok(Self {
-            id: option("--id", args.id, identifier)?,
-            listen: option("--listen", args.listen, address)?.unwrap_or_else(loopback),
-            data_option: data_option(args.data.as_deref()),
-            data: directory(args.data, Program::Doctor, environment)?,
-            public_address: option("--public-address", args.public_address, reachable)?,
-            tolerance: option("--tolerance", args.tolerance, tolerance)?
+            id: said.option("id", args.id, identifier)?,
+            listen: said
+                .option("listen", args.listen, address)?
+                .unwrap_or_else(loopback),
+            data_option: data_option(args.config.as_deref(), args.data.as_deref()),
+            data: said
+                .option("data", args.data, path)?
+                .map_or_else(|| usual_directory(Program::Doctor, environment), Ok)?,
+            public_address: said.option("public-address", args.public_address, reachable)?,
+            tolerance: said
+                .option("tolerance", args.tolerance, tolerance)?
                 .unwrap_or(DEFAULT_TOLERANCE),
-            strict_clock: args.strict_clock,
-            group: option("--group", args.group, group)?.unwrap_or(GroupName::Ffdhe3072),
-            handshakes_per_address: option(
-                "--handshakes-per-address",
-                args.handshakes_per_address,
-                handshakes,
-            )?
-            .or(NonZeroU32::new(DEFAULT_HANDSHAKES))
-            .unwrap_or(NonZeroU32::MIN),
+            strict_clock: said.switch("strict-clock", args.strict_clock)?,
+            group: said
+                .option("group", args.group, group)?
+                .unwrap_or(GroupName::Ffdhe3072),
+            handshakes_per_address: said
+                .option("handshakes-per-address", args.handshakes_per_address, count)?
+                .or(NonZeroU32::new(DEFAULT_HANDSHAKES))
+                .unwrap_or(NonZeroU32::MIN),
+            audit_heads: said.option("audit-heads", args.audit_heads, path)?,
+            backup: BackupSchedule::new(&said)?,
             form,
             task: args.command.map_or_else(|| menu(form), doctor_task)?,
         })
@@ -189,14 +206,19 @@ impl PatientOptions {
     }
 
     fn checked(args: PatientArgs, environment: Environment<'_>) -> Result<Self, Failure> {
+        let said = Configuration::read(Program::Patient, args.config.as_deref(), environment)?;
         Ok(Self {
-            id: option("--id", args.id, identifier)?,
-            doctor_id: option("--doctor-id", args.doctor_id, identifier)?,
-            connect: option("--connect", args.connect, reachable)?,
-            data_option: data_option(args.data.as_deref()),
-            data: directory(args.data, Program::Patient, environment)?,
-            tolerance: option("--tolerance", args.tolerance, tolerance)?
+            id: said.option("id", args.id, identifier)?,
+            doctor_id: said.option("doctor-id", args.doctor_id, identifier)?,
+            connect: said.option("connect", args.connect, reachable)?,
+            data_option: data_option(args.config.as_deref(), args.data.as_deref()),
+            data: said
+                .option("data", args.data, path)?
+                .map_or_else(|| usual_directory(Program::Patient, environment), Ok)?,
+            tolerance: said
+                .option("tolerance", args.tolerance, tolerance)?
                 .unwrap_or(DEFAULT_TOLERANCE),
+            on_message: said.option("on-message", args.on_message, command)?,
             form: Form::chosen(args.json, args.plain)?,
             task: match args.command {
                 None => PatientTask::Menu,

@@ -15,6 +15,10 @@ use crate::identity::id::{Identifier, IdentifierError};
 
 /// Largest tolerance that can be asked for, in seconds: a day.
 const MAX_TOLERANCE: u64 = 86_400;
+/// The shortest time between two repetitions: 10 minutes.
+const SHORTEST_PERIOD: Duration = Duration::from_secs(10 * 60);
+/// The longest: 52 weeks.
+const LONGEST_PERIOD: Duration = Duration::from_secs(52 * 7 * 24 * 60 * 60);
 
 /// The groups of RFC 7919 that keys can be made in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,15 +34,6 @@ pub enum GroupName {
 /// Looks an environment variable up; a function, so that tests need not touch
 /// the environment.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
-
-/// Checks the value of an option, if it was given.
-pub(super) fn option<T>(
-    name: &str,
-    typed: Option<String>,
-    check: impl Fn(&str) -> Result<T, String>,
-) -> Result<Option<T>, Failure> {
-    typed.map(|text| value(name, &text, check)).transpose()
-}
 
 pub(super) fn value<T>(
     name: &str,
@@ -78,7 +73,8 @@ pub(super) fn tolerance(text: &str) -> Result<Duration, String> {
     }
 }
 
-pub(super) fn handshakes(text: &str) -> Result<NonZeroU32, String> {
+/// A number of things, at least one.
+pub(super) fn count(text: &str) -> Result<NonZeroU32, String> {
     text.parse()
         .map_err(|_| format!("this is a whole number from 1 to {}", u32::MAX))
 }
@@ -92,19 +88,50 @@ pub(super) fn group(text: &str) -> Result<GroupName, String> {
     }
 }
 
-/// The data directory: the one that was named, or the usual place of the XDG
-/// base directory specification.
-pub(super) fn directory(
-    typed: Option<String>,
+/// A time between two repetitions: a number with its unit.
+pub(super) fn period(text: &str) -> Result<Duration, String> {
+    let wrong = || {
+        "this is a whole number with its unit, min, h, d or w, such as 12h, of at least 10min \
+         and at most 52w"
+            .to_owned()
+    };
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit {
+        "min" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        "w" => 7 * 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+    seconds
+        .map(Duration::from_secs)
+        .filter(|period| (SHORTEST_PERIOD..=LONGEST_PERIOD).contains(period))
+        .ok_or_else(wrong)
+}
+
+/// The name of a file or directory.
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" => Err("the name of a file or directory is not empty".to_owned()),
+        _ => Ok(PathBuf::from(text)),
+    }
+}
+
+/// A command for a shell.
+pub(super) fn command(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("the command is empty".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// The usual data directory, by the XDG base directory specification.
+pub(super) fn usual_directory(
     program: Program,
     environment: Environment<'_>,
 ) -> Result<PathBuf, Failure> {
-    if let Some(typed) = typed {
-        if typed.is_empty() {
-            return Err(usage("--data \"\": the name of a directory is not empty"));
-        }
-        return Ok(PathBuf::from(typed));
-    }
     // The specification has relative paths ignored.
     let absolute = |name: &str| {
         environment(name)
@@ -120,17 +147,47 @@ pub(super) fn directory(
         })
 }
 
-/// The option that names the same data directory again, as a shell takes it,
-/// with a space before; nothing for the usual place.
-pub(super) fn data_option(typed: Option<&str>) -> String {
-    typed.map_or_else(String::new, |typed| {
-        format!(" --data '{}'", typed.replace('\'', r"'\''"))
-    })
+/// The options that lead to the same data directory again, as a shell takes
+/// them, each with a space before; nothing where none was typed.
+pub(super) fn data_option(config: Option<&str>, data: Option<&str>) -> String {
+    let option = |name: &str, typed: Option<&str>| {
+        let quote = |typed: &str| format!(" {name} '{}'", typed.replace('\'', r"'\''"));
+        typed.map_or_else(String::new, quote)
+    };
+    option("--config", config) + &option("--data", data)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_period_is_a_number_with_a_unit() {
+        for (text, seconds) in [
+            ("10min", 600),
+            ("12h", 43_200),
+            ("1d", 86_400),
+            ("2w", 1_209_600),
+        ] {
+            assert_eq!(period(text), Ok(Duration::from_secs(seconds)));
+        }
+        for wrong in [
+            "",
+            "d",
+            "1",
+            "9min",
+            "53w",
+            "-1d",
+            "1 d",
+            "1.5h",
+            "99999999999999999999w",
+        ] {
+            assert!(
+                period(wrong).unwrap_err().contains("such as 12h"),
+                "{wrong}"
+            );
+        }
+    }
 
     #[test]
     fn the_data_directory_follows_the_environment() {
@@ -140,7 +197,7 @@ mod tests {
                 "XDG_DATA_HOME" => xdg.map(OsString::from),
                 _ => None,
             };
-            directory(None, Program::Doctor, &variable)
+            usual_directory(Program::Doctor, &variable)
         };
         assert_eq!(at(Some("/h"), Some("/x")), Ok("/x/telemed/doctor".into()));
         let usual = Ok("/h/.local/share/telemed/doctor".into());

@@ -1,6 +1,8 @@
 //! What every back end must do, as functions on a store, and the macro that
 //! makes them tests of one back end.
 
+mod mailbox;
+
 use std::thread;
 
 use super::{
@@ -41,10 +43,16 @@ macro_rules! conformance_tests {
             the_last_timestamp_there_is_fits,
             prekeys_are_listed_and_removed,
             audit_entries_form_a_chain,
+            a_received_message_comes_back_whole_and_is_kept_once,
+            a_message_is_unread_until_it_was_shown,
+            a_confirmation_is_given_once_and_waits_until_it_arrived,
+            a_written_message_waits_until_it_arrived,
         );
     };
 }
 pub(super) use conformance_tests;
+
+pub(super) use mailbox::*;
 
 const fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)

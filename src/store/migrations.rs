@@ -4,6 +4,7 @@
 //! number of the last one is the schema's, kept in `PRAGMA user_version`.
 
 mod audit;
+mod mailbox;
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -13,7 +14,7 @@ use super::error::StoreFault;
 const APPLICATION_ID: i64 = 0x746d_6331;
 
 /// Step `n` leads to schema `n + 1`, in one transaction.
-const STEPS: [&[&str]; 2] = [&[SCHEMA_1], &[audit::AUDIT]];
+const STEPS: [&[&str]; 2] = [&[SCHEMA_1], &[audit::AUDIT, mailbox::MAILBOX]];
 
 /// The newest schema.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of steps")]

@@ -1,6 +1,7 @@
 //! The store in one `SQLite` file: write-ahead log, every commit synced.
 
 mod audit;
+mod mailbox;
 #[cfg(test)]
 mod tests;
 mod trust;

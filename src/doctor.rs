@@ -2,12 +2,13 @@
 //!
 //! One thread accepts; one thread per connection, first for the handshake, then
 //! for the session; one writes on where sockets are behind; one looks after
-//! what time changes. Who broadcasts writes to every socket what it takes at
+//! what time changes; one commits to the disk what comes in crowds. Who broadcasts writes to every socket what it takes at
 //! once and waits for none.
 
 pub mod control;
 pub mod desk;
 pub mod event;
+pub mod ledger;
 pub mod messages;
 pub mod office;
 pub mod practice;

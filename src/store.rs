@@ -11,6 +11,7 @@
 mod audit;
 mod error;
 mod mailbox;
+pub mod messages;
 mod migrations;
 mod sqlite;
 mod trust;
@@ -21,6 +22,7 @@ mod conformance;
 pub use audit::{AuditRow, AuditStore};
 pub use error::{StoreError, StoreFault};
 pub use mailbox::{InboxForm, InboxRow, MailCounts, MailboxStore, OutgoingRow};
+pub use messages::MessageStore;
 pub use sqlite::SqliteStore;
 pub use trust::{CertificateRow, CertificateState, PrekeyRow, TicketRow, TicketState, TrustStore};
 
@@ -65,7 +67,7 @@ pub mod fact {
 /// nothing is changed then. The `add_…` methods also do if there is such a row
 /// already, and [`TrustStore::add_certificate`] if there is not the ticket it names.
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
-pub trait Store: TrustStore + AuditStore + MailboxStore + Send + Sync {
+pub trait Store: TrustStore + AuditStore + MailboxStore + MessageStore + Send + Sync {
     /// The value of a fact.
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
 

@@ -14,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::doctor::event::Event;
 use crate::doctor::flusher::Flusher;
 use crate::doctor::gate::Gate;
+use crate::doctor::ledger::Ledger;
 use crate::doctor::messages::{Kind, MessageLog};
 use crate::doctor::practice::Practice;
 use crate::doctor::registry::{Tables, active_devices};
@@ -136,6 +137,8 @@ pub struct Server {
     address: SocketAddr,
     listener: Arc<TcpListener>,
     threads: Vec<JoinHandle<()>>,
+    /// Ends last: the others still write.
+    ledger: Option<JoinHandle<()>>,
     stopped: AtomicBool,
 }
 
@@ -159,9 +162,10 @@ impl Server {
             ),
             started: practice.now(),
             clock: Arc::clone(&practice.clock),
-            practice,
             gate: Arc::new(Gate::new(settings.handshakes_per_address)),
             flusher: Flusher::new(settings.timing.linger)?,
+            ledger: Arc::new(Ledger::new(Arc::clone(&practice.store))),
+            practice,
             settings,
             log: Mutex::new(MessageLog::default()),
             events: Mutex::new(Some(sender)),
@@ -174,8 +178,10 @@ impl Server {
             address,
             listener: Arc::clone(&listener),
             threads: Vec::new(),
+            ledger: None,
             stopped: AtomicBool::new(false),
         };
+        server.ledger = Some(server.spawn_ledger()?);
         let flusher = Arc::clone(&shared);
         server.spawn("flusher", move || flusher.flusher.run())?;
         let keeper = Arc::clone(&shared);
@@ -188,6 +194,28 @@ impl Server {
         let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
         self.threads.push(thread);
         Ok(())
+    }
+
+    /// It holds the server's parts only while it speaks to the doctor.
+    fn spawn_ledger(&self) -> io::Result<JoinHandle<()>> {
+        let ledger = Arc::clone(&self.shared.ledger);
+        let shared = Arc::downgrade(&self.shared);
+        let run = move || {
+            ledger.run(|sentence| {
+                if let Some(shared) = shared.upgrade() {
+                    shared.tell(Event::Trouble(sentence));
+                }
+            });
+        };
+        thread::Builder::new().name("ledger".to_owned()).spawn(run)
+    }
+
+    /// Waits until everything that was to be written has been.
+    pub fn settle(&self) {
+        if self.ledger.is_some() {
+            // What goes wrong is told by the ledger itself.
+            let _ = self.shared.ledger.settle();
+        }
     }
 
     /// Where it listens.
@@ -418,6 +446,7 @@ impl Server {
         shared.gate.close();
         shared.flusher.stop();
         listener::shut(&self.listener);
+        self.settle();
     }
 }
 
@@ -447,6 +476,10 @@ impl Drop for Server {
         let deadline = Instant::now() + STOP_TIME;
         while Arc::strong_count(&self.shared) > 1 && Instant::now() < deadline {
             thread::park_timeout(Duration::from_millis(10));
+        }
+        self.shared.ledger.stop();
+        if let Some(ledger) = self.ledger.take() {
+            let _ = ledger.join();
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::flusher::Flusher;
 use crate::doctor::gate::Gate;
+use crate::doctor::ledger::Ledger;
 use crate::doctor::messages::MessageLog;
 use crate::doctor::practice::Practice;
 use crate::doctor::registry::Tables;
@@ -87,6 +88,8 @@ pub struct Shared {
     pub practice: Arc<Practice>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
+    /// Commits what comes in crowds.
+    pub ledger: Arc<Ledger>,
     /// What was chosen at the start.
     pub settings: Settings,
     /// When the program started.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod mailbox;
+mod messages;
 #[cfg(test)]
 mod tests;
 mod trust;

@@ -325,11 +325,12 @@ impl Practice {
 
 /// How often a thread of a server has panicked. No input may lead there.
 static PANICS: AtomicUsize = AtomicUsize::new(0);
-const THREADS: [&str; 5] = [
+const THREADS: [&str; 6] = [
     "connection",
     "control",
     "flusher",
     "housekeeping",
+    "ledger",
     "listener",
 ];
 

@@ -1,0 +1,285 @@
+//! The thread that writes to the disk what comes in crowds: receipts,
+//! confirmations, messages from patients, entries of the audit log.
+//!
+//! A commit takes as long as the disk needs, for one change as for a thousand.
+//! So the ledger takes everything that has queued up while the last commit ran
+//! and commits it in one transaction, in the order in which it came. Whoever
+//! writes says what is to be done once it is on the disk: nothing is shown or
+//! answered before.
+
+use std::fmt;
+use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::store::messages::{Change, Outcome};
+use crate::store::{Store, StoreError};
+
+/// How often it is told that the store cannot be written.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// Why a change is not on the disk.
+#[derive(Clone, Debug)]
+pub enum LedgerError {
+    /// The store; the same error for all that were to be committed together.
+    Store(Arc<StoreError>),
+    /// The server has ended.
+    Closed,
+}
+
+impl fmt::Display for LedgerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => write!(f, "{error}"),
+            Self::Closed => f.write_str("the server has stopped; start it again"),
+        }
+    }
+}
+
+impl std::error::Error for LedgerError {}
+
+/// What came of a change.
+pub type Written = Result<Outcome, LedgerError>;
+
+type OnWritten = Box<dyn FnOnce(Written) + Send>;
+
+/// The queue of changes, and the one who commits them.
+pub struct Ledger {
+    store: Arc<dyn Store>,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    changes: Vec<Change>,
+    /// One for each change.
+    on_written: Vec<OnWritten>,
+    stopping: bool,
+    /// Nobody commits any more.
+    closed: bool,
+}
+
+/// Closes the ledger when its thread ends, however it does: nobody is to wait
+/// for a commit that never comes.
+struct Closing<'a>(&'a Ledger);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.closed = true;
+        let left = std::mem::take(&mut queue.on_written);
+        queue.changes.clear();
+        drop(queue);
+        for on_written in left {
+            on_written(Err(LedgerError::Closed));
+        }
+    }
+}
+
+impl Ledger {
+    /// A ledger into which nothing was written yet. Nothing is committed
+    /// before [`Ledger::run`] runs.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Two lists of the same length, changed together: a panic elsewhere leaves
+    /// them usable.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a change. `on_written` is called once it is on the disk, or is
+    /// known not to get there, by the ledger's thread: it must not wait for
+    /// anything.
+    pub fn write(&self, change: Change, on_written: impl FnOnce(Written) + Send + 'static) {
+        let mut queue = self.lock();
+        if queue.closed {
+            drop(queue);
+            on_written(Err(LedgerError::Closed));
+            return;
+        }
+        queue.changes.push(change);
+        queue.on_written.push(Box::new(on_written));
+        drop(queue);
+        self.changed.notify_one();
+    }
+
+    /// Queues a change and waits until it is on the disk. Never to be called by
+    /// what [`Ledger::write`] was given.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; nothing of it is on the disk then.
+    pub fn write_and_wait(&self, change: Change) -> Written {
+        let (done, wait) = mpsc::sync_channel(1);
+        self.write(change, move |written| {
+            let _ = done.send(written);
+        });
+        wait.recv().unwrap_or(Err(LedgerError::Closed))
+    }
+
+    /// Waits until everything that was written before is on the disk.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn settle(&self) -> Result<(), LedgerError> {
+        self.write_and_wait(Change::audit(Vec::new())).map(drop)
+    }
+
+    /// Ends the thread once it has committed what is queued.
+    pub fn stop(&self) {
+        self.lock().stopping = true;
+        self.changed.notify_one();
+    }
+
+    /// The thread. What goes wrong is told in one sentence, however many
+    /// changes it concerns, and not again and again.
+    pub fn run(&self, trouble: impl Fn(String)) {
+        let _closing = Closing(self);
+        let mut told: Option<Instant> = None;
+        while let Some((changes, on_written)) = self.next() {
+            match self.store.commit(&changes) {
+                Ok(outcomes) => {
+                    told = None;
+                    for (on_written, outcome) in on_written.into_iter().zip(outcomes) {
+                        on_written(Ok(outcome));
+                    }
+                }
+                Err(error) => {
+                    let error = Arc::new(error);
+                    if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+                        told = Some(Instant::now());
+                        trouble(format!(
+                            "what happens now cannot be kept, so receipts and messages from \
+                             patients are not answered until it can: {error}"
+                        ));
+                    }
+                    for on_written in on_written {
+                        on_written(Err(LedgerError::Store(Arc::clone(&error))));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything that has queued up; none once there is nothing left and the
+    /// ledger is to end.
+    fn next(&self) -> Option<(Vec<Change>, Vec<OnWritten>)> {
+        let mut queue = self.lock();
+        loop {
+            if !queue.changes.is_empty() {
+                let changes = std::mem::take(&mut queue.changes);
+                return Some((changes, std::mem::take(&mut queue.on_written)));
+            }
+            if queue.stopping {
+                // Under the same lock, so that nothing is queued in between.
+                queue.closed = true;
+                return None;
+            }
+            queue = self
+                .changed
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ledger(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+    use crate::audit::{Action, Entry};
+    use crate::clock::Timestamp;
+    use crate::store::{AuditStore, SqliteStore};
+
+    fn change(number: u64) -> Change {
+        let at = Timestamp::from_millis(number);
+        Change::audit(vec![Entry::new(at, "P1", Action::Delivered, "", "")])
+    }
+
+    fn times(store: &dyn Store) -> Vec<u64> {
+        let rows = store.audit(1, 10_000).unwrap();
+        rows.iter().map(|row| row.at.as_millis()).collect()
+    }
+
+    #[test]
+    fn what_has_queued_up_is_committed_in_order_and_then_told() {
+        let store = Arc::new(SqliteStore::in_memory().unwrap());
+        let ledger = Ledger::new(Arc::clone(&store) as Arc<dyn Store>);
+        let told = Arc::new(AtomicUsize::new(0));
+        for number in 0..1_000 {
+            let (told, store) = (Arc::clone(&told), Arc::clone(&store));
+            ledger.write(change(number), move |written| {
+                assert_eq!(written.unwrap(), Outcome::New);
+                // All of them were in one transaction.
+                assert_eq!(store.audit_head().unwrap().unwrap().0, 1_000);
+                told.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+        assert_eq!(store.audit_head().unwrap(), None);
+        // What is left is written before the end.
+        ledger.stop();
+        ledger.run(|sentence| panic!("{sentence}"));
+        assert_eq!(told.load(Ordering::SeqCst), 1_000);
+        assert_eq!(times(&*store), (0..1_000).collect::<Vec<u64>>());
+    }
+
+    #[test]
+    fn after_the_end_nobody_waits() {
+        let store = Arc::new(SqliteStore::in_memory().unwrap());
+        let ledger = Ledger::new(store);
+        ledger.stop();
+        ledger.run(|sentence| panic!("{sentence}"));
+        let refused = ledger.write_and_wait(change(1)).unwrap_err();
+        assert!(matches!(refused, LedgerError::Closed));
+    }
+
+    #[test]
+    fn a_failed_commit_fails_all_of_it_is_told_once_and_ends_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("telemed.db");
+        let store = Arc::new(SqliteStore::open(&path).unwrap());
+        let ledger = Ledger::new(Arc::clone(&store) as Arc<dyn Store>);
+        let other = rusqlite::Connection::open(&path).unwrap();
+        let forbid = "CREATE TRIGGER forbidden BEFORE INSERT ON audit_entry
+                      WHEN new.at = 7 BEGIN SELECT RAISE(ABORT, 'no'); END";
+        other.execute_batch(forbid).unwrap();
+        let troubles = Mutex::new(Vec::new());
+        let failed = Arc::new(AtomicUsize::new(0));
+        for number in 0..10 {
+            let failed = Arc::clone(&failed);
+            ledger.write(change(number), move |written| {
+                assert!(matches!(written, Err(LedgerError::Store(_))));
+                failed.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+        thread::scope(|scope| {
+            scope.spawn(|| ledger.run(|sentence| troubles.lock().unwrap().push(sentence)));
+            for _ in 0..3 {
+                assert!(ledger.write_and_wait(change(7)).is_err());
+            }
+            other.execute_batch("DROP TRIGGER forbidden").unwrap();
+            assert_eq!(ledger.write_and_wait(change(7)).unwrap(), Outcome::New);
+            ledger.stop();
+        });
+        assert_eq!(failed.load(Ordering::SeqCst), 10);
+        assert_eq!(times(&*store), [7]);
+        let troubles = troubles.into_inner().unwrap();
+        assert_eq!(troubles.len(), 1, "{troubles:?}");
+        assert!(troubles[0].contains("telemed.db"), "{troubles:?}");
+    }
+}

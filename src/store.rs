@@ -1,5 +1,5 @@
 //! What must survive a restart: certificates, tickets, last timestamps,
-//! prekeys and single named facts.
+//! prekeys, records and single named facts.
 //!
 //! The store keeps bytes and states and understands neither: a certificate is
 //! a run of bytes with a few columns beside it. [`Store`] is the trait, made of
@@ -13,6 +13,7 @@ mod error;
 mod mailbox;
 pub mod messages;
 mod migrations;
+mod records;
 mod sqlite;
 mod trust;
 
@@ -23,6 +24,7 @@ pub use audit::{AuditRow, AuditStore};
 pub use error::{StoreError, StoreFault};
 pub use mailbox::{InboxForm, InboxRow, MailCounts, MailboxStore, OutgoingRow};
 pub use messages::MessageStore;
+pub use records::{ConsultationRow, DeviceRow, RecordRow, RecordStore};
 pub use sqlite::SqliteStore;
 pub use trust::{CertificateRow, CertificateState, PrekeyRow, TicketRow, TicketState, TrustStore};
 
@@ -67,7 +69,9 @@ pub mod fact {
 /// nothing is changed then. The `add_…` methods also do if there is such a row
 /// already, and [`TrustStore::add_certificate`] if there is not the ticket it names.
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
-pub trait Store: TrustStore + AuditStore + MailboxStore + MessageStore + Send + Sync {
+pub trait Store:
+    TrustStore + AuditStore + MailboxStore + MessageStore + RecordStore + Send + Sync
+{
     /// The value of a fact.
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
 

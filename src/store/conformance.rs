@@ -2,6 +2,7 @@
 //! makes them tests of one back end.
 
 mod mailbox;
+mod records;
 
 use std::thread;
 
@@ -47,12 +48,19 @@ macro_rules! conformance_tests {
             a_message_is_unread_until_it_was_shown,
             a_confirmation_is_given_once_and_waits_until_it_arrived,
             a_written_message_waits_until_it_arrived,
+            a_record_comes_back_whole,
+            a_patient_has_one_record,
+            a_change_counts_the_record_up,
+            of_two_changes_of_one_version_one_wins,
+            consultations_are_listed_by_their_beginning,
+            a_consultation_needs_a_record,
+            devices_are_listed_with_when_they_were_seen,
         );
     };
 }
 pub(super) use conformance_tests;
-
 pub(super) use mailbox::*;
+pub(super) use records::*;
 
 const fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)

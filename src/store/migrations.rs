@@ -5,6 +5,7 @@
 
 mod audit;
 mod mailbox;
+mod records;
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -14,7 +15,10 @@ use super::error::StoreFault;
 const APPLICATION_ID: i64 = 0x746d_6331;
 
 /// Step `n` leads to schema `n + 1`, in one transaction.
-const STEPS: [&[&str]; 2] = [&[SCHEMA_1], &[audit::AUDIT, mailbox::MAILBOX]];
+const STEPS: [&[&str]; 2] = [
+    &[SCHEMA_1],
+    &[audit::AUDIT, mailbox::MAILBOX, records::RECORDS],
+];
 
 /// The newest schema.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of steps")]

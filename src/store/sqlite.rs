@@ -3,6 +3,7 @@
 mod audit;
 mod mailbox;
 mod messages;
+mod records;
 #[cfg(test)]
 mod tests;
 mod trust;

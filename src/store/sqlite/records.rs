@@ -1,0 +1,131 @@
+//! Patients' records in the database.
+
+use rusqlite::Row;
+
+use crate::audit::Entry;
+use crate::store::sqlite::{SqliteStore, audit};
+use crate::store::{ConsultationRow, DeviceRow, RecordRow, RecordStore, StoreError};
+
+const RECORD: &str = "SELECT patient, created, changed, archived, version, sealed FROM record";
+
+fn read_record(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
+    Ok(RecordRow {
+        patient: row.get("patient")?,
+        created: row.get("created")?,
+        changed: row.get("changed")?,
+        archived: row.get("archived")?,
+        version: row.get("version")?,
+        sealed: row.get("sealed")?,
+    })
+}
+
+const CONSULTATION: &str = "SELECT id, patient, written, begun, ended, sealed FROM consultation";
+
+fn read_consultation(row: &Row<'_>) -> rusqlite::Result<ConsultationRow> {
+    Ok(ConsultationRow {
+        id: row.get("id")?,
+        patient: row.get("patient")?,
+        written: row.get("written")?,
+        begun: row.get("begun")?,
+        ended: row.get("ended")?,
+        sealed: row.get("sealed")?,
+    })
+}
+
+impl RecordStore for SqliteStore {
+    fn add_record(&self, record: &RecordRow, audit: &[Entry]) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "INSERT INTO record (patient, created, changed, archived, version, sealed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                (
+                    &record.patient,
+                    record.created,
+                    record.changed,
+                    record.archived,
+                    record.version,
+                    &record.sealed,
+                ),
+            )?;
+            audit::append(transaction, audit)
+        })
+    }
+
+    fn change_record(&self, record: &RecordRow, audit: &[Entry]) -> Result<bool, StoreError> {
+        self.write(|transaction| {
+            let changed = transaction.execute(
+                "UPDATE record
+                 SET changed = ?3, archived = ?4, version = version + 1, sealed = ?5
+                 WHERE patient = ?1 AND version = ?2",
+                (
+                    &record.patient,
+                    record.version,
+                    record.changed,
+                    record.archived,
+                    &record.sealed,
+                ),
+            )?;
+            if changed > 0 {
+                audit::append(transaction, audit)?;
+            }
+            Ok(changed > 0)
+        })
+    }
+
+    fn record(&self, patient: &str) -> Result<Option<RecordRow>, StoreError> {
+        self.first(
+            &format!("{RECORD} WHERE patient = ?1"),
+            [patient],
+            read_record,
+        )
+    }
+
+    fn records(&self) -> Result<Vec<RecordRow>, StoreError> {
+        self.all(&format!("{RECORD} ORDER BY patient"), read_record)
+    }
+
+    fn add_consultation(
+        &self,
+        consultation: &ConsultationRow,
+        audit: &[Entry],
+    ) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "INSERT INTO consultation (id, patient, written, begun, ended, sealed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                (
+                    consultation.id,
+                    &consultation.patient,
+                    consultation.written,
+                    consultation.begun,
+                    consultation.ended,
+                    &consultation.sealed,
+                ),
+            )?;
+            audit::append(transaction, audit)
+        })
+    }
+
+    fn consultations(&self, patient: &str) -> Result<Vec<ConsultationRow>, StoreError> {
+        let sql = format!("{CONSULTATION} WHERE patient = ?1 ORDER BY begun, written, id");
+        self.rows(&sql, [patient], read_consultation)
+    }
+
+    fn all_consultations(&self) -> Result<Vec<ConsultationRow>, StoreError> {
+        let sql = format!("{CONSULTATION} ORDER BY patient, begun, written, id");
+        self.all(&sql, read_consultation)
+    }
+
+    fn devices(&self) -> Result<Vec<DeviceRow>, StoreError> {
+        let sql = "SELECT subject, state, last_timestamp.at AS last_seen
+                   FROM certificate LEFT JOIN last_timestamp USING (serial)
+                   ORDER BY subject, created, serial";
+        self.all(sql, |row| {
+            Ok(DeviceRow {
+                patient: row.get("subject")?,
+                state: row.get("state")?,
+                last_seen: row.get("last_seen")?,
+            })
+        })
+    }
+}

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod exit;
 pub mod menu;
 mod normalise;
+mod notify;
 pub mod options;
 pub mod output;
 pub mod patient;

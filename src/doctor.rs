@@ -24,6 +24,7 @@ mod gate;
 mod housekeeping;
 mod line;
 mod listener;
+mod pulse;
 mod registry;
 mod socket;
 mod stranger;

@@ -93,7 +93,7 @@ impl Configuration {
             Some(named) => Some(PathBuf::from(named)),
             None => places(program, environment)
                 .into_iter()
-                .find(|place| is_there(place)),
+                .find(|place| place.exists()),
         };
         let from_file = match from_file {
             Some(path) => parse(&path, &load(&path)?, keys)?,
@@ -180,7 +180,8 @@ fn variable_name(key: &str) -> String {
 }
 
 /// Where a configuration is looked for, the first place first (XDG base
-/// directory specification, which has relative paths ignored).
+/// directory specification, which has relative paths ignored). A home that this
+/// user cannot enter, as after a change of user, has none for him.
 fn places(program: Program, environment: Environment<'_>) -> Vec<PathBuf> {
     let absolute = |name: &str| {
         let path = environment(name).map(PathBuf::from);
@@ -191,14 +192,6 @@ fn places(program: Program, environment: Environment<'_>) -> Vec<PathBuf> {
         .chain([PathBuf::from(SYSTEM)])
         .map(|base| base.join("telemed").join(format!("{program}.toml")))
         .collect()
-}
-
-/// Whether something is there. What cannot be looked at is: it is complained of
-/// when it is read.
-fn is_there(place: &Path) -> bool {
-    use io::ErrorKind::{NotADirectory, NotFound};
-    let missing = |error: io::Error| matches!(error.kind(), NotFound | NotADirectory);
-    !fs::metadata(place).is_err_and(missing)
 }
 
 fn load(path: &Path) -> Result<String, Failure> {

@@ -31,6 +31,7 @@ pub fn run(shared: &Arc<Shared>) {
     while !shared.is_stopping() {
         thread::park_timeout(TICK);
         let now = Instant::now();
+        shared.pulse.housekeeping(now);
         let sessions = &shared.tables.sessions;
         let rekeyed = sessions.rekey_if_due(now, &mut OsRandom);
         shared.flusher.send(rekeyed.members);

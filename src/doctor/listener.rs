@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::doctor::connection;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::doctor::event::Event;
 use crate::doctor::shared::Shared;
+use crate::doctor::{connection, pulse};
 
 /// Stack of a connection's thread, in bytes: exponentiation keeps its tables
 /// there, SQLite its pages elsewhere.
@@ -23,13 +25,15 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 pub fn run(shared: &Arc<Shared>, listener: &TcpListener) {
     let mut told: Option<Instant> = None;
     loop {
+        wait(listener);
+        shared.pulse.listener(Instant::now());
         let accepted = listener.accept();
         if shared.is_stopping() {
             return;
         }
         match accepted {
             Ok((stream, peer)) => accept(shared, stream, peer.ip()),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) if is_nothing(&error) => {}
             Err(error) => {
                 if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
                     told = Some(Instant::now());
@@ -41,6 +45,22 @@ pub fn run(shared: &Arc<Shared>, listener: &TcpListener) {
             }
         }
     }
+}
+
+/// Waits for a connection, but not for long.
+fn wait(listener: &TcpListener) {
+    let tick = Timespec {
+        tv_sec: 0,
+        tv_nsec: pulse::TICK.subsec_nanos().into(),
+    };
+    // Interrupted or not, the listener is asked next.
+    let _ = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&tick));
+}
+
+/// Whether there is no connection now, and nothing wrong with that.
+fn is_nothing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
+    matches!(error.kind(), ConnectionAborted | Interrupted | WouldBlock)
 }
 
 fn accept(shared: &Arc<Shared>, stream: TcpStream, address: IpAddr) {

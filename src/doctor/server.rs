@@ -17,6 +17,7 @@ use crate::doctor::gate::Gate;
 use crate::doctor::ledger::Ledger;
 use crate::doctor::messages::{Kind, MessageLog};
 use crate::doctor::practice::Practice;
+use crate::doctor::pulse::Pulse;
 use crate::doctor::registry::{Tables, active_devices};
 use crate::doctor::shared::{Settings, Shared};
 use crate::doctor::tickets::{self, TicketRefusal};
@@ -153,6 +154,8 @@ impl Server {
         settings: Settings,
     ) -> io::Result<(Self, Receiver<Event>)> {
         let address = listener.local_addr()?;
+        // The accepting thread waits with a limit, to give signs of life.
+        listener.set_nonblocking(true)?;
         let listener = Arc::new(listener);
         let (sender, events) = mpsc::channel();
         let shared = Arc::new(Shared {
@@ -167,6 +170,7 @@ impl Server {
             ledger: Arc::new(Ledger::new(Arc::clone(&practice.store))),
             practice,
             settings,
+            pulse: Pulse::new(Instant::now()),
             log: Mutex::new(MessageLog::default()),
             events: Mutex::new(Some(sender)),
             stopping: AtomicBool::new(false),
@@ -248,6 +252,13 @@ impl Server {
             .collect();
         present.sort_by(|a, b| a.patient.cmp(&b.patient).then(a.since.cmp(&b.since)));
         present
+    }
+
+    /// Whether the threads that it cannot do without were at work within this
+    /// time.
+    #[must_use]
+    pub fn is_alive(&self, within: Duration) -> bool {
+        self.shared.pulse.is_there(within, Instant::now())
     }
 
     /// Sends a message to every enrolled patient: at once to those connected,

@@ -13,6 +13,7 @@ use crate::doctor::gate::Gate;
 use crate::doctor::ledger::Ledger;
 use crate::doctor::messages::MessageLog;
 use crate::doctor::practice::Practice;
+use crate::doctor::pulse::Pulse;
 use crate::doctor::registry::Tables;
 use crate::handshake::doctor::{Context, RefusalReason};
 use crate::identity::authority::DoctorIdentity;
@@ -98,6 +99,8 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// Writes on where sockets are behind.
     pub flusher: Flusher,
+    /// Signs of life.
+    pub(super) pulse: Pulse,
     pub(super) log: Mutex<MessageLog>,
     /// None once nobody listens any more.
     pub(super) events: Mutex<Option<Sender<Event>>>,

@@ -14,5 +14,6 @@ mod command_line;
 mod damaged_files;
 mod ends;
 mod output;
+mod service;
 mod story;
 mod typed;

@@ -16,6 +16,7 @@ use crate::cli::Program;
 use crate::cli::doctor::{books, failed, menu, records, show, store_failed};
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::menu::Console;
+use crate::cli::notify::{Observation, Supervision};
 use crate::cli::options::DoctorOptions;
 use crate::cli::output::{Form, Record};
 use crate::cli::terminal::{Stopper, Terminal};
@@ -92,9 +93,10 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
     })?;
     on_signals(signals, stop)?;
     announce(id, listening, reachable.as_deref(), options.form);
+    let supervision = supervise(&desk)?;
     let result = match mode {
-        Mode::Menu => with_menu(&desk, events, stopped),
-        Mode::Service => as_service(&desk, events, &stopped, options.form),
+        Mode::Menu => with_menu(&desk, events, stopped, supervision),
+        Mode::Service => as_service(&desk, events, &stopped, supervision, options.form),
     };
     // Whoever asked for the end may still be answered; the server, and with it
     // the store, is closed by the last who lets go of it: that is to be this
@@ -188,10 +190,35 @@ fn announce(id: &Identifier, listening: SocketAddr, reachable: Option<&str>, for
     eprint(&lines);
 }
 
+/// Keeps the service manager informed, if there is one.
+fn supervise(desk: &Arc<Desk>) -> Result<Option<Supervision>, Failure> {
+    let desk = Arc::downgrade(desk);
+    let observe = move |within| {
+        let Some(desk) = desk.upgrade() else {
+            return Observation::default();
+        };
+        let mut patients: Vec<_> = desk.server().connected();
+        patients.dedup_by(|a, b| a.patient == b.patient);
+        let status = match patients.len() {
+            1 => "1 patient is connected".to_owned(),
+            count => format!("{count} patients are connected"),
+        };
+        Observation {
+            alive: desk.server().is_alive(within),
+            status,
+        }
+    };
+    Supervision::start(&|name| env::var_os(name), observe).map_err(|error| {
+        let sentence = format!("the service manager cannot be told of this server: {error}");
+        Failure::new(Exit::Failure, sentence)
+    })
+}
+
 fn with_menu(
     desk: &Arc<Desk>,
     events: Receiver<Event>,
     stopped: Receiver<()>,
+    supervision: Option<Supervision>,
 ) -> Result<(), Failure> {
     let (terminal, printer) = Terminal::new().map_err(|error| failed(&error))?;
     let stopper: Stopper = terminal.stopper();
@@ -217,7 +244,7 @@ fn with_menu(
             format!("standard input cannot be read: {error}"),
         )
     });
-    end(desk, shower);
+    end(desk, shower, supervision);
     result
 }
 
@@ -225,6 +252,7 @@ fn as_service(
     desk: &Arc<Desk>,
     events: Receiver<Event>,
     stopped: &Receiver<()>,
+    supervision: Option<Supervision>,
     form: Form,
 ) -> Result<(), Failure> {
     // The journal puts the time before each line itself (systemd.exec(5)).
@@ -247,7 +275,7 @@ fn as_service(
     let shower = shower.map_err(|error| failed(&error))?;
     // An error means that nobody can ask any more: then it is time to stop.
     let _ = stopped.recv();
-    end(desk, shower);
+    end(desk, shower, supervision);
     Ok(())
 }
 
@@ -260,7 +288,10 @@ fn print_record(record: Record, form: Form) {
 
 /// Stops the server; what it still had to say is shown first, and what will
 /// reach nobody any more.
-fn end(desk: &Desk, shower: thread::JoinHandle<()>) {
+fn end(desk: &Desk, shower: thread::JoinHandle<()>, supervision: Option<Supervision>) {
+    if let Some(supervision) = supervision {
+        supervision.stopping();
+    }
     let undelivered = show::undelivered(&desk.server().report());
     desk.server().stop();
     desk.server().say_no_more();

@@ -109,6 +109,18 @@ impl<'a> Level<'a> {
     }
 }
 
+/// The words from a command to the first below it that has this option.
+fn owner<'a>(shape: &'a Shape, option: &str) -> Option<Vec<&'a str>> {
+    shape.commands.iter().find_map(|command| {
+        let inner = &command.command;
+        if inner.flags.iter().any(|flag| flag.long == option) {
+            return Some(vec![command.name]);
+        }
+        let words = owner(inner, option)?;
+        Some([vec![command.name], words].concat())
+    })
+}
+
 /// A command line that is being read.
 struct Line<'a> {
     /// The program, its command, that one's command, and so on.
@@ -180,9 +192,11 @@ impl<'a> Line<'a> {
         let Some((level, option)) =
             levels.find_map(|level| level.option(&name).map(|option| (level, option)))
         else {
-            return Err(self
-                .unknown("option", argument)
-                .hint("put \"--\" before a text that begins with a dash"));
+            let failure = self.unknown("option", argument);
+            return Err(match self.owner(&name) {
+                Some(words) => failure.hint(format!("put it behind the command \"{words}\"")),
+                None => failure.hint("put \"--\" before a text that begins with a dash"),
+            });
         };
         if option.optionality != Optionality::Repeating && level.given.contains(&name) {
             return Err(usage(format!("the option {name} is given twice")));
@@ -202,6 +216,13 @@ impl<'a> Line<'a> {
         };
         level.options.push(value);
         Ok(())
+    }
+
+    /// The words of a further command that has this option.
+    fn owner(&self, option: &str) -> Option<String> {
+        let last = self.levels.last()?;
+        let words = owner(last.shape, option)?;
+        Some([self.commands(), words].concat().join(" "))
     }
 
     /// There is no such option or command here.

@@ -248,6 +248,25 @@ fn a_refusal_points_to_the_nearest_help() {
 }
 
 #[test]
+fn an_option_in_front_of_its_command_is_told_its_place() {
+    for (typed, place) in [
+        (
+            &["--wait", "60", "broadcast"][..],
+            "behind the command \"broadcast\"",
+        ),
+        (&["--name=a"], "behind the command \"patients add\""),
+        (
+            &["patients", "--name=a"],
+            "behind the command \"patients add\"",
+        ),
+        (&["patients", "--wait", "1"], "put \"--\" before"),
+    ] {
+        let hint = normal(typed).unwrap_err().hint.unwrap();
+        assert!(hint.contains(place), "{hint}");
+    }
+}
+
+#[test]
 fn an_argument_that_is_no_utf8_is_refused() {
     let arguments = ["--id".into(), OsString::from_vec(vec![b'P', 0xff])];
     let failure = normalise(Program::Doctor, &shape(), arguments).unwrap_err();

@@ -7,18 +7,25 @@ use serde_json::{Map, Value};
 use crate::clinic::Clinic;
 use crate::process::{Finished, Running, run};
 
-/// The documented objects, by their type.
-fn documented() -> BTreeMap<String, Map<String, Value>> {
+/// The fields of the documented objects, in their order, by the objects' type.
+fn documented() -> BTreeMap<String, Vec<String>> {
     let document = include_str!("../../docs/json.md");
-    let examples = document
-        .lines()
-        .filter_map(|line| line.strip_prefix("    {"));
+    let examples = document.lines().map(str::trim);
     examples
+        .filter(|line| line.starts_with('{'))
         .map(|example| {
-            let object: Map<_, _> = serde_json::from_str(&format!("{{{example}")).unwrap();
-            (object["type"].as_str().unwrap().to_owned(), object)
+            let object: Map<_, _> = serde_json::from_str(example).unwrap();
+            let kind = object["type"].as_str().unwrap().to_owned();
+            (kind, fields(&object, example))
         })
         .collect()
+}
+
+/// The fields of an object in the order in which they stand on its line.
+fn fields(object: &Map<String, Value>, line: &str) -> Vec<String> {
+    let mut fields: Vec<_> = object.keys().cloned().collect();
+    fields.sort_by_key(|field| line.find(&format!("\"{field}\":")));
+    fields
 }
 
 /// The object on a line, which has the documented fields and no others.
@@ -33,8 +40,7 @@ fn object(line: &str) -> Map<String, Value> {
     );
     let documented = documented();
     let example = documented.get(kind).unwrap_or_else(|| panic!("{line}"));
-    let (fields, expected): (Vec<_>, Vec<_>) = (object.keys().collect(), example.keys().collect());
-    assert_eq!(fields, expected, "{line}");
+    assert_eq!(fields(&object, line), *example, "{line}");
     object
 }
 

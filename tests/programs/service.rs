@@ -110,6 +110,7 @@ fn the_unit_is_one_that_systemd_takes() {
         .output()
         .is_err()
     {
+        assert!(std::env::var_os("CI").is_none(), "CI needs systemd-analyze");
         return;
     }
     let clinic = Clinic::new();

@@ -9,6 +9,7 @@
 //! what is broken is [`StoreError`].
 
 mod audit;
+mod backup;
 mod error;
 mod mailbox;
 pub mod messages;
@@ -21,6 +22,7 @@ mod trust;
 mod conformance;
 
 pub use audit::{AuditRow, AuditStore};
+pub use backup::{BackupStore, Inventory, SealedValue};
 pub use error::{StoreError, StoreFault};
 pub use mailbox::{InboxForm, InboxRow, MailCounts, MailboxStore, OutgoingRow};
 pub use messages::MessageStore;
@@ -70,7 +72,7 @@ pub mod fact {
 /// already, and [`TrustStore::add_certificate`] if there is not the ticket it names.
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
 pub trait Store:
-    TrustStore + AuditStore + MailboxStore + MessageStore + RecordStore + Send + Sync
+    TrustStore + AuditStore + BackupStore + MailboxStore + MessageStore + RecordStore + Send + Sync
 {
     /// The value of a fact.
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;

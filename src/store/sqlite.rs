@@ -1,6 +1,7 @@
 //! The store in one `SQLite` file: write-ahead log, every commit synced.
 
 mod audit;
+mod backup;
 mod mailbox;
 mod messages;
 mod records;
@@ -26,6 +27,8 @@ use crate::secret::Secret;
 
 /// How long another program may hold the file before a method gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Stands for the file of a store in memory.
+const MEMORY: &str = ":memory:";
 
 /// A [`Store`] in a database file.
 ///
@@ -58,7 +61,7 @@ impl SqliteStore {
     /// # Errors
     /// If there is no memory for it.
     pub fn in_memory() -> Result<Self, StoreError> {
-        let path = Path::new(":memory:");
+        let path = Path::new(MEMORY);
         let connection = Connection::open_in_memory().map_err(StoreFault::from);
         let connection = connection
             .and_then(|mut connection| {

@@ -129,10 +129,14 @@ pub mod label {
     pub const AT_REST: Label = Label("tmc1 at rest");
     /// Key: the data key wrapped under a recovery code.
     pub const RECOVERY: Label = Label("tmc1 recovery");
+    /// Key: a backup.
+    pub const BACKUP: Label = Label("tmc1 backup");
+    /// Hash: the header of a backup.
+    pub const BACKUP_HEADER: Label = Label("tmc1 backup header");
 
     /// All of them, for the test that no two are the same.
     #[cfg(test)]
-    pub(super) const ALL: [Label; 47] = [
+    pub(super) const ALL: [Label; 49] = [
         GROUP_ID,
         KEY_ID,
         TH2,
@@ -180,6 +184,8 @@ pub mod label {
         DATA_KEY_ID,
         AT_REST,
         RECOVERY,
+        BACKUP,
+        BACKUP_HEADER,
     ];
 }
 

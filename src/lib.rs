@@ -10,15 +10,14 @@
 //! 3. [`elgamal`], [`aes`], [`framing`]
 //! 4. [`protocol`], [`identity`]
 //! 5. [`handshake`], [`session`], [`group`]: no socket, no file, no clock
-//! 6. [`audit`], [`store`], [`vault`]
-//! 7. [`doctor`], [`patient`]: sockets and threads
-//! 6. [`store`]
+//! 6. [`audit`], [`store`], [`vault`]; then [`backup`]
 //! 7. [`control`]; then [`doctor`], [`patient`]: sockets and threads
 //! 8. [`cli`]
 
 pub mod address;
 pub mod aes;
 pub mod audit;
+pub mod backup;
 pub mod base32;
 pub mod bigint;
 pub mod cli;

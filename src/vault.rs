@@ -196,6 +196,12 @@ impl Vault {
         self.column_key(&name).open(&[&name, row], sealed)
     }
 
+    /// The key that seals a backup with this salt.
+    #[must_use]
+    pub fn backup_key(&self, salt: &[u8; 32]) -> SealingKey {
+        SealingKey::new(self.prk.expand(label::BACKUP, &[salt]))
+    }
+
     fn column_key(&self, name: &[u8]) -> SealingKey {
         SealingKey::new(self.prk.expand(label::AT_REST, &[name]))
     }

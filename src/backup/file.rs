@@ -1,0 +1,114 @@
+//! A file that appears under its name complete, or not at all.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use crate::random::{self, OsRandom};
+
+/// A new file, readable by its owner only. Until it is published it lies beside
+/// its place under a name that begins with a dot and ends in `.new`, and goes
+/// when this is dropped; only a crash leaves it behind, and it may be deleted.
+#[derive(Debug)]
+pub struct NewFile {
+    file: File,
+    place: PathBuf,
+    /// None once it is published.
+    temporary: Option<PathBuf>,
+}
+
+impl NewFile {
+    /// Begins a file for this place.
+    ///
+    /// # Errors
+    /// If something has that name already, or if no file can be made there.
+    pub fn beside(place: &Path) -> io::Result<Self> {
+        let name = place
+            .file_name()
+            .ok_or(io::ErrorKind::InvalidFilename)?
+            .to_owned();
+        if fs::symlink_metadata(place).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let unique = u64::from_be_bytes(random::array(&mut OsRandom));
+        let mut own = OsString::from(".");
+        own.push(name);
+        own.push(format!(".{unique:016x}.new"));
+        let temporary = place.with_file_name(own);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        Ok(Self {
+            file,
+            place: place.to_owned(),
+            temporary: Some(temporary),
+        })
+    }
+
+    /// What is written goes here.
+    #[must_use]
+    pub const fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Makes what was written last, without giving it its name yet.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// Gives the file its name. What has that name by now is not replaced.
+    ///
+    /// # Errors
+    /// If something has the name, or if it cannot be given.
+    pub fn publish(mut self) -> io::Result<()> {
+        self.sync()?;
+        if let Some(temporary) = &self.temporary {
+            rename(temporary, &self.place)?;
+        }
+        self.temporary = None;
+        sync_directory_of(&self.place)
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            // Nothing better can be done where this fails.
+            let _ = fs::remove_file(temporary);
+        }
+    }
+}
+
+/// Renames and never replaces.
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Some file systems of memory sticks do not know how: the look before
+        // is the best there is.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            if fs::symlink_metadata(to).is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(from, to)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Makes the appearance of `path` last.
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    File::open(directory)?.sync_all()
+}

@@ -234,7 +234,7 @@ impl Running {
     }
 
     /// The number and text of the next message.
-    fn message(&self) -> Result<(usize, String)> {
+    fn message(&self) -> Result<(u64, String)> {
         self.wait_for("a message", |event| match event {
             PatientEvent::Message(entry) => Some((entry.number, entry.message.text().to_owned())),
             _ => None,
@@ -256,7 +256,7 @@ impl Online {
         let mut start = || -> Result<Running> {
             let (files, patient) = patients.next().ok_or("three patients were enrolled")?;
             let clock = Arc::new(SystemClock);
-            let (client, events) = Client::start(Config::default(), files, patient, clock)?;
+            let (client, events) = Client::start(Config::default(), Arc::new(files), patient, clock)?;
             let running = Running { client, events };
             running.wait_for("a session", |event| {
                 matches!(event, PatientEvent::Connected { .. }).then_some(())
@@ -324,7 +324,7 @@ impl Online {
             "  DEC_MSG (opcode 50): receipts of the devices of {}",
             names.join(", ")
         );
-        self.first.client.confirm(entry)?;
+        self.first.client.confirm(&entry.to_string())?;
         let who = clinic.wait_for("a confirmation", |event| match event {
             DoctorEvent::Confirmed(patient, of) if of == number => Some(patient),
             _ => None,

@@ -5,7 +5,7 @@
 //! any thread --send, confirm--> Outbox --+
 //!                                        |  one lock: sealer and socket
 //! connection thread: connect, handshake, session, wait, connect again
-//!      |        +--> Inbox
+//!      |        +--> Inbox   both in the directory's store, sealed
 //!      +--Event--> whoever shows it
 //! ```
 //!
@@ -20,8 +20,9 @@ pub mod connect;
 pub mod enrol;
 pub mod event;
 pub mod files;
+pub mod history;
 pub mod inbox;
 pub mod link;
-mod outbox;
+pub mod outbox;
 mod session;
 mod wire;

@@ -39,6 +39,8 @@ use telemed::session::signed;
 mod clinic;
 #[path = "patient_client/device.rs"]
 mod device;
+#[path = "patient_client/keeping.rs"]
+mod keeping;
 
 use clinic::{Clinic, Session};
 use device::{Ahead, Device, Running, WHOLE, quick};
@@ -263,7 +265,7 @@ fn a_message_delivered_twice_is_answered_twice_and_shown_once() {
     assert_receipted(&mut session, &second);
 
     session.disconnect(DisconnectReason::EndedByDoctor);
-    let shown = running.client.messages().len();
+    let shown = running.texts().len();
     let texts: Vec<_> = running
         .rest()
         .into_iter()
@@ -297,7 +299,7 @@ fn another_message_under_a_known_id_ends_the_session_for_good() {
         other => panic!("{other:?}"),
     }
     session.line.until_closed();
-    assert_eq!(running.client.messages().len(), 1);
+    assert_eq!(running.texts().len(), 1);
     let last = running.rest().pop();
     assert!(
         matches!(last, Some(Event::Stopped(Stopped::ProtocolBroken))),
@@ -330,7 +332,7 @@ fn a_dropped_broadcast_is_noticed_and_the_client_comes_back() {
 fn a_message_written_offline_is_sent_until_it_is_proved_to_have_arrived() {
     let clinic = Clinic::found();
     let running = Device::enrolled(&clinic).start();
-    let id = running.client.send("hello").unwrap();
+    let id = running.client.send("hello", None).unwrap().message.id();
     let mut session = clinic.welcome();
     let FromPatient::Private(first) = session.hear() else {
         panic!("no message");
@@ -342,7 +344,7 @@ fn a_message_written_offline_is_sent_until_it_is_proved_to_have_arrived() {
     };
     assert_eq!((again.id(), again.text()), (id, "hello"));
     assert_eq!(first, again);
-    assert_eq!(running.client.undelivered(), 1);
+    assert_eq!(running.client.waiting().unwrap(), 1);
     let receipt = session.end.receipt_for(&again);
     session.say(opcode::RECEIPT, &receipt.encode());
     session.say(opcode::RECEIPT, &receipt.encode());
@@ -360,7 +362,7 @@ fn a_message_written_offline_is_sent_until_it_is_proved_to_have_arrived() {
 fn a_receipt_without_proof_is_a_breach_of_the_protocol() {
     let clinic = Clinic::found();
     let running = Device::enrolled(&clinic).start();
-    running.client.send("hello").unwrap();
+    running.client.send("hello", None).unwrap();
     let mut session = clinic.welcome();
     let FromPatient::Private(message) = session.hear() else {
         panic!("no message");
@@ -370,7 +372,7 @@ fn a_receipt_without_proof_is_a_breach_of_the_protocol() {
     session.say(opcode::RECEIPT, &receipt.encode());
     assert!(matches!(session.hear(), FromPatient::Disconnect(_)));
     drop(session);
-    assert_eq!(running.client.undelivered(), 1);
+    assert_eq!(running.client.waiting().unwrap(), 1);
     let last = running.rest().pop();
     assert!(
         matches!(last, Some(Event::Stopped(Stopped::ProtocolBroken))),
@@ -386,13 +388,13 @@ fn a_confirmation_carries_the_persons_signature_also_after_a_loss() {
     let message = Clinic::message("5 mg");
     send_direct(&clinic, &mut session, &message);
     assert_receipted(&mut session, &message);
-    running.client.confirm(1).unwrap();
-    running.client.confirm(1).unwrap_err();
+    running.client.confirm("1").unwrap();
+    running.client.confirm("1").unwrap_err();
     let FromPatient::Confirmed(first) = session.hear() else {
         panic!("no confirmation");
     };
     assert!(session.end.proves_confirmation(&first, &message.hash()));
-    // Whether it arrived cannot be known yet, so it comes again.
+    // There was no receipt, so it comes again.
     drop(session);
     let mut session = clinic.welcome();
     let FromPatient::Confirmed(again) = session.hear() else {
@@ -400,6 +402,12 @@ fn a_confirmation_carries_the_persons_signature_also_after_a_loss() {
     };
     assert!(session.end.proves_confirmation(&again, &message.hash()));
     assert_eq!((first.id, first.at), (again.id, again.at));
+    let receipt = session
+        .end
+        .receipt_for_confirmation(again.id, &message.hash());
+    session.say(opcode::RECEIPT, &receipt.encode());
+    assert!(running.client.settle(clinic::BOUND));
+    assert_eq!(running.client.waiting().unwrap(), 0);
 }
 
 #[test]
@@ -420,7 +428,7 @@ fn what_comes_during_a_renewal_is_answered_under_the_new_keys() {
         session.rekey(&clinic);
         running.until(|event| matches!(event, Event::Epoch { .. }).then_some(()));
         // No record may be sent now, so this waits.
-        running.client.send("third").unwrap();
+        running.client.send("third", None).unwrap();
     });
     assert_receipted(&mut session, &direct);
     let FromPatient::Received(receipt) = session.hear() else {
@@ -741,7 +749,7 @@ fn a_changed_byte_on_the_disk_is_found_out() {
     let key = std::fs::read_dir(&directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .find(|path| path.extension().is_some_and(|e| e == "key"))
+        .find(|path| path.to_string_lossy().contains("/signing-"))
         .unwrap();
     let mut bytes = std::fs::read(&key).unwrap();
     bytes[60] ^= 1;

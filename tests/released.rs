@@ -12,7 +12,7 @@ use telemed::doctor::setup;
 use telemed::identity::data_dir::DataDir;
 use telemed::patient::files::{Files, Name};
 use telemed::random::OsRandom;
-use telemed::store::{CertificateState, TicketState};
+use telemed::store::{CertificateState, MailCounts, TicketState};
 use tempfile::TempDir;
 
 /// 2026-11-23 12:00 UTC: the day the first of them was made.
@@ -69,4 +69,12 @@ fn a_patients_directory_of_schema_1_opens() {
     let patient = files.load(&mut OsRandom).unwrap();
     assert_eq!(patient.address, "127.0.0.1:7461");
     assert!(files.enrolled_with().unwrap().is_some());
+    // It has got what schema 1 had not: a key for messages, and none of them.
+    let key = base.path().join("patient/P1@D1/data.key");
+    assert!(key.is_file());
+    assert_eq!(files.mail_counts().unwrap(), MailCounts::default());
+    let made = fs::read(&key).unwrap();
+    drop(files);
+    Files::open_existing(&base.path().join("patient"), &name).unwrap();
+    assert_eq!(fs::read(&key).unwrap(), made);
 }

@@ -1,6 +1,7 @@
 //! The client: a thread that keeps a session with the doctor, and what other
 //! threads may ask of it.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,16 +20,16 @@ use crate::patient::backoff::Backoff;
 use crate::patient::config::Config;
 use crate::patient::connect::{ConnectError, Established, Handshake, Outcome};
 use crate::patient::event::{Event, Stopped};
-use crate::patient::files::{Files, Patient};
-use crate::patient::inbox::{ConfirmError, Entry, Inbox, Taken};
+use crate::patient::files::{Files, FilesError, Patient};
+use crate::patient::inbox::{ConfirmError, Entry, Taken};
 use crate::patient::link::{Link, LinkError};
-use crate::patient::outbox::Outbox;
+use crate::patient::outbox::{InFlight, Receipted, WriteError, Written};
 use crate::patient::session::{End, Live, Over};
-use crate::patient::wire::Wire;
-use crate::protocol::message::{Message, MessageId, TextError};
+use crate::patient::wire::{Sending, Wire};
+use crate::protocol::DisconnectReason;
+use crate::protocol::message::{Boundary, Message, MessageId};
 use crate::protocol::opcode;
 use crate::protocol::record::{Disconnect, Receipt, SessionToken};
-use crate::protocol::{DisconnectReason, record};
 use crate::random::OsRandom;
 use crate::session::SessionKey;
 use crate::session::patient::Delivery;
@@ -44,7 +45,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) identity: PatientIdentity,
     pub(super) wire: Wire,
-    inbox: Mutex<Inbox>,
+    files: Arc<Files>,
     /// Never held while a socket is written to. Taken after the wire's lock,
     /// if both are.
     state: Mutex<State>,
@@ -61,7 +62,11 @@ struct State {
     finished: bool,
     /// A handle of the connection, so that it can be closed by any thread.
     stream: Option<TcpStream>,
-    outbox: Outbox,
+    /// Whether there is a session.
+    connected: bool,
+    in_flight: InFlight,
+    /// Confirmations of this run of the program that have not arrived yet.
+    confirming: HashSet<MessageId>,
 }
 
 /// A patient's connection to her doctor, from any thread.
@@ -70,13 +75,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Begins to connect. Events come until [`Event::Stopped`].
+    /// Begins to connect. Events come until [`Event::Stopped`]. The directory
+    /// stays in use until that event has come and the client is dropped.
     ///
     /// # Errors
     /// If no thread can be started.
     pub fn start(
         config: Config,
-        files: Files,
+        files: Arc<Files>,
         patient: Patient,
         clock: Arc<dyn Clock>,
     ) -> io::Result<(Self, Receiver<Event>)> {
@@ -86,7 +92,7 @@ impl Client {
             clock,
             identity: patient.identity,
             wire: Wire::default(),
-            inbox: Mutex::default(),
+            files,
             state: Mutex::default(),
             changed: Condvar::new(),
             last_mid: AtomicU64::new(0),
@@ -95,7 +101,6 @@ impl Client {
         });
         let connection = Connection {
             shared: Arc::clone(&shared),
-            files,
             doctor: patient.doctor,
             address: patient.address,
             ask: false,
@@ -108,51 +113,109 @@ impl Client {
         Ok((Self { shared }, events))
     }
 
-    /// Sends a message to the doctor: now, or as soon as there is a session,
-    /// until her server has it ([`Event::Delivered`]).
+    /// Keeps a message to the doctor and sends it: now, or as soon as there is a
+    /// session, until her server has it ([`Event::Delivered`]).
     ///
     /// # Errors
-    /// [`TextError`] if the text cannot be sent.
-    pub fn send(&self, text: &str) -> Result<MessageId, TextError> {
-        let message = Message::new(text, false, self.shared.clock.now(), &mut OsRandom)?;
-        let id = message.id();
-        self.shared.state().outbox.add_message(message);
-        self.shared.flush();
-        Ok(id)
+    /// [`WriteError`] if the text cannot be sent or kept.
+    pub fn send(&self, text: &str, boundary: Option<Boundary>) -> Result<Written, WriteError> {
+        let shared = &self.shared;
+        let written = shared
+            .files
+            .outbox()
+            .write(text, boundary, shared.clock.now())?;
+        shared.flush();
+        Ok(written)
     }
 
-    /// Confirms a message: the doctor gets the person's signature for it, now
-    /// or as soon as there is a session.
+    /// Keeps that the person confirmed a message, called by its number or code:
+    /// the doctor gets the signature for it, now or as soon as there is a
+    /// session.
     ///
     /// # Errors
-    /// [`ConfirmError`] if there is no such message, or it was confirmed.
-    pub fn confirm(&self, number: usize) -> Result<(), ConfirmError> {
+    /// [`ConfirmError`] if there is no such message, it was confirmed, or that
+    /// cannot be kept.
+    pub fn confirm(&self, name: &str) -> Result<Entry, ConfirmError> {
+        let shared = &self.shared;
+        let inbox = shared.files.inbox();
+        let id = inbox.find(name)?.message.id();
+        // Before it can be sent by another thread, and arrive.
+        shared.state().confirming.insert(id);
+        let result = inbox.confirm(name, shared.clock.now());
+        match &result {
+            Ok(_) => shared.flush(),
+            Err(_) => drop(shared.state().confirming.remove(&id)),
+        }
+        result
+    }
+
+    /// Notes that a person has seen these messages.
+    ///
+    /// # Errors
+    /// [`FilesError`] if that cannot be kept: they stay unread.
+    pub fn shown(&self, numbers: &[u64]) -> Result<(), FilesError> {
         let now = self.shared.clock.now();
-        let (id, hash) = lock(&self.shared.inbox).confirm(number, now)?;
-        self.shared.state().outbox.add_confirmation(id, hash, now);
-        self.shared.flush();
-        Ok(())
+        self.shared.files.inbox().mark_shown(numbers, now)
     }
 
-    /// All messages of this run of the program.
+    /// What is kept in the directory.
     #[must_use]
-    pub fn messages(&self) -> Vec<Entry> {
-        lock(&self.shared.inbox).entries().to_vec()
+    pub fn files(&self) -> &Files {
+        &self.shared.files
     }
 
-    /// How many messages to the doctor have not arrived yet.
+    /// Whether there is a session.
     #[must_use]
-    pub fn undelivered(&self) -> usize {
-        self.shared.state().outbox.undelivered()
+    pub fn is_connected(&self) -> bool {
+        self.shared.state().connected
     }
 
-    /// Waits until everything that was sent has arrived. Says whether it has.
-    #[must_use]
+    /// How many messages and confirmations for the doctor have not arrived.
+    ///
+    /// # Errors
+    /// [`FilesError`] if they cannot be counted.
+    pub fn waiting(&self) -> Result<u64, FilesError> {
+        let counts = self.shared.files.mail_counts()?;
+        Ok(counts.waiting_messages + counts.waiting_confirmations)
+    }
+
+    /// Waits until every message, and every confirmation of this run of the
+    /// program, has arrived; not longer than `patience`. Says whether it has.
     pub fn settle(&self, patience: Duration) -> bool {
-        let state = self.shared.wait(patience, |state| {
-            state.finished || state.outbox.is_settled()
-        });
-        state.outbox.is_settled()
+        let shared = &self.shared;
+        let is_settled = |state: &State| {
+            let counts = shared.files.mail_counts();
+            state.confirming.is_empty() && counts.is_ok_and(|counts| counts.waiting_messages == 0)
+        };
+        let state = shared.wait(patience, |state| state.finished || is_settled(state));
+        is_settled(&state)
+    }
+
+    /// Waits until the message to the doctor with this number has arrived; not
+    /// longer than `patience`. Says whether it has.
+    ///
+    /// # Errors
+    /// [`FilesError`] if that cannot be looked up.
+    pub fn wait_delivered(&self, number: u64, patience: Duration) -> Result<bool, FilesError> {
+        let outbox = self.shared.files.outbox();
+        let arrived = || -> Result<bool, FilesError> {
+            let written = outbox.numbered(number)?;
+            Ok(written.is_some_and(|written| written.delivered.is_some()))
+        };
+        let done = |state: &State| state.finished || arrived().unwrap_or(true);
+        drop(self.shared.wait(patience, done));
+        arrived()
+    }
+
+    /// Waits until this confirmation, made in this run of the program, has
+    /// arrived; not longer than `patience`. Says whether it has.
+    #[must_use]
+    pub fn wait_confirmed(&self, id: MessageId, patience: Duration) -> bool {
+        let arrived = |state: &State| !state.confirming.contains(&id);
+        let state = self
+            .shared
+            .wait(patience, |state| state.finished || arrived(state));
+        arrived(&state)
     }
 
     /// Ends the session, if there is one, and all attempts. Returns when the
@@ -215,24 +278,38 @@ impl Shared {
 
     /// Sends what waits, if there is a session.
     pub(super) fn flush(&self) {
+        let mut result = Ok(());
+        let mut sent = Vec::new();
         self.wire.with(|sending| {
-            let (messages, confirmations) = self.state().outbox.take_unsent();
-            for message in messages {
-                sending.record(opcode::PRIVATE, &message.encode());
-            }
-            for confirmation in confirmations {
-                let ack: record::Ack = signed::sign_ack(
-                    self.identity.signing(),
-                    confirmation.id,
-                    &confirmation.hash,
-                    confirmation.at,
-                    &sending.parties,
-                    &mut OsRandom,
-                );
-                sending.record(opcode::ACK, &ack.encode());
-            }
+            result = self.send_waiting(sending, &mut sent);
         });
+        if !sent.is_empty() {
+            // It is only shown to people: nothing rests on it.
+            let _ = self.files.outbox().sent(&sent, self.clock.now());
+        }
+        if let Err(error) = result {
+            self.tell(Event::FilesFailed(error));
+        }
         self.changed.notify_all();
+    }
+
+    fn send_waiting(
+        &self,
+        sending: &mut Sending,
+        sent: &mut Vec<MessageId>,
+    ) -> Result<(), FilesError> {
+        let messages = self.state().in_flight.next_messages(&self.files)?;
+        for message in messages {
+            sending.record(opcode::PRIVATE, &message.encode());
+            sent.push(message.id());
+        }
+        let confirmations = self.state().in_flight.next_confirmations(&self.files)?;
+        for (id, hash, at) in confirmations {
+            let signing = self.identity.signing();
+            let ack = signed::sign_ack(signing, id, &hash, at, &sending.parties, &mut OsRandom);
+            sending.record(opcode::ACK, &ack.encode());
+        }
+        Ok(())
     }
 
     pub(super) fn seen(&self, last_mid: u64, records_received: u64) {
@@ -241,18 +318,39 @@ impl Shared {
             .store(records_received, Ordering::Relaxed);
     }
 
-    pub(super) fn take(&self, message: Message, delivery: Delivery) -> Taken {
-        lock(&self.inbox).take(message, delivery, self.clock.now())
+    pub(super) fn take(&self, message: &Message, delivery: Delivery) -> Result<Taken, FilesError> {
+        let inbox = self.files.inbox();
+        inbox.take(message, delivery, self.clock.now())
     }
 
-    pub(super) fn outgoing(&self, receipt: &Receipt) -> Option<Message> {
-        self.state().outbox.message(receipt).cloned()
+    pub(super) fn receipted(&self, receipt: &Receipt) -> Option<Receipted> {
+        self.state().in_flight.receipted(receipt)
     }
 
-    pub(super) fn delivered(&self, id: MessageId) {
-        self.state().outbox.delivered(id);
-        self.changed.notify_all();
-        self.tell(Event::Delivered(id));
+    /// The doctor's server has a message of ours.
+    pub(super) fn delivered(&self, id: MessageId) -> Result<(), FilesError> {
+        let is_news = self.files.outbox().delivered(id, self.clock.now())?;
+        self.state().in_flight.arrived(id);
+        if is_news {
+            self.tell(Event::Delivered(id));
+        }
+        self.flush();
+        Ok(())
+    }
+
+    /// The doctor's server has a confirmation of ours.
+    pub(super) fn confirmation_arrived(&self, id: MessageId) -> Result<(), FilesError> {
+        let now = self.clock.now();
+        let news = self.files.inbox().confirmation_arrived(id, now)?;
+        let mut state = self.state();
+        state.in_flight.arrived(id);
+        state.confirming.remove(&id);
+        drop(state);
+        if let Some(number) = news {
+            self.tell(Event::ConfirmationArrived(number));
+        }
+        self.flush();
+        Ok(())
     }
 
     pub(super) fn ticket(
@@ -267,7 +365,6 @@ impl Shared {
 /// The thread that connects.
 struct Connection {
     shared: Arc<Shared>,
-    files: Files,
     doctor: KnownDoctor,
     address: String,
     /// What is known of the doctor may be old: ask first.
@@ -279,12 +376,12 @@ struct Connection {
 impl Connection {
     fn run(mut self) {
         let stopped = self.keep_connected();
-        let shared = Arc::clone(&self.shared);
-        // The directory is free for another program once this is known.
+        let events = self.shared.events.clone();
+        self.shared.state().finished = true;
+        self.shared.changed.notify_all();
+        // From here on only the client holds the directory.
         drop(self);
-        shared.tell(Event::Stopped(stopped));
-        shared.state().finished = true;
-        shared.changed.notify_all();
+        let _ = events.send(Event::Stopped(stopped));
     }
 
     fn keep_connected(&mut self) -> Stopped {
@@ -331,18 +428,19 @@ impl Connection {
             clock: established.clock,
         };
         let live = Live::new(&shared, link, &doctor, *established, self.progress)?;
+        shared.state().connected = true;
         shared.tell(connected);
         let Over {
             end,
             ticket,
             progress,
-            last_heard,
         } = live.run();
         self.ticket = ticket;
         self.progress = Some(progress);
         let mut state = shared.state();
         state.stream = None;
-        state.outbox.session_over(last_heard, shared.config.idle);
+        state.connected = false;
+        state.in_flight = InFlight::default();
         Ok(end)
     }
 
@@ -356,7 +454,7 @@ impl Connection {
                 link: &mut link,
                 identity: &self.shared.identity,
                 doctor: &mut self.doctor,
-                files: &self.files,
+                files: &self.shared.files,
                 config: &self.shared.config,
                 clock: &*self.shared.clock,
             };

@@ -19,6 +19,7 @@ use crate::random::OsRandom;
 use crate::session::SessionKey;
 use crate::session::channel::Opener;
 use crate::session::patient::AwaitToken;
+use crate::store::StoreFault;
 
 /// Why there is no session.
 #[derive(Debug)]
@@ -58,6 +59,11 @@ impl ConnectError {
             Self::Handshake(HandshakeError::Trust(
                 TrustError::PrekeyDates | TrustError::OwnClock(_),
             )) => true,
+            // There may be room on the disk by then.
+            Self::Files(FilesError::Store(error)) => matches!(
+                error.fault(),
+                StoreFault::Full | StoreFault::ReadOnly | StoreFault::Busy
+            ),
             Self::Handshake(HandshakeError::Trust(_)) | Self::Files(_) => false,
         }
     }

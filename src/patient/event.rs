@@ -7,6 +7,7 @@ use crate::clock::{Timestamp, in_words};
 use crate::identity::certificate::CertificateError;
 use crate::identity::id::Identifier;
 use crate::patient::connect::ConnectError;
+use crate::patient::files::FilesError;
 use crate::patient::inbox::Entry;
 use crate::patient::link::LinkError;
 use crate::protocol::DisconnectReason;
@@ -31,10 +32,19 @@ pub enum Event {
         /// How many broadcasts were missed while away; they follow.
         missed: u64,
     },
-    /// A message that was not seen before.
+    /// A message that was not seen before. It is kept, and unread until
+    /// [`Client::shown`](crate::patient::client::Client::shown).
     Message(Entry),
+    /// An urgent message that was seen before has come again, since nobody has
+    /// confirmed it.
+    Reminder(Entry),
     /// The doctor's server has a message of ours.
     Delivered(MessageId),
+    /// The doctor's server has our confirmation of the message with this
+    /// number.
+    ConfirmationArrived(u64),
+    /// What waits for the doctor cannot be read.
+    FilesFailed(FilesError),
     /// The session is gone, and nobody said why.
     ConnectionLost(Loss),
     /// The doctor ended the session.
@@ -90,12 +100,22 @@ pub enum Loss {
     MessageMissing,
     /// The doctor's certificate, or this device's, has ended.
     Expired,
+    /// Something came that cannot be kept here, and so was not accepted.
+    NotKept(FilesError),
 }
 
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::NotKept(error) = self {
+            return write!(
+                f,
+                "disconnected, since what came cannot be kept here; the doctor's server keeps \
+                 it until it can be: {error}"
+            );
+        }
         f.write_str("connection lost, messages may be missing: ")?;
         match self {
+            Self::NotKept(_) => Ok(()),
             Self::Link(error) => write!(f, "{error}"),
             Self::Unreadable => f.write_str("what came could not be opened"),
             Self::MessageMissing => f.write_str("a message went missing on the way"),

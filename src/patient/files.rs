@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! <data>/<patient>@<doctor>/
-//!     telemed.db                 certificates, what is known of the doctor
+//!     telemed.db                 certificates, what is known of the doctor, messages
+//!     data.key                   opens the messages
 //!     signing-<ticket>.key       the secrets, written before the first word
 //!     encryption-<ticket>.key    of the enrolment is sent
 //! ```
@@ -30,9 +31,10 @@ use crate::identity::key_file::{self, KeyFile, KeyKind};
 use crate::identity::known_doctor::KnownDoctor;
 use crate::identity::patient_identity::PatientIdentity;
 use crate::identity::ticket::TicketId;
-use crate::random::Random;
+use crate::random::{OsRandom, Random};
 use crate::secret::SecretBytes;
-use crate::store::{SqliteStore, Store, fact};
+use crate::store::{MailCounts, SqliteStore, Store, fact};
+use crate::vault::Vault;
 
 /// Which identity: a patient at a doctor's, `P1@D1`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -87,6 +89,7 @@ pub struct Files {
     name: Name,
     directory: DataDir,
     store: SqliteStore,
+    vault: Vault,
 }
 
 impl Files {
@@ -110,11 +113,35 @@ impl Files {
 
     fn new(name: &Name, directory: DataDir) -> Result<Self, FilesError> {
         let store = SqliteStore::open(&directory.path(DATABASE))?;
+        let (vault, _) = Vault::open_or_create(&directory, &store, &mut OsRandom)?;
         Ok(Self {
             name: name.clone(),
             directory,
             store,
+            vault,
         })
+    }
+
+    pub(super) const fn store(&self) -> &dyn Store {
+        &self.store
+    }
+
+    pub(super) const fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn directory(&self) -> std::path::PathBuf {
+        self.directory.path("")
+    }
+
+    /// How many messages want something.
+    ///
+    /// # Errors
+    /// [`FilesError`] if the store cannot be read.
+    pub fn mail_counts(&self) -> Result<MailCounts, FilesError> {
+        Ok(self.store().mail_counts()?)
     }
 
     /// Whose files these are.
@@ -314,7 +341,7 @@ impl Files {
         })
     }
 
-    fn damaged(&self, name: &'static str, reason: &str) -> FilesError {
+    pub(super) fn damaged(&self, name: &'static str, reason: &str) -> FilesError {
         FilesError::Damaged {
             path: self.directory.path(""),
             name,

@@ -1,156 +1,371 @@
-//! The doctor's messages as a person sees them: each once, with a number.
+//! The doctor's messages as a person sees them: each once, with a number, for
+//! as long as the directory is kept.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use crate::clock::Timestamp;
+use crate::patient::files::{Files, FilesError};
 use crate::protocol::message::{Message, MessageId};
+use crate::random::OsRandom;
 use crate::session::patient::Delivery;
+use crate::store::{InboxForm, InboxRow};
+use crate::vault::column;
 
-/// A message in the list.
+/// The fewest hexadecimal digits that name a message.
+const CODE_LEN: usize = 6;
+
+/// A message in the inbox.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its place in the list, from 1 on.
-    pub number: usize,
+    /// What people call it by: counts all messages, from 1 on.
+    pub number: u64,
     /// The message.
     pub message: Message,
     /// How it came.
     pub delivery: Delivery,
     /// When it came, by this device's clock.
     pub received: Timestamp,
+    /// When it was first shown to a person.
+    pub shown: Option<Timestamp>,
     /// When the person confirmed it.
     pub confirmed: Option<Timestamp>,
+    /// When the doctor's server proved that it has the confirmation.
+    pub confirmation_arrived: Option<Timestamp>,
 }
 
 /// What an arriving message is.
 #[derive(Debug)]
 pub(super) enum Taken {
-    /// New.
+    /// New, and kept.
     New(Entry),
     /// The same that came before: answer it again, do not show it again.
     Again,
+    /// The same, urgent, and no person has confirmed it yet.
+    Unconfirmed(Entry),
     /// Another message under the same id.
     Conflict,
 }
 
 /// Why a message cannot be confirmed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub enum ConfirmError {
-    /// There is none with this number.
-    NoSuchMessage(usize),
+    /// There is none of this name.
+    NoSuchMessage(String),
+    /// Several are called so.
+    Ambiguous(String),
     /// It was confirmed then.
     ConfirmedBefore(Timestamp),
+    /// It cannot be kept.
+    Files(FilesError),
 }
 
 impl fmt::Display for ConfirmError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoSuchMessage(number) => write!(f, "there is no message {number}"),
+            Self::NoSuchMessage(name) => write!(f, "there is no message {name}"),
+            Self::Ambiguous(name) => {
+                write!(f, "several messages are called {name}; give the number")
+            }
             Self::ConfirmedBefore(at) => write!(f, "that message was confirmed on {at} already"),
+            Self::Files(error) => write!(f, "the confirmation cannot be kept: {error}"),
         }
     }
 }
 
 impl std::error::Error for ConfirmError {}
 
-/// All messages of this run of the program.
-#[derive(Default, Debug)]
-pub(super) struct Inbox {
-    entries: Vec<Entry>,
-    /// Places in `entries`.
-    places: HashMap<MessageId, usize>,
+impl<E: Into<FilesError>> From<E> for ConfirmError {
+    fn from(error: E) -> Self {
+        Self::Files(error.into())
+    }
 }
 
-impl Inbox {
-    pub(super) fn take(&mut self, message: Message, delivery: Delivery, now: Timestamp) -> Taken {
-        let known = self.places.get(&message.id());
-        if let Some(entry) = known.and_then(|place| self.entries.get(*place)) {
-            return if entry.message == message {
-                Taken::Again
-            } else {
-                Taken::Conflict
-            };
-        }
-        self.places.insert(message.id(), self.entries.len());
-        let entry = Entry {
-            number: self.entries.len() + 1,
-            message,
-            delivery,
-            received: now,
-            confirmed: None,
-        };
-        self.entries.push(entry.clone());
-        Taken::New(entry)
-    }
+/// The doctor's messages on the disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Inbox<'a>(&'a Files);
 
-    /// Notes that the person confirmed a message. Gives what is signed.
-    pub(super) fn confirm(
-        &mut self,
-        number: usize,
+impl Files {
+    /// The doctor's messages.
+    #[must_use]
+    pub const fn inbox(&self) -> Inbox<'_> {
+        Inbox(self)
+    }
+}
+
+impl Inbox<'_> {
+    /// Keeps an arriving message. Nothing may be answered before this returns:
+    /// an answer says that the message is kept.
+    pub(super) fn take(
+        &self,
+        message: &Message,
+        delivery: Delivery,
         now: Timestamp,
-    ) -> Result<(MessageId, [u8; 64]), ConfirmError> {
-        let entry = number
-            .checked_sub(1)
-            .and_then(|place| self.entries.get_mut(place))
-            .ok_or(ConfirmError::NoSuchMessage(number))?;
-        match entry.confirmed {
-            Some(at) => Err(ConfirmError::ConfirmedBefore(at)),
-            None => {
-                entry.confirmed = Some(now);
-                Ok((entry.message.id(), entry.message.hash()))
-            }
+    ) -> Result<Taken, FilesError> {
+        let id = message.id().0;
+        let vault = self.0.vault();
+        let mut row = InboxRow {
+            number: 0,
+            id,
+            form: form_of(delivery),
+            urgent: message.is_urgent(),
+            received: now,
+            sealed: vault.seal(column::INBOX, &id, &message.encode(), &mut OsRandom),
+            shown: None,
+            confirmed: None,
+            confirmation_arrived: None,
+        };
+        if let Some(number) = self.0.store().add_inbox(&row)? {
+            row.number = number;
+            return Ok(Taken::New(entry_of(row, message.clone())));
+        }
+        let known = self.0.store().inbox_with_id(&id)?;
+        let known = known.ok_or_else(|| self.0.damaged(INBOX, "a message comes and goes"))?;
+        let known = self.open(known)?;
+        Ok(if known.message != *message {
+            Taken::Conflict
+        } else if message.is_urgent() && known.confirmed.is_none() {
+            Taken::Unconfirmed(known)
+        } else {
+            Taken::Again
+        })
+    }
+
+    /// The newest messages, at most `limit`, the oldest of them first.
+    ///
+    /// # Errors
+    /// [`FilesError`] if they cannot be read.
+    pub fn newest(&self, limit: usize) -> Result<Vec<Entry>, FilesError> {
+        self.open_all(self.0.store().inbox(limit)?)
+    }
+
+    /// The messages that no person has seen, at most `limit`, the oldest first.
+    ///
+    /// # Errors
+    /// [`FilesError`] if they cannot be read.
+    pub fn unread(&self, limit: usize) -> Result<Vec<Entry>, FilesError> {
+        self.open_all(self.0.store().inbox_unread(limit)?)
+    }
+
+    /// Notes that a person has seen these messages.
+    ///
+    /// # Errors
+    /// [`FilesError`] if that cannot be kept: they stay unread.
+    pub fn mark_shown(&self, numbers: &[u64], now: Timestamp) -> Result<(), FilesError> {
+        Ok(self.0.store().set_shown(numbers, now)?)
+    }
+
+    /// The message that a person calls by its number or by its code.
+    ///
+    /// # Errors
+    /// [`ConfirmError`] if there is none, or several are called so.
+    pub fn find(&self, name: &str) -> Result<Entry, ConfirmError> {
+        let name = name.trim();
+        if let Ok(number) = name.parse()
+            && let Some(row) = self.0.store().inbox_numbered(number)?
+        {
+            return Ok(self.open(row)?);
+        }
+        let is_code = name.len() >= CODE_LEN && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mut rows = match is_code {
+            true => self.0.store().inbox_with_code(name)?,
+            false => Vec::new(),
+        };
+        match (rows.pop(), rows.is_empty()) {
+            (Some(row), true) => Ok(self.open(row)?),
+            (Some(_), false) => Err(ConfirmError::Ambiguous(name.to_owned())),
+            (None, _) => Err(ConfirmError::NoSuchMessage(name.to_owned())),
         }
     }
 
-    pub(super) fn entries(&self) -> &[Entry] {
-        &self.entries
+    /// Keeps that the person confirmed a message, called by its number or code.
+    /// It is signed and sent until the doctor's server has it.
+    ///
+    /// # Errors
+    /// [`ConfirmError`]; nothing was changed then.
+    pub fn confirm(&self, name: &str, now: Timestamp) -> Result<Entry, ConfirmError> {
+        let entry = self.find(name)?;
+        if self.0.store().set_confirmed(entry.number, now)? {
+            return Ok(Entry {
+                confirmed: Some(now),
+                ..entry
+            });
+        }
+        Err(ConfirmError::ConfirmedBefore(
+            entry.confirmed.unwrap_or(now),
+        ))
+    }
+
+    /// The messages whose confirmation is on its way, at most `limit`, and when
+    /// each was confirmed.
+    pub(super) fn unacknowledged(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<(Message, Timestamp)>, FilesError> {
+        let rows = self.0.store().inbox_unacknowledged(limit)?;
+        let entries = self.open_all(rows)?;
+        let confirmed = |entry: Entry| Some((entry.message, entry.confirmed?));
+        Ok(entries.into_iter().filter_map(confirmed).collect())
+    }
+
+    /// Keeps that a confirmation has arrived; gives the message's number, if
+    /// that is news.
+    pub(super) fn confirmation_arrived(
+        &self,
+        id: MessageId,
+        now: Timestamp,
+    ) -> Result<Option<u64>, FilesError> {
+        if !self.0.store().set_confirmation_arrived(&id.0, now)? {
+            return Ok(None);
+        }
+        let row = self.0.store().inbox_with_id(&id.0)?;
+        Ok(row.map(|row| row.number))
+    }
+
+    fn open_all(&self, rows: Vec<InboxRow>) -> Result<Vec<Entry>, FilesError> {
+        rows.into_iter().map(|row| self.open(row)).collect()
+    }
+
+    fn open(&self, row: InboxRow) -> Result<Entry, FilesError> {
+        let content = self.0.vault().open(column::INBOX, &row.id, &row.sealed);
+        let message = content
+            .ok()
+            .and_then(|content| Message::decode(content.expose()).ok())
+            .filter(|message| message.id().0 == row.id);
+        let message = message.ok_or_else(|| {
+            let reason = format!("message {} does not open", row.number);
+            self.0.damaged(INBOX, &reason)
+        })?;
+        Ok(entry_of(row, message))
+    }
+}
+
+const INBOX: &str = "inbox";
+
+fn entry_of(row: InboxRow, message: Message) -> Entry {
+    Entry {
+        number: row.number,
+        message,
+        delivery: delivery_of(row.form),
+        received: row.received,
+        shown: row.shown,
+        confirmed: row.confirmed,
+        confirmation_arrived: row.confirmation_arrived,
+    }
+}
+
+const fn form_of(delivery: Delivery) -> InboxForm {
+    match delivery {
+        Delivery::Broadcast => InboxForm::Broadcast,
+        Delivery::Missed => InboxForm::Missed,
+        Delivery::Chosen => InboxForm::Chosen,
+        Delivery::Private => InboxForm::Private,
+    }
+}
+
+const fn delivery_of(form: InboxForm) -> Delivery {
+    match form {
+        InboxForm::Broadcast => Delivery::Broadcast,
+        InboxForm::Missed => Delivery::Missed,
+        InboxForm::Chosen => Delivery::Chosen,
+        InboxForm::Private => Delivery::Private,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
     use super::*;
-    use crate::random::OsRandom;
 
     const NOW: Timestamp = Timestamp::from_millis(1);
 
-    fn message(text: &str) -> Message {
-        Message::new(text, false, NOW, &mut OsRandom).unwrap()
+    fn files(base: &TempDir) -> Files {
+        let name = "P1@D1".parse().unwrap();
+        Files::create_or_open(base.path(), &name).unwrap()
+    }
+
+    fn message(text: &str, urgent: bool) -> Message {
+        Message::new(text, urgent, NOW, &mut OsRandom).unwrap()
+    }
+
+    fn take(files: &Files, message: &Message) -> Taken {
+        let delivery = Delivery::Broadcast;
+        files.inbox().take(message, delivery, NOW).unwrap()
     }
 
     #[test]
-    fn a_message_is_new_once_and_a_forged_repetition_is_noticed() {
-        let mut inbox = Inbox::default();
-        let first = message("drink water");
-        assert!(matches!(
-            inbox.take(first.clone(), Delivery::Broadcast, NOW),
-            Taken::New(Entry { number: 1, .. })
-        ));
-        assert!(matches!(
-            inbox.take(first.clone(), Delivery::Missed, NOW),
-            Taken::Again
-        ));
+    fn a_message_is_new_once_for_ever_and_a_forged_repetition_is_noticed() {
+        let base = TempDir::new().unwrap();
+        let first = message("drink water", false);
+        let taken = take(&files(&base), &first);
+        assert!(matches!(taken, Taken::New(Entry { number: 1, .. })));
+        // As if by another run of the program.
+        let files = files(&base);
+        assert!(matches!(take(&files, &first), Taken::Again));
         let mut bytes = first.encode();
         bytes.push(b'!');
         let other = Message::decode(&bytes).unwrap();
-        assert!(matches!(
-            inbox.take(other, Delivery::Private, NOW),
-            Taken::Conflict
-        ));
-        assert_eq!(inbox.entries().len(), 1);
+        assert!(matches!(take(&files, &other), Taken::Conflict));
+        let kept = files.inbox().newest(9).unwrap();
+        assert_eq!(kept.len(), 1);
+        assert_eq!(kept[0].message, first);
+        assert_eq!(kept[0].shown, None);
     }
 
     #[test]
-    fn a_message_is_confirmed_once_by_its_number() {
-        let mut inbox = Inbox::default();
-        let first = message("drink water");
-        inbox.take(first.clone(), Delivery::Broadcast, NOW);
-        for number in [0, 2, usize::MAX] {
-            let error = inbox.confirm(number, NOW).unwrap_err();
-            assert_eq!(error, ConfirmError::NoSuchMessage(number));
+    fn an_urgent_message_reminds_until_it_is_confirmed() {
+        let base = TempDir::new().unwrap();
+        let files = files(&base);
+        let urgent = message("leave the house", true);
+        assert!(matches!(take(&files, &urgent), Taken::New(_)));
+        assert!(matches!(take(&files, &urgent), Taken::Unconfirmed(_)));
+        files.inbox().confirm("1", NOW).unwrap();
+        assert!(matches!(take(&files, &urgent), Taken::Again));
+    }
+
+    #[test]
+    fn a_message_is_confirmed_once_by_its_number_or_its_code() {
+        let base = TempDir::new().unwrap();
+        let files = files(&base);
+        let inbox = files.inbox();
+        let messages = ["one", "two"].map(|text| message(text, false));
+        for message in &messages {
+            take(&files, message);
         }
-        assert_eq!(inbox.confirm(1, NOW), Ok((first.id(), first.hash())));
-        let error = inbox.confirm(1, NOW).unwrap_err();
-        assert_eq!(error, ConfirmError::ConfirmedBefore(NOW));
+        for name in ["0", "3", "99999999999999999999", "x", "", "-1"] {
+            let error = inbox.confirm(name, NOW).unwrap_err();
+            assert!(matches!(error, ConfirmError::NoSuchMessage(_)), "{error}");
+        }
+        assert_eq!(inbox.confirm("1", NOW).unwrap().number, 1);
+        let code = messages[1].id().code();
+        assert_eq!(inbox.confirm(&code.to_uppercase(), NOW).unwrap().number, 2);
+        for name in ["2", &code] {
+            let error = inbox.confirm(name, NOW).unwrap_err();
+            assert!(
+                matches!(error, ConfirmError::ConfirmedBefore(NOW)),
+                "{error}"
+            );
+        }
+        let waiting = inbox.unacknowledged(9).unwrap();
+        assert_eq!(waiting.len(), 2);
+        let id = messages[1].id();
+        assert_eq!(inbox.confirmation_arrived(id, NOW).unwrap(), Some(2));
+        assert_eq!(inbox.confirmation_arrived(id, NOW).unwrap(), None);
+        assert_eq!(inbox.unacknowledged(9).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn no_text_lies_open_on_the_disk() {
+        let base = TempDir::new().unwrap();
+        let files = files(&base);
+        take(&files, &message("allergic to nuts", false));
+        files.outbox().write("allergic to nuts", None, NOW).unwrap();
+        drop(files);
+        for entry in fs::read_dir(base.path().join("P1@D1")).unwrap() {
+            let bytes = fs::read(entry.unwrap().path()).unwrap();
+            assert!(!bytes.windows(4).any(|window| window == b"nuts"));
+        }
     }
 }

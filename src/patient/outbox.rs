@@ -1,154 +1,327 @@
-//! What the person wants the doctor to have: kept until she has it.
+//! What the person wants the doctor to have: kept until her server has it.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
-use crate::protocol::message::{Message, MessageId};
+use crate::patient::files::{Files, FilesError};
+use crate::protocol::message::{Boundary, Message, MessageId, TextError};
 use crate::protocol::record::Receipt;
+use crate::random::OsRandom;
+use crate::store::OutgoingRow;
+use crate::vault::column;
 
-/// Messages and confirmations on their way.
-#[derive(Default, Debug)]
-pub(super) struct Outbox {
-    messages: Vec<Outgoing>,
-    confirmations: Vec<Confirmation>,
-}
+/// How many messages are sent ahead of their receipts, and how many
+/// confirmations, which cost a signature each.
+const IN_FLIGHT: usize = 32;
+/// How long something counts as on its way. The doctor's server gives no
+/// receipt for what it does not know any more: that must not keep the rest.
+const PATIENCE: Duration = Duration::from_secs(20);
 
-#[derive(Debug)]
-struct Outgoing {
-    message: Message,
-    /// Whether it was sent in this session.
-    sent: bool,
-}
-
-/// A confirmation that is to be signed and sent.
+/// A message to the doctor.
 #[derive(Clone, Debug)]
-pub(super) struct Confirmation {
-    /// Of the message.
-    pub(super) id: MessageId,
-    /// Of the message.
-    pub(super) hash: [u8; 64],
-    /// When the person confirmed.
-    pub(super) at: Timestamp,
-    /// When it was sent in this session.
-    sent: Option<Instant>,
+pub struct Written {
+    /// Counts them, from 1 on.
+    pub number: u64,
+    /// The message.
+    pub message: Message,
+    /// When it was last given to a connection.
+    pub sent: Option<Timestamp>,
+    /// When the doctor's server proved that it has it.
+    pub delivered: Option<Timestamp>,
 }
 
-impl Outbox {
-    pub(super) fn add_message(&mut self, message: Message) {
-        self.messages.push(Outgoing {
-            message,
-            sent: false,
-        });
-    }
-
-    pub(super) fn add_confirmation(&mut self, id: MessageId, hash: [u8; 64], at: Timestamp) {
-        self.confirmations.push(Confirmation {
-            id,
-            hash,
-            at,
-            sent: None,
-        });
-    }
-
-    /// What is to be sent now; counts as sent from here on.
-    pub(super) fn take_unsent(&mut self) -> (Vec<Message>, Vec<Confirmation>) {
-        let messages = self.messages.iter_mut().filter(|outgoing| !outgoing.sent);
-        let messages = messages
-            .map(|outgoing| {
-                outgoing.sent = true;
-                outgoing.message.clone()
-            })
-            .collect();
-        let confirmations = self
-            .confirmations
-            .iter_mut()
-            .filter(|confirmation| confirmation.sent.is_none())
-            .map(|confirmation| {
-                confirmation.sent = Some(Instant::now());
-                confirmation.clone()
-            })
-            .collect();
-        (messages, confirmations)
-    }
-
-    /// The message a receipt speaks of, if it is still on its way.
-    pub(super) fn message(&self, receipt: &Receipt) -> Option<&Message> {
-        self.messages
-            .iter()
-            .map(|outgoing| &outgoing.message)
-            .find(|message| message.id() == receipt.id)
-    }
-
-    /// The doctor's server has this message.
-    pub(super) fn delivered(&mut self, id: MessageId) {
-        self.messages.retain(|outgoing| outgoing.message.id() != id);
-    }
-
-    /// A session is over in which the doctor was last heard at `last_heard`.
-    /// What has no receipt is sent again in the next one. Confirmations have
-    /// none; but one that was sent more than the idle limit before that instant
-    /// has arrived, since otherwise nothing after it would have, and the doctor
-    /// would have given up on the connection.
-    pub(super) fn session_over(&mut self, last_heard: Instant, idle: Duration) {
-        for outgoing in &mut self.messages {
-            outgoing.sent = false;
+impl Written {
+    /// The state as a word.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match (self.delivered, self.sent) {
+            (Some(_), _) => "delivered",
+            (None, Some(_)) => "sent",
+            (None, None) => "queued",
         }
-        self.confirmations.retain_mut(|confirmation| {
-            let arrived = confirmation
-                .sent
-                .is_some_and(|sent| last_heard.saturating_duration_since(sent) > idle);
-            confirmation.sent = None;
-            !arrived
-        });
+    }
+}
+
+/// Why a message is not sent.
+#[derive(Debug)]
+pub enum WriteError {
+    /// It cannot have this text.
+    Text(TextError),
+    /// It cannot be kept.
+    Files(FilesError),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(error) => write!(f, "{error}"),
+            Self::Files(error) => write!(f, "the message cannot be kept, nothing is sent: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for WriteError {}
+
+/// Messages to the doctor, on the disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Outbox<'a>(&'a Files);
+
+impl Files {
+    /// The messages to the doctor.
+    #[must_use]
+    pub const fn outbox(&self) -> Outbox<'_> {
+        Outbox(self)
+    }
+}
+
+impl Outbox<'_> {
+    /// Keeps a message to the doctor: from here on it is sent until her server
+    /// has it.
+    ///
+    /// # Errors
+    /// [`WriteError`]; nothing is kept or sent then.
+    pub fn write(
+        &self,
+        text: &str,
+        boundary: Option<Boundary>,
+        now: Timestamp,
+    ) -> Result<Written, WriteError> {
+        let message = match boundary {
+            None => Message::new(text, false, now, &mut OsRandom),
+            Some(boundary) => Message::at_boundary(boundary, text, now, &mut OsRandom),
+        };
+        let message = message.map_err(WriteError::Text)?;
+        let id = message.id().0;
+        let vault = self.0.vault();
+        let row = OutgoingRow {
+            number: 0,
+            id,
+            written: now,
+            sealed: vault.seal(column::OUTGOING, &id, &message.encode(), &mut OsRandom),
+            sent: None,
+            delivered: None,
+        };
+        let number = self.0.store().add_outgoing(&row);
+        Ok(Written {
+            number: number.map_err(|error| WriteError::Files(error.into()))?,
+            message,
+            sent: None,
+            delivered: None,
+        })
     }
 
-    /// Whether nothing waits: every message has its receipt, every confirmation
-    /// is sent.
-    pub(super) fn is_settled(&self) -> bool {
-        self.messages.is_empty() && self.confirmations.iter().all(|c| c.sent.is_some())
+    /// The newest messages, at most `limit`, the oldest of them first.
+    ///
+    /// # Errors
+    /// [`FilesError`] if they cannot be read.
+    pub fn newest(&self, limit: usize) -> Result<Vec<Written>, FilesError> {
+        self.open_all(self.0.store().outgoing(limit)?)
     }
 
-    /// How many messages have no receipt yet.
-    pub(super) const fn undelivered(&self) -> usize {
-        self.messages.len()
+    /// The message with this number.
+    ///
+    /// # Errors
+    /// [`FilesError`] if it cannot be read.
+    pub fn numbered(&self, number: u64) -> Result<Option<Written>, FilesError> {
+        let row = self.0.store().outgoing_numbered(number)?;
+        row.map(|row| self.open(row)).transpose()
     }
+
+    fn waiting(&self, limit: usize) -> Result<Vec<Written>, FilesError> {
+        self.open_all(self.0.store().outgoing_waiting(limit)?)
+    }
+
+    /// Notes that messages were given to a connection.
+    pub(super) fn sent(&self, ids: &[MessageId], now: Timestamp) -> Result<(), FilesError> {
+        let ids: Vec<[u8; 16]> = ids.iter().map(|id| id.0).collect();
+        Ok(self.0.store().set_sent(&ids, now)?)
+    }
+
+    /// Keeps that a message has arrived; says whether that is news.
+    pub(super) fn delivered(&self, id: MessageId, now: Timestamp) -> Result<bool, FilesError> {
+        Ok(self.0.store().set_delivered(&id.0, now)?)
+    }
+
+    fn open_all(&self, rows: Vec<OutgoingRow>) -> Result<Vec<Written>, FilesError> {
+        rows.into_iter().map(|row| self.open(row)).collect()
+    }
+
+    fn open(&self, row: OutgoingRow) -> Result<Written, FilesError> {
+        let content = self.0.vault().open(column::OUTGOING, &row.id, &row.sealed);
+        let message = content
+            .ok()
+            .and_then(|content| Message::decode(content.expose()).ok())
+            .filter(|message| message.id().0 == row.id);
+        let message = message.ok_or_else(|| {
+            let reason = format!("message {} to the doctor does not open", row.number);
+            self.0.damaged("outgoing", &reason)
+        })?;
+        Ok(Written {
+            number: row.number,
+            message,
+            sent: row.sent,
+            delivered: row.delivered,
+        })
+    }
+}
+
+/// What was sent in the present session and has no receipt yet: nothing is
+/// sent twice in one session.
+#[derive(Default, Debug)]
+pub(super) struct InFlight {
+    messages: HashMap<MessageId, (Message, Instant)>,
+    /// With the hash of the confirmed message.
+    confirmations: HashMap<MessageId, ([u8; 64], Instant)>,
+}
+
+/// What a receipt speaks of.
+#[derive(Debug)]
+pub(super) enum Receipted {
+    /// A message of ours.
+    Message(Message),
+    /// Our confirmation of a message with this hash.
+    Confirmation([u8; 64]),
+}
+
+impl InFlight {
+    /// The messages to be sent now; they count as sent from here on.
+    pub(super) fn next_messages(&mut self, files: &Files) -> Result<Vec<Message>, FilesError> {
+        let free = room(self.messages.values().map(|(_, sent)| *sent));
+        if free == 0 {
+            return Ok(Vec::new());
+        }
+        let waiting = files.outbox().waiting(self.messages.len() + free)?;
+        let waiting = waiting.into_iter().map(|written| written.message);
+        let next: Vec<Message> = waiting
+            .filter(|message| !self.messages.contains_key(&message.id()))
+            .take(free)
+            .collect();
+        let now = Instant::now();
+        self.messages
+            .extend(next.iter().map(|m| (m.id(), (m.clone(), now))));
+        Ok(next)
+    }
+
+    /// The confirmations to be signed and sent now: of which message, its hash,
+    /// and when the person confirmed it.
+    pub(super) fn next_confirmations(
+        &mut self,
+        files: &Files,
+    ) -> Result<Vec<(MessageId, [u8; 64], Timestamp)>, FilesError> {
+        let free = room(self.confirmations.values().map(|(_, sent)| *sent));
+        if free == 0 {
+            return Ok(Vec::new());
+        }
+        let limit = self.confirmations.len() + free;
+        let waiting = files.inbox().unacknowledged(limit)?;
+        let next: Vec<_> = waiting
+            .into_iter()
+            .filter(|(message, _)| !self.confirmations.contains_key(&message.id()))
+            .take(free)
+            .map(|(message, at)| (message.id(), message.hash(), at))
+            .collect();
+        let now = Instant::now();
+        self.confirmations
+            .extend(next.iter().map(|(id, hash, _)| (*id, (*hash, now))));
+        Ok(next)
+    }
+
+    /// What a receipt speaks of, if it was sent in this session and is still on
+    /// its way.
+    pub(super) fn receipted(&self, receipt: &Receipt) -> Option<Receipted> {
+        let message = self.messages.get(&receipt.id);
+        let message = message.map(|(message, _)| Receipted::Message(message.clone()));
+        message.or_else(|| {
+            let (hash, _) = self.confirmations.get(&receipt.id)?;
+            Some(Receipted::Confirmation(*hash))
+        })
+    }
+
+    /// The doctor's server has what has this id.
+    pub(super) fn arrived(&mut self, id: MessageId) {
+        self.messages.remove(&id);
+        self.confirmations.remove(&id);
+    }
+}
+
+/// How many more may be sent beside those.
+fn room(sent: impl Iterator<Item = Instant>) -> usize {
+    IN_FLIGHT.saturating_sub(sent.filter(|sent| sent.elapsed() < PATIENCE).count())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::slice;
+    use tempfile::TempDir;
 
     use super::*;
-    use crate::random::OsRandom;
+    use crate::session::patient::Delivery;
 
     const NOW: Timestamp = Timestamp::from_millis(1);
 
-    #[test]
-    fn a_message_is_sent_once_a_session_until_it_is_delivered() {
-        let mut outbox = Outbox::default();
-        let message = Message::new("hello", false, NOW, &mut OsRandom).unwrap();
-        outbox.add_message(message.clone());
-        assert!(!outbox.is_settled());
-        assert_eq!(outbox.take_unsent().0, slice::from_ref(&message));
-        assert!(outbox.take_unsent().0.is_empty());
-        outbox.session_over(Instant::now(), Duration::ZERO);
-        assert_eq!(outbox.take_unsent().0, slice::from_ref(&message));
-        outbox.delivered(message.id());
-        outbox.session_over(Instant::now(), Duration::ZERO);
-        assert!(outbox.take_unsent().0.is_empty());
-        assert!(outbox.is_settled());
+    fn files(base: &TempDir) -> Files {
+        let name = "P1@D1".parse().unwrap();
+        Files::create_or_open(base.path(), &name).unwrap()
+    }
+
+    fn write(files: &Files, text: &str) -> MessageId {
+        let written = files.outbox().write(text, None, NOW).unwrap();
+        written.message.id()
+    }
+
+    fn next(flying: &mut InFlight, files: &Files) -> Vec<MessageId> {
+        let messages = flying.next_messages(files).unwrap();
+        messages.iter().map(Message::id).collect()
     }
 
     #[test]
-    fn a_confirmation_that_may_have_been_lost_is_sent_again() {
-        let mut outbox = Outbox::default();
-        let idle = Duration::from_secs(45);
-        outbox.add_confirmation(MessageId([1; 16]), [2; 64], NOW);
-        assert_eq!(outbox.take_unsent().1.len(), 1);
-        assert!(outbox.is_settled());
-        outbox.session_over(Instant::now(), idle);
-        assert_eq!(outbox.take_unsent().1.len(), 1);
-        outbox.session_over(Instant::now() + idle * 2, idle);
-        assert!(outbox.take_unsent().1.is_empty());
+    fn a_message_is_sent_once_a_session_until_it_is_delivered() {
+        let base = TempDir::new().unwrap();
+        let first = write(&files(&base), "hello");
+        // As if by another run of the program.
+        let files = files(&base);
+        let mut flying = InFlight::default();
+        assert_eq!(next(&mut flying, &files), [first]);
+        assert_eq!(next(&mut flying, &files), []);
+        let mut flying = InFlight::default();
+        assert_eq!(next(&mut flying, &files), [first]);
+        assert!(files.outbox().delivered(first, NOW).unwrap());
+        assert!(!files.outbox().delivered(first, NOW).unwrap());
+        assert_eq!(next(&mut InFlight::default(), &files), []);
+        assert_eq!(files.outbox().newest(9).unwrap()[0].word(), "delivered");
+    }
+
+    #[test]
+    fn a_few_are_in_flight_and_each_receipt_lets_one_more_go() {
+        let base = TempDir::new().unwrap();
+        let files = files(&base);
+        let ids: Vec<_> = (0..IN_FLIGHT + 2).map(|_| write(&files, "x")).collect();
+        let mut flying = InFlight::default();
+        assert_eq!(next(&mut flying, &files), ids[..IN_FLIGHT]);
+        assert_eq!(next(&mut flying, &files), []);
+        files.outbox().delivered(ids[7], NOW).unwrap();
+        flying.arrived(ids[7]);
+        assert_eq!(next(&mut flying, &files), ids[IN_FLIGHT..=IN_FLIGHT]);
+    }
+
+    #[test]
+    fn a_confirmation_is_sent_once_a_session_until_it_arrived() {
+        let base = TempDir::new().unwrap();
+        let files = files(&base);
+        let message = Message::new("x", true, NOW, &mut OsRandom).unwrap();
+        let (id, hash) = (message.id(), message.hash());
+        let inbox = files.inbox();
+        inbox.take(&message, Delivery::Private, NOW).unwrap();
+        inbox.confirm("1", NOW).unwrap();
+        for _ in 0..2 {
+            let mut flying = InFlight::default();
+            let next = flying.next_confirmations(&files).unwrap();
+            assert_eq!(next, [(id, hash, NOW)]);
+            assert_eq!(flying.next_confirmations(&files).unwrap(), []);
+        }
+        inbox.confirmation_arrived(id, NOW).unwrap();
+        let mut flying = InFlight::default();
+        assert_eq!(flying.next_confirmations(&files).unwrap(), []);
     }
 }

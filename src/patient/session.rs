@@ -12,8 +12,10 @@ use crate::patient::backoff::between;
 use crate::patient::client::Shared;
 use crate::patient::connect::Established;
 use crate::patient::event::{Event, Loss};
+use crate::patient::files::FilesError;
 use crate::patient::inbox::Taken;
 use crate::patient::link::{Link, LinkError};
+use crate::patient::outbox::Receipted;
 use crate::protocol::DisconnectReason;
 use crate::protocol::message::{Message, MessageId};
 use crate::protocol::opcode;
@@ -112,7 +114,6 @@ impl<'a> Live<'a> {
             end,
             ticket: self.ticket,
             progress: self.end.progress(),
-            last_heard: self.last_heard,
         }
     }
 
@@ -173,6 +174,8 @@ impl<'a> Live<'a> {
             self.shared
                 .wire
                 .record(opcode::HEARTBEAT, &sign_of_life.encode());
+            // What waited behind something that nobody receipts.
+            self.shared.flush();
         }
         if now >= self.renew_at || self.many_records() {
             self.renew(now)?;
@@ -319,7 +322,7 @@ impl<'a> Live<'a> {
             Some(_) => Unanswered::new(&message, (*opcode, body), delivery, frame),
             None => None,
         };
-        let taken = self.shared.take(message, delivery);
+        let taken = self.shared.take(&message, delivery).map_err(not_kept)?;
         if matches!(taken, Taken::Conflict) {
             return Err(self.fail(SessionError::Nonsense));
         }
@@ -327,8 +330,10 @@ impl<'a> Live<'a> {
             Some(unanswered) => self.unanswered.push(unanswered),
             None => self.shared.wire.record(*opcode, body),
         }
-        if let Taken::New(entry) = taken {
-            self.shared.tell(Event::Message(entry));
+        match taken {
+            Taken::New(entry) => self.shared.tell(Event::Message(entry)),
+            Taken::Unconfirmed(entry) => self.shared.tell(Event::Reminder(entry)),
+            Taken::Again | Taken::Conflict => {}
         }
         Ok(())
     }
@@ -336,14 +341,22 @@ impl<'a> Live<'a> {
     /// A receipt for something that is not on its way, or not any more, says
     /// nothing new.
     fn on_receipt(&mut self, receipt: &Receipt) -> Result<(), End> {
-        let Some(message) = self.shared.outgoing(receipt) else {
+        let Some(receipted) = self.shared.receipted(receipt) else {
             return Ok(());
         };
-        if !self.end.proves_message(&message, receipt) {
+        let is_proved = match &receipted {
+            Receipted::Message(message) => self.end.proves_message(message, receipt),
+            Receipted::Confirmation(hash) => self.end.proves_confirmation(hash, receipt),
+        };
+        if !is_proved {
             return Err(self.fail(SessionError::Nonsense));
         }
-        self.shared.delivered(message.id());
-        Ok(())
+        let id = receipt.id;
+        let kept = match receipted {
+            Receipted::Message(_) => self.shared.delivered(id),
+            Receipted::Confirmation(_) => self.shared.confirmation_arrived(id),
+        };
+        kept.map_err(not_kept)
     }
 
     /// Ends the session by the other side's fault.
@@ -375,12 +388,16 @@ impl<'a> Live<'a> {
     }
 }
 
+/// Comes back later: by then there may be room again.
+const fn not_kept(error: FilesError) -> End {
+    End::Lost(Loss::NotKept(error))
+}
+
 /// What a session leaves behind.
 pub(super) struct Over {
     pub(super) end: End,
     pub(super) ticket: Option<ResumptionTicket>,
     pub(super) progress: Progress,
-    pub(super) last_heard: Instant,
 }
 
 /// A message that cannot be answered before the keys are renewed, and then

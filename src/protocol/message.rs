@@ -28,6 +28,16 @@ const CLOSES: u8 = 4;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct MessageId(pub [u8; 16]);
 
+impl MessageId {
+    /// A short name for people, the same on both sides: the first six
+    /// hexadecimal digits.
+    #[must_use]
+    pub fn code(&self) -> String {
+        let [a, b, c, ..] = self.0;
+        format!("{a:02x}{b:02x}{c:02x}")
+    }
+}
+
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -108,6 +108,9 @@ pub trait MailboxStore {
     /// The message with this number.
     fn inbox_numbered(&self, number: u64) -> Result<Option<InboxRow>, StoreError>;
 
+    /// The messages whose id begins with these hexadecimal digits.
+    fn inbox_with_code(&self, digits: &str) -> Result<Vec<InboxRow>, StoreError>;
+
     /// The newest messages, at most `limit`, the oldest of them first.
     fn inbox(&self, limit: usize) -> Result<Vec<InboxRow>, StoreError>;
 

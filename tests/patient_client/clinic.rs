@@ -140,6 +140,13 @@ impl Line {
         while self.reader.read_frame(&mut self.stream).is_ok() {}
     }
 
+    /// Waits for the patient to close without having said anything.
+    pub fn until_closed_silently(mut self) {
+        if let Ok(frame) = self.reader.read_frame(&mut self.stream) {
+            panic!("opcode {}", frame.opcode());
+        }
+    }
+
     pub fn send(&mut self, frame: &Frame) {
         self.stream.write_all(frame.as_bytes()).unwrap();
     }

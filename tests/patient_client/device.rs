@@ -81,7 +81,7 @@ impl Device {
     pub fn start_with(&self, config: Config, clock: Arc<dyn Clock>) -> Running {
         let files = self.files();
         let patient = files.load(&mut OsRandom).unwrap();
-        let (client, events) = Client::start(config, files, patient, clock).unwrap();
+        let (client, events) = Client::start(config, Arc::new(files), patient, clock).unwrap();
         Running { client, events }
     }
 }
@@ -101,6 +101,13 @@ pub struct Running {
 }
 
 impl Running {
+    /// The texts of all kept messages.
+    pub fn texts(&self) -> Vec<String> {
+        let entries = self.client.files().inbox().newest(100).unwrap();
+        let texts = entries.iter().map(|entry| entry.message.text().to_owned());
+        texts.collect()
+    }
+
     /// The next event.
     pub fn next(&self) -> Event {
         self.events.recv_timeout(BOUND).expect("an event")

@@ -109,7 +109,7 @@ fn connect_at(clinic: &Clinic, patient: &str, clock: Off) -> (Client, Receiver<P
     };
     let files = Files::open_existing(&clinic.path(patient), &name).unwrap();
     let patient = files.load(&mut OsRandom).unwrap();
-    Client::start(Config::default(), files, patient, Arc::new(clock)).unwrap()
+    Client::start(Config::default(), Arc::new(files), patient, Arc::new(clock)).unwrap()
 }
 
 #[test]

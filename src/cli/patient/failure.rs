@@ -14,6 +14,7 @@ use crate::patient::event::Stopped;
 use crate::patient::files::{FilesError, Name};
 use crate::patient::link::LinkError;
 use crate::protocol::{AlertCode, DisconnectReason};
+use crate::vault::VaultError;
 
 const ASK_FOR_TICKET: &str = "ask the doctor for a new ticket";
 const AGAIN: &str = "nothing is lost: run the same command again";
@@ -77,7 +78,11 @@ pub(super) fn files(error: &FilesError) -> Failure {
     let exit = match error {
         FilesError::Missing { .. } | FilesError::Damaged { .. } => Exit::Integrity,
         FilesError::Store(error) => error.fault().into(),
-        FilesError::Key(error) => error.fault().into(),
+        FilesError::Key(error) | FilesError::Vault(VaultError::KeyFile(error)) => {
+            error.fault().into()
+        }
+        FilesError::Vault(VaultError::Store(error)) => error.fault().into(),
+        FilesError::Vault(VaultError::OtherKey) => Exit::Integrity,
         FilesError::Directory(_) => Exit::Failure,
     };
     Failure::new(exit, error.to_string())

@@ -32,8 +32,13 @@ pub(super) fn run(options: &PatientOptions, files: Files) -> Result<Exit, Failur
         Failure::new(Exit::Failure, format!("the program cannot start: {error}"))
     };
     let signals = Signals::new([SIGINT, SIGTERM]).map_err(broken)?;
-    let (client, events) =
-        Client::start(config(options), files, patient, Arc::new(SystemClock)).map_err(broken)?;
+    let (client, events) = Client::start(
+        config(options),
+        Arc::new(files),
+        patient,
+        Arc::new(SystemClock),
+    )
+    .map_err(broken)?;
     let client = Arc::new(client);
     let on_signal = Arc::clone(&client);
     thread::Builder::new()
@@ -42,6 +47,10 @@ pub(super) fn run(options: &PatientOptions, files: Files) -> Result<Exit, Failur
         .map_err(broken)?;
     for event in events {
         options.form.print_records(&[records::event(&event)])?;
+        if let Event::Message(entry) = &event {
+            // If that cannot be kept it stays unread, which is no harm.
+            let _ = client.shown(&[entry.number]);
+        }
         if let Event::Stopped(stopped) = event {
             return failure::stopped(&stopped, &place);
         }

@@ -21,6 +21,7 @@ use crate::clock::SystemClock;
 use crate::patient::client::Client;
 use crate::patient::event::{Event, Stopped};
 use crate::patient::files::Files;
+use crate::patient::inbox::Entry;
 use crate::random::OsRandom;
 
 /// How long commands from a pipe wait for what was missed, once connected.
@@ -31,10 +32,16 @@ const SETTLE: Duration = Duration::from_secs(10);
 const LAST_EVENT: Duration = Duration::from_secs(1);
 /// Longer than any attempt to connect.
 const ATTEMPT: Duration = Duration::from_secs(600);
+/// How many of the newest messages are shown at once.
+const SHOWN: usize = 100;
 
 /// Connects, and does what the menu is told.
 pub(super) fn run(options: &PatientOptions, files: Files) -> Result<Exit, Failure> {
     let place = Place::new(options, files.name());
+    let files = Arc::new(files);
+    let counts = files
+        .mail_counts()
+        .map_err(|error| failure::files(&error))?;
     let mut patient = files
         .load(&mut OsRandom)
         .map_err(|error| failure::files(&error))?;
@@ -50,10 +57,23 @@ pub(super) fn run(options: &PatientOptions, files: Files) -> Result<Exit, Failur
     let watch = Arc::new(Watch::new(place, terminal.stopper()));
     let on_signal = Arc::clone(&watch);
     spawn("signals", move || on_signal.heed(signals)).map_err(broken)?;
-    let (client, events) =
-        Client::start(config(options), files, patient, Arc::new(SystemClock)).map_err(broken)?;
-    let (on_event, shown) = (Arc::clone(&watch), printer.clone());
-    spawn("events", move || on_event.follow(&events, &shown)).map_err(broken)?;
+    let (client, events) = Client::start(
+        config(options),
+        Arc::clone(&files),
+        patient,
+        Arc::new(SystemClock),
+    )
+    .map_err(broken)?;
+    let client = Arc::new(client);
+    if let Some(unread) = say::unread(counts) {
+        printer.line(format!("{unread}: choose 4 to read."));
+    }
+    let follower = Follower {
+        watch: Arc::clone(&watch),
+        client: Arc::clone(&client),
+        printer: printer.clone(),
+    };
+    spawn("events", move || follower.follow(&events)).map_err(broken)?;
     let mut session = Session {
         console: Console { terminal, printer },
         client,
@@ -120,12 +140,6 @@ impl Watch {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Whether the connection is down and may come back.
-    fn is_away(&self) -> bool {
-        let seen = self.seen();
-        !seen.online && !seen.over
-    }
-
     /// Waits until everything that has happened is handed to the printer.
     fn wait_for_the_last_event(&self) {
         let waited = self
@@ -146,38 +160,64 @@ impl Watch {
         }
     }
 
-    fn follow(&self, events: &Receiver<Event>, printer: &Printer) {
+    fn note(&self, event: &Event, printer: &Printer) {
+        let mut seen = self.seen();
+        match event {
+            Event::Connected { .. } => {
+                seen.connected = true;
+                seen.online = true;
+                seen.failed = None;
+            }
+            Event::ConnectionLost(_) | Event::Ended(_) => seen.online = false,
+            Event::Epoch { .. } => seen.caught_up = true,
+            Event::NotConnected(error) => {
+                seen.failed = Some(failure::connect(error, &self.place));
+            }
+            Event::Stopped(stopped) => {
+                let result = failure::stopped(stopped, &self.place);
+                if !matches!(stopped, Stopped::Asked) {
+                    if result.is_ok() {
+                        printer.line(sentence(&stopped.to_string()));
+                    }
+                    seen.stopped = Some(result);
+                    self.stopper.stop();
+                }
+                seen.over = true;
+            }
+            _ => {}
+        }
+        drop(seen);
+        self.changed.notify_all();
+    }
+}
+
+/// Shows what happens.
+struct Follower {
+    watch: Arc<Watch>,
+    client: Arc<Client>,
+    printer: Printer,
+}
+
+impl Follower {
+    fn follow(&self, events: &Receiver<Event>) {
         for event in events {
             if let Some(lines) = say::event(&event) {
-                printer.line(lines);
+                self.printer.line(lines);
             }
-            let mut seen = self.seen();
-            match &event {
-                Event::Connected { .. } => {
-                    seen.connected = true;
-                    seen.online = true;
-                    seen.failed = None;
-                }
-                Event::ConnectionLost(_) | Event::Ended(_) => seen.online = false,
-                Event::Epoch { .. } => seen.caught_up = true,
-                Event::NotConnected(error) => {
-                    seen.failed = Some(failure::connect(error, &self.place));
-                }
-                Event::Stopped(stopped) => {
-                    let result = failure::stopped(stopped, &self.place);
-                    if !matches!(stopped, Stopped::Asked) {
-                        if result.is_ok() {
-                            printer.line(sentence(&stopped.to_string()));
-                        }
-                        seen.stopped = Some(result);
-                        self.stopper.stop();
-                    }
-                    seen.over = true;
-                }
-                _ => {}
+            if let Event::Message(entry) = &event {
+                self.mark_shown(entry.number);
             }
-            drop(seen);
-            self.changed.notify_all();
+            self.watch.note(&event, &self.printer);
+        }
+    }
+
+    /// Only what stands on the screen counts as shown: a program that is killed
+    /// before leaves the message unread.
+    fn mark_shown(&self, number: u64) {
+        self.printer.flush();
+        if let Err(error) = self.client.shown(&[number]) {
+            let said = format!("message {number} stays unread: {error}");
+            self.printer.line(sentence(&said));
         }
     }
 }
@@ -185,7 +225,7 @@ impl Watch {
 /// The menu's state.
 struct Session {
     console: Console,
-    client: Client,
+    client: Arc<Client>,
     watch: Arc<Watch>,
     interactive: bool,
     /// The person has disconnected.
@@ -281,7 +321,7 @@ impl Session {
         })?;
         text.and_then(|text| {
             let online = self.watch.seen().online;
-            match self.client.send(&text) {
+            match self.client.send(&text, None) {
                 Ok(_) if online => {}
                 Ok(_) => self.console.say("It will be sent when you are connected."),
                 Err(error) => self.console.say(&sentence(&error.to_string())),
@@ -291,12 +331,35 @@ impl Session {
     }
 
     fn show(&mut self) {
-        let messages = self.client.messages();
+        let unread = self.client.files().inbox().unread(SHOWN);
+        let messages = unread.and_then(|unread| {
+            // So many newest ones, but each that is unread.
+            let mut messages = self.client.files().inbox().newest(SHOWN)?;
+            let first = messages.first().map_or(0, |entry| entry.number);
+            messages.splice(0..0, unread.into_iter().filter(|e| e.number < first));
+            Ok(messages)
+        });
+        match messages {
+            Ok(messages) => self.show_all(&messages),
+            Err(error) => self.console.say(&sentence(&error.to_string())),
+        }
+    }
+
+    fn show_all(&mut self, messages: &[Entry]) {
         if messages.is_empty() {
             self.console.say("There are no messages.");
         }
-        for entry in &messages {
+        for entry in messages {
             self.console.say(&say::message(entry));
+        }
+        self.console.printer.flush();
+        let unread = messages.iter().filter(|entry| entry.shown.is_none());
+        let unread: Vec<u64> = unread.map(|entry| entry.number).collect();
+        if !unread.is_empty()
+            && let Err(error) = self.client.shown(&unread)
+        {
+            let said = format!("they stay unread: {error}");
+            self.console.say(&sentence(&said));
         }
     }
 
@@ -304,22 +367,22 @@ impl Session {
         if self.is_over() {
             return Ok(Answer::Given(()));
         }
-        if self.client.messages().is_empty() {
-            self.console.say("There are no messages.");
-            return Ok(Answer::Given(()));
-        }
-        let number = question(&mut self.console, "Number of the message: ", |typed| {
-            typed
-                .parse::<usize>()
-                .map_err(|_| format!("{} is not the number of a message", quoted(typed)))
-        })?;
-        number.and_then(|number| {
+        let name = question(
+            &mut self.console,
+            "Number or code of the message: ",
+            |typed| match typed.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                true => Ok(typed.to_owned()),
+                false => Err(format!("{} is not the number of a message", quoted(typed))),
+            },
+        )?;
+        name.and_then(|name| {
             let online = self.watch.seen().online;
-            let said = match self.client.confirm(number) {
-                Ok(()) if online => format!("You have confirmed message {number}."),
-                Ok(()) => format!(
-                    "You have confirmed message {number}. The doctor will learn of it when \
-                     you are connected."
+            let said = match self.client.confirm(&name) {
+                Ok(entry) if online => format!("You have confirmed message {}.", entry.number),
+                Ok(entry) => format!(
+                    "You have confirmed message {}. The doctor will learn of it when \
+                     you are connected.",
+                    entry.number
                 ),
                 Err(error) => sentence(&error.to_string()),
             };
@@ -360,19 +423,16 @@ impl Session {
         self.end_with(stopped.unwrap_or(Ok(Exit::Ok)))
     }
 
-    /// Ends the session, and the program in this way, unless something is lost
-    /// with it.
-    fn end_with(&self, end: Result<Exit, Failure>) -> Result<Exit, Failure> {
-        let waiting = self.watch.is_away() && !self.client.settle(Duration::ZERO);
+    /// Ends the session, and the program in this way.
+    fn end_with(&mut self, end: Result<Exit, Failure>) -> Result<Exit, Failure> {
         self.leave();
-        let lost = match (end, self.client.undelivered()) {
-            (Ok(_), 0) if waiting => "a confirmation may not have reached the doctor".to_owned(),
-            (Ok(_), count @ 1..) => {
-                format!("messages to the doctor that have not arrived: {count}")
-            }
-            (end, _) => return end,
-        };
-        let hint = "it is not kept: tell her again when you are connected";
-        Err(Failure::new(Exit::Unreachable, lost).hint(hint))
+        let counts = self.client.files().mail_counts();
+        if let Some(waiting) = counts.ok().and_then(say::waiting) {
+            self.console.say(&format!(
+                "Not yet at the doctor's: {waiting}. It is kept here, and sent at the next \
+                 connection."
+            ));
+        }
+        end
     }
 }

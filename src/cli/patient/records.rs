@@ -6,6 +6,7 @@ use crate::patient::enrol::Enrolled;
 use crate::patient::event::{self, Event};
 use crate::patient::files::Name;
 use crate::patient::inbox::Entry;
+use crate::protocol::message::{Boundary, Message};
 use crate::session::patient::Delivery;
 
 /// An enrolment that has succeeded; one that had before has no code to compare.
@@ -36,6 +37,18 @@ pub(super) fn message(entry: &Entry) -> Record {
         .with("received", entry.received)
         .with("confirmed", entry.confirmed)
         .with("text", entry.message.text())
+        .with("code", entry.message.id().code())
+        .with("consultation", boundary(&entry.message))
+        .with("shown", entry.shown)
+        .with("confirmation_arrived", entry.confirmation_arrived)
+}
+
+const fn boundary(message: &Message) -> Option<&'static str> {
+    match message.boundary() {
+        None => None,
+        Some(Boundary::Opens) => Some("opens"),
+        Some(Boundary::Closes) => Some("closes"),
+    }
 }
 
 /// An event, at the time it is told.
@@ -55,6 +68,17 @@ pub(super) fn event(event: &Event) -> Record {
             .with("devices", *devices)
             .with("missed", *missed),
         Event::Message(entry) => message(entry),
+        Event::Reminder(entry) => Record::new("reminder")
+            .with("at", now())
+            .with("message", entry.number)
+            .with("code", entry.message.id().code())
+            .with("text", entry.message.text()),
+        Event::ConfirmationArrived(number) => Record::new("confirmation_arrived")
+            .with("at", now())
+            .with("message", *number),
+        Event::FilesFailed(error) => Record::new("trouble")
+            .with("at", now())
+            .with("sentence", error.to_string()),
         Event::Delivered(id) => Record::new("arrived")
             .with("at", now())
             .with("id", id.to_string()),

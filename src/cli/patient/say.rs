@@ -3,7 +3,9 @@
 use crate::cli::text::{clean, sentence};
 use crate::patient::event::{self, Event};
 use crate::patient::inbox::Entry;
+use crate::protocol::message::{Boundary, Message};
 use crate::session::patient::Delivery;
+use crate::store::MailCounts;
 
 /// The lines for an event; nothing for those that are said elsewhere.
 pub(super) fn event(event: &Event) -> Option<String> {
@@ -31,7 +33,17 @@ pub(super) fn event(event: &Event) -> Option<String> {
             }
         }
         Event::Message(entry) => message(entry),
+        Event::Reminder(entry) => format!(
+            "URGENT message {} waits for your confirmation, it came {}: {}",
+            entry.number,
+            entry.received,
+            clean(entry.message.text())
+        ),
         Event::Delivered(_) => "Your message has arrived at the doctor's.".to_owned(),
+        Event::ConfirmationArrived(number) => {
+            format!("The doctor has your confirmation of message {number}.")
+        }
+        Event::FilesFailed(error) => sentence(&error.to_string()),
         Event::ConnectionLost(loss) => sentence(&loss.to_string()),
         Event::Ended(reason) => sentence(event::ended(*reason)),
         Event::NotConnected(error) => sentence(&format!("not connected: {error}")),
@@ -55,23 +67,65 @@ pub(super) fn message(entry: &Entry) -> String {
         Delivery::Chosen => "to chosen patients",
         Delivery::Private => "to you alone",
     };
-    let confirmed = entry
-        .confirmed
-        .map_or_else(String::new, |at| format!(", confirmed {at}"));
+    let confirmed =
+        entry
+            .confirmed
+            .map_or_else(String::new, |at| match entry.confirmation_arrived {
+                Some(_) => format!(", confirmed {at}"),
+                None => format!(", confirmed {at} (the doctor does not know yet)"),
+            });
     format!(
-        "Message {} ({urgent}{delivery}), written {}, received {}{confirmed}:\n    {}",
+        "Message {} ({urgent}{delivery}{}), code {}, written {}, received {}{confirmed}:\n    {}",
         entry.number,
+        boundary(&entry.message),
+        entry.message.id().code(),
         entry.message.written(),
         entry.received,
         clean(entry.message.text())
     )
 }
 
+/// What a message is to a consultation.
+const fn boundary(message: &Message) -> &'static str {
+    match message.boundary() {
+        None => "",
+        Some(Boundary::Opens) => ", opens a consultation",
+        Some(Boundary::Closes) => ", closes the consultation",
+    }
+}
+
+/// How many messages are unread; nothing if none is.
+pub(super) fn unread(counts: MailCounts) -> Option<String> {
+    let urgent = match counts.unread_urgent {
+        0 => String::new(),
+        count => format!(", {count} of them URGENT"),
+    };
+    match counts.unread {
+        0 => None,
+        1 => Some(format!("1 message is unread{urgent}")),
+        count => Some(format!("{count} messages are unread{urgent}")),
+    }
+}
+
+/// What waits for the doctor; nothing if nothing does.
+pub(super) fn waiting(counts: MailCounts) -> Option<String> {
+    let some = |count, what| match count {
+        0 => None,
+        1 => Some(format!("1 {what}")),
+        _ => Some(format!("{count} {what}s")),
+    };
+    let parts = [
+        some(counts.waiting_messages, "message"),
+        some(counts.waiting_confirmations, "confirmation"),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(" and "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
-    use crate::protocol::message::Message;
     use crate::random::OsRandom;
 
     #[test]
@@ -83,7 +137,9 @@ mod tests {
             message: Message::new(text, true, now, &mut OsRandom).unwrap(),
             delivery: Delivery::Broadcast,
             received: now,
+            shown: None,
             confirmed: None,
+            confirmation_arrived: None,
         };
         let said = message(&entry);
         assert_eq!(said.lines().count(), 2, "{said}");

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::identity::data_dir::DataDirError;
 use crate::identity::key_file::KeyFileError;
 use crate::store::StoreError;
+use crate::vault::VaultError;
 
 /// A patient's files cannot be used.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub enum FilesError {
     Store(StoreError),
     /// A key file.
     Key(KeyFileError),
+    /// The key that opens the messages.
+    Vault(VaultError),
     /// Something that belongs into the database is not there.
     Missing {
         /// The database.
@@ -40,6 +43,7 @@ impl fmt::Display for FilesError {
             Self::Directory(error) => write!(f, "{error}"),
             Self::Store(error) => write!(f, "{error}"),
             Self::Key(error) => write!(f, "{error}"),
+            Self::Vault(error) => write!(f, "{error}"),
             Self::Missing { path, name } => write!(
                 f,
                 "the database '{}' lacks the entry \"{name}\"; restore the directory from a \
@@ -62,6 +66,7 @@ impl std::error::Error for FilesError {
             Self::Directory(error) => Some(error),
             Self::Store(error) => Some(error),
             Self::Key(error) => Some(error),
+            Self::Vault(error) => Some(error),
             Self::Missing { .. } | Self::Damaged { .. } => None,
         }
     }
@@ -82,5 +87,11 @@ impl From<StoreError> for FilesError {
 impl From<KeyFileError> for FilesError {
     fn from(error: KeyFileError) -> Self {
         Self::Key(error)
+    }
+}
+
+impl From<VaultError> for FilesError {
+    fn from(error: VaultError) -> Self {
+        Self::Vault(error)
     }
 }

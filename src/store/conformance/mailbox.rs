@@ -55,9 +55,14 @@ pub(crate) fn a_received_message_comes_back_whole_and_is_kept_once(store: &dyn S
         ..received(1)
     };
     assert_eq!(store.add_inbox(&other).unwrap(), None);
+    assert_eq!(store.add_inbox(&received(5)).unwrap(), Some(5), "no gap");
     assert_eq!(store.inbox_numbered(1).unwrap().unwrap().sealed, [1; 300]);
-    assert_eq!(numbers(&store.inbox(9).unwrap()), [1, 2, 3, 4]);
-    assert_eq!(numbers(&store.inbox(2).unwrap()), [3, 4], "the newest");
+    assert_eq!(numbers(&store.inbox(9).unwrap()), [1, 2, 3, 4, 5]);
+    assert_eq!(numbers(&store.inbox(2).unwrap()), [4, 5], "the newest");
+    let named = |digits| numbers(&store.inbox_with_code(digits).unwrap());
+    assert_eq!(named("030303"), [3]);
+    assert_eq!(named("0"), [1, 2, 3, 4, 5]);
+    assert_eq!(named("030304"), [0; 0]);
     assert_eq!(store.inbox_with_id(&[9; 16]).unwrap(), None);
     assert_eq!(store.inbox_numbered(u64::MAX).unwrap(), None);
 }

@@ -1,7 +1,7 @@
 //! A patient's messages in the database.
 
+use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{OptionalExtension, Row};
 
 use crate::clock::Timestamp;
 use crate::store::sqlite::SqliteStore;
@@ -46,14 +46,16 @@ fn newest<T>(mut rows: Vec<T>) -> Vec<T> {
 
 impl MailboxStore for SqliteStore {
     fn add_inbox(&self, row: &InboxRow) -> Result<Option<u64>, StoreError> {
-        // In a transaction: without one the commit would happen when the
-        // statement is dropped, and its failure would not be seen.
         self.write(|transaction| {
+            let known = "SELECT 1 FROM inbox WHERE id = ?1";
+            // Asked first: an insertion that conflicts uses up a number.
+            if transaction.prepare(known)?.exists([row.id])? {
+                return Ok(None);
+            }
             let number = transaction.query_row(
                 "INSERT INTO inbox (id, form, urgent, received, sealed, shown, confirmed,
                                     confirmation_arrived)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-                 ON CONFLICT (id) DO NOTHING RETURNING number",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING number",
                 (
                     row.id,
                     row.form,
@@ -65,8 +67,8 @@ impl MailboxStore for SqliteStore {
                     row.confirmation_arrived,
                 ),
                 |row| row.get(0),
-            );
-            Ok(number.optional()?)
+            )?;
+            Ok(Some(number))
         })
     }
 
@@ -77,6 +79,11 @@ impl MailboxStore for SqliteStore {
     fn inbox_numbered(&self, number: u64) -> Result<Option<InboxRow>, StoreError> {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
         self.first(&format!("{INBOX} WHERE number = ?1"), [number], read_inbox)
+    }
+
+    fn inbox_with_code(&self, digits: &str) -> Result<Vec<InboxRow>, StoreError> {
+        let sql = format!("{INBOX} WHERE substr(hex(id), 1, length(?1)) = upper(?1)");
+        self.rows(&sql, [digits], read_inbox)
     }
 
     fn inbox(&self, limit: usize) -> Result<Vec<InboxRow>, StoreError> {
@@ -122,6 +129,8 @@ impl MailboxStore for SqliteStore {
     }
 
     fn add_outgoing(&self, row: &OutgoingRow) -> Result<u64, StoreError> {
+        // In a transaction: without one the commit would happen when the
+        // statement is dropped, and its failure would not be seen.
         self.write(|transaction| {
             Ok(transaction.query_row(
                 "INSERT INTO outgoing (id, written, sealed, sent, delivered)

@@ -1,0 +1,187 @@
+//! What a patient's device keeps: over restarts, and when it cannot.
+
+use rusqlite::Connection;
+use telemed::clock::{Clock, SystemClock};
+use telemed::patient::event::{Event, Loss};
+use telemed::patient::outbox::WriteError;
+use telemed::protocol::message::{Boundary, Message};
+use telemed::protocol::opcode;
+use telemed::random::OsRandom;
+use telemed::session::doctor::FromPatient;
+
+use crate::clinic::{Clinic, Session};
+use crate::device::{Device, Running};
+use crate::{assert_receipted, send_direct};
+
+fn message_of(event: Event) -> Option<telemed::patient::inbox::Entry> {
+    match event {
+        Event::Message(entry) => Some(entry),
+        _ => None,
+    }
+}
+
+/// Ends the client and frees its directory.
+fn end(running: Running, session: Session) {
+    drop(session);
+    running.client.leave();
+    running.rest();
+}
+
+#[test]
+fn a_message_is_shown_once_for_ever_and_answered_always() {
+    let clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    let message = Clinic::message("drink water");
+    let running = device.start();
+    let mut session = clinic.welcome();
+    send_direct(&clinic, &mut session, &message);
+    assert_receipted(&mut session, &message);
+    assert_eq!(running.until(message_of).number, 1);
+    end(running, session);
+
+    // The program was ended before it showed the message: it is unread.
+    let unread = device.files().inbox().unread(9).unwrap();
+    assert_eq!(unread.len(), 1);
+
+    let running = device.start();
+    let mut session = clinic.welcome();
+    send_direct(&clinic, &mut session, &message);
+    assert_receipted(&mut session, &message);
+    let next = Clinic::message("and sleep");
+    send_direct(&clinic, &mut session, &next);
+    assert_receipted(&mut session, &next);
+    let entry = running.until(message_of);
+    assert_eq!((entry.number, entry.message), (2, next));
+    running.client.shown(&[1, 2]).unwrap();
+    assert_eq!(running.texts(), ["drink water", "and sleep"]);
+    end(running, session);
+    assert_eq!(device.files().inbox().unread(9).unwrap().len(), 0);
+}
+
+#[test]
+fn what_was_queued_or_confirmed_before_a_restart_arrives_after_it() {
+    let clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    let message = Clinic::message("5 mg");
+    let running = device.start();
+    let mut session = clinic.welcome();
+    send_direct(&clinic, &mut session, &message);
+    assert_receipted(&mut session, &message);
+    end(running, session);
+
+    let now = SystemClock.now();
+    let written = {
+        let files = device.files();
+        files.inbox().confirm(&message.id().code(), now).unwrap();
+        let outbox = files.outbox();
+        let opens = Some(Boundary::Opens);
+        outbox.write("it hurts", opens, now).unwrap().message
+    };
+
+    let running = device.start();
+    let mut session = clinic.welcome();
+    let FromPatient::Private(arrived) = session.hear() else {
+        panic!("no message");
+    };
+    assert_eq!(arrived, written);
+    let FromPatient::Confirmed(ack) = session.hear() else {
+        panic!("no confirmation");
+    };
+    assert_eq!((ack.id, ack.at), (message.id(), now));
+    assert!(session.end.proves_confirmation(&ack, &message.hash()));
+    let receipts = [
+        session.end.receipt_for(&arrived),
+        session
+            .end
+            .receipt_for_confirmation(ack.id, &message.hash()),
+    ];
+    for receipt in receipts {
+        session.say(opcode::RECEIPT, &receipt.encode());
+    }
+    running.until(|event| matches!(event, Event::ConfirmationArrived(1)).then_some(()));
+    end(running, session);
+
+    // Nothing is left to be sent: the first thing heard is the last word.
+    let running = device.start();
+    let mut session = clinic.welcome();
+    session.rekey(&clinic);
+    running.until(|event| matches!(event, Event::Epoch { .. }).then_some(()));
+    running.client.leave();
+    assert!(matches!(session.hear(), FromPatient::Disconnect(_)));
+    assert_eq!(running.client.waiting().unwrap(), 0);
+}
+
+#[test]
+fn an_urgent_message_reminds_at_each_session_until_it_is_confirmed() {
+    let clinic = Clinic::found();
+    let running = Device::enrolled(&clinic).start();
+    let urgent = Message::new("leave the house", true, SystemClock.now(), &mut OsRandom).unwrap();
+    let mut session = clinic.welcome();
+    send_direct(&clinic, &mut session, &urgent);
+    assert_receipted(&mut session, &urgent);
+    running.until(message_of);
+    drop(session);
+    let mut session = clinic.welcome();
+    send_direct(&clinic, &mut session, &urgent);
+    assert_receipted(&mut session, &urgent);
+    let reminded = running.until(|event| match event {
+        Event::Reminder(entry) => Some(entry),
+        Event::Message(entry) => panic!("{entry:?}"),
+        _ => None,
+    });
+    assert_eq!(reminded.number, 1);
+    running.client.confirm("1").unwrap();
+    let FromPatient::Confirmed(_) = session.hear() else {
+        panic!("no confirmation");
+    };
+    send_direct(&clinic, &mut session, &urgent);
+    assert_receipted(&mut session, &urgent);
+    let next = Clinic::message("all is well");
+    send_direct(&clinic, &mut session, &next);
+    assert_receipted(&mut session, &next);
+    let number = running.until(|event| match event {
+        Event::Message(entry) => Some(entry.number),
+        Event::Reminder(entry) => panic!("{entry:?}"),
+        _ => None,
+    });
+    assert_eq!(number, 2);
+}
+
+#[test]
+fn what_cannot_be_kept_is_neither_answered_nor_shown_and_comes_again() {
+    let clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    let running = device.start();
+    // The next best thing to a disk that is full.
+    let database = device.base.path().join("P1@D1/telemed.db");
+    let database = Connection::open(database).unwrap();
+    let full = "CREATE TRIGGER full BEFORE INSERT ON inbox
+                BEGIN SELECT RAISE(ABORT, 'full'); END;
+                CREATE TRIGGER full_too BEFORE INSERT ON outgoing
+                BEGIN SELECT RAISE(ABORT, 'full'); END;";
+    database.execute_batch(full).unwrap();
+    let mut session = clinic.welcome();
+    let message = Clinic::message("drink water");
+    send_direct(&clinic, &mut session, &message);
+    // Closed without a word: neither receipt nor anything else.
+    session.line.until_closed_silently();
+    let loss = running.until(|event| match event {
+        Event::ConnectionLost(loss) => Some(loss),
+        Event::Message(entry) => panic!("{entry:?}"),
+        _ => None,
+    });
+    assert!(matches!(loss, Loss::NotKept(_)), "{loss}");
+    assert!(loss.to_string().contains("cannot be kept here"), "{loss}");
+    let error = running.client.send("hello", None).unwrap_err();
+    assert!(matches!(error, WriteError::Files(_)), "{error}");
+    assert!(error.to_string().contains("nothing is sent"), "{error}");
+
+    let free = "DROP TRIGGER full; DROP TRIGGER full_too;";
+    database.execute_batch(free).unwrap();
+    let mut session = clinic.welcome();
+    send_direct(&clinic, &mut session, &message);
+    assert_receipted(&mut session, &message);
+    assert_eq!(running.until(message_of).message, message);
+    running.client.send("hello", None).unwrap();
+    assert!(matches!(session.hear(), FromPatient::Private(_)));
+}

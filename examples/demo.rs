@@ -256,7 +256,8 @@ impl Online {
         let mut start = || -> Result<Running> {
             let (files, patient) = patients.next().ok_or("three patients were enrolled")?;
             let clock = Arc::new(SystemClock);
-            let (client, events) = Client::start(Config::default(), Arc::new(files), patient, clock)?;
+            let (client, events) =
+                Client::start(Config::default(), Arc::new(files), patient, clock)?;
             let running = Running { client, events };
             running.wait_for("a session", |event| {
                 matches!(event, PatientEvent::Connected { .. }).then_some(())

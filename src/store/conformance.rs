@@ -2,6 +2,7 @@
 //! makes them tests of one back end.
 
 mod mailbox;
+mod messages;
 mod records;
 
 use std::thread;
@@ -55,11 +56,27 @@ macro_rules! conformance_tests {
             consultations_are_listed_by_their_beginning,
             a_consultation_needs_a_record,
             devices_are_listed_with_when_they_were_seen,
+            a_message_is_queued_for_each_of_its_recipients,
+            a_message_of_the_same_id_is_refused_whole,
+            each_state_has_its_time_and_the_first_one_stays,
+            what_is_open_is_given_until_it_has_arrived,
+            what_is_urgent_is_given_until_the_patient_has_confirmed,
+            what_has_ended_is_given_to_nobody,
+            a_new_device_gets_what_no_other_of_its_patient_has_got,
+            what_is_missing_at_one_device_only_is_not_missing,
+            a_confirmation_is_kept_as_it_came,
+            messages_are_found_by_number_prefix_and_patient,
+            a_patients_message_is_kept_once_for_each_device,
+            a_patients_message_is_unread_until_it_was_shown,
+            a_consultations_last_word_is_found,
+            changes_are_committed_and_logged_together,
+            only_active_devices_are_recipients,
         );
     };
 }
 pub(super) use conformance_tests;
 pub(super) use mailbox::*;
+pub(super) use messages::*;
 pub(super) use records::*;
 
 const fn at(millis: u64) -> Timestamp {

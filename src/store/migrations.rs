@@ -5,6 +5,7 @@
 
 mod audit;
 mod mailbox;
+mod messages;
 mod records;
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -17,7 +18,12 @@ const APPLICATION_ID: i64 = 0x746d_6331;
 /// Step `n` leads to schema `n + 1`, in one transaction.
 const STEPS: [&[&str]; 2] = [
     &[SCHEMA_1],
-    &[audit::AUDIT, mailbox::MAILBOX, records::RECORDS],
+    &[
+        audit::AUDIT,
+        mailbox::MAILBOX,
+        records::RECORDS,
+        messages::MESSAGES,
+    ],
 ];
 
 /// The newest schema.

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{BUSY_TIMEOUT, MEMORY, SqliteStore};
 use crate::store::{BackupStore, Inventory, SealedValue, StoreError, StoreFault};
-use crate::vault::Column;
+use crate::vault::{Column, column};
 
 /// Pages copied between two looks at whether to go on: a mebibyte.
 const PAGES: i32 = 256;
@@ -29,7 +29,29 @@ struct Sealed {
 }
 
 /// All of them. A test looks for columns that are missing here.
-const SEALED: &[Sealed] = &[];
+const SEALED: &[Sealed] = &[
+    Sealed {
+        table: "message",
+        column: "sealed",
+        row: &["id"],
+        vault: column::MESSAGE,
+    },
+    Sealed {
+        table: "delivery",
+        column: "sealed_confirmation",
+        row: &[
+            "(SELECT id FROM message WHERE number = delivery.message)",
+            "device",
+        ],
+        vault: column::CONFIRMATION,
+    },
+    Sealed {
+        table: "incoming",
+        column: "sealed",
+        row: &["device", "id"],
+        vault: column::INCOMING,
+    },
+];
 
 impl BackupStore for SqliteStore {
     fn snapshot(&self, file: &Path, go_on: &dyn Fn() -> bool) -> Result<bool, StoreError> {
@@ -167,7 +189,6 @@ mod tests {
     use super::*;
     use crate::audit::{Action, Entry};
     use crate::store::{AuditStore, Store};
-    use crate::vault::column;
 
     fn entry() -> Entry {
         Entry::new(Timestamp::from_millis(5), "D1", Action::Started, "", "")

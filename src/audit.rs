@@ -10,6 +10,10 @@
 //! Entries hold neither content nor secrets: they can be read, and checked,
 //! without any key.
 
+pub mod head;
+pub mod heads_file;
+pub mod papers;
+
 use std::fmt;
 
 use crate::clock::Timestamp;

@@ -123,6 +123,8 @@ pub mod label {
 
     /// Hash: an entry of the audit log.
     pub const AUDIT: Label = Label("tmc1 audit");
+    /// Signature: the doctor's, on the newest link of the audit log.
+    pub const SIG_AUDIT_HEAD: Label = Label("tmc1 audit head");
     /// Hash: the name of a data key.
     pub const DATA_KEY_ID: Label = Label("tmc1 data key id");
     /// Key: a column of the database.
@@ -136,7 +138,7 @@ pub mod label {
 
     /// All of them, for the test that no two are the same.
     #[cfg(test)]
-    pub(super) const ALL: [Label; 49] = [
+    pub(super) const ALL: [Label; 50] = [
         GROUP_ID,
         KEY_ID,
         TH2,
@@ -181,6 +183,7 @@ pub mod label {
         TICKET_D,
         SIGN_NONCE,
         AUDIT,
+        SIG_AUDIT_HEAD,
         DATA_KEY_ID,
         AT_REST,
         RECOVERY,

@@ -5,7 +5,8 @@
 //! gateway node), and `patient`, the client. The modules stand in layers; each
 //! uses only its own and what stands before it here:
 //!
-//! 1. [`clock`], [`random`], [`secret`], [`codec`], [`base32`], [`address`], [`deadline`]
+//! 1. [`clock`], [`random`], [`secret`], [`codec`], [`base32`], [`hex`], [`address`],
+//!    [`deadline`]
 //! 2. [`kdf`], [`bigint`]
 //! 3. [`elgamal`], [`aes`], [`framing`]
 //! 4. [`protocol`], [`identity`]
@@ -30,6 +31,7 @@ pub mod elgamal;
 pub mod framing;
 pub mod group;
 pub mod handshake;
+pub mod hex;
 pub mod identity;
 pub mod kdf;
 pub mod patient;

@@ -21,7 +21,7 @@ mod trust;
 #[cfg(test)]
 mod conformance;
 
-pub use audit::{AuditRow, AuditStore};
+pub use audit::{AuditFilter, AuditRow, AuditStore};
 pub use backup::{BackupStore, Inventory, SealedValue};
 pub use error::{StoreError, StoreFault};
 pub use mailbox::{InboxForm, InboxRow, MailCounts, MailboxStore, OutgoingRow};

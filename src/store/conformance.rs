@@ -8,8 +8,10 @@ mod records;
 use std::thread;
 
 use super::{
-    CertificateRow, CertificateState, PrekeyRow, Store, StoreFault, TicketRow, TicketState,
+    AuditFilter, CertificateRow, CertificateState, PrekeyRow, Store, StoreFault, TicketRow,
+    TicketState,
 };
+use crate::audit::head::Head;
 use crate::audit::{self, Action, Entry};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
@@ -45,6 +47,8 @@ macro_rules! conformance_tests {
             the_last_timestamp_there_is_fits,
             prekeys_are_listed_and_removed,
             audit_entries_form_a_chain,
+            audit_entries_are_found,
+            signed_heads_are_kept_with_their_certificates,
             a_received_message_comes_back_whole_and_is_kept_once,
             a_message_is_unread_until_it_was_shown,
             a_confirmation_is_given_once_and_waits_until_it_arrived,
@@ -406,4 +410,82 @@ pub(super) fn audit_entries_form_a_chain(store: &dyn Store) {
     }
     assert_eq!(store.audit_head().unwrap(), Some((3, before)));
     assert_eq!(store.audit(2, 1).unwrap(), rows[1..2]);
+}
+
+pub(super) fn audit_entries_are_found(store: &dyn Store) {
+    let entry = |millis, actor, action, subject, detail| {
+        Entry::new(at(millis), actor, action, subject, detail)
+    };
+    let entries = [
+        entry(10, "D1", Action::TicketMade, "P1", ""),
+        entry(20, "P1", Action::Enrolled, "P1", ""),
+        entry(
+            30,
+            "stranger",
+            Action::Refused,
+            "192.0.2.7",
+            "is P10, 100%_X",
+        ),
+        entry(40, "D1", Action::TicketMade, "P10", ""),
+    ];
+    store.append_audit(&entries).unwrap();
+    let found = |numbers, filter: AuditFilter| -> Vec<u64> {
+        let rows = store.find_audit(&filter, numbers, 10).unwrap();
+        rows.iter().map(|row| row.number).collect()
+    };
+    let all = AuditFilter::default;
+    let word = |word: &str| Some(word.to_owned());
+    assert_eq!(found(0..=u64::MAX, all()), [1, 2, 3, 4]);
+    assert_eq!(found(2..=3, all()), [2, 3]);
+    let (patient, actor, action) = (word("P1"), word("D1"), word("ticket made"));
+    assert_eq!(found(1..=4, AuditFilter { patient, ..all() }), [1, 2]);
+    assert_eq!(found(1..=4, AuditFilter { actor, ..all() }), [1, 4]);
+    assert_eq!(found(2..=4, AuditFilter { action, ..all() }), [4]);
+    for (text, numbers) in [
+        ("p10", &[3, 4][..]),
+        ("0%_x", &[3]),
+        ("D1\nticket", &[1, 4]),
+    ] {
+        let text = word(text);
+        assert_eq!(found(1..=4, AuditFilter { text, ..all() }), numbers);
+    }
+    let (since, until) = (Some(20), Some(30));
+    let between = AuditFilter {
+        since,
+        until,
+        ..all()
+    };
+    assert_eq!(found(1..=4, between.clone()), [2, 3]);
+    assert_eq!(store.find_audit(&between, 1..=4, 1).unwrap().len(), 1);
+
+    let nth = |filter: &AuditFilter, nth| store.nth_last_audit(filter, 1..=4, nth).unwrap();
+    assert_eq!(
+        [nth(&all(), 1), nth(&all(), 3), nth(&all(), 99)],
+        [Some(4), Some(2), Some(1)]
+    );
+    assert_eq!(nth(&between, 1), Some(3));
+    assert_eq!(store.nth_last_audit(&all(), 5..=9, 1).unwrap(), None);
+}
+
+pub(super) fn signed_heads_are_kept_with_their_certificates(store: &dyn Store) {
+    let head = |number: u8| Head {
+        number: number.into(),
+        link: [number; 32],
+        at: at(5),
+        certificate: [number / 10; 32],
+        signature: vec![number; 512],
+    };
+    assert_eq!(store.newest_signed_head().unwrap(), None);
+    for number in [1, 11, 12] {
+        assert!(store.add_signed_head(&head(number), &[number]).unwrap());
+    }
+    let again = Head {
+        link: [9; 32],
+        ..head(11)
+    };
+    assert!(!store.add_signed_head(&again, &[11]).unwrap());
+    assert_eq!(store.newest_signed_head().unwrap(), Some(head(12)));
+    assert_eq!(store.signed_heads(2, 5).unwrap(), [head(11), head(12)]);
+    assert_eq!(store.signed_heads(0, 1).unwrap(), [head(1)]);
+    assert_eq!(store.signing_certificates().unwrap(), [[1], [11]]);
 }

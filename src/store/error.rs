@@ -30,6 +30,14 @@ pub enum StoreFault {
         /// The newest one this program knows.
         known: i64,
     },
+    /// The file was written by an older version of this program, and may not be
+    /// changed now.
+    Older {
+        /// The number of its schema.
+        found: i64,
+        /// The one that is needed.
+        needed: i64,
+    },
     /// The database's pages or rows contradict each other; with the first
     /// finding.
     Damaged(String),
@@ -86,6 +94,11 @@ impl fmt::Display for StoreError {
                 f,
                 "the database '{path}' was written by a newer version of this program \
                  (schema {found}, known up to {known}); use that version"
+            ),
+            StoreFault::Older { found, needed } => write!(
+                f,
+                "the database '{path}' was written by an older version of this program \
+                 (schema {found}, needed {needed}); start the doctor's server on it once"
             ),
             StoreFault::Damaged(finding) => write!(
                 f,
@@ -147,7 +160,8 @@ impl From<rusqlite::Error> for StoreFault {
             return match error {
                 rusqlite::Error::FromSqlConversionFailure(..)
                 | rusqlite::Error::IntegralValueOutOfRange(..)
-                | rusqlite::Error::InvalidColumnType(..) => Self::Damaged(error.to_string()),
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::Utf8Error(..) => Self::Damaged(error.to_string()),
                 _ => Self::Failed(error),
             };
         };

@@ -92,6 +92,17 @@ pub(super) fn check(connection: &Connection) -> Result<(), StoreFault> {
     Ok(())
 }
 
+/// The same, and refuses an older database too: for who may not change it.
+pub(super) fn check_newest(connection: &Connection) -> Result<(), StoreFault> {
+    check(connection)?;
+    let found = version(connection)?;
+    if found < NEWEST {
+        let needed = NEWEST;
+        return Err(StoreFault::Older { found, needed });
+    }
+    Ok(())
+}
+
 /// Brings the database to the newest schema, in one transaction.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreFault> {
     if version(connection)? == NEWEST {

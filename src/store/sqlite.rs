@@ -55,6 +55,20 @@ impl SqliteStore {
         })
     }
 
+    /// Opens the database `path` to look at it, as it is at this moment, while
+    /// another program may work with it. Nothing is changed, and changes fail.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, is no database of ours, or was written by
+    /// an older or newer version.
+    pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        let connection = look_at(path).map_err(|fault| StoreError::new(path, fault))?;
+        Ok(Self {
+            path: path.to_owned(),
+            connection: Mutex::new(connection),
+        })
+    }
+
     /// A store in memory only, for tests: it behaves as one in a file does, and
     /// is gone when it is dropped.
     ///
@@ -159,6 +173,17 @@ fn prepare(path: &Path) -> Result<Connection, StoreFault> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     configure(&connection)?;
     migrations::migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens the file for one long look at it, in one transaction.
+fn look_at(path: &Path) -> Result<Connection, StoreFault> {
+    fs::File::open(path).map_err(StoreFault::Open)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.execute_batch("BEGIN")?;
+    migrations::check_newest(&connection)?;
     Ok(connection)
 }
 

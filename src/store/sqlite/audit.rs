@@ -1,10 +1,14 @@
 //! The audit log in the database.
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction};
+use std::ops::RangeInclusive;
 
+use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction};
+
+use crate::audit::head::Head;
 use crate::audit::{self, Entry, Link};
+use crate::clock::Timestamp;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{AuditRow, AuditStore, StoreError, StoreFault};
+use crate::store::{AuditFilter, AuditRow, AuditStore, StoreError, StoreFault};
 
 const ENTRY: &str = "SELECT number, at, actor, action, subject, detail, link FROM audit_entry";
 
@@ -17,6 +21,42 @@ fn read_entry(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
         subject: row.get("subject")?,
         detail: row.get("detail")?,
         link: row.get("link")?,
+    })
+}
+
+/// The conditions of a filter, on parameters ?1 to ?8.
+const FILTER: &str = "
+    number BETWEEN ?1 AND ?2 AND at BETWEEN ?3 AND ?4
+    AND (?5 IS NULL OR ?5 IN (actor, subject))
+    AND (?6 IS NULL OR actor = ?6)
+    AND (?7 IS NULL OR action = ?7)
+    AND (?8 IS NULL OR instr(lower(concat_ws(char(10), actor, action, subject, detail)), lower(?8)))";
+
+/// The parameters for it.
+fn params(filter: &AuditFilter, numbers: &RangeInclusive<u64>) -> impl Params {
+    let stored = |number: &u64| i64::try_from(*number).unwrap_or(i64::MAX);
+    let at = |millis: Option<u64>, or| Timestamp::from_millis(millis.unwrap_or(or));
+    (
+        stored(numbers.start()),
+        stored(numbers.end()),
+        at(filter.since, 0),
+        at(filter.until, u64::MAX),
+        filter.patient.clone(),
+        filter.actor.clone(),
+        filter.action.clone(),
+        filter.text.clone(),
+    )
+}
+
+const HEAD: &str = "SELECT number, link, at, certificate, signature FROM audit_head";
+
+fn read_head(row: &Row<'_>) -> rusqlite::Result<Head> {
+    Ok(Head {
+        number: row.get("number")?,
+        link: row.get("link")?,
+        at: row.get("at")?,
+        certificate: row.get("certificate")?,
+        signature: row.get("signature")?,
     })
 }
 
@@ -65,7 +105,69 @@ impl AuditStore for SqliteStore {
         self.rows(&sql, (first, limit), read_entry)
     }
 
+    fn find_audit(
+        &self,
+        filter: &AuditFilter,
+        numbers: RangeInclusive<u64>,
+        limit: usize,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        let sql = format!("{ENTRY} WHERE {FILTER} ORDER BY number LIMIT {limit}");
+        self.rows(&sql, params(filter, &numbers), read_entry)
+    }
+
+    fn nth_last_audit(
+        &self,
+        filter: &AuditFilter,
+        numbers: RangeInclusive<u64>,
+        nth: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let sql = format!(
+            "SELECT min(number) FROM (SELECT number FROM audit_entry WHERE {FILTER}
+             ORDER BY number DESC LIMIT {})",
+            i64::try_from(nth).unwrap_or(i64::MAX)
+        );
+        let number = self.first(&sql, params(filter, &numbers), |row| row.get(0))?;
+        Ok(number.flatten())
+    }
+
     fn audit_head(&self) -> Result<Option<(u64, Link)>, StoreError> {
         self.with(|connection| Ok(head(connection)?))
+    }
+
+    fn add_signed_head(&self, head: &Head, certificate: &[u8]) -> Result<bool, StoreError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "INSERT INTO audit_certificate (fingerprint, bytes) VALUES (?1, ?2)
+                 ON CONFLICT DO NOTHING",
+                (head.certificate, certificate),
+            )?;
+            let added = transaction.execute(
+                "INSERT INTO audit_head (number, link, at, certificate, signature)
+                 VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+                (
+                    head.number,
+                    head.link,
+                    head.at,
+                    head.certificate,
+                    &head.signature,
+                ),
+            )?;
+            Ok(added > 0)
+        })
+    }
+
+    fn signed_heads(&self, first: u64, limit: usize) -> Result<Vec<Head>, StoreError> {
+        let sql = format!("{HEAD} WHERE number >= ?1 ORDER BY number LIMIT ?2");
+        self.rows(&sql, (first, limit), read_head)
+    }
+
+    fn newest_signed_head(&self) -> Result<Option<Head>, StoreError> {
+        let sql = format!("{HEAD} ORDER BY number DESC LIMIT 1");
+        self.first(&sql, [], read_head)
+    }
+
+    fn signing_certificates(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        let sql = "SELECT bytes FROM audit_certificate ORDER BY fingerprint";
+        self.all(sql, |row| row.get(0))
     }
 }

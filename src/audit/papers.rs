@@ -1,0 +1,143 @@
+//! The certificates that signed heads are checked with, back to the clinic's
+//! root, of which nothing but the fingerprint need be known.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::audit::head::Head;
+use crate::elgamal::Group;
+use crate::identity::authority::DoctorIdentity;
+use crate::identity::certificate::{Certificate, Fingerprint, VerifiedCertificate};
+use crate::random::Random;
+use crate::store::{Store, StoreError, fact};
+
+/// Certificates as somebody presents them: nothing is known of them.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Papers {
+    /// The clinic's root certificate.
+    pub root: Vec<u8>,
+    /// The prime of a group that is not built in; empty otherwise.
+    pub group: Vec<u8>,
+    /// The doctor's certificates.
+    pub doctors: Vec<Vec<u8>>,
+}
+
+impl Papers {
+    /// A doctor's own.
+    #[must_use]
+    pub fn of(doctor: &DoctorIdentity) -> Self {
+        let group = match doctor.group() {
+            group if group.is_built_in() => Vec::new(),
+            group => group.modulus_bytes().to_vec(),
+        };
+        Self {
+            root: doctor.root.as_bytes().to_vec(),
+            group,
+            doctors: vec![doctor.certificate.as_bytes().to_vec()],
+        }
+    }
+
+    /// Those that lie in a database.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    pub fn stored(store: &dyn Store) -> Result<Self, StoreError> {
+        let fact = |name| store.fact(name).map(Option::unwrap_or_default);
+        let mut doctors = store.signing_certificates()?;
+        doctors.push(fact(fact::DOCTOR_CERTIFICATE)?);
+        Ok(Self {
+            root: fact(fact::ROOT_CERTIFICATE)?,
+            group: fact(fact::GROUP)?,
+            doctors,
+        })
+    }
+
+    fn root(&self, pinned: &Fingerprint, random: &mut dyn Random) -> Option<VerifiedCertificate> {
+        let group = if self.group.is_empty() {
+            Group::built_in(&Certificate::group_id(&self.root)?)?
+        } else {
+            Group::import(&self.group, random).ok()?
+        };
+        let root = Certificate::decode(&self.root, &group).ok()?;
+        VerifiedCertificate::root(root, pinned).ok()
+    }
+}
+
+/// Why a head proves nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HeadFault {
+    /// It names a certificate that is not there or not of this clinic.
+    UnknownKey,
+    /// The signature is wrong.
+    BadSignature,
+}
+
+impl fmt::Display for HeadFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownKey => "no certificate of this clinic's doctor is there for its key",
+            Self::BadSignature => "its signature is wrong",
+        })
+    }
+}
+
+/// Certificates that were checked back to the pinned root.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    doctors: BTreeMap<Fingerprint, VerifiedCertificate>,
+}
+
+impl Trust {
+    /// Of all that is presented, what the root with this fingerprint vouches
+    /// for; none if its certificate is not among it.
+    #[must_use]
+    pub fn new(pinned: &Fingerprint, papers: &[Papers], random: &mut dyn Random) -> Option<Self> {
+        let root = papers.iter().find_map(|each| each.root(pinned, random))?;
+        let doctors = papers
+            .iter()
+            .flat_map(|each| &each.doctors)
+            .filter_map(|bytes| Certificate::decode(bytes, root.group()).ok())
+            .filter_map(|certificate| root.accept_issued(certificate).ok())
+            .map(|certificate| (certificate.fingerprint(), certificate))
+            .collect();
+        Some(Self { doctors })
+    }
+
+    /// Checks the key and the signature of a head.
+    ///
+    /// # Errors
+    /// [`HeadFault`].
+    pub fn check(&self, head: &Head) -> Result<(), HeadFault> {
+        let doctor = self
+            .doctors
+            .get(&head.certificate)
+            .ok_or(HeadFault::UnknownKey)?;
+        head.verify(doctor).map_err(|_| HeadFault::BadSignature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::OsRandom;
+    use crate::testing::{Clinic, NOW, clinic};
+
+    #[test]
+    fn only_what_the_pinned_root_vouches_for_is_trusted() {
+        let (own, foreign) = (&clinic().doctor, Clinic::new().doctor);
+        let pinned = own.root.fingerprint();
+        let mut mixed = Papers::of(own);
+        mixed.doctors.push(foreign.certificate.as_bytes().to_vec());
+        let papers = [Papers::of(&foreign), mixed];
+        let trust = Trust::new(&pinned, &papers, &mut OsRandom).unwrap();
+        let sign = |doctor| Head::sign(doctor, (1, [1; 32]), NOW, &mut OsRandom);
+        assert_eq!(trust.check(&sign(own)), Ok(()));
+        assert_eq!(trust.check(&sign(&foreign)), Err(HeadFault::UnknownKey));
+        let forged = Head {
+            certificate: own.certificate.fingerprint(),
+            ..sign(&foreign)
+        };
+        assert_eq!(trust.check(&forged), Err(HeadFault::BadSignature));
+        assert!(Trust::new(&pinned, &papers[..1], &mut OsRandom).is_none());
+    }
+}

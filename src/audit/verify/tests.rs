@@ -1,0 +1,487 @@
+//! Every way to tamper with the log, done to the real file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+use tempfile::TempDir;
+
+use super::*;
+use crate::audit::head::Head;
+use crate::audit::heads_file::HeadsFile;
+use crate::audit::papers::HeadFault;
+use crate::audit::{Action, Entry, Link, START, link};
+use crate::clock::Timestamp;
+use crate::identity::authority::DoctorIdentity;
+use crate::random::OsRandom;
+use crate::store::Store;
+use crate::store::{AuditFilter, AuditRow, SqliteStore, fact};
+use crate::testing::{Clinic, NOW, clinic};
+
+/// A log of twenty entries with heads after 8 and 16, in the database and in a
+/// file beside it.
+struct Log {
+    directory: TempDir,
+}
+
+impl Log {
+    fn new() -> Self {
+        let log = Self {
+            directory: TempDir::new().unwrap(),
+        };
+        let doctor = &clinic().doctor;
+        let store = SqliteStore::open(&log.database()).unwrap();
+        store
+            .set_facts(&[
+                (fact::GROUP, &[]),
+                (fact::ROOT_CERTIFICATE, doctor.root.as_bytes()),
+                (fact::DOCTOR_CERTIFICATE, doctor.certificate.as_bytes()),
+            ])
+            .unwrap();
+        let (file, _) = HeadsFile::open(&log.heads(), Papers::of(doctor)).unwrap();
+        for number in 1..=20 {
+            store.append_audit(&[entry(number)]).unwrap();
+            if number % 8 == 0 {
+                let head = head_of(&store, doctor);
+                store
+                    .add_signed_head(&head, doctor.certificate.as_bytes())
+                    .unwrap();
+                file.append(&[Record::Head(head)]).unwrap();
+            }
+        }
+        drop(store);
+        let report = log.verify();
+        assert_eq!(report.findings, []);
+        assert_eq!((report.entries, report.last), (20, 20));
+        assert_eq!((report.heads, report.vouched), (4, 16));
+        log
+    }
+
+    fn database(&self) -> PathBuf {
+        self.directory.path().join("telemed.db")
+    }
+
+    fn heads(&self) -> PathBuf {
+        self.directory.path().join("heads.jsonl")
+    }
+
+    fn tamper(&self, sql: &str) -> &Self {
+        let connection = Connection::open(self.database()).unwrap();
+        connection
+            .execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {sql}"))
+            .unwrap();
+        self
+    }
+
+    /// Numbers and links from `first` on are computed anew, by somebody without
+    /// the doctor's key.
+    fn recompute(&self, first: u64) -> &Self {
+        let store = SqliteStore::open(&self.database()).unwrap();
+        let rows = store.audit(1, 1_000).unwrap();
+        drop(store);
+        let connection = Connection::open(self.database()).unwrap();
+        let mut before: Link = START;
+        for (number, row) in (1..).zip(rows) {
+            if number >= first {
+                before = link(&before, number, row.at, row.words());
+                connection
+                    .execute(
+                        "UPDATE audit_entry SET number = ?1, link = ?2 WHERE number = ?3",
+                        params![number, before, row.number],
+                    )
+                    .unwrap();
+            } else {
+                before = row.link;
+            }
+        }
+        self
+    }
+
+    /// The findings with the file of heads.
+    fn verify(&self) -> Report {
+        verify_file(&self.database(), &[self.heads()])
+    }
+
+    /// The findings without it.
+    fn verify_alone(&self) -> Vec<Finding> {
+        verify_file(&self.database(), &[]).findings
+    }
+}
+
+fn verify_file(database: &Path, heads: &[PathBuf]) -> Report {
+    let files = HeadsFiles::open(heads).unwrap();
+    let store = SqliteStore::open_read_only(database).unwrap();
+    let papers = Papers::stored(&store).unwrap();
+    let root = clinic().doctor.root.fingerprint();
+    verify(&store, papers, &files, &root, &mut OsRandom).unwrap()
+}
+
+fn entry(number: u64) -> Entry {
+    let at = Timestamp::from_millis(1_000 * number);
+    Entry::new(at, "D1", Action::TicketMade, &format!("P{number}"), "")
+}
+
+fn head_of(store: &dyn Store, doctor: &DoctorIdentity) -> Head {
+    let last = store.audit_head().unwrap().unwrap();
+    Head::sign(doctor, last, NOW, &mut OsRandom)
+}
+
+/// Numbers from `first` on are moved by one.
+const SHIFT_DOWN: &str = "UPDATE audit_entry SET number = -number WHERE number > 5;
+    UPDATE audit_entry SET number = -number - 1 WHERE number < 0;";
+const SHIFT_UP: &str = "UPDATE audit_entry SET number = -number WHERE number >= 5;
+    UPDATE audit_entry SET number = -number + 1 WHERE number < 0;";
+
+const fn changed(number: u64) -> Finding {
+    let (first, last) = (number, number);
+    Finding::Changed { first, last }
+}
+
+#[test]
+fn a_changed_entry_is_named_whatever_was_changed() {
+    for (number, column) in [
+        (1, "actor = 'D2'"),
+        (5, "action = 'enrolled'"),
+        (8, "subject = 'P1'"),
+        (9, "detail = 'x'"),
+        (16, "at = at + 1"),
+        (17, "link = zeroblob(32)"),
+        (20, "action = 'nonsense'"),
+    ] {
+        let log = Log::new();
+        log.tamper(&format!(
+            "UPDATE audit_entry SET {column} WHERE number = {number}"
+        ));
+        assert_eq!(log.verify_alone(), [changed(number)], "{column}");
+        assert_eq!(log.verify().findings, [changed(number)], "{column}");
+    }
+}
+
+#[test]
+fn several_changed_entries_are_all_named() {
+    let log = Log::new();
+    log.tamper("UPDATE audit_entry SET detail = 'x' WHERE number IN (3, 4, 12)");
+    let (first, last) = (3, 4);
+    assert_eq!(
+        log.verify_alone(),
+        [Finding::Changed { first, last }, changed(12)]
+    );
+}
+
+#[test]
+fn a_missing_entry_is_named() {
+    for (numbers, first, last) in [("1", 1, 1), ("5", 5, 5), ("5, 6, 7", 5, 7), ("16", 16, 16)] {
+        let log = Log::new();
+        log.tamper(&format!(
+            "DELETE FROM audit_entry WHERE number IN ({numbers})"
+        ));
+        assert_eq!(log.verify_alone(), [Finding::Missing { first, last }]);
+        assert_eq!(log.verify().findings, [Finding::Missing { first, last }]);
+    }
+}
+
+#[test]
+fn a_removed_entry_is_named_though_the_rest_was_numbered_anew() {
+    let log = Log::new();
+    log.tamper(&format!(
+        "DELETE FROM audit_entry WHERE number = 5; {SHIFT_DOWN}"
+    ));
+    let removed = Finding::Removed { first: 5, count: 1 };
+    assert_eq!(log.verify_alone(), [removed]);
+}
+
+#[test]
+fn an_inserted_entry_is_named() {
+    let log = Log::new();
+    log.tamper(&format!(
+        "{SHIFT_UP} INSERT INTO audit_entry
+         SELECT 5, at, actor, action, 'P99', detail, link FROM audit_entry WHERE number = 4"
+    ));
+    assert_eq!(
+        log.verify_alone(),
+        [Finding::Inserted { first: 5, last: 5 }]
+    );
+}
+
+#[test]
+fn moved_entries_are_named() {
+    let swap_numbers = |a: u64, b: u64| {
+        format!(
+            "UPDATE audit_entry SET number = -1 WHERE number = {a};
+             UPDATE audit_entry SET number = {a} WHERE number = {b};
+             UPDATE audit_entry SET number = {b} WHERE number = -1;"
+        )
+    };
+    let log = Log::new();
+    let adjacent = log.tamper(&swap_numbers(5, 6)).verify_alone();
+    let (number, stands) = (5, 6);
+    assert_eq!(adjacent, [Finding::Reordered { number, stands }]);
+
+    let log = Log::new();
+    let apart = log.tamper(&swap_numbers(5, 12)).verify_alone();
+    let (number, stands) = (5, 12);
+    assert_eq!(apart, [Finding::Reordered { number, stands }]);
+
+    // The words only, under the old links.
+    let log = Log::new();
+    log.tamper(
+        "UPDATE audit_entry SET subject = iif(number = 5, 'P12', 'P5'),
+             at = iif(number = 5, 12000, 5000) WHERE number IN (5, 12)",
+    );
+    assert_eq!(log.verify_alone(), [Finding::Reordered { number, stands }]);
+
+    // Behind everything else.
+    let log = Log::new();
+    log.tamper("UPDATE audit_entry SET number = 99 WHERE number = 5");
+    let (number, stands) = (5, 99);
+    assert_eq!(log.verify_alone(), [Finding::Reordered { number, stands }]);
+
+    // From behind to the front, the rest numbered anew.
+    let log = Log::new();
+    log.tamper(
+        "UPDATE audit_entry SET number = -1 WHERE number = 12;
+         UPDATE audit_entry SET number = -number - 100 WHERE number BETWEEN 5 AND 11;
+         UPDATE audit_entry SET number = -number - 99 WHERE number < -100;
+         UPDATE audit_entry SET number = 5 WHERE number = -1;",
+    );
+    let (number, stands) = (5, 6);
+    assert_eq!(log.verify_alone(), [Finding::Reordered { number, stands }]);
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_is_named() {
+    for change in ["link = x'00'", "at = -1", "detail = CAST(x'ff' AS TEXT)"] {
+        let log = Log::new();
+        log.tamper(&format!("UPDATE audit_entry SET {change} WHERE number = 5"));
+        let number = 5;
+        assert_eq!(
+            log.verify_alone(),
+            [Finding::Unreadable { number }],
+            "{change}"
+        );
+    }
+}
+
+#[test]
+fn a_missing_end_is_found_by_the_heads() {
+    let log = Log::new();
+    log.tamper("DELETE FROM audit_entry WHERE number > 12");
+    let end = |report: &[Finding]| match report {
+        [
+            Finding::Truncated {
+                last, head, origin, ..
+            },
+        ] => (*last, *head, origin.clone()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(end(&log.verify_alone()), (12, 16, Origin::Database));
+    // Whoever removes the heads of the database as well does not reach the file.
+    log.tamper("DELETE FROM audit_head WHERE number > 12");
+    assert_eq!(log.verify_alone(), []);
+    let origin = Origin::File(log.heads(), 3);
+    assert_eq!(end(&log.verify().findings), (12, 16, origin));
+    log.tamper("DELETE FROM audit_entry; DELETE FROM audit_head");
+    assert!(matches!(
+        log.verify().findings[..],
+        [Finding::Truncated {
+            last: 0,
+            head: 16,
+            ..
+        }]
+    ));
+}
+
+#[test]
+fn a_chain_that_was_computed_anew_is_found_by_the_heads() {
+    let log = Log::new();
+    log.tamper("UPDATE audit_entry SET subject = 'P99' WHERE number = 10");
+    log.recompute(10);
+    let replaced = |findings: &[Finding]| match findings {
+        [Finding::Replaced { good, head, .. }] => (*good, *head),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(replaced(&log.verify_alone()), (8, 16));
+    log.tamper("DELETE FROM audit_head WHERE number > 8");
+    assert_eq!(log.verify_alone(), []);
+    assert_eq!(replaced(&log.verify().findings), (8, 16));
+
+    // The same with an entry less, from the very beginning.
+    let log = Log::new();
+    log.tamper("DELETE FROM audit_head; DELETE FROM audit_entry WHERE number = 2");
+    log.recompute(1);
+    assert_eq!(log.verify_alone(), []);
+    assert_eq!(replaced(&log.verify().findings), (0, 8));
+}
+
+#[test]
+fn a_forged_head_is_found() {
+    let log = Log::new();
+    log.tamper("UPDATE audit_head SET at = at + 1 WHERE number = 8");
+    let forged = |number, origin, fault| Finding::ForgedHead {
+        number,
+        origin,
+        fault,
+    };
+    let bad = forged(8, Origin::Database, HeadFault::BadSignature);
+    assert_eq!(log.verify_alone(), [bad]);
+
+    // Signed by somebody else, who also brings her certificates along.
+    let log = Log::new();
+    let foreign = Clinic::new().doctor;
+    let store = SqliteStore::open(&log.database()).unwrap();
+    let head = head_of(&store, &foreign);
+    store
+        .add_signed_head(&head, foreign.certificate.as_bytes())
+        .unwrap();
+    drop(store);
+    let unknown = forged(20, Origin::Database, HeadFault::UnknownKey);
+    assert_eq!(log.verify_alone(), [unknown]);
+
+    let log = Log::new();
+    let text = fs::read_to_string(log.heads()).unwrap();
+    fs::write(
+        log.heads(),
+        text.replace(r#""number":8,"#, r#""number":9,"#) + "{}\n",
+    )
+    .unwrap();
+    let origin = |line| Origin::File(log.heads(), line);
+    assert_eq!(
+        log.verify().findings,
+        [
+            forged(9, origin(2), HeadFault::BadSignature),
+            Finding::BadLine(origin(4))
+        ]
+    );
+}
+
+#[test]
+fn a_head_that_was_removed_is_found_in_the_file() {
+    let log = Log::new();
+    log.tamper("DELETE FROM audit_head WHERE number = 8");
+    let (number, origin) = (8, Origin::File(log.heads(), 2));
+    assert_eq!(
+        log.verify().findings,
+        [Finding::HeadMissing { number, origin }]
+    );
+}
+
+#[test]
+fn a_database_of_another_clinic_proves_nothing() {
+    let log = Log::new();
+    let files = HeadsFiles::default();
+    let store = SqliteStore::open_read_only(&log.database()).unwrap();
+    let papers = Papers::stored(&store).unwrap();
+    let report = verify(&store, papers, &files, &[7; 32], &mut OsRandom).unwrap();
+    assert_eq!(report.findings, [Finding::OtherClinic]);
+}
+
+#[test]
+fn looking_changes_nothing_and_sees_one_moment() {
+    let log = Log::new();
+    let store = SqliteStore::open(&log.database()).unwrap();
+    let look = SqliteStore::open_read_only(&log.database()).unwrap();
+    store.append_audit(&[entry(21)]).unwrap();
+    assert_eq!(look.audit_head().unwrap().unwrap().0, 20);
+    assert!(look.append_audit(&[entry(21)]).is_err());
+    assert_eq!(store.audit_head().unwrap().unwrap().0, 21);
+}
+
+#[test]
+fn too_many_findings_end_the_verification() {
+    let log = Log::new();
+    let store = SqliteStore::open(&log.database()).unwrap();
+    let many: Vec<_> = (21..=400).map(entry).collect();
+    store.append_audit(&many).unwrap();
+    drop(store);
+    log.tamper("DELETE FROM audit_entry WHERE number % 2 = 0");
+    let report = log.verify();
+    assert!(report.cut_short);
+    assert_eq!(report.findings.len(), MAX_FINDINGS);
+}
+
+/// A log that knows how many entries were asked for at once.
+struct Counting(std::cell::RefCell<(Vec<Link>, usize)>);
+
+impl AuditStore for Counting {
+    fn append_audit(&self, _: &[Entry]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn audit(&self, first: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
+        let mut state = self.0.borrow_mut();
+        state.1 = state.1.max(limit);
+        let links = (1..).zip(&state.0);
+        let wanted = links.skip_while(|(number, _)| *number < first).take(limit);
+        Ok(wanted.map(|(number, link)| row(number, *link)).collect())
+    }
+
+    fn find_audit(
+        &self,
+        _: &AuditFilter,
+        _: std::ops::RangeInclusive<u64>,
+        _: usize,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn nth_last_audit(
+        &self,
+        _: &AuditFilter,
+        _: std::ops::RangeInclusive<u64>,
+        _: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+
+    fn audit_head(&self) -> Result<Option<(u64, Link)>, StoreError> {
+        let state = self.0.borrow();
+        Ok(state.0.last().map(|link| (state.0.len() as u64, *link)))
+    }
+
+    fn add_signed_head(&self, _: &Head, _: &[u8]) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn signed_heads(&self, _: u64, _: usize) -> Result<Vec<Head>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn newest_signed_head(&self) -> Result<Option<Head>, StoreError> {
+        Ok(None)
+    }
+
+    fn signing_certificates(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+fn row(number: u64, link: Link) -> AuditRow {
+    let entry = entry(number);
+    AuditRow {
+        number,
+        at: entry.at,
+        actor: entry.actor,
+        action: entry.action.word().to_owned(),
+        subject: entry.subject,
+        detail: entry.detail,
+        link,
+    }
+}
+
+#[test]
+fn a_long_log_is_read_a_page_at_a_time() {
+    let mut links = Vec::new();
+    let mut before = START;
+    for number in 1..=20_000 {
+        let row = row(number, before);
+        before = link(&before, number, row.at, row.words());
+        links.push(before);
+    }
+    let store = Counting((links, 0).into());
+    let root = clinic().doctor.root.fingerprint();
+    let papers = Papers::of(&clinic().doctor);
+    let files = HeadsFiles::default();
+    let report = verify(&store, papers, &files, &root, &mut OsRandom).unwrap();
+    assert_eq!((report.entries, &report.findings[..]), (20_000, &[][..]));
+    assert_eq!(store.0.borrow().1, chain::PAGE);
+}

@@ -48,6 +48,9 @@ pub mod column {
     pub const INCOMING: Column = Column("incoming");
     /// A patient's record. Row: the patient's identifier.
     pub const RECORD: Column = Column("record");
+    /// A consultation in a patient's record. Row: its id ‖ the patient's
+    /// identifier.
+    pub const CONSULTATION: Column = Column("consultation");
     /// A message on the patient's side, from the doctor. Row: its id.
     pub const INBOX: Column = Column("inbox");
     /// A message on the patient's side, to the doctor. Row: its id.

@@ -38,6 +38,9 @@ const MEMORY: &str = ":memory:";
 pub struct SqliteStore {
     path: PathBuf,
     connection: Mutex<Connection>,
+    /// How often it was asked for something.
+    #[cfg(test)]
+    pub(crate) asked: std::sync::atomic::AtomicU64,
 }
 
 impl SqliteStore {
@@ -49,10 +52,7 @@ impl SqliteStore {
     /// damaged, or was written by a newer version. It is left as it was then.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = prepare(path).map_err(|fault| StoreError::new(path, fault))?;
-        Ok(Self {
-            path: path.to_owned(),
-            connection: Mutex::new(connection),
-        })
+        Ok(Self::new(path, connection))
     }
 
     /// Opens the database `path` to look at it, as it is at this moment, while
@@ -63,10 +63,7 @@ impl SqliteStore {
     /// an older or newer version.
     pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
         let connection = look_at(path).map_err(|fault| StoreError::new(path, fault))?;
-        Ok(Self {
-            path: path.to_owned(),
-            connection: Mutex::new(connection),
-        })
+        Ok(Self::new(path, connection))
     }
 
     /// A store in memory only, for tests: it behaves as one in a file does, and
@@ -84,10 +81,16 @@ impl SqliteStore {
                 Ok(connection)
             })
             .map_err(|fault| StoreError::new(path, fault))?;
-        Ok(Self {
+        Ok(Self::new(path, connection))
+    }
+
+    fn new(path: &Path, connection: Connection) -> Self {
+        Self {
             path: path.to_owned(),
             connection: Mutex::new(connection),
-        })
+            #[cfg(test)]
+            asked: Default::default(),
+        }
     }
 
     /// The database file.
@@ -100,6 +103,9 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreFault>,
     ) -> Result<T, StoreError> {
+        #[cfg(test)]
+        self.asked
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let result = match self.connection.lock() {
             Ok(mut connection) => work(&mut connection),
             Err(_) => Err(StoreFault::Poisoned),

@@ -51,6 +51,30 @@ const SEALED: &[Sealed] = &[
         row: &["device", "id"],
         vault: column::INCOMING,
     },
+    Sealed {
+        table: "record",
+        column: "sealed",
+        row: &["patient"],
+        vault: column::RECORD,
+    },
+    Sealed {
+        table: "consultation",
+        column: "sealed",
+        row: &["id", "patient"],
+        vault: column::CONSULTATION,
+    },
+    Sealed {
+        table: "inbox",
+        column: "sealed",
+        row: &["id"],
+        vault: column::INBOX,
+    },
+    Sealed {
+        table: "outgoing",
+        column: "sealed",
+        row: &["id"],
+        vault: column::OUTGOING,
+    },
 ];
 
 impl BackupStore for SqliteStore {

@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod messages;
 pub mod office;
 pub mod practice;
+pub mod purge;
 pub mod records;
 pub mod server;
 pub mod setup;

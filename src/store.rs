@@ -14,6 +14,7 @@ mod error;
 mod mailbox;
 pub mod messages;
 mod migrations;
+mod purge;
 mod records;
 mod sqlite;
 mod trust;
@@ -26,6 +27,7 @@ pub use backup::{BackupStore, Inventory, SealedValue};
 pub use error::{StoreError, StoreFault};
 pub use mailbox::{InboxForm, InboxRow, MailCounts, MailboxStore, OutgoingRow};
 pub use messages::MessageStore;
+pub use purge::{PurgeStore, Purgeable};
 pub use records::{ConsultationRow, DeviceRow, RecordRow, RecordStore};
 pub use sqlite::SqliteStore;
 pub use trust::{CertificateRow, CertificateState, PrekeyRow, TicketRow, TicketState, TrustStore};
@@ -72,7 +74,15 @@ pub mod fact {
 /// already, and [`TrustStore::add_certificate`] if there is not the ticket it names.
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
 pub trait Store:
-    TrustStore + AuditStore + BackupStore + MailboxStore + MessageStore + RecordStore + Send + Sync
+    TrustStore
+    + AuditStore
+    + BackupStore
+    + MailboxStore
+    + MessageStore
+    + PurgeStore
+    + RecordStore
+    + Send
+    + Sync
 {
     /// The value of a fact.
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;

@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod mailbox;
 mod messages;
+mod purge;
 mod records;
 #[cfg(test)]
 mod tests;

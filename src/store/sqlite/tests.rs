@@ -1,6 +1,8 @@
 //! What the database file itself must do, beyond
 //! `conformance.rs`.
 
+mod purge;
+
 use std::fs;
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;

@@ -1,0 +1,59 @@
+//! Deleting what was kept long enough.
+
+use crate::audit::Entry;
+use crate::clock::Timestamp;
+use crate::store::StoreError;
+
+/// Something that can be deleted for good.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Purgeable {
+    /// A message of the doctor's, with what became of it.
+    Message {
+        /// Its number.
+        number: u64,
+        /// To whom it went, if to one patient.
+        patient: Option<String>,
+    },
+    /// A message of a patient's.
+    Incoming {
+        /// Its number.
+        number: u64,
+        /// Whose it is.
+        patient: String,
+    },
+    /// What was written down of one consultation.
+    Consultation {
+        /// Which one.
+        id: [u8; 16],
+        /// Of whom.
+        patient: String,
+    },
+    /// A record that was put away.
+    Record {
+        /// Whose it is.
+        patient: String,
+    },
+}
+
+/// Deleting for good.
+///
+/// # Errors
+/// As for [`Store`](super::Store).
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
+pub trait PurgeStore {
+    /// At most `limit` things that were last touched before this time, those
+    /// first that others do not refer to: messages, what was written of
+    /// consultations, and records that were put away then.
+    fn purgeable(&self, before: Timestamp, limit: usize) -> Result<Vec<Purgeable>, StoreError>;
+
+    /// How many there are of each kind: messages, messages from patients,
+    /// consultations, records.
+    fn count_purgeable(&self, before: Timestamp) -> Result<[u64; 4], StoreError>;
+
+    /// Deletes these, and logs it, all or none.
+    fn purge(&self, what: &[Purgeable], audit: &[Entry]) -> Result<(), StoreError>;
+
+    /// Takes what was deleted out of the files, so that its bytes are in none
+    /// of them.
+    fn scrub(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,193 @@
+//! What was purged is in none of the database's files.
+
+use std::fs;
+use std::path::Path;
+
+use crate::audit::{Action, Entry};
+use crate::clock::Timestamp;
+use crate::store::messages::{Change, IncomingRow, Kind, MessageRow, Work};
+use crate::store::{
+    CertificateRow, CertificateState, ConsultationRow, Purgeable, RecordRow, SqliteStore, Store,
+};
+
+use super::{certificate, in_directory};
+
+const OLD: Timestamp = Timestamp::from_millis(1_000);
+const LINE: Timestamp = Timestamp::from_millis(5_000);
+const YOUNG: Timestamp = Timestamp::from_millis(9_000);
+
+/// Long enough to need pages of its own, and found by its first bytes.
+fn content(mark: &str) -> Vec<u8> {
+    mark.bytes().cycle().take(20_000).collect()
+}
+
+fn is_in_the_files(database: &Path, mark: &str) -> bool {
+    let mark = mark.repeat(3);
+    let mut files = fs::read_dir(database.parent().unwrap()).unwrap();
+    files.any(|file| {
+        let bytes = fs::read(file.unwrap().path()).unwrap();
+        bytes
+            .windows(mark.len())
+            .any(|part| part == mark.as_bytes())
+    })
+}
+
+fn message(store: &dyn Store, id: u8, written: Timestamp, mark: &str) -> u64 {
+    let row = MessageRow {
+        number: 0,
+        id: [id; 16],
+        kind: Kind::Private,
+        patient: Some("P1".to_owned()),
+        boundary: None,
+        urgent: false,
+        written,
+        expires: None,
+        sealed: content(mark),
+    };
+    let devices = store.active_devices(None, Timestamp::default()).unwrap();
+    store.add_message(&row, &devices, &[]).unwrap()
+}
+
+fn incoming(store: &dyn Store, id: u8, received: Timestamp, mark: &str) {
+    let row = IncomingRow {
+        number: 0,
+        device: [1; 32],
+        patient: "P1".to_owned(),
+        id: [id; 16],
+        boundary: None,
+        written: received,
+        received,
+        shown: None,
+        sealed: content(mark),
+    };
+    store
+        .commit(&[Change::unlogged(Work::Incoming(row))])
+        .unwrap();
+}
+
+fn record(store: &dyn Store, patient: &str, changed: Timestamp, archived: bool, mark: &str) {
+    let row = RecordRow {
+        patient: patient.to_owned(),
+        created: OLD,
+        changed,
+        archived: archived.then_some(changed),
+        version: 1,
+        sealed: content(mark),
+    };
+    store.add_record(&row, &[]).unwrap();
+}
+
+fn note(store: &dyn Store, id: u8, patient: &str, written: Timestamp, mark: &str) {
+    let row = ConsultationRow {
+        id: [id; 16],
+        patient: patient.to_owned(),
+        written,
+        begun: written,
+        ended: None,
+        sealed: content(mark),
+    };
+    store.add_consultation(&row, &[]).unwrap();
+}
+
+fn fill(store: &dyn Store) {
+    store
+        .add_certificate(&CertificateRow {
+            subject: "P1".to_owned(),
+            state: CertificateState::Active,
+            ..certificate(1)
+        })
+        .unwrap();
+    let number = message(store, 1, OLD, "old message ");
+    let (device, at) = ([1; 32], OLD);
+    let confirmed = Work::Confirmed {
+        message: number,
+        device,
+        at,
+        confirmation: content("old confirmation "),
+    };
+    let given = Work::Sent {
+        message: number,
+        devices: vec![device],
+        at,
+    };
+    let changes = [given, confirmed].map(Change::unlogged);
+    store.commit(&changes).unwrap();
+    message(store, 2, YOUNG, "young message ");
+    incoming(store, 1, OLD, "old answer ");
+    incoming(store, 2, YOUNG, "young answer ");
+    record(store, "P1", OLD, false, "kept record ");
+    note(store, 1, "P1", OLD, "old note ");
+    note(store, 2, "P1", YOUNG, "young note ");
+    record(store, "P2", OLD, true, "old record ");
+    note(store, 3, "P2", OLD, "older note ");
+    record(store, "P3", YOUNG, true, "young record ");
+}
+
+#[test]
+fn what_was_purged_is_gone_from_the_file_its_log_and_free_pages() {
+    let (_directory, path) = in_directory();
+    let store = SqliteStore::open(&path).unwrap();
+    let store: &dyn Store = &store;
+    fill(store);
+    let old = [
+        "old message ",
+        "old confirmation ",
+        "old answer ",
+        "old note ",
+        "older note ",
+        "old record ",
+    ];
+    let young = [
+        "young message ",
+        "young answer ",
+        "young note ",
+        "kept record ",
+        "young record ",
+    ];
+    for mark in old.iter().chain(&young) {
+        assert!(is_in_the_files(&path, mark), "{mark}");
+    }
+    assert_eq!(store.count_purgeable(LINE).unwrap(), [1, 1, 2, 1]);
+    let tombstone = Entry::new(YOUNG, "D1", Action::Purged, "P1", "message 1");
+    // Two at a time: nothing may refer to what has gone.
+    loop {
+        let what = store.purgeable(LINE, 2).unwrap();
+        if what.is_empty() {
+            break;
+        }
+        store
+            .purge(&what, std::slice::from_ref(&tombstone))
+            .unwrap();
+    }
+    store.scrub().unwrap();
+    assert_eq!(store.count_purgeable(LINE).unwrap(), [0; 4]);
+    for mark in old {
+        assert!(!is_in_the_files(&path, mark), "{mark}");
+    }
+    for mark in young {
+        assert!(is_in_the_files(&path, mark), "{mark}");
+    }
+    let rows = store.audit(1, 10).unwrap();
+    assert!(rows.iter().all(|row| row.action == "purged"));
+    assert_eq!(rows.len(), 3);
+}
+
+#[test]
+fn a_record_outlives_its_younger_notes() {
+    let store: &dyn Store = &SqliteStore::in_memory().unwrap();
+    record(store, "P2", OLD, true, "old record ");
+    note(store, 3, "P2", YOUNG, "young note ");
+    assert_eq!(store.purgeable(LINE, 10).unwrap(), []);
+    let after = Timestamp::from_millis(10_000);
+    let patient = "P2".to_owned();
+    assert_eq!(
+        store.purgeable(after, 10).unwrap(),
+        [
+            Purgeable::Consultation {
+                id: [3; 16],
+                patient: patient.clone()
+            },
+            Purgeable::Record { patient }
+        ]
+    );
+}

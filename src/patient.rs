@@ -17,6 +17,8 @@ mod backoff;
 pub mod client;
 pub mod config;
 pub mod connect;
+pub mod control;
+pub mod desk;
 pub mod enrol;
 pub mod event;
 pub mod files;

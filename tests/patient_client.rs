@@ -839,7 +839,7 @@ fn the_program_carries_out_what_a_pipe_says_before_it_leaves() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("Connected to doctor D1."), "{said}");
-    assert!(said.contains("is not a number from 1 to 5"), "{said}");
+    assert!(said.contains("is not a number from 1 to 8"), "{said}");
 }
 
 #[test]

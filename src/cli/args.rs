@@ -180,6 +180,7 @@ pub struct Stop {}
     example = "{command_name} enrol TELEMED1-...\n    once, with the ticket the doctor has given",
     example = "{command_name} enrol - < ticket.txt\n    the same, with the ticket from a file",
     example = "{command_name} --id P1 --doctor-id D1\n    connect, with the menu",
+    example = "{command_name} inbox --unread\n    show what has come and nobody has seen",
     note = "Options may be written --doctor-id D1, --doctor_id D1 or\n--doctor-id=D1, and stand in a configuration file or in variables such as\nTELEMED_DOCTOR_ID. -V or --version prints the version.",
     error_code(0, "done"),
     error_code(1, "failed"),
@@ -228,10 +229,77 @@ pub struct PatientArgs {
 /// The commands of `patient`.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand)]
-#[expect(missing_docs, reason = "the variant's type has the words")]
+#[expect(missing_docs, reason = "each variant's type has the words")]
 pub enum PatientCommand {
     Enrol(EnrolWithTicket),
+    Inbox(Inbox),
+    Send(Send),
+    Confirm(Confirm),
+    History(History),
+    Status(Status),
+    Watch(Watch),
 }
+
+/// Show the doctor's messages; they count as read then.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "inbox", help_triggers("-h", "--help"))]
+pub struct Inbox {
+    /// only those that are unread
+    #[argh(switch)]
+    pub unread: bool,
+    /// do not connect to look for new ones
+    #[argh(switch)]
+    pub offline: bool,
+}
+
+/// Send a message to the doctor, now or as soon as there is a connection.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "send", help_triggers("-h", "--help"))]
+pub struct Send {
+    /// the message, in quotation marks
+    #[argh(positional, arg_name = "TEXT")]
+    pub text: String,
+    /// begin a consultation with it
+    #[argh(switch)]
+    pub open: bool,
+    /// end the consultation with it
+    #[argh(switch)]
+    pub close: bool,
+    /// do not connect: it waits for the next connection
+    #[argh(switch)]
+    pub offline: bool,
+}
+
+/// Confirm a message, with this patient's signature.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "confirm", help_triggers("-h", "--help"))]
+pub struct Confirm {
+    /// number or code of the message, as the inbox shows them
+    #[argh(positional, arg_name = "MESSAGE")]
+    pub message: String,
+    /// do not connect: the confirmation waits for the next connection
+    #[argh(switch)]
+    pub offline: bool,
+}
+
+/// Show what was said in both directions, consultation by consultation.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "history", help_triggers("-h", "--help"))]
+pub struct History {
+    /// do not connect to look for new messages
+    #[argh(switch)]
+    pub offline: bool,
+}
+
+/// Say whether a program is connected, what is unread and what waits.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "status", help_triggers("-h", "--help"))]
+pub struct Status {}
+
+/// Stay connected without a menu and make messages noticed, until told to stop.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "watch", help_triggers("-h", "--help"))]
+pub struct Watch {}
 
 /// Make this patient's keys and have them certified, with a ticket.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq)]

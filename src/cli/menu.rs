@@ -226,6 +226,12 @@ pub enum PatientChoice {
     Show,
     /// Confirm a message.
     Confirm,
+    /// Show what was said in both directions.
+    History,
+    /// Begin a consultation.
+    Open,
+    /// End the consultation.
+    Close,
 }
 
 /// The patient's menu. The first two numbers are old and stay.
@@ -237,6 +243,9 @@ pub const PATIENT: Menu<PatientChoice> = Menu {
         (PatientChoice::Message, "Message the doctor"),
         (PatientChoice::Show, "Show messages"),
         (PatientChoice::Confirm, "Confirm a message"),
+        (PatientChoice::History, "Show the history"),
+        (PatientChoice::Open, "Begin a consultation"),
+        (PatientChoice::Close, "End the consultation"),
     ],
 };
 
@@ -291,7 +300,10 @@ mod tests {
   2  Exit client
   3  Message the doctor
   4  Show messages
-  5  Confirm a message";
+  5  Confirm a message
+  6  Show the history
+  7  Begin a consultation
+  8  End the consultation";
         assert_eq!(PATIENT.lines(), patient);
         for (typed, choice) in [("4", DoctorChoice::Exit), (" 7 ", DoctorChoice::Enrol)] {
             let mut script = Script::typing(&[typed]);
@@ -307,7 +319,7 @@ mod tests {
         let wrong = [
             "",
             "0",
-            "6",
+            "9",
             "one",
             "-1",
             "1 2",
@@ -318,9 +330,9 @@ mod tests {
         let answer = PATIENT.choose(&mut script).unwrap();
         assert_eq!(answer, Answer::Given(PatientChoice::Confirm));
         assert_eq!(script.said.len(), 2 + 2 * wrong.len());
-        assert_eq!(script.said[2], "Type a number from 1 to 5.");
-        assert_eq!(script.said[4], "\"0\" is not a number from 1 to 5.");
-        assert_eq!(script.said[16], "\"[A\" is not a number from 1 to 5.");
+        assert_eq!(script.said[2], "Type a number from 1 to 8.");
+        assert_eq!(script.said[4], "\"0\" is not a number from 1 to 8.");
+        assert_eq!(script.said[16], "\"[A\" is not a number from 1 to 8.");
         assert!(script.said[1..].iter().step_by(2).all(|p| p == "Choice: "));
     }
 

@@ -15,6 +15,7 @@ use super::output::Form;
 use super::text;
 use crate::address::{Address, DEFAULT_PORT};
 use crate::identity::id::Identifier;
+use crate::patient::control::Word;
 
 mod backup;
 mod ticket;
@@ -120,6 +121,38 @@ pub enum PatientTask {
     Menu,
     /// Enrol with the ticket from there.
     Enrol(TicketSource),
+    /// Show the doctor's messages.
+    Inbox {
+        /// Only those that are unread.
+        unread: bool,
+        /// Whether to look for new ones.
+        connect: bool,
+    },
+    /// Send this text to the doctor.
+    Send {
+        /// What to say.
+        text: String,
+        /// What it is to a consultation.
+        consultation: Option<Word>,
+        /// Whether to connect for it.
+        connect: bool,
+    },
+    /// Confirm a message.
+    Confirm {
+        /// Its number or code.
+        message: String,
+        /// Whether to connect for it.
+        connect: bool,
+    },
+    /// Show what was said.
+    History {
+        /// Whether to look for new messages.
+        connect: bool,
+    },
+    /// Say how things are.
+    Status,
+    /// Stay connected, without a menu.
+    Watch,
 }
 
 impl DoctorOptions {
@@ -220,14 +253,41 @@ impl PatientOptions {
                 .unwrap_or(DEFAULT_TOLERANCE),
             on_message: said.option("on-message", args.on_message, command)?,
             form: Form::chosen(args.json, args.plain)?,
-            task: match args.command {
-                None => PatientTask::Menu,
-                Some(PatientCommand::Enrol(args)) => {
-                    PatientTask::Enrol(TicketSource::from_pieces(&args.ticket)?)
-                }
-            },
+            task: args.command.map_or(Ok(PatientTask::Menu), patient_task)?,
         })
     }
+}
+
+fn patient_task(command: PatientCommand) -> Result<PatientTask, Failure> {
+    Ok(match command {
+        PatientCommand::Enrol(args) => PatientTask::Enrol(TicketSource::from_pieces(&args.ticket)?),
+        PatientCommand::Inbox(args) => PatientTask::Inbox {
+            unread: args.unread,
+            connect: !args.offline,
+        },
+        PatientCommand::Send(args) => {
+            text::check_message(&args.text).map_err(usage)?;
+            PatientTask::Send {
+                consultation: match (args.open, args.close) {
+                    (true, true) => return Err(usage("--open and --close exclude each other")),
+                    (true, false) => Some(Word::Opens),
+                    (false, true) => Some(Word::Closes),
+                    (false, false) => None,
+                },
+                text: args.text,
+                connect: !args.offline,
+            }
+        }
+        PatientCommand::Confirm(args) => PatientTask::Confirm {
+            message: args.message,
+            connect: !args.offline,
+        },
+        PatientCommand::History(args) => PatientTask::History {
+            connect: !args.offline,
+        },
+        PatientCommand::Status(_) => PatientTask::Status,
+        PatientCommand::Watch(_) => PatientTask::Watch,
+    })
 }
 
 #[cfg(test)]

@@ -5,12 +5,16 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
+mod alarm;
+mod commands;
+mod connection;
 mod failure;
 mod listen;
 mod menu;
 mod records;
 mod say;
 
+use self::commands::Command;
 use super::Program;
 use super::args;
 use super::exit::{Exit, Failure, eprint};
@@ -53,6 +57,29 @@ fn start(arguments: Vec<OsString>) -> Result<Exit, Failure> {
                 Form::Plain | Form::Json => listen::run(&options, files),
             }
         }
+        PatientTask::Watch => {
+            let name = choose(&options)?;
+            listen::run(&options, open_enrolled(&options, &name)?)
+        }
+        task => command(&options, task),
+    }
+}
+
+/// A command of one moment.
+fn command(options: &PatientOptions, task: PatientTask) -> Result<Exit, Failure> {
+    let name = choose(options)?;
+    let command = |connect| Command::new(options, &name, connect);
+    match task {
+        PatientTask::Inbox { unread, connect } => command(connect)?.inbox(unread),
+        PatientTask::Send {
+            text,
+            consultation,
+            connect,
+        } => command(connect)?.send(&text, consultation),
+        PatientTask::Confirm { message, connect } => command(connect)?.confirm(&message),
+        PatientTask::History { connect } => command(connect)?.history(),
+        PatientTask::Status => command(false)?.status(),
+        PatientTask::Menu | PatientTask::Watch | PatientTask::Enrol(_) => Ok(Exit::Ok),
     }
 }
 
@@ -150,9 +177,17 @@ fn choose(options: &PatientOptions) -> Result<Name, Failure> {
 
 fn open_enrolled(options: &PatientOptions, name: &Name) -> Result<Files, Failure> {
     let files = Files::open_existing(&options.data, name).map_err(|e| failure::files(&e))?;
+    enrolled(options, files)
+}
+
+/// The same files, if the enrolment was finished.
+fn enrolled(options: &PatientOptions, files: Files) -> Result<Files, Failure> {
     match files.enrolled_with() {
         Ok(Some(_)) => Ok(files),
-        Ok(None) => Err(failure::half_enrolled(&failure::Place::new(options, name))),
+        Ok(None) => Err(failure::half_enrolled(&failure::Place::new(
+            options,
+            files.name(),
+        ))),
         Err(error) => Err(failure::files(&error)),
     }
 }

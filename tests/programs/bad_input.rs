@@ -326,8 +326,8 @@ fn wrong_typing_gets_a_sentence_and_the_question_again() {
     patient.expect("    At last.");
 
     for (typed, sentence) in [
-        ("", "Type a number from 1 to 5."),
-        ("0", "\"0\" is not a number from 1 to 5."),
+        ("", "Type a number from 1 to 8."),
+        ("0", "\"0\" is not a number from 1 to 8."),
         ("5\nfirst", "\"first\" is not the number of a message."),
         ("5\n2", "There is no message 2."),
         ("3\n", "Nothing was done."),

@@ -13,6 +13,7 @@ mod clock;
 mod command_line;
 mod damaged_files;
 mod ends;
+mod keeping;
 mod output;
 mod service;
 mod story;

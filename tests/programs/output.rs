@@ -168,3 +168,45 @@ fn plain_records_are_lines_of_fields() {
     patient.expect_start("stopped\t");
     patient.finish().code(0);
 }
+
+#[test]
+fn a_patients_commands_speak_json_too() {
+    let clinic = Clinic::new();
+    let mut doctor = clinic.with_menu().program;
+    clinic.enrol("P1");
+    doctor.type_lines(&["2", "Rest."]);
+    doctor.expect("Message 1: ");
+    let ask = |line: &[&str]| {
+        let finished = run(clinic.patient("P1", &[line, &["--json"]].concat())).code(0);
+        objects(&finished)
+    };
+    let inbox = ask(&["inbox", "--unread"]);
+    assert_eq!(inbox[0]["text"], "Rest.");
+    assert_eq!(inbox[0]["shown"], Value::Null);
+    assert!(ask(&["inbox", "--unread"]).is_empty());
+    let confirmed = ask(&["confirm", inbox[0]["code"].as_str().unwrap()]);
+    assert_eq!(confirmed[0]["arrived"], true);
+    let sent = ask(&["send", "It hurts.", "--open"]);
+    assert_eq!(
+        (&sent[0]["type"], &sent[1]["arrived"]),
+        (&"queued".into(), &true.into())
+    );
+    ask(&["send", "Better.", "--close", "--offline"]);
+    let history = ask(&["history", "--offline"]);
+    let kinds: Vec<_> = history
+        .iter()
+        .map(|object| object["type"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "received",
+        "consultation",
+        "written",
+        "written",
+        "consultation",
+    ];
+    assert_eq!(kinds, expected);
+    assert_eq!(history[3]["state"], "queued");
+    let status = ask(&["status"]);
+    assert_eq!(status[0]["running"], false);
+    assert_eq!(status[0]["waiting_messages"], 1);
+}

@@ -191,5 +191,5 @@ fn no_message_can_steer_the_terminal_of_the_other_side() {
     doctor.expect("is not a number from 1 to 7.");
     doctor.expect("Message 3 (private, ");
     patient.type_lines(&["4", hostile]);
-    patient.expect("is not a number from 1 to 5.");
+    patient.expect("is not a number from 1 to 8.");
 }

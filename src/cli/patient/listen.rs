@@ -1,7 +1,7 @@
-//! A connection without a menu: what happens on it is printed as records, until
-//! a signal or the doctor ends it.
+//! A connection without a menu: what happens on it is printed, and made
+//! noticed, until a signal or the doctor ends it.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process;
 use std::sync::Arc;
 use std::thread;
@@ -9,53 +9,73 @@ use std::thread;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::alarm::Alarm;
+use super::connection::{self, Reachable, broken};
 use super::failure::{self, Place};
-use super::{config, records};
-use crate::cli::exit::{Exit, Failure};
+use super::{records, say};
+use crate::cli::exit::{Exit, Failure, eprint, print};
 use crate::cli::options::PatientOptions;
-use crate::clock::SystemClock;
+use crate::cli::output::Form;
+use crate::cli::text::sentence;
 use crate::patient::client::Client;
 use crate::patient::event::Event;
 use crate::patient::files::Files;
-use crate::random::OsRandom;
 
 /// Connects and prints what happens.
 pub(super) fn run(options: &PatientOptions, files: Files) -> Result<Exit, Failure> {
     let place = Place::new(options, files.name());
-    let mut patient = files
-        .load(&mut OsRandom)
-        .map_err(|error| failure::files(&error))?;
-    if let Some(address) = &options.connect {
-        patient.address = address.to_string();
-    }
-    let broken = |error: io::Error| {
-        Failure::new(Exit::Failure, format!("the program cannot start: {error}"))
-    };
+    let files = Arc::new(files);
     let signals = Signals::new([SIGINT, SIGTERM]).map_err(broken)?;
-    let (client, events) = Client::start(
-        config(options),
-        Arc::new(files),
-        patient,
-        Arc::new(SystemClock),
-    )
-    .map_err(broken)?;
-    let client = Arc::new(client);
+    let complain = |said| eprint(&format!("patient: {said}\n"));
+    let command = options.on_message.as_deref();
+    let alarm = Alarm::new(command, &files.name().doctor, complain).map_err(broken)?;
+    let (client, events) = connection::start(options, &files)?;
+    let _reachable = Reachable::new(&files, &client)?;
     let on_signal = Arc::clone(&client);
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || heed(signals, &on_signal))
         .map_err(broken)?;
     for event in events {
-        options.form.print_records(&[records::event(&event)])?;
-        if let Event::Message(entry) = &event {
-            // If that cannot be kept it stays unread, which is no harm.
-            let _ = client.shown(&[entry.number]);
-        }
+        alarm.on(&event);
+        show(options.form, &client, &event)?;
         if let Event::Stopped(stopped) = event {
             return failure::stopped(&stopped, &place);
         }
     }
     Ok(Exit::Ok)
+}
+
+/// Prints an event. A message that was printed whole counts as read.
+fn show(form: Form, client: &Client, event: &Event) -> Result<(), Failure> {
+    let is_whole = match form {
+        Form::Plain | Form::Json => {
+            form.print_records(&[records::event(event)])?;
+            true
+        }
+        // What goes to a terminal a person reads. Anything else, such as the
+        // journal of a service, is no place for what the doctor says.
+        Form::People if io::stdout().is_terminal() => {
+            if let Some(said) = say::event(event) {
+                print(&format!("{said}\n"))?;
+            }
+            true
+        }
+        Form::People => {
+            if let Some(said) = say::notice(event) {
+                print(&format!("{said}\n"))?;
+            }
+            false
+        }
+    };
+    if is_whole
+        && let Event::Message(entry) = event
+        && let Err(error) = client.shown(&[entry.number])
+    {
+        let said = format!("message {} stays unread: {error}", entry.number);
+        eprint(&format!("patient: {}\n", sentence(&said)));
+    }
+    Ok(())
 }
 
 /// The first signal ends the session in good order, the second at once.

@@ -10,19 +10,21 @@ use std::time::Duration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::alarm::Alarm;
+use super::connection::{self, Reachable, broken};
 use super::failure::{self, Place};
-use super::{config, say};
+use super::say;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::menu::{Answer, Console, Dialogue, PATIENT, PatientChoice, question};
 use crate::cli::options::PatientOptions;
 use crate::cli::terminal::{Printer, Stopper, Terminal};
 use crate::cli::text::{check_message, quoted, sentence};
-use crate::clock::SystemClock;
 use crate::patient::client::Client;
+use crate::patient::control::Status;
 use crate::patient::event::{Event, Stopped};
 use crate::patient::files::Files;
 use crate::patient::inbox::Entry;
-use crate::random::OsRandom;
+use crate::protocol::message::Boundary;
 
 /// How long commands from a pipe wait for what was missed, once connected.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -42,36 +44,27 @@ pub(super) fn run(options: &PatientOptions, files: Files) -> Result<Exit, Failur
     let counts = files
         .mail_counts()
         .map_err(|error| failure::files(&error))?;
-    let mut patient = files
-        .load(&mut OsRandom)
-        .map_err(|error| failure::files(&error))?;
-    if let Some(address) = &options.connect {
-        patient.address = address.to_string();
-    }
-    let broken = |error: io::Error| {
-        Failure::new(Exit::Failure, format!("the program cannot start: {error}"))
-    };
     // Before the terminal: its editor puts a handler of its own in front.
     let signals = Signals::new([SIGINT, SIGTERM]).map_err(broken)?;
     let (terminal, printer) = Terminal::new().map_err(broken)?;
+    if let Some(unread) = say::unread(&Status::new(counts, true, false)) {
+        printer.line(format!("{unread}: choose 4 to read."));
+    }
     let watch = Arc::new(Watch::new(place, terminal.stopper()));
     let on_signal = Arc::clone(&watch);
     spawn("signals", move || on_signal.heed(signals)).map_err(broken)?;
-    let (client, events) = Client::start(
-        config(options),
-        Arc::clone(&files),
-        patient,
-        Arc::new(SystemClock),
-    )
-    .map_err(broken)?;
-    let client = Arc::new(client);
-    if let Some(unread) = say::unread(counts) {
-        printer.line(format!("{unread}: choose 4 to read."));
-    }
+    let complaints = printer.clone();
+    let command = options.on_message.as_deref();
+    let doctor = &files.name().doctor;
+    let alarm = Alarm::new(command, doctor, move |said| complaints.line(said));
+    let alarm = alarm.map_err(broken)?;
+    let (client, events) = connection::start(options, &files)?;
+    let _reachable = Reachable::new(&files, &client)?;
     let follower = Follower {
         watch: Arc::clone(&watch),
         client: Arc::clone(&client),
         printer: printer.clone(),
+        alarm,
     };
     spawn("events", move || follower.follow(&events)).map_err(broken)?;
     let mut session = Session {
@@ -196,11 +189,13 @@ struct Follower {
     watch: Arc<Watch>,
     client: Arc<Client>,
     printer: Printer,
+    alarm: Alarm,
 }
 
 impl Follower {
     fn follow(&self, events: &Receiver<Event>) {
         for event in events {
+            self.alarm.on(&event);
             if let Some(lines) = say::event(&event) {
                 self.printer.line(lines);
             }
@@ -277,7 +272,13 @@ impl Session {
                 Ok(Answer::Given(()))
             }
             PatientChoice::Exit => Ok(Answer::End),
-            PatientChoice::Message => self.message(),
+            PatientChoice::Message => self.message(None),
+            PatientChoice::Open => self.message(Some(Boundary::Opens)),
+            PatientChoice::Close => self.message(Some(Boundary::Closes)),
+            PatientChoice::History => {
+                self.history();
+                Ok(Answer::Given(()))
+            }
             PatientChoice::Show => {
                 self.show();
                 Ok(Answer::Given(()))
@@ -312,7 +313,7 @@ impl Session {
         );
     }
 
-    fn message(&mut self) -> io::Result<Answer<()>> {
+    fn message(&mut self, boundary: Option<Boundary>) -> io::Result<Answer<()>> {
         if self.is_over() {
             return Ok(Answer::Given(()));
         }
@@ -321,13 +322,21 @@ impl Session {
         })?;
         text.and_then(|text| {
             let online = self.watch.seen().online;
-            match self.client.send(&text, None) {
+            match self.client.send(&text, boundary) {
                 Ok(_) if online => {}
                 Ok(_) => self.console.say("It will be sent when you are connected."),
                 Err(error) => self.console.say(&sentence(&error.to_string())),
             }
             Ok(Answer::Given(()))
         })
+    }
+
+    fn history(&mut self) {
+        let said = match self.client.files().history(SHOWN) {
+            Ok(items) => say::history(&items.iter().map(Into::into).collect::<Vec<_>>()),
+            Err(error) => sentence(&error.to_string()),
+        };
+        self.console.say(&said);
     }
 
     fn show(&mut self) {
@@ -350,7 +359,7 @@ impl Session {
             self.console.say("There are no messages.");
         }
         for entry in messages {
-            self.console.say(&say::message(entry));
+            self.console.say(&say::received(&entry.into()));
         }
         self.console.printer.flush();
         let unread = messages.iter().filter(|entry| entry.shown.is_none());
@@ -427,7 +436,8 @@ impl Session {
     fn end_with(&mut self, end: Result<Exit, Failure>) -> Result<Exit, Failure> {
         self.leave();
         let counts = self.client.files().mail_counts();
-        if let Some(waiting) = counts.ok().and_then(say::waiting) {
+        let status = counts.map(|counts| Status::new(counts, true, false));
+        if let Some(waiting) = status.ok().as_ref().and_then(say::waiting) {
             self.console.say(&format!(
                 "Not yet at the doctor's: {waiting}. It is kept here, and sent at the next \
                  connection."

@@ -2,12 +2,10 @@
 
 use crate::cli::output::Record;
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::patient::control::{Received, Said, Status, Word};
 use crate::patient::enrol::Enrolled;
 use crate::patient::event::{self, Event};
 use crate::patient::files::Name;
-use crate::patient::inbox::Entry;
-use crate::protocol::message::{Boundary, Message};
-use crate::session::patient::Delivery;
 
 /// An enrolment that has succeeded; one that had before has no code to compare.
 pub(super) fn enrolled(name: &Name, enrolled: &Enrolled) -> Record {
@@ -22,33 +20,80 @@ pub(super) fn enrolled(name: &Name, enrolled: &Enrolled) -> Record {
 }
 
 /// A message from the doctor.
-pub(super) fn message(entry: &Entry) -> Record {
-    let to = match entry.delivery {
-        Delivery::Broadcast | Delivery::Missed => "everyone",
-        Delivery::Chosen => "chosen",
-        Delivery::Private => "you",
-    };
+pub(super) fn received(message: &Received) -> Record {
     Record::new("received")
-        .with("message", entry.number)
-        .with("urgent", entry.message.is_urgent())
-        .with("to", to)
-        .with("missed", entry.delivery == Delivery::Missed)
-        .with("written", entry.message.written())
-        .with("received", entry.received)
-        .with("confirmed", entry.confirmed)
-        .with("text", entry.message.text())
-        .with("code", entry.message.id().code())
-        .with("consultation", boundary(&entry.message))
-        .with("shown", entry.shown)
-        .with("confirmation_arrived", entry.confirmation_arrived)
+        .with("message", message.number)
+        .with("urgent", message.urgent)
+        .with("to", message.to.as_str())
+        .with("missed", message.missed)
+        .with("written", message.written)
+        .with("received", message.received)
+        .with("confirmed", message.confirmed)
+        .with("text", message.text.as_str())
+        .with("code", message.code.as_str())
+        .with("consultation", message.consultation.map(Word::word))
+        .with("shown", message.shown)
+        .with("confirmation_arrived", message.confirmation_arrived)
 }
 
-const fn boundary(message: &Message) -> Option<&'static str> {
-    match message.boundary() {
-        None => None,
-        Some(Boundary::Opens) => Some("opens"),
-        Some(Boundary::Closes) => Some("closes"),
+/// A message to the doctor that is kept now.
+pub(super) fn queued(number: u64, code: &str) -> Record {
+    Record::new("queued")
+        .with("at", now())
+        .with("message", number)
+        .with("code", code)
+}
+
+/// Whether a message to the doctor has arrived there.
+pub(super) fn delivery(number: u64, code: &str, arrived: bool) -> Record {
+    Record::new("sending")
+        .with("at", now())
+        .with("message", number)
+        .with("code", code)
+        .with("arrived", arrived)
+}
+
+/// A message is confirmed; and whether the doctor has the confirmation.
+pub(super) fn confirmation(number: u64, code: &str, arrived: bool) -> Record {
+    Record::new("confirmation")
+        .with("at", now())
+        .with("message", number)
+        .with("code", code)
+        .with("arrived", arrived)
+}
+
+/// Something in the history.
+pub(super) fn said(said: &Said) -> Record {
+    match said {
+        Said::Received(message) => received(message),
+        Said::Sent(message) => Record::new("written")
+            .with("message", message.number)
+            .with("code", message.code.as_str())
+            .with("written", message.written)
+            .with("state", message.state.as_str())
+            .with("delivered", message.delivered)
+            .with("consultation", message.consultation.map(Word::word))
+            .with("text", message.text.as_str()),
+        Said::Begins(at) => consultation("begins", *at),
+        Said::Ends(at) => consultation("ends", *at),
     }
+}
+
+fn consultation(what: &'static str, at: Timestamp) -> Record {
+    Record::new("consultation")
+        .with("at", at)
+        .with("what", what)
+}
+
+/// How things are.
+pub(super) fn status(status: &Status) -> Record {
+    Record::new("status")
+        .with("running", status.running)
+        .with("connected", status.connected)
+        .with("unread", status.unread)
+        .with("unread_urgent", status.unread_urgent)
+        .with("waiting_messages", status.waiting_messages)
+        .with("waiting_confirmations", status.waiting_confirmations)
 }
 
 /// An event, at the time it is told.
@@ -67,7 +112,7 @@ pub(super) fn event(event: &Event) -> Record {
             .with("at", now())
             .with("devices", *devices)
             .with("missed", *missed),
-        Event::Message(entry) => message(entry),
+        Event::Message(entry) => received(&entry.into()),
         Event::Reminder(entry) => Record::new("reminder")
             .with("at", now())
             .with("message", entry.number)

@@ -1,11 +1,10 @@
-//! The events of a connection as a person reads them.
+//! What a patient reads: messages, the history, and what happens on the
+//! connection.
 
 use crate::cli::text::{clean, sentence};
+use crate::clock::Timestamp;
+use crate::patient::control::{Received, Said, Sent, Status, Word};
 use crate::patient::event::{self, Event};
-use crate::patient::inbox::Entry;
-use crate::protocol::message::{Boundary, Message};
-use crate::session::patient::Delivery;
-use crate::store::MailCounts;
 
 /// The lines for an event; nothing for those that are said elsewhere.
 pub(super) fn event(event: &Event) -> Option<String> {
@@ -32,7 +31,7 @@ pub(super) fn event(event: &Event) -> Option<String> {
                 _ => format!("{group} {missed} messages were missed, they will follow."),
             }
         }
-        Event::Message(entry) => message(entry),
+        Event::Message(entry) => received(&entry.into()),
         Event::Reminder(entry) => format!(
             "URGENT message {} waits for your confirmation, it came {}: {}",
             entry.number,
@@ -54,53 +53,93 @@ pub(super) fn event(event: &Event) -> Option<String> {
     })
 }
 
-/// A message in the list.
-pub(super) fn message(entry: &Entry) -> String {
-    let urgent = if entry.message.is_urgent() {
-        "URGENT, "
-    } else {
-        ""
+/// The same without a word of what the doctor says.
+pub(super) fn notice(event: &Event) -> Option<String> {
+    let (entry, what) = match event {
+        Event::Message(entry) => (entry, "has come: \"patient inbox\" shows it"),
+        Event::Reminder(entry) => (entry, "waits to be confirmed: \"patient inbox\" shows it"),
+        other => return self::event(other),
     };
-    let delivery = match entry.delivery {
-        Delivery::Broadcast => "to everyone",
-        Delivery::Missed => "to everyone, missed while away",
-        Delivery::Chosen => "to chosen patients",
-        Delivery::Private => "to you alone",
+    let urgent = match entry.message.is_urgent() {
+        true => "URGENT message",
+        false => "Message",
+    };
+    Some(format!("{urgent} {} {what}.", entry.number))
+}
+
+/// A message of the doctor's.
+pub(super) fn received(message: &Received) -> String {
+    let urgent = if message.urgent { "URGENT, " } else { "" };
+    let to = match (message.to.as_str(), message.missed) {
+        ("everyone", false) => "to everyone",
+        ("everyone", true) => "to everyone, missed while away",
+        ("chosen", _) => "to chosen patients",
+        _ => "to you alone",
     };
     let confirmed =
-        entry
+        message
             .confirmed
-            .map_or_else(String::new, |at| match entry.confirmation_arrived {
+            .map_or_else(String::new, |at| match message.confirmation_arrived {
                 Some(_) => format!(", confirmed {at}"),
                 None => format!(", confirmed {at} (the doctor does not know yet)"),
             });
     format!(
-        "Message {} ({urgent}{delivery}{}), code {}, written {}, received {}{confirmed}:\n    {}",
-        entry.number,
-        boundary(&entry.message),
-        entry.message.id().code(),
-        entry.message.written(),
-        entry.received,
-        clean(entry.message.text())
+        "Message {} ({urgent}{to}{}), code {}, written {}, received {}{confirmed}:\n    {}",
+        message.number,
+        consultation(message.consultation),
+        clean(&message.code),
+        message.written,
+        message.received,
+        clean(&message.text)
     )
 }
 
+/// A message to the doctor.
+fn sent(message: &Sent) -> String {
+    let state = match message.delivered {
+        Some(at) => format!("arrived {at}"),
+        None => format!("{}, has not arrived yet", clean(&message.state)),
+    };
+    format!(
+        "You wrote (code {}{}), {}, {state}:\n    {}",
+        clean(&message.code),
+        consultation(message.consultation),
+        message.written,
+        clean(&message.text)
+    )
+}
+
+/// All that was said.
+pub(super) fn history(said: &[Said]) -> String {
+    if said.is_empty() {
+        return "Nothing was said yet.".to_owned();
+    }
+    let rule = |what: &str, at: &Timestamp| format!("--- {what} {at} ---");
+    let lines = said.iter().map(|said| match said {
+        Said::Received(message) => received(message),
+        Said::Sent(message) => sent(message),
+        Said::Begins(at) => rule("a consultation begins", at),
+        Said::Ends(at) => rule("the consultation ends", at),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// What a message is to a consultation.
-const fn boundary(message: &Message) -> &'static str {
-    match message.boundary() {
+const fn consultation(word: Option<Word>) -> &'static str {
+    match word {
         None => "",
-        Some(Boundary::Opens) => ", opens a consultation",
-        Some(Boundary::Closes) => ", closes the consultation",
+        Some(Word::Opens) => ", begins a consultation",
+        Some(Word::Closes) => ", ends the consultation",
     }
 }
 
 /// How many messages are unread; nothing if none is.
-pub(super) fn unread(counts: MailCounts) -> Option<String> {
-    let urgent = match counts.unread_urgent {
+pub(super) fn unread(status: &Status) -> Option<String> {
+    let urgent = match status.unread_urgent {
         0 => String::new(),
         count => format!(", {count} of them URGENT"),
     };
-    match counts.unread {
+    match status.unread {
         0 => None,
         1 => Some(format!("1 message is unread{urgent}")),
         count => Some(format!("{count} messages are unread{urgent}")),
@@ -108,42 +147,79 @@ pub(super) fn unread(counts: MailCounts) -> Option<String> {
 }
 
 /// What waits for the doctor; nothing if nothing does.
-pub(super) fn waiting(counts: MailCounts) -> Option<String> {
+pub(super) fn waiting(status: &Status) -> Option<String> {
     let some = |count, what| match count {
         0 => None,
         1 => Some(format!("1 {what}")),
         _ => Some(format!("{count} {what}s")),
     };
     let parts = [
-        some(counts.waiting_messages, "message"),
-        some(counts.waiting_confirmations, "confirmation"),
+        some(status.waiting_messages, "message"),
+        some(status.waiting_confirmations, "confirmation"),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(" and "))
 }
 
+/// How things are.
+pub(super) fn status(status: &Status) -> String {
+    let connection = match (status.running, status.connected) {
+        (true, true) => "Connected.",
+        (true, false) => "Not connected; the program tries again by itself.",
+        (false, _) => "No program is running: nothing is received now.",
+    };
+    let unread = unread(status).unwrap_or_else(|| "no message is unread".to_owned());
+    let waiting = waiting(status).unwrap_or_else(|| "nothing".to_owned());
+    format!(
+        "{connection}\n{}\nNot yet at the doctor's: {waiting}.",
+        sentence(&unread)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
-    use crate::random::OsRandom;
 
-    #[test]
-    fn a_message_cannot_imitate_the_program() {
-        let now = Timestamp::from_millis(0);
-        let text = "hello\x1b[2J\nConnected to doctor D2.";
-        let entry = Entry {
+    fn message(text: &str) -> Received {
+        Received {
             number: 1,
-            message: Message::new(text, true, now, &mut OsRandom).unwrap(),
-            delivery: Delivery::Broadcast,
-            received: now,
+            code: "3fa9c1".to_owned(),
+            urgent: true,
+            to: "everyone".to_owned(),
+            missed: false,
+            consultation: None,
+            written: Timestamp::from_millis(0),
+            received: Timestamp::from_millis(0),
             shown: None,
             confirmed: None,
             confirmation_arrived: None,
-        };
-        let said = message(&entry);
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_message_cannot_imitate_the_program() {
+        let said = received(&message("hello\x1b[2J\nConnected to doctor D2."));
         assert_eq!(said.lines().count(), 2, "{said}");
         assert!(!said.contains('\x1b'));
         assert!(said.contains("URGENT") && said.contains("written 1970"));
+    }
+
+    #[test]
+    fn the_status_says_what_is_unread_and_what_waits() {
+        let mut shown = Status {
+            running: true,
+            connected: false,
+            unread: 2,
+            unread_urgent: 1,
+            waiting_messages: 1,
+            waiting_confirmations: 2,
+        };
+        let said = status(&shown);
+        assert!(said.contains("2 messages are unread, 1 of them URGENT."));
+        assert!(said.contains("1 message and 2 confirmations."), "{said}");
+        shown.waiting_messages = 0;
+        shown.waiting_confirmations = 0;
+        assert_eq!(waiting(&shown), None);
     }
 }

@@ -1,0 +1,318 @@
+//! Commands of one moment: what they ask is answered by the program that runs
+//! on the directory, or else by this one, which connects for as long as it
+//! takes.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::failure::{self, Place};
+use super::{connection, enrolled, records, say};
+use crate::cli::exit::{Exit, Failure, eprint};
+use crate::cli::options::PatientOptions;
+use crate::cli::output::{Form, Record};
+use crate::cli::text::sentence;
+use crate::clock::SystemClock;
+use crate::control::{self, Handler};
+use crate::identity::data_dir::{self, DataDirFault};
+use crate::patient::control::{Answer, Received, Request, Status, Word};
+use crate::patient::desk::Desk;
+use crate::patient::event::Event;
+use crate::patient::files::{Files, FilesError, Name};
+
+/// How long a connection of one moment may take altogether.
+const MOMENT: Duration = Duration::from_secs(20);
+/// How long another program may take to begin or end on the directory.
+const HANDOVER: Duration = Duration::from_secs(5);
+const TICK: Duration = Duration::from_millis(50);
+
+/// Whom this command asks.
+enum Counter {
+    /// The program that runs on this directory.
+    Running(PathBuf),
+    /// This program itself.
+    Own(Own),
+}
+
+/// A directory that this command has opened itself.
+struct Own {
+    files: Arc<Files>,
+    desk: Desk,
+}
+
+/// One command.
+pub(super) struct Command<'a> {
+    options: &'a PatientOptions,
+    place: Place,
+    counter: Counter,
+    /// Whether it may connect.
+    connect: bool,
+}
+
+impl<'a> Command<'a> {
+    pub(super) fn new(
+        options: &'a PatientOptions,
+        name: &Name,
+        connect: bool,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            options,
+            place: Place::new(options, name),
+            counter: Counter::find(options, name)?,
+            connect,
+        })
+    }
+
+    /// Shows the doctor's messages, and notes that they were shown.
+    pub(super) fn inbox(&self, unread: bool) -> Result<Exit, Failure> {
+        let caught_up = self.moment(|event| matches!(event, Event::Epoch { .. }));
+        let Answer::Inbox(messages) = self.ask(Request::Inbox { unread })? else {
+            return Err(unexpected());
+        };
+        let new = messages.iter().filter(|message| message.shown.is_none());
+        let new: Vec<u64> = new.map(|message| message.number).collect();
+        let people = inbox(&messages, new.len(), unread);
+        let records: Vec<Record> = messages.iter().map(records::received).collect();
+        self.options.form.print(&people, &records)?;
+        // Only what was printed was shown.
+        if !new.is_empty() {
+            self.ask(Request::Shown { numbers: new })?;
+        }
+        caught_up.map(|()| Exit::Ok)
+    }
+
+    /// Keeps a message to the doctor, and sends it if it can.
+    pub(super) fn send(&self, text: &str, consultation: Option<Word>) -> Result<Exit, Failure> {
+        let request = Request::Send {
+            text: text.to_owned(),
+            consultation,
+        };
+        let Answer::Kept {
+            number,
+            code,
+            connected,
+        } = self.ask(request)?
+        else {
+            return Err(unexpected());
+        };
+        let form = self.options.form;
+        let queued = format!("Queued, code {code}: it is kept here until it has arrived.");
+        form.print(&queued, &[records::queued(number, &code)])?;
+        let waited = self.settle(connected, &Request::WaitDelivered { number })?;
+        let said = match waited {
+            Ok(true) => "Delivered: the doctor's server has it.",
+            _ => "It has not arrived yet, and will be sent at the next connection.",
+        };
+        let arrived = matches!(waited, Ok(true));
+        form.print(said, &[records::delivery(number, &code, arrived)])?;
+        self.unread_note();
+        waited.map(|_| Exit::Ok)
+    }
+
+    /// Keeps a confirmation, and sends it if it can.
+    pub(super) fn confirm(&self, message: &str) -> Result<Exit, Failure> {
+        let request = Request::Confirm {
+            message: message.to_owned(),
+        };
+        let Answer::Kept {
+            number,
+            code,
+            connected,
+        } = self.ask(request)?
+        else {
+            return Err(unexpected());
+        };
+        let waited = self.settle(connected, &Request::WaitConfirmed { number })?;
+        let arrived = matches!(waited, Ok(true));
+        let said = match arrived {
+            true => "The doctor's server has the confirmation.",
+            false => "The doctor will learn of it at the next connection.",
+        };
+        let people = format!("You have confirmed message {number}, code {code}. {said}");
+        let record = records::confirmation(number, &code, arrived);
+        self.options.form.print(&people, &[record])?;
+        self.unread_note();
+        waited.map(|_| Exit::Ok)
+    }
+
+    /// Shows what was said in both directions.
+    pub(super) fn history(&self) -> Result<Exit, Failure> {
+        let caught_up = self.moment(|event| matches!(event, Event::Epoch { .. }));
+        let Answer::History(said) = self.ask(Request::History)? else {
+            return Err(unexpected());
+        };
+        let records: Vec<Record> = said.iter().map(records::said).collect();
+        self.options.form.print(&say::history(&said), &records)?;
+        caught_up.map(|()| Exit::Ok)
+    }
+
+    /// Says how things are.
+    pub(super) fn status(&self) -> Result<Exit, Failure> {
+        let status = self.ask_status()?;
+        let record = records::status(&status);
+        self.options.form.print(&say::status(&status), &[record])?;
+        Ok(Exit::Ok)
+    }
+
+    fn ask_status(&self) -> Result<Status, Failure> {
+        match self.ask(Request::Status)? {
+            Answer::Status(status) => Ok(status),
+            _ => Err(unexpected()),
+        }
+    }
+
+    fn ask(&self, request: Request) -> Result<Answer, Failure> {
+        let answer = match &self.counter {
+            Counter::Running(directory) => {
+                let answer = control::ask(directory, &request, control::PATIENCE);
+                let answer = answer.map_err(|error| no_answer(&error))?;
+                answer.ok_or_else(|| no_answer(&io::ErrorKind::ConnectionAborted.into()))?
+            }
+            Counter::Own(own) => own.desk.answer(request),
+        };
+        match answer {
+            Answer::Failed(reason) => Err(Failure::new(Exit::Failure, reason)),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Waits a while for something that is kept to arrive at the doctor's, and
+    /// says whether it has; or why it never will, unless a person does
+    /// something.
+    fn settle(&self, connected: bool, wait: &Request) -> Result<Result<bool, Failure>, Failure> {
+        let has_arrived =
+            || -> Result<bool, Failure> { Ok(self.ask(wait.clone())? == Answer::Arrived(true)) };
+        match &self.counter {
+            Counter::Running(_) if connected => has_arrived().map(Ok),
+            Counter::Running(_) => Ok(Ok(false)),
+            Counter::Own(_) => {
+                let tried = self.moment(|event| match event {
+                    Event::Delivered(_) | Event::ConfirmationArrived(_) => {
+                        has_arrived().unwrap_or(true)
+                    }
+                    _ => false,
+                });
+                let arrived = has_arrived()?;
+                Ok(tried.map(|()| arrived))
+            }
+        }
+    }
+
+    /// Connects, if this program is to do it itself, until `done` with an event
+    /// or for a while; that there is no connection now is told and no failure.
+    ///
+    /// # Errors
+    /// If there will be none unless a person does something.
+    fn moment(&self, done: impl Fn(&Event) -> bool) -> Result<(), Failure> {
+        let Counter::Own(own) = &self.counter else {
+            return Ok(());
+        };
+        if !self.connect {
+            return Ok(());
+        }
+        let (client, events) = connection::start(self.options, &own.files)?;
+        let deadline = Instant::now() + MOMENT;
+        let result = loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match events.recv_timeout(left) {
+                Ok(Event::NotConnected(error)) => {
+                    note(&format!("not connected: {error}"));
+                    break Ok(());
+                }
+                Ok(Event::ConnectionLost(loss)) => {
+                    note(&loss.to_string());
+                    break Ok(());
+                }
+                Ok(Event::Stopped(stopped)) => {
+                    break failure::stopped(&stopped, &self.place).map(drop);
+                }
+                Ok(event) if !done(&event) => {}
+                Ok(_) => break Ok(()),
+                Err(_) => {
+                    note("the doctor's server takes too long");
+                    break Ok(());
+                }
+            }
+        };
+        client.leave();
+        // What is said at the end may still bring something.
+        while let Ok(event) = events.recv_timeout(TICK) {
+            if matches!(event, Event::Stopped(_)) {
+                break;
+            }
+        }
+        result
+    }
+
+    /// Says on the side what is unread.
+    fn unread_note(&self) {
+        if let Form::People = self.options.form
+            && let Ok(status) = self.ask_status()
+            && let Some(unread) = say::unread(&status)
+        {
+            note(&format!("{unread}: \"patient inbox\" shows them"));
+        }
+    }
+}
+
+impl Counter {
+    fn find(options: &PatientOptions, name: &Name) -> Result<Self, Failure> {
+        let directory = data_dir::location(&options.data, &name.to_string());
+        let directory = directory.map_err(|error| failure::directory(&error))?;
+        let deadline = Instant::now() + HANDOVER;
+        loop {
+            let asked = control::ask(&directory, &Request::Status, control::PATIENCE);
+            let answer: Option<Answer> = asked.map_err(|error| no_answer(&error))?;
+            if answer.is_some() {
+                return Ok(Self::Running(directory));
+            }
+            match Files::open_existing(&options.data, name) {
+                Err(FilesError::Directory(error))
+                    if matches!(error.fault(), DataDirFault::InUse)
+                        && Instant::now() < deadline =>
+                {
+                    thread::sleep(TICK);
+                }
+                Err(error) => return Err(failure::files(&error)),
+                Ok(files) => {
+                    let files = Arc::new(enrolled(options, files)?);
+                    let desk = Desk::alone(Arc::clone(&files), Arc::new(SystemClock));
+                    return Ok(Self::Own(Own { files, desk }));
+                }
+            }
+        }
+    }
+}
+
+fn inbox(messages: &[Received], new: usize, unread: bool) -> String {
+    if messages.is_empty() {
+        return match unread {
+            true => "There are no unread messages.".to_owned(),
+            false => "There are no messages.".to_owned(),
+        };
+    }
+    let mut said: Vec<String> = messages.iter().map(say::received).collect();
+    said.push(match new {
+        0 => "All of them were read before.".to_owned(),
+        1 => "1 of them was unread.".to_owned(),
+        _ => format!("{new} of them were unread."),
+    });
+    said.join("\n")
+}
+
+fn note(said: &str) {
+    eprint(&format!("patient: {}\n", sentence(said)));
+}
+
+fn no_answer(error: &io::Error) -> Failure {
+    let sentence = format!("the program running on this directory gives no answer: {error}");
+    Failure::new(Exit::Unreachable, sentence)
+}
+
+fn unexpected() -> Failure {
+    let sentence = "the program running on this directory answers something else: it is of \
+                    another version";
+    Failure::new(Exit::Failure, sentence).hint("end it and start this version")
+}

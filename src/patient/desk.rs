@@ -1,0 +1,164 @@
+//! Answers what a patient's program is asked, whoever asks: its own menu, or a
+//! command through the control socket; with a connection or without.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::control::Handler;
+use crate::patient::client::Client;
+use crate::patient::control::{Answer, Request, Status, Word};
+use crate::patient::files::{Files, FilesError};
+
+/// The most messages in one answer, in each direction: the newest.
+const MOST: usize = 1_000;
+/// How long something may take to arrive while somebody waits for it.
+const ARRIVAL: Duration = Duration::from_secs(10);
+
+/// Answers requests.
+pub struct Desk {
+    files: Arc<Files>,
+    clock: Arc<dyn Clock>,
+    client: Option<Arc<Client>>,
+}
+
+impl Desk {
+    /// The desk of a program that keeps a connection.
+    #[must_use]
+    pub const fn connected(files: Arc<Files>, clock: Arc<dyn Clock>, client: Arc<Client>) -> Self {
+        Self {
+            files,
+            clock,
+            client: Some(client),
+        }
+    }
+
+    /// The desk of a command that has opened the directory itself.
+    #[must_use]
+    pub const fn alone(files: Arc<Files>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            files,
+            clock,
+            client: None,
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.client
+            .as_ref()
+            .is_some_and(|client| client.is_connected())
+    }
+
+    fn inbox(&self, unread: bool) -> Result<Answer, FilesError> {
+        let inbox = self.files.inbox();
+        let entries = match unread {
+            true => inbox.unread(MOST)?,
+            false => inbox.newest(MOST)?,
+        };
+        Ok(Answer::Inbox(entries.iter().map(Into::into).collect()))
+    }
+
+    fn shown(&self, numbers: &[u64]) -> Result<Answer, FilesError> {
+        self.files.inbox().mark_shown(numbers, self.clock.now())?;
+        Ok(Answer::Done)
+    }
+
+    fn send(&self, text: &str, word: Option<Word>) -> Answer {
+        let boundary = word.map(Word::boundary);
+        let written = match &self.client {
+            Some(client) => client.send(text, boundary),
+            None => {
+                let now = self.clock.now();
+                self.files.outbox().write(text, boundary, now)
+            }
+        };
+        match written {
+            Ok(written) => Answer::Kept {
+                number: written.number,
+                code: written.message.id().code(),
+                connected: self.is_connected(),
+            },
+            Err(error) => failed(&error),
+        }
+    }
+
+    fn confirm(&self, message: &str) -> Answer {
+        let confirmed = match &self.client {
+            Some(client) => client.confirm(message),
+            None => self.files.inbox().confirm(message, self.clock.now()),
+        };
+        match confirmed {
+            Ok(entry) => Answer::Kept {
+                number: entry.number,
+                code: entry.message.id().code(),
+                connected: self.is_connected(),
+            },
+            Err(error) => failed(&error),
+        }
+    }
+
+    fn wait_delivered(&self, number: u64) -> Result<Answer, FilesError> {
+        let arrived = match &self.client {
+            Some(client) => client.wait_delivered(number, ARRIVAL)?,
+            None => {
+                let written = self.files.outbox().numbered(number)?;
+                written.is_some_and(|written| written.delivered.is_some())
+            }
+        };
+        Ok(Answer::Arrived(arrived))
+    }
+
+    fn wait_confirmed(&self, number: u64) -> Answer {
+        let entry = match self.files.inbox().find(&number.to_string()) {
+            Ok(entry) => entry,
+            Err(error) => return failed(&error),
+        };
+        Answer::Arrived(match &self.client {
+            Some(client) => client.wait_confirmed(entry.message.id(), ARRIVAL),
+            None => entry.confirmation_arrived.is_some(),
+        })
+    }
+
+    fn history(&self) -> Result<Answer, FilesError> {
+        let items = self.files.history(MOST)?;
+        Ok(Answer::History(items.iter().map(Into::into).collect()))
+    }
+
+    fn status(&self) -> Result<Answer, FilesError> {
+        let counts = self.files.mail_counts()?;
+        let running = self.client.is_some();
+        Ok(Answer::Status(Status::new(
+            counts,
+            running,
+            self.is_connected(),
+        )))
+    }
+}
+
+impl Handler for Desk {
+    type Request = Request;
+    type Answer = Answer;
+
+    fn answer(&self, request: Request) -> Answer {
+        let answer = match request {
+            Request::Inbox { unread } => self.inbox(unread),
+            Request::Shown { numbers } => self.shown(&numbers),
+            Request::Send { text, consultation } => Ok(self.send(&text, consultation)),
+            Request::WaitDelivered { number } => self.wait_delivered(number),
+            Request::Confirm { message } => Ok(self.confirm(&message)),
+            Request::WaitConfirmed { number } => Ok(self.wait_confirmed(number)),
+            Request::History => self.history(),
+            Request::Status => self.status(),
+        };
+        answer.unwrap_or_else(|error| failed(&error))
+    }
+
+    fn refuse(&self, reason: String) -> Answer {
+        Answer::Failed(reason)
+    }
+}
+
+fn failed(error: &impl Display) -> Answer {
+    Answer::Failed(error.to_string())
+}

@@ -11,6 +11,7 @@ pub mod event;
 pub mod ledger;
 pub mod messages;
 pub mod office;
+pub mod patients;
 pub mod practice;
 pub mod purge;
 pub mod records;

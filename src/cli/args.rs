@@ -7,6 +7,7 @@ use std::fmt;
 use argh::{ArgsInfo, FromArgs};
 
 use super::Program;
+use super::doctor::patients::arguments::Patients;
 use super::exit::{Failure, print};
 use super::normalise::{Normalised, normalise, see_help, usage};
 
@@ -105,6 +106,10 @@ pub struct DoctorArgs {
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand)]
 #[expect(missing_docs, reason = "each variant's type has the words")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "argh takes no box, and one is made a run"
+)]
 pub enum DoctorCommand {
     Serve(Serve),
     Enrol(EnrolPatient),
@@ -114,6 +119,7 @@ pub enum DoctorCommand {
     Report(Report),
     Disconnect(Disconnect),
     Stop(Stop),
+    Patients(Patients),
 }
 
 /// Serve without a menu, ignoring standard input, until told to stop.

@@ -2,6 +2,7 @@
 
 mod books;
 mod menu;
+pub mod patients;
 mod records;
 mod serve;
 mod show;
@@ -20,6 +21,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::options::{DoctorOptions, DoctorTask};
 use crate::cli::output::Form;
 use crate::control;
+use crate::doctor;
 use crate::doctor::control::{Answer, Request};
 use crate::doctor::office;
 use crate::doctor::setup::SetupError;
@@ -71,6 +73,12 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
         }),
         DoctorTask::Disconnect => Request::Disconnect,
         DoctorTask::Stop => Request::Stop,
+        DoctorTask::Patients(task) => {
+            let may_ask = options.form == Form::People;
+            let office = |request| patients_office(&options, &id, request);
+            let request = patients::request(&task, may_ask, &office)?;
+            Request::Office(office::Request::Patients(request))
+        }
     };
     command(&options, &id, &request)
 }
@@ -128,21 +136,47 @@ fn setup_failed(error: &SetupError) -> Failure {
     Failure::new(exit, error.to_string())
 }
 
-/// Has a request answered by the running server; if none runs, by this program
-/// itself, as far as it can.
+/// Has a request answered, and prints the answer.
 fn command(options: &DoctorOptions, id: &Identifier, request: &Request) -> Result<(), Failure> {
-    let directory = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
-    let answer = control::ask(&directory, request, control::PATIENCE)
-        .map_err(|error| no_answer(&directory, &error))?;
-    let answer = match answer {
-        Some(answer) => answer,
-        None => offline(options, id, request)?,
-    };
+    let answer = answer_to(options, id, request)?;
     show::answer(&answer, options.form)?;
     if answer == Answer::Stopping {
         wait_for_end(options, id);
     }
     Ok(())
+}
+
+/// Has a request answered by the running server; if none runs, by this program
+/// itself, as far as it can.
+fn answer_to(
+    options: &DoctorOptions,
+    id: &Identifier,
+    request: &Request,
+) -> Result<Answer, Failure> {
+    let directory = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
+    let answer = control::ask(&directory, request, control::PATIENCE)
+        .map_err(|error| no_answer(&directory, &error))?;
+    match answer {
+        Some(answer) => Ok(answer),
+        None => offline(options, id, request),
+    }
+}
+
+/// The same for a request about patients' records.
+fn patients_office(
+    options: &DoctorOptions,
+    id: &Identifier,
+    request: doctor::patients::Request,
+) -> Result<doctor::patients::Answer, Failure> {
+    let request = Request::Office(office::Request::Patients(request));
+    match answer_to(options, id, &request)? {
+        Answer::Office(office::Answer::Patients(answer)) => Ok(answer),
+        Answer::Failed(sentence) => Err(Failure::new(Exit::Failure, sentence)),
+        _ => Err(Failure::new(
+            Exit::Failure,
+            "the server gives another answer",
+        )),
+    }
 }
 
 /// Answers a request from the practice's books.

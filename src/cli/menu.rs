@@ -121,9 +121,24 @@ pub fn question<T>(
     prompt: &str,
     check: impl Fn(&str) -> Result<T, String>,
 ) -> io::Result<Answer<T>> {
+    let given = optional(dialogue, prompt, |typed| match typed {
+        "" => Ok(None),
+        typed => check(typed).map(Some),
+    })?;
+    given.and_then(|given| Ok(given.map_or(Answer::Back, Answer::Given)))
+}
+
+/// The same where an empty line is an answer, too, which `check` judges.
+///
+/// # Errors
+/// If nothing can be read.
+pub fn optional<T>(
+    dialogue: &mut dyn Dialogue,
+    prompt: &str,
+    check: impl Fn(&str) -> Result<T, String>,
+) -> io::Result<Answer<T>> {
     loop {
         let reason = match dialogue.read_line(prompt)? {
-            Input::Line(line) if line.trim().is_empty() => return Ok(Answer::Back),
             Input::Interrupted => return Ok(Answer::Back),
             input => match judged(input, &check) {
                 Ok(answer) => return Ok(answer),
@@ -197,6 +212,8 @@ pub enum DoctorChoice {
     Report,
     /// Make a ticket.
     Enrol,
+    /// Patients' records: a menu of their own.
+    Patients,
 }
 
 /// The doctor's menu. The first four numbers are old and stay.
@@ -210,6 +227,7 @@ pub const DOCTOR: Menu<DoctorChoice> = Menu {
         (DoctorChoice::Message, "Message one patient"),
         (DoctorChoice::Report, "Delivery report"),
         (DoctorChoice::Enrol, "Enrol a patient"),
+        (DoctorChoice::Patients, "Patients' records"),
     ],
 };
 
@@ -293,7 +311,8 @@ mod tests {
   4  Exit server
   5  Message one patient
   6  Delivery report
-  7  Enrol a patient";
+  7  Enrol a patient
+  8  Patients' records";
         assert_eq!(DOCTOR.lines(), doctor);
         let patient = "\nPatient's menu
   1  Send disconnect request

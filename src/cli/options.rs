@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Program;
 use super::args::{DoctorArgs, DoctorCommand, PatientArgs, PatientCommand, with_help};
 use super::configuration::Configuration;
+use super::doctor::patients::PatientsTask;
 use super::exit::Failure;
 use super::normalise::usage;
 use super::output::Form;
@@ -88,6 +89,8 @@ pub enum DoctorTask {
     Disconnect,
     /// Stop the running server.
     Stop,
+    /// Something about patients' records.
+    Patients(PatientsTask),
 }
 
 /// What `patient` is to do.
@@ -226,6 +229,7 @@ fn doctor_task(command: DoctorCommand) -> Result<DoctorTask, Failure> {
         DoctorCommand::Report(_) => DoctorTask::Report,
         DoctorCommand::Disconnect(_) => DoctorTask::Disconnect,
         DoctorCommand::Stop(_) => DoctorTask::Stop,
+        DoctorCommand::Patients(args) => DoctorTask::Patients(PatientsTask::new(args.command)?),
     })
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::clock::Timestamp;
+use crate::doctor::patients;
 use crate::doctor::practice::Practice;
 use crate::doctor::tickets;
 use crate::identity::id::Identifier;
@@ -23,6 +24,8 @@ pub enum Request {
         /// Where patients reach the server, if not where it was last said.
         public_address: Option<String>,
     },
+    /// Something about patients' records.
+    Patients(patients::Request),
 }
 
 /// What the office answers.
@@ -44,6 +47,8 @@ pub enum Answer {
     },
     /// It is not known where patients reach this server.
     AddressNeeded,
+    /// Something about patients' records.
+    Patients(patients::Answer),
     /// It was not done, for this reason.
     Failed(String),
 }
@@ -56,6 +61,7 @@ pub fn answer(practice: &Practice, request: Request) -> Answer {
             patient,
             public_address,
         } => enrol(practice, &patient, public_address.as_deref()),
+        Request::Patients(request) => Answer::Patients(patients::answer(practice, request)),
     }
 }
 

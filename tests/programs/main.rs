@@ -15,6 +15,7 @@ mod damaged_files;
 mod ends;
 mod keeping;
 mod output;
+mod records;
 mod service;
 mod story;
 mod typed;

@@ -30,7 +30,7 @@ fn fields(object: &Map<String, Value>, line: &str) -> Vec<String> {
 
 /// The object on a line, which has the documented fields and no others.
 #[track_caller]
-fn object(line: &str) -> Map<String, Value> {
+pub fn object(line: &str) -> Map<String, Value> {
     let object: Map<String, Value> =
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
     let kind = object["type"].as_str().unwrap();

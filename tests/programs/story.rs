@@ -188,7 +188,7 @@ fn no_message_can_steer_the_terminal_of_the_other_side() {
     patient.expect(harmless);
     clinic.command(&["report"]).code(0).says(harmless);
     doctor.type_lines(&[hostile, "6"]);
-    doctor.expect("is not a number from 1 to 7.");
+    doctor.expect("is not a number from 1 to 8.");
     doctor.expect("Message 3 (private, ");
     patient.type_lines(&["4", hostile]);
     patient.expect("is not a number from 1 to 8.");

@@ -3,9 +3,10 @@
 use std::io;
 
 use crate::address::{Address, AddressError};
-use crate::cli::doctor::show;
+use crate::cli::doctor::{patients, show};
 use crate::cli::menu::{self, Answer as Choice, Dialogue, DoctorChoice, question};
 use crate::cli::text::check_message;
+use crate::doctor;
 use crate::doctor::control::{Answer, Request};
 use crate::doctor::desk::Desk;
 use crate::doctor::office;
@@ -20,6 +21,12 @@ pub fn run(dialogue: &mut dyn Dialogue, desk: &Desk) -> io::Result<()> {
         };
         if choice == DoctorChoice::Exit {
             return Ok(());
+        }
+        if choice == DoctorChoice::Patients {
+            match patients::run_menu(dialogue, &|request| patients_office(desk, request))? {
+                Choice::Given(()) | Choice::Back => continue,
+                Choice::End | Choice::Interrupted | Choice::Stopped => return Ok(()),
+            }
         }
         let answer = request_for(dialogue, desk, choice)?
             .and_then(|request| answer_to(dialogue, desk, request))?;
@@ -76,7 +83,7 @@ fn request_for(
         DoctorChoice::List => Request::List,
         DoctorChoice::Disconnect => Request::Disconnect,
         DoctorChoice::Report => Request::Report,
-        DoctorChoice::Exit => Request::Stop,
+        DoctorChoice::Exit | DoctorChoice::Patients => Request::Stop,
         DoctorChoice::Broadcast => {
             return message(dialogue, "Urgent message to all: ")?
                 .and_then(|text| Ok(Choice::Given(Request::Broadcast { text })));
@@ -96,6 +103,15 @@ fn request_for(
             });
         }
     }))
+}
+
+/// Has a request about patients' records answered.
+fn patients_office(desk: &Desk, request: doctor::patients::Request) -> doctor::patients::Answer {
+    let request = office::Request::Patients(request);
+    match desk.answer(Request::Office(request)) {
+        Answer::Office(office::Answer::Patients(answer)) => answer,
+        other => doctor::patients::Answer::Failed(show::text(&other)),
+    }
 }
 
 fn message(dialogue: &mut dyn Dialogue, prompt: &str) -> io::Result<Choice<String>> {

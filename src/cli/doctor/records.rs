@@ -1,5 +1,6 @@
 //! Answers and events as programs read them.
 
+use crate::cli::doctor::patients;
 use crate::cli::output::Record;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::doctor::control::{Answer, MessageReport};
@@ -52,6 +53,7 @@ fn office_answer(answer: &office::Answer) -> Vec<Record> {
                 .with("address", address.as_str())
                 .with("expires", *expires),
         ],
+        office::Answer::Patients(answer) => patients::records(answer),
         office::Answer::AddressNeeded | office::Answer::Failed(_) => Vec::new(),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 
-use crate::cli::doctor::records;
+use crate::cli::doctor::{patients, records};
 use crate::cli::exit::{Exit, Failure, eprint, print};
 use crate::cli::output::Form;
 use crate::cli::{qr, text};
@@ -34,6 +34,7 @@ pub fn answer(answer: &Answer, form: Form) -> Result<(), Failure> {
             eprint(all.strip_suffix(text.as_str()).unwrap_or_default());
             print(&format!("{text}\n"))
         }
+        Answer::Office(office::Answer::Patients(answer)) => patients::answer(answer, form),
         answer => form.print(&self::text(answer), &records::answer(answer)),
     }
 }
@@ -69,6 +70,7 @@ fn office_text(answer: &office::Answer) -> String {
         office::Answer::AddressNeeded => {
             "It is not known where patients reach this server.".to_owned()
         }
+        office::Answer::Patients(answer) => patients::text(answer),
         office::Answer::Failed(reason) => text::sentence(reason),
     }
 }

@@ -1,6 +1,8 @@
 //! What a patient's record says.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -41,6 +43,14 @@ impl From<&str> for Personal {
 impl From<String> for Personal {
     fn from(text: String) -> Self {
         Self(text)
+    }
+}
+
+impl FromStr for Personal {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(text.into())
     }
 }
 

@@ -15,6 +15,7 @@ mod recovery;
 pub use recovery::{RecoveryCode, RecoveryCodeError};
 
 use std::fmt;
+use std::path::Path;
 
 use crate::aes::{OpenError, SealingKey};
 use crate::codec::Writer;
@@ -133,17 +134,9 @@ impl Vault {
         let path = directory.path(DATA_KEY);
         let known = store.fact(fact::DATA_KEY)?;
         if known.is_none() && !path.exists() {
-            let secret = random::secret::<32>(random);
-            let file = KeyFile {
-                kind: KeyKind::Data,
-                group: NO_GROUP,
-                secret: SecretBytes::copy_of(secret.expose()),
-            };
-            key_file::save(&path, &file)?;
+            Self::generate(random).save(&path)?;
         }
-        let (_, secret) = key_file::load(&path, KeyKind::Data)?;
-        let key = Secret::from_slice(secret.expose()).ok_or(VaultError::OtherKey)?;
-        let vault = Self::new(key);
+        let vault = Self::load(&path)?;
         match known {
             Some(id) if id == vault.id() => Ok((vault, false)),
             Some(_) => Err(VaultError::OtherKey),
@@ -152,6 +145,29 @@ impl Vault {
                 Ok((vault, true))
             }
         }
+    }
+
+    /// The vault whose data key lies in this file.
+    ///
+    /// # Errors
+    /// [`VaultError`] if it holds none.
+    pub fn load(path: &Path) -> Result<Self, VaultError> {
+        let (_, secret) = key_file::load(path, KeyKind::Data)?;
+        let key = Secret::from_slice(secret.expose()).ok_or(VaultError::OtherKey)?;
+        Ok(Self::new(key))
+    }
+
+    /// Writes the data key into a new file.
+    ///
+    /// # Errors
+    /// As [`key_file::save`].
+    pub fn save(&self, path: &Path) -> Result<(), KeyFileError> {
+        let file = KeyFile {
+            kind: KeyKind::Data,
+            group: NO_GROUP,
+            secret: SecretBytes::copy_of(self.key.expose()),
+        };
+        key_file::save(path, &file)
     }
 
     /// The data key's name.

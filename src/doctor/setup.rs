@@ -22,7 +22,10 @@ use crate::store::{PrekeyRow, SqliteStore, Store, StoreError, fact};
 /// The clinic's root secret: belongs into a drawer, not on this machine.
 pub const ROOT_KEY: &str = "root.key";
 /// The doctor's signing secret.
-const SIGNING_KEY: &str = "signing.key";
+pub const SIGNING_KEY: &str = "signing.key";
+
+/// Where keys are read from: name and kind of a key file, its group and secret.
+pub type Keys<'a> = &'a dyn Fn(&str, KeyKind) -> Result<([u8; 32], SecretBytes), KeyFileError>;
 
 /// Why a data directory cannot be used.
 #[derive(Debug)]
@@ -159,12 +162,39 @@ fn set_aside(directory: &DataDir, name: &str, now: Timestamp) -> Result<(), Setu
     fs::rename(&path, aside).map_err(|error| SetupError::Io(path, error))
 }
 
-/// Reads what the first start made. The root's secret is not needed.
+/// Reads what the first start made. The root's secret is not needed. The
+/// secrets of prekeys that have ended are deleted: what was recorded for them
+/// stays closed from then on.
 ///
 /// # Errors
 /// [`SetupError`].
 pub fn load(
     directory: &DataDir,
+    store: &dyn Store,
+    now: Timestamp,
+    random: &mut dyn Random,
+) -> Result<DoctorIdentity, SetupError> {
+    let keys = |name: &str, kind| key_file::load(&directory.path(name), kind);
+    let identity = load_with(&keys, store, now, random)?;
+    // Outside the certificate's time it may be the clock that is wrong.
+    if identity.certificate.check_dates(now).is_ok() {
+        for row in store.prekeys()? {
+            if now > row.not_after {
+                key_file::remove(&directory.path(&prekey_file(&row.kid)))?;
+                store.remove_prekey(&row.kid)?;
+            }
+        }
+    }
+    Ok(identity)
+}
+
+/// Reads what the first start made, with its keys from anywhere, and changes
+/// nothing.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn load_with(
+    keys: Keys<'_>,
     store: &dyn Store,
     now: Timestamp,
     random: &mut dyn Random,
@@ -183,13 +213,13 @@ pub fn load(
     let revoked = RevokedDoctors::accept(&bytes, &root)
         .map_err(|_| SetupError::Inconsistent("the list of revoked doctors"))?;
 
-    let (key_group, secret) = key_file::load(&directory.path(SIGNING_KEY), KeyKind::DoctorSigning)?;
+    let (key_group, secret) = keys(SIGNING_KEY, KeyKind::DoctorSigning)?;
     let signing = SignSecret::from_bytes(&group, secret.expose())
         .ok()
         .filter(|_| key_group == *group.id())
         .filter(|signing| *signing.verifying_key() == certificate.subject().signing_key)
         .ok_or(SetupError::Inconsistent("the file signing.key"))?;
-    let prekeys = load_prekeys(directory, store, &certificate, now)?;
+    let prekeys = load_prekeys(keys, store, &certificate, now)?;
     Ok(DoctorIdentity {
         root,
         certificate,
@@ -214,28 +244,21 @@ fn stored_group(
     }
 }
 
-/// The prekeys that have not ended, the one that begins first first. The secrets of those that
-/// have are deleted: what was recorded for them stays closed from then on.
+/// The prekeys that have not ended, the one that begins first first.
 fn load_prekeys(
-    directory: &DataDir,
+    keys: Keys<'_>,
     store: &dyn Store,
     doctor: &VerifiedCertificate,
     now: Timestamp,
 ) -> Result<Vec<OwnPrekey>, SetupError> {
     let mut prekeys = Vec::new();
     for row in store.prekeys()? {
-        let path = directory.path(&prekey_file(&row.kid));
         if now > row.not_after {
-            // Outside the certificate's time it may be the clock that is wrong.
-            if doctor.check_dates(now).is_ok() {
-                key_file::remove(&path)?;
-                store.remove_prekey(&row.kid)?;
-            }
             continue;
         }
         let damaged = || SetupError::Inconsistent("a prekey");
         let prekey = VerifiedPrekey::accept(&row.bytes, doctor).map_err(|_| damaged())?;
-        let (group, secret) = key_file::load(&path, KeyKind::Prekey)?;
+        let (group, secret) = keys(&prekey_file(&row.kid), KeyKind::Prekey)?;
         let secret = KemSecret::from_bytes(doctor.group(), secret.expose())
             .ok()
             .filter(|_| group == *doctor.group().id())
@@ -302,7 +325,9 @@ fn add_prekey(directory: &DataDir, store: &dyn Store, own: &OwnPrekey) -> Result
     Ok(())
 }
 
-fn prekey_file(kid: &PrekeyId) -> String {
+/// The name of a prekey's file.
+#[must_use]
+pub fn prekey_file(kid: &PrekeyId) -> String {
     let hex: String = kid.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("prekey-{hex}.key")
 }

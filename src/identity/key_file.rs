@@ -26,7 +26,7 @@ mod tests;
 
 pub(in crate::identity) use error::quoted;
 pub use error::{KeyFileError, KeyFileFault};
-pub use write::{remove, save};
+pub use write::{encode, remove, save};
 
 use std::fmt;
 use std::fs::File;
@@ -52,7 +52,7 @@ const HEADER_LEN: usize = 12 + 3 + 32 + 2;
 /// The longest secret, in bytes: an exponent of 8,192 bits.
 pub const MAX_SECRET_LEN: usize = 1024;
 /// The longest file that is read, in bytes; leaves room for a sealed secret.
-const MAX_FILE_LEN: usize = 4096;
+pub const MAX_FILE_LEN: usize = 4096;
 
 /// What a secret exponent is for. A file of one kind is never taken for
 /// another.
@@ -124,16 +124,39 @@ pub fn load(path: &Path, kind: KeyKind) -> Result<([u8; 32], SecretBytes), KeyFi
         let file = open(path)?;
         check_owner(&file)?;
         let bytes = read_bounded(file).map_err(KeyFileFault::read)?;
-        let found = decode(bytes.expose())?;
-        if found.kind != kind {
-            return Err(KeyFileFault::WrongKind {
-                found: found.kind,
-                wanted: kind,
-            });
-        }
-        Ok((found.group, found.secret))
+        decode_kind(bytes.expose(), kind)
     };
     load().map_err(|fault| KeyFileError::new(path, fault))
+}
+
+/// Reads what the key file `path` holds, from a copy of it: [`load`] without
+/// the file.
+///
+/// # Errors
+/// If it is not a whole key file of this kind.
+pub fn parse(
+    path: &Path,
+    bytes: &[u8],
+    kind: KeyKind,
+) -> Result<([u8; 32], SecretBytes), KeyFileError> {
+    decode_kind(bytes, kind).map_err(|fault| KeyFileError::new(path, fault))
+}
+
+/// What is said of a key file that should be there.
+#[must_use]
+pub fn missing(path: &Path) -> KeyFileError {
+    KeyFileError::new(path, KeyFileFault::Missing)
+}
+
+fn decode_kind(bytes: &[u8], kind: KeyKind) -> Result<([u8; 32], SecretBytes), KeyFileFault> {
+    let found = decode(bytes)?;
+    if found.kind != kind {
+        return Err(KeyFileFault::WrongKind {
+            found: found.kind,
+            wanted: kind,
+        });
+    }
+    Ok((found.group, found.secret))
 }
 
 fn open(path: &Path) -> Result<File, KeyFileFault> {

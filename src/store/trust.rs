@@ -34,7 +34,9 @@ impl CertificateState {
         }
     }
 
-    pub(super) fn from_word(word: &str) -> Option<Self> {
+    /// The state that is called this.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.word() == word)
     }
 }

@@ -60,7 +60,9 @@ pub fn remove(path: &Path) -> Result<(), KeyFileError> {
     }
 }
 
-fn encode(key: &KeyFile) -> SecretBytes {
+/// A key file's bytes.
+#[must_use]
+pub fn encode(key: &KeyFile) -> SecretBytes {
     let secret = key.secret.expose();
     // The whole length at once, so that no copy stays where it lay before.
     let mut bytes = Vec::with_capacity(HEADER_LEN + secret.len() + CHECKSUM_LEN);

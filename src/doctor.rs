@@ -5,6 +5,7 @@
 //! what time changes; one commits to the disk what comes in crowds. Who broadcasts writes to every socket what it takes at
 //! once and waits for none.
 
+pub mod backup;
 pub mod control;
 pub mod desk;
 pub mod event;
@@ -15,6 +16,7 @@ pub mod patients;
 pub mod practice;
 pub mod purge;
 pub mod records;
+pub mod recovery;
 pub mod server;
 pub mod setup;
 pub mod shared;

@@ -11,6 +11,8 @@ use super::doctor::patients::arguments::Patients;
 use super::exit::{Failure, print};
 use super::normalise::{Normalised, normalise, see_help, usage};
 
+pub mod backup;
+
 /// What a command line asks for.
 #[derive(Debug)]
 pub enum Request<T> {
@@ -120,6 +122,9 @@ pub enum DoctorCommand {
     Disconnect(Disconnect),
     Stop(Stop),
     Patients(Patients),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    RecoveryCode(backup::RecoveryCode),
 }
 
 /// Serve without a menu, ignoring standard input, until told to stop.

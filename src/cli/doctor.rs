@@ -1,6 +1,8 @@
 //! The program `doctor`.
 
+mod backup;
 mod books;
+mod code;
 mod menu;
 pub mod patients;
 mod records;
@@ -56,10 +58,11 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
         let sentence = format!("core dumps, which would hold secrets, cannot be disabled: {error}");
         Failure::new(Exit::Failure, sentence)
     })?;
-    let id = identity(&options)?;
+    let id = || identity(&options);
     let request = match options.task.clone() {
-        DoctorTask::Menu => return serve::run(&options, &id, serve::Mode::Menu),
-        DoctorTask::Serve => return serve::run(&options, &id, serve::Mode::Service),
+        DoctorTask::Menu => return serve::run(&options, &id()?, serve::Mode::Menu),
+        DoctorTask::Serve => return serve::run(&options, &id()?, serve::Mode::Service),
+        DoctorTask::Backup(task) => return backup::run(&options, &task),
         DoctorTask::List => Request::List,
         DoctorTask::Broadcast(text) => Request::Broadcast { text },
         DoctorTask::Message(patient, text) => Request::Message {
@@ -75,12 +78,13 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
         DoctorTask::Stop => Request::Stop,
         DoctorTask::Patients(task) => {
             let may_ask = options.form == Form::People;
+            let id = id()?;
             let office = |request| patients_office(&options, &id, request);
             let request = patients::request(&task, may_ask, &office)?;
             Request::Office(office::Request::Patients(request))
         }
     };
-    command(&options, &id, &request)
+    command(&options, &id()?, &request)
 }
 
 /// Who is meant: named, or the one identity that lies in the data directory.
@@ -136,25 +140,16 @@ fn setup_failed(error: &SetupError) -> Failure {
     Failure::new(exit, error.to_string())
 }
 
-/// Has a request answered, and prints the answer.
-fn command(options: &DoctorOptions, id: &Identifier, request: &Request) -> Result<(), Failure> {
-    let answer = answer_to(options, id, request)?;
-    show::answer(&answer, options.form)?;
-    if answer == Answer::Stopping {
-        wait_for_end(options, id);
-    }
-    Ok(())
-}
-
-/// Has a request answered by the running server; if none runs, by this program
-/// itself, as far as it can.
-fn answer_to(
+/// Has a request answered by the running server, within this time; if none
+/// runs, by this program itself, as far as it can.
+fn ask(
     options: &DoctorOptions,
     id: &Identifier,
     request: &Request,
+    patience: Duration,
 ) -> Result<Answer, Failure> {
     let directory = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
-    let answer = control::ask(&directory, request, control::PATIENCE)
+    let answer = control::ask(&directory, request, patience)
         .map_err(|error| no_answer(&directory, &error))?;
     match answer {
         Some(answer) => Ok(answer),
@@ -162,14 +157,24 @@ fn answer_to(
     }
 }
 
-/// The same for a request about patients' records.
+/// Has a request answered, and prints the answer.
+fn command(options: &DoctorOptions, id: &Identifier, request: &Request) -> Result<(), Failure> {
+    let answer = ask(options, id, request, control::PATIENCE)?;
+    show::answer(&answer, options.form)?;
+    if answer == Answer::Stopping {
+        wait_for_end(options, id);
+    }
+    Ok(())
+}
+
+/// Has a request about patients' records answered.
 fn patients_office(
     options: &DoctorOptions,
     id: &Identifier,
     request: doctor::patients::Request,
 ) -> Result<doctor::patients::Answer, Failure> {
     let request = Request::Office(office::Request::Patients(request));
-    match answer_to(options, id, &request)? {
+    match ask(options, id, &request, control::PATIENCE)? {
         Answer::Office(office::Answer::Patients(answer)) => Ok(answer),
         Answer::Failed(sentence) => Err(Failure::new(Exit::Failure, sentence)),
         _ => Err(Failure::new(

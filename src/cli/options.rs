@@ -19,10 +19,12 @@ use crate::identity::id::Identifier;
 use crate::patient::control::Word;
 
 mod backup;
+mod backup_task;
 mod ticket;
 mod value;
 
 pub use backup::BackupSchedule;
+pub use backup_task::{BackupTask, CodeSource};
 pub use ticket::TicketSource;
 pub use value::{Environment, GroupName};
 use value::{
@@ -91,6 +93,8 @@ pub enum DoctorTask {
     Stop,
     /// Something about patients' records.
     Patients(PatientsTask),
+    /// About backups and the recovery code.
+    Backup(BackupTask),
 }
 
 /// What `patient` is to do.
@@ -230,6 +234,9 @@ fn doctor_task(command: DoctorCommand) -> Result<DoctorTask, Failure> {
         DoctorCommand::Disconnect(_) => DoctorTask::Disconnect,
         DoctorCommand::Stop(_) => DoctorTask::Stop,
         DoctorCommand::Patients(args) => DoctorTask::Patients(PatientsTask::new(args.command)?),
+        DoctorCommand::Backup(args) => DoctorTask::Backup(BackupTask::backup(args)?),
+        DoctorCommand::Restore(args) => DoctorTask::Backup(BackupTask::restore(args)?),
+        DoctorCommand::RecoveryCode(args) => DoctorTask::Backup(BackupTask::recovery_code(args)?),
     })
 }
 

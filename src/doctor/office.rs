@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::clock::Timestamp;
+use crate::doctor::backup;
 use crate::doctor::patients;
 use crate::doctor::practice::Practice;
 use crate::doctor::tickets;
@@ -26,6 +27,8 @@ pub enum Request {
     },
     /// Something about patients' records.
     Patients(patients::Request),
+    /// About backups and the recovery code.
+    Backup(backup::Request),
 }
 
 /// What the office answers.
@@ -49,6 +52,8 @@ pub enum Answer {
     AddressNeeded,
     /// Something about patients' records.
     Patients(patients::Answer),
+    /// About backups and the recovery code.
+    Backup(backup::Answer),
     /// It was not done, for this reason.
     Failed(String),
 }
@@ -62,6 +67,10 @@ pub fn answer(practice: &Practice, request: Request) -> Answer {
             public_address,
         } => enrol(practice, &patient, public_address.as_deref()),
         Request::Patients(request) => Answer::Patients(patients::answer(practice, request)),
+        Request::Backup(request) => match backup::answer(practice, request) {
+            Ok(answer) => Answer::Backup(answer),
+            Err(sentence) => Answer::Failed(sentence),
+        },
     }
 }
 

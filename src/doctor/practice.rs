@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::audit::{Action, Entry};
 use crate::clock::{Clock, Timestamp};
+use crate::doctor::backup;
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::data_dir::DataDir;
 use crate::random::OsRandom;
@@ -32,7 +33,8 @@ pub struct Practice {
 
 impl Practice {
     /// A practice that was founded or loaded; its data key is made if it has
-    /// none yet.
+    /// none yet. Copies of the database that a program which was killed has left
+    /// are removed.
     ///
     /// # Errors
     /// [`VaultError`] if the data key cannot be read or made.
@@ -43,6 +45,8 @@ impl Practice {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, VaultError> {
         let (vault, _) = Vault::open_or_create(&directory, &*store, &mut OsRandom)?;
+        // A copy that cannot be removed takes space and does no other harm.
+        let _ = backup::sweep(&directory);
         Ok(Self {
             directory,
             store,

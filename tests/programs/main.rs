@@ -9,6 +9,7 @@ mod bad_input;
 mod clinic;
 mod process;
 
+mod backup;
 mod clock;
 mod command_line;
 mod damaged_files;

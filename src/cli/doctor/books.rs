@@ -1,32 +1,26 @@
 //! Opening a practice's books: for the server, which makes them at the first
 //! start, and for a command while no server runs.
 
-use std::fs::OpenOptions;
-use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::Action;
-use crate::cli::doctor::{failed, setup_failed, store_failed, vault_failed};
+use crate::cli::doctor::{code, failed, setup_failed, store_failed, vault_failed};
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::options::{DoctorOptions, GroupName};
 use crate::clock::{Clock, SystemClock};
 use crate::doctor::practice::Practice;
-use crate::doctor::setup;
+use crate::doctor::{recovery, setup};
 use crate::elgamal::Group;
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::data_dir::{self, DataDir};
 use crate::identity::id::Identifier;
 use crate::identity::known_doctor::fingerprint_groups;
 use crate::random::OsRandom;
-use crate::store::{Store, fact};
-use crate::vault::RecoveryCode;
+use crate::store::Store;
 
 /// From so long before its end on, a start speaks of the certificate's end.
 const END_NEAR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// Where the recovery code is left if nobody is there to read it.
-const RECOVERY_CODE_FILE: &str = "recovery-code.txt";
 
 /// The practice of this doctor, made if there is none yet.
 pub fn open_or_found(options: &DoctorOptions, id: &Identifier) -> Result<Practice, Failure> {
@@ -79,64 +73,15 @@ fn open(
     if is_new {
         note(Action::Founded)?;
     }
-    if practice
-        .store
-        .fact(fact::RECOVERY)
-        .map_err(|error| store_failed(&error))?
-        .is_none()
-    {
-        hand_over(&practice, &new_recovery_code(&practice)?)?;
+    if may_found {
+        if recovery::exists(&practice).map_err(|error| store_failed(&error))? {
+            code::remind(&practice);
+        } else {
+            let code = recovery::renew(&practice).map_err(|error| store_failed(&error))?;
+            code::hand_over(&practice, &code)?;
+        }
     }
     Ok(practice)
-}
-
-/// Wraps the data key under a new recovery code; an older one is void.
-pub fn new_recovery_code(practice: &Practice) -> Result<RecoveryCode, Failure> {
-    let code = RecoveryCode::generate(&mut OsRandom);
-    let wrapped = code.wrap(&practice.vault, &mut OsRandom);
-    practice
-        .store
-        .set_facts(&[(fact::RECOVERY, &wrapped)])
-        .and_then(|()| practice.note(Action::KeyChanged, "", "new recovery code"))
-        .map_err(|error| store_failed(&error))?;
-    Ok(code)
-}
-
-/// Shows the recovery code to the person at the terminal. A service's output
-/// goes into a log, where no secret belongs: then it is left in a file.
-fn hand_over(practice: &Practice, code: &RecoveryCode) -> Result<(), Failure> {
-    let code = code.to_text();
-    let keep = "write it on paper and keep it away from this machine; with it, and only with it, \
-                a backup opens";
-    if io::stderr().is_terminal() {
-        eprint(&format!(
-            "doctor: the recovery code, shown this once: {code}\ndoctor: {keep}\n"
-        ));
-        return Ok(());
-    }
-    let path = practice.directory.path(RECOVERY_CODE_FILE);
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|mut file| {
-            file.write_all(format!("{code}\n").as_bytes())?;
-            file.sync_all()
-        });
-    written.map_err(|error| {
-        let sentence = format!(
-            "the recovery code cannot be written to '{}': {error}",
-            path.display()
-        );
-        Failure::new(Exit::Failure, sentence).hint("make a new one: doctor recovery-code")
-    })?;
-    eprint(&format!(
-        "doctor: the recovery code is in '{}': {keep}, then delete the file\n",
-        path.display()
-    ));
-    Ok(())
 }
 
 /// The first start: makes a clinic, and says what it made.

@@ -1,5 +1,6 @@
 //! Answers and events as programs read them.
 
+use crate::cli::doctor::backup;
 use crate::cli::doctor::patients;
 use crate::cli::output::Record;
 use crate::clock::{Clock, SystemClock, Timestamp};
@@ -54,6 +55,7 @@ fn office_answer(answer: &office::Answer) -> Vec<Record> {
                 .with("expires", *expires),
         ],
         office::Answer::Patients(answer) => patients::records(answer),
+        office::Answer::Backup(answer) => vec![backup::record(answer)],
         office::Answer::AddressNeeded | office::Answer::Failed(_) => Vec::new(),
     }
 }

@@ -71,6 +71,7 @@ fn office_text(answer: &office::Answer) -> String {
             "It is not known where patients reach this server.".to_owned()
         }
         office::Answer::Patients(answer) => patients::text(answer),
+        office::Answer::Backup(answer) => super::backup::text(answer),
         office::Answer::Failed(reason) => text::sentence(reason),
     }
 }

@@ -1,0 +1,202 @@
+//! `doctor backup`, `restore` and `recovery-code`.
+
+mod records;
+mod words;
+
+use std::env;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use records::record;
+pub use words::text;
+
+use crate::backup::{self, BackupError, Reader};
+use crate::cli::doctor::{self, code, failed};
+use crate::cli::exit::{Exit, Failure, eprint};
+use crate::cli::options::{BackupTask, CodeSource, DoctorOptions};
+use crate::cli::text::quoted;
+use crate::clock::{Clock, SystemClock};
+use crate::control;
+use crate::doctor::backup::{
+    Answer, Checked, Heads, Request, RestoreFailure, check_empty, restore, verify,
+};
+use crate::doctor::control::{Answer as Any, Request as AnyRequest};
+use crate::doctor::office;
+use crate::identity::data_dir;
+use crate::identity::id::Identifier;
+use crate::vault::{DATA_KEY, RecoveryCode, Vault};
+
+/// How long a server may take to back up whatever it has.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Does what is asked.
+pub fn run(options: &DoctorOptions, task: &BackupTask) -> Result<(), Failure> {
+    match task {
+        BackupTask::Make(file) => {
+            let file = absolute(file)?;
+            let answer = ask(options, Request::Make { file })?;
+            options.form.print(&text(&answer), &[record(&answer)])
+        }
+        BackupTask::NewCode => {
+            let answer = ask(options, Request::NewCode)?;
+            eprint(&format!("{}\n", words::NEW_CODE));
+            options.form.print(&text(&answer), &[record(&answer)])
+        }
+        BackupTask::CheckCode(source) => check_code(options, source),
+        BackupTask::Verify(file, source) => verify_file(options, file, source),
+        BackupTask::Restore(file, source, heads) => {
+            restore_file(options, file, source, heads.as_deref())
+        }
+    }
+}
+
+/// Has the office answer, in the running server or here.
+fn ask(options: &DoctorOptions, request: Request) -> Result<Answer, Failure> {
+    let id = doctor::identity(options)?;
+    let patience = match request {
+        Request::Make { .. } => LONG,
+        _ => control::PATIENCE,
+    };
+    let request = AnyRequest::Office(office::Request::Backup(request));
+    match doctor::ask(options, &id, &request, patience)? {
+        Any::Office(office::Answer::Backup(answer)) => Ok(answer),
+        Any::Office(office::Answer::Failed(sentence)) | Any::Failed(sentence) => {
+            Err(Failure::new(Exit::Failure, sentence))
+        }
+        _ => Err(Failure::new(
+            Exit::Failure,
+            "the server answered something else",
+        )),
+    }
+}
+
+/// The server's directory may be another one.
+fn absolute(file: &Path) -> Result<PathBuf, Failure> {
+    let file = env::current_dir().map(|here| here.join(file));
+    let file = file.map_err(|error| failed(&error))?;
+    if file.to_str().is_none() {
+        let shown = quoted(&file.to_string_lossy());
+        let sentence = format!("the name of the file, {shown}, is not valid UTF-8");
+        return Err(Failure::new(Exit::Usage, sentence));
+    }
+    Ok(file)
+}
+
+fn check_code(options: &DoctorOptions, source: &CodeSource) -> Result<(), Failure> {
+    let Answer::Wrapped(wrapped) = ask(options, Request::Wrapped)? else {
+        return Err(Failure::new(
+            Exit::Failure,
+            "the server answered something else",
+        ));
+    };
+    let Some(wrapped) = wrapped else {
+        let failure = Failure::new(Exit::Failure, "there is no recovery code yet");
+        return Err(failure.hint("make one: doctor recovery-code"));
+    };
+    let code = code::get(source)?;
+    code.unwrap(&wrapped).map_err(|_| {
+        let sentence = "this is not the recovery code that is good now";
+        Failure::new(Exit::Refused, sentence)
+            .hint("an older one opens older backups only; make a new one: doctor recovery-code")
+    })?;
+    let sentence = "The recovery code is right: it opens the data key.";
+    options.form.print(sentence, &[records::code_checked(true)])
+}
+
+fn open(file: &Path) -> Result<Reader<BufReader<File>>, Failure> {
+    let opened = File::open(file).map_err(|error| {
+        let sentence = format!("cannot open '{}': {error}", file.display());
+        Failure::new(Exit::Failure, sentence)
+    })?;
+    Reader::new(BufReader::new(opened)).map_err(|error| unusable(file, &error.into()))
+}
+
+fn verify_file(options: &DoctorOptions, file: &Path, source: &CodeSource) -> Result<(), Failure> {
+    let reader = open(file)?;
+    let own = match source {
+        CodeSource::Asked => own_vault(options, &reader.header().doctor),
+        _ => None,
+    };
+    let own = own.filter(|vault| backup::fits(reader.header(), vault));
+    let with_code = own.is_none();
+    let vault = match own {
+        Some(vault) => vault,
+        None => unwrap(&code::get(source)?, &reader.header().wrapped)?,
+    };
+    let checked = verify(&options.data, reader, &vault).map_err(|e| unusable(file, &e))?;
+    let people = words::checked(&checked, with_code);
+    let record = records::checked(&checked, with_code);
+    options.form.print(people.trim_end(), &[record])?;
+    sound(file, &checked)
+}
+
+/// This machine's own data key. Read as it lies there: it never changes.
+fn own_vault(options: &DoctorOptions, id: &Identifier) -> Option<Vault> {
+    let directory = data_dir::location(&options.data, id.as_str()).ok()?;
+    Vault::load(&directory.join(DATA_KEY)).ok()
+}
+
+fn unwrap(code: &RecoveryCode, wrapped: &[u8]) -> Result<Vault, Failure> {
+    code.unwrap(wrapped).map_err(|_| {
+        let sentence = "the recovery code does not open this backup";
+        Failure::new(Exit::Refused, sentence)
+            .hint("a backup opens with the code that was good when it was made")
+    })
+}
+
+/// A failure if something that is in the backup is not as it should be.
+fn sound(file: &Path, checked: &Checked) -> Result<(), Failure> {
+    if checked.is_sound() {
+        return Ok(());
+    }
+    let sentence = format!(
+        "'{}' is whole, but what is in it was damaged before it was made: {}",
+        file.display(),
+        words::faults(checked).join("; ")
+    );
+    Err(Failure::new(Exit::Integrity, sentence).hint("look for an older backup"))
+}
+
+fn restore_file(
+    options: &DoctorOptions,
+    file: &Path,
+    source: &CodeSource,
+    heads: Option<&Path>,
+) -> Result<(), Failure> {
+    let reader = open(file)?;
+    let id = reader.header().doctor.clone();
+    if let Some(wanted) = options.id.as_ref().filter(|wanted| **wanted != id) {
+        let sentence = format!("this is a backup of doctor {id}, not of {wanted}");
+        return Err(Failure::new(Exit::Failure, sentence));
+    }
+    check_empty(&options.data, &id).map_err(|error| unusable(file, &error))?;
+    let heads = heads.map(Heads::read).transpose();
+    let heads = heads.map_err(|error| unusable(file, &error))?;
+    let vault = unwrap(&code::get(source)?, &reader.header().wrapped)?;
+    let now = SystemClock.now();
+    let restored = restore(&options.data, reader, &vault, heads.as_ref(), now)
+        .map_err(|error| unusable(file, &error))?;
+    let people = words::restored(&restored, &options.data_option);
+    options
+        .form
+        .print(people.trim_end(), &[records::restored(&restored)])
+}
+
+fn unusable(file: &Path, error: &RestoreFailure) -> Failure {
+    let exit = match error {
+        RestoreFailure::Backup(BackupError::Read(_) | BackupError::Write(_))
+        | RestoreFailure::NotEmpty(_)
+        | RestoreFailure::Directory(_)
+        | RestoreFailure::Heads(_)
+        | RestoreFailure::Write(..) => Exit::Failure,
+        RestoreFailure::Store(error) => error.fault().into(),
+        RestoreFailure::Backup(_) | RestoreFailure::Setup(_) => Exit::Integrity,
+    };
+    let sentence = match error {
+        RestoreFailure::Backup(_) => format!("'{}': {error}", file.display()),
+        _ => error.to_string(),
+    };
+    Failure::new(exit, sentence)
+}

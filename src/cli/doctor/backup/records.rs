@@ -1,0 +1,56 @@
+//! Backups as programs read of them.
+
+use crate::cli::doctor::backup::words;
+use crate::cli::output::Record;
+use crate::doctor::backup::{Answer, Checked, Restored};
+
+/// An answer of the office.
+pub fn record(answer: &Answer) -> Record {
+    match answer {
+        Answer::Made(made) => Record::new("backup")
+            .with("file", made.file.to_string_lossy())
+            .with("bytes", made.bytes)
+            .with("root_key", made.root_key),
+        Answer::NewCode(code) => Record::new("recovery_code").with("code", code.expose()),
+        Answer::Wrapped(wrapped) => code_checked(wrapped.is_some()),
+    }
+}
+
+/// A recovery code that was checked.
+pub fn code_checked(right: bool) -> Record {
+    Record::new("recovery_code_check").with("right", right)
+}
+
+/// What was found in a backup.
+pub fn checked(checked: &Checked, with_code: bool) -> Record {
+    content(Record::new("backup_content"), checked).with("with_code", with_code)
+}
+
+/// What was restored.
+pub fn restored(restored: &Restored) -> Record {
+    let stopped = restored.stopped.iter();
+    let stopped: Vec<_> = stopped
+        .map(|revocation| revocation.subject.as_str())
+        .collect();
+    content(Record::new("restored"), &restored.checked)
+        .with("void_tickets", restored.tickets.clone())
+        .with("stopped", stopped)
+        .with("log_end", restored.log_end)
+        .with("known_end", restored.known_end)
+}
+
+fn content(record: Record, checked: &Checked) -> Record {
+    let inventory = &checked.inventory;
+    record
+        .with("doctor", checked.doctor.as_str())
+        .with("made", checked.made)
+        .with("patients", inventory.patients)
+        .with("devices", inventory.devices)
+        .with("records", inventory.records)
+        .with("sent", inventory.messages)
+        .with("received", inventory.incoming)
+        .with("audit", inventory.audit)
+        .with("newest", inventory.newest)
+        .with("root_key", checked.root_key)
+        .with("faults", words::faults(checked))
+}

@@ -164,6 +164,12 @@ impl Client {
         &self.shared.files
     }
 
+    /// Whether it still connects, or tries to.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.shared.state().finished
+    }
+
     /// Whether there is a session.
     #[must_use]
     pub fn is_connected(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -224,6 +225,32 @@ fn a_watch_survives_the_doctors_restarts_and_its_own_death() {
         .says("2 of them were unread.");
     let menu = run(clinic.patient("P1", &[]));
     menu.code(1).complains(&["in use"]);
+}
+
+#[test]
+fn a_watch_tells_the_service_manager_how_it_is() {
+    let clinic = Clinic::new();
+    let _doctor = clinic.as_service();
+    clinic.enrol("P1");
+    let path = clinic.path("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(BOUND)).unwrap();
+    let expect = |wanted: &str| loop {
+        let mut datagram = [0; 4096];
+        let len = manager.recv(&mut datagram).unwrap();
+        let heard = String::from_utf8_lossy(&datagram[..len]).into_owned();
+        if heard.lines().any(|line| line == wanted) {
+            return;
+        }
+    };
+    let mut command = clinic.patient("P1", &["watch"]);
+    command.env("NOTIFY_SOCKET", &path);
+    let patient = Running::start(command);
+    expect("READY=1");
+    expect("STATUS=connected");
+    patient.signal(Signal::TERM);
+    expect("STOPPING=1");
+    patient.finish().code(0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A connection without a menu: what happens on it is printed, and made
 //! noticed, until a signal or the doctor ends it.
 
+use std::env;
 use std::io::{self, IsTerminal};
 use std::process;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use super::connection::{self, Reachable, broken};
 use super::failure::{self, Place};
 use super::{records, say};
 use crate::cli::exit::{Exit, Failure, eprint, print};
+use crate::cli::notify::{Observation, Supervision};
 use crate::cli::options::PatientOptions;
 use crate::cli::output::Form;
 use crate::cli::text::sentence;
@@ -36,14 +38,36 @@ pub(super) fn run(options: &PatientOptions, files: Files) -> Result<Exit, Failur
         .name("signals".to_owned())
         .spawn(move || heed(signals, &on_signal))
         .map_err(broken)?;
+    let supervision = supervise(&client)?;
+    let mut result = Ok(Exit::Ok);
     for event in events {
         alarm.on(&event);
         show(options.form, &client, &event)?;
         if let Event::Stopped(stopped) = event {
-            return failure::stopped(&stopped, &place);
+            result = failure::stopped(&stopped, &place);
+            break;
         }
     }
-    Ok(Exit::Ok)
+    if let Some(supervision) = supervision {
+        supervision.stopping();
+    }
+    result
+}
+
+/// Keeps the service manager informed, if there is one.
+fn supervise(client: &Arc<Client>) -> Result<Option<Supervision>, Failure> {
+    let client = Arc::clone(client);
+    let observe = move |_| Observation {
+        alive: client.is_running(),
+        status: match client.is_connected() {
+            true => "connected".to_owned(),
+            false => "not connected".to_owned(),
+        },
+    };
+    Supervision::start(&|name| env::var_os(name), observe).map_err(|error| {
+        let sentence = format!("the service manager cannot be told of this program: {error}");
+        Failure::new(Exit::Failure, sentence)
+    })
 }
 
 /// Prints an event. A message that was printed whole counts as read.

@@ -57,6 +57,20 @@ fn ends(mut session: PtySession, code: i32) -> String {
 }
 
 #[test]
+fn an_urgent_message_rings_the_bell() {
+    let clinic = Clinic::new();
+    let _server = clinic.as_service();
+    clinic.enrol("P1");
+    let mut patient = typing_patient(&clinic, &[]);
+    clinic.command(&["message", "P1", "Not urgent."]).code(0);
+    let before = patient.exp_string("Not urgent.").unwrap();
+    assert!(!before.contains('\x07'), "{before:?}");
+    clinic.command(&["broadcast", "Leave the house."]).code(0);
+    patient.exp_string("\x07").unwrap();
+    patient.exp_string("Leave the house.").unwrap();
+}
+
+#[test]
 fn what_comes_in_stands_above_the_prompt_and_the_half_typed_line_survives() {
     let clinic = Clinic::new();
     let _server = clinic.as_service();

@@ -15,6 +15,7 @@ use super::normalise::usage;
 use super::output::Form;
 use super::text;
 use crate::address::{Address, DEFAULT_PORT};
+use crate::doctor::backup::BackupSchedule;
 use crate::identity::id::Identifier;
 use crate::patient::control::Word;
 
@@ -23,7 +24,6 @@ mod backup_task;
 mod ticket;
 mod value;
 
-pub use backup::BackupSchedule;
 pub use backup_task::{BackupTask, CodeSource};
 pub use ticket::TicketSource;
 pub use value::{Environment, GroupName};
@@ -200,7 +200,7 @@ impl DoctorOptions {
                 .or(NonZeroU32::new(DEFAULT_HANDSHAKES))
                 .unwrap_or(NonZeroU32::MIN),
             audit_heads: said.option("audit-heads", args.audit_heads, path)?,
-            backup: BackupSchedule::new(&said)?,
+            backup: backup::schedule(&said)?,
             form,
             task: args.command.map_or_else(|| menu(form), doctor_task)?,
         })

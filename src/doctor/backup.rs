@@ -3,12 +3,14 @@
 mod content;
 mod failure;
 mod restore;
+pub(super) mod schedule;
 mod snapshot;
 mod workplace;
 
 pub use content::{Checked, Content};
 pub use failure::{BackupFailure, RestoreFailure};
 pub use restore::{Heads, Restored, check_empty, restore, verify};
+pub use schedule::BackupSchedule;
 pub use snapshot::sweep;
 
 use std::fs::{self, File};

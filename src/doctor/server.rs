@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
+use crate::doctor::backup::schedule;
 use crate::doctor::event::Event;
 use crate::doctor::flusher::Flusher;
 use crate::doctor::gate::Gate;
@@ -190,6 +191,10 @@ impl Server {
         server.spawn("flusher", move || flusher.flusher.run())?;
         let keeper = Arc::clone(&shared);
         server.spawn("housekeeping", move || housekeeping::run(&keeper))?;
+        if let Some(schedule) = shared.settings.backup.clone() {
+            let keeper = Arc::clone(&shared);
+            server.spawn("backups", move || schedule::run(&keeper, schedule))?;
+        }
         server.spawn("listener", move || listener::run(&shared, &listener))?;
         Ok((server, events))
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Timestamp};
+use crate::doctor::backup::BackupSchedule;
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::flusher::Flusher;
 use crate::doctor::gate::Gate;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub handshakes_per_address: u32,
     /// How many patients may be connected.
     pub capacity: usize,
+    /// When backups are made by themselves, if they are.
+    pub backup: Option<BackupSchedule>,
     /// How long everything may take.
     pub timing: Timing,
 }
@@ -76,6 +79,7 @@ impl Default for Settings {
             strict_clock: false,
             handshakes_per_address: 64,
             capacity: 10_000,
+            backup: None,
             timing: Timing::default(),
         }
     }

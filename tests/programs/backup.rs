@@ -373,3 +373,33 @@ fn a_full_disk_leaves_no_half_backup_behind() {
         "{left:?}"
     );
 }
+
+#[test]
+fn planned_backups_are_made_by_the_running_server() {
+    let clinic = Clinic::new();
+    let place = clinic.path("backups");
+    let configuration = clinic.path("doctor.toml");
+    fs::create_dir(&place).unwrap();
+    let text = format!(
+        "[backup]\ndirectory = \"{}\"\nevery = \"24h\"\nkeep = 3\n",
+        place.display()
+    );
+    fs::write(&configuration, text).unwrap();
+    let serve = ["--config", shown(&configuration), "serve"];
+    let doctor = clinic.serve_at("127.0.0.1:0", &serve);
+    let made = || {
+        names(&place)
+            .into_iter()
+            .find(|name| name.ends_with(".backup"))
+    };
+    while made().is_none() {
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+    }
+    let made = place.join(made().unwrap());
+    clinic.command(&["backup", "verify", shown(&made)]).code(0);
+    drop(doctor);
+    // One a day, also after a restart.
+    let _doctor = clinic.serve_at("127.0.0.1:0", &serve);
+    clinic.command(&["list"]).code(0);
+    assert_eq!(names(&place).len(), 1);
+}

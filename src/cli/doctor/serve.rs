@@ -66,6 +66,7 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
         tolerance: options.tolerance,
         strict_clock: options.strict_clock,
         handshakes_per_address: options.handshakes_per_address.get(),
+        backup: options.backup.clone(),
         ..Settings::default()
     };
     let directory = Arc::clone(&practice.directory);

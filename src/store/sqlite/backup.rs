@@ -99,10 +99,7 @@ impl BackupStore for SqliteStore {
             let number = |sql: &str| -> Result<u64, StoreFault> {
                 Ok(connection.query_row(sql, [], |row| row.get(0))?)
             };
-            let rows = |table| match has_table(connection, table)? {
-                true => number(&format!("SELECT count(*) FROM {table}")),
-                false => Ok(0),
-            };
+            let rows = |table| number(&format!("SELECT count(*) FROM {table}"));
             Ok(Inventory {
                 patients: number("SELECT count(DISTINCT subject) FROM certificate")?,
                 devices: rows("certificate")?,
@@ -154,12 +151,6 @@ fn copy(source: &Connection, file: &Path, go_on: &dyn Fn() -> bool) -> Result<bo
         }
     }
     Ok(false)
-}
-
-fn has_table(connection: &Connection, table: &str) -> Result<bool, StoreFault> {
-    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
-    let count: u64 = connection.query_row(sql, [table], |row| row.get(0))?;
-    Ok(count > 0)
 }
 
 fn show(

@@ -12,6 +12,8 @@ mod support;
 mod access;
 #[path = "doctor_server/away.rs"]
 mod away;
+#[path = "doctor_server/backups.rs"]
+mod backups;
 #[path = "doctor_server/broadcasts.rs"]
 mod broadcasts;
 #[path = "doctor_server/crowds.rs"]

@@ -1,6 +1,7 @@
 //! What the programs print for other programs: every line is as documented.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use serde_json::{Map, Value};
 
@@ -209,4 +210,36 @@ fn a_patients_commands_speak_json_too() {
     let status = ask(&["status"]);
     assert_eq!(status[0]["running"], false);
     assert_eq!(status[0]["waiting_messages"], 1);
+}
+
+#[test]
+fn backups_are_told_of_in_json_too() {
+    let clinic = Clinic::new();
+    let _doctor = clinic.as_service();
+    let file = clinic.path("a.backup");
+    let file = file.to_str().unwrap();
+    let code = answer(&clinic, &["recovery-code"], "recovery_code");
+    let made = answer(&clinic, &["backup", file], "backup");
+    assert_eq!(made["file"], file);
+    assert_eq!(made["root_key"], true);
+    let content = answer(&clinic, &["backup", "verify", file], "backup_content");
+    assert_eq!(content["doctor"], "D1");
+    assert_eq!(content["with_code"], false);
+
+    let code_file = clinic.path("code.txt");
+    std::fs::write(&code_file, code["code"].as_str().unwrap()).unwrap();
+    let with_code = ["--recovery-code-file", code_file.to_str().unwrap()];
+    let check = [&["recovery-code", "check"][..], &with_code].concat();
+    let check = answer(&clinic, &check, "recovery_code_check");
+    assert_eq!(check["right"], true);
+    let restore = Command::new(env!("CARGO_BIN_EXE_doctor"))
+        .args(["restore", file, "--json", "--data"])
+        .arg(clinic.path("elsewhere"))
+        .args(with_code)
+        .output()
+        .unwrap();
+    let line = String::from_utf8(restore.stdout).unwrap();
+    let restored = object(line.trim_end());
+    assert_eq!(restored["type"], "restored");
+    assert_eq!(restored["known_end"], Value::Null);
 }

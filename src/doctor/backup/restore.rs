@@ -212,3 +212,6 @@ fn beyond(findings: &[Finding]) -> Option<u64> {
     });
     heads.max()
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,8 +70,12 @@ actions! {
     Joined = "joined",
     /// Somebody was not let in.
     Refused = "refused",
+    /// A newer session of the same device took an older one's place.
+    Superseded = "superseded",
     /// A session ended.
     Left = "left",
+    /// All sessions were ended by the doctor's word.
+    AllDisconnected = "all disconnected",
     /// A certificate was stopped until a person has looked.
     Frozen = "frozen",
     /// A certificate was revoked.
@@ -110,6 +114,8 @@ actions! {
     Restored = "restored",
     /// Something was deleted for good.
     Purged = "purged",
+    /// Something did not work, such as the disk.
+    Trouble = "trouble",
 }
 
 impl Action {

@@ -5,12 +5,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::clock::Timestamp;
+use crate::audit::{Action, Entry};
+use crate::clock::{Clock, Timestamp};
 use crate::doctor::allowance::Allowance;
+use crate::doctor::practice::SERVER;
 use crate::handshake::registry::{
     KnownCertificate, KnownTicket, Registry, RegistryError, Resumable, Standing, TicketRegistry,
     TicketUse,
 };
+use crate::hex;
 use crate::identity::certificate::{Certificate, Fingerprint, Serial, VerifiedCertificate};
 use crate::identity::ticket::TicketId;
 use crate::session::table::SessionTable;
@@ -20,6 +23,8 @@ use crate::store::{CertificateRow, CertificateState, Store, StoreError, TicketSt
 pub struct Tables {
     /// What survives a restart.
     pub store: Arc<dyn Store>,
+    /// Tells when what is logged happened.
+    clock: Arc<dyn Clock>,
     /// Who is connected.
     pub sessions: SessionTable,
     /// How many handshakes each certificate may still begin, and how many
@@ -44,9 +49,10 @@ struct Rates {
 
 impl Tables {
     /// The tables of a server that starts.
-    pub fn new(store: Arc<dyn Store>, sessions: SessionTable) -> Self {
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, sessions: SessionTable) -> Self {
         Self {
             store,
+            clock,
             sessions,
             rates: Mutex::default(),
         }
@@ -182,21 +188,31 @@ impl TicketRegistry for Tables {
     }
 
     fn freeze(&self, ticket: &TicketId) -> Result<(), RegistryError> {
-        if let Some(row) = self.store.certificate_of_ticket(ticket)? {
+        let certificate = self.store.certificate_of_ticket(ticket)?;
+        let mut detail = "a ticket was used twice".to_owned();
+        if let Some(row) = &certificate {
             self.sessions.forget_token(&row.fingerprint);
+            detail += &format!("; certificate {} is stopped", hex::encode(&row.serial));
         }
-        self.store.freeze_ticket(ticket)?;
+        let subject = match self.store.ticket(ticket)? {
+            Some(ticket) => ticket.subject,
+            None => String::new(),
+        };
+        let entry = Entry::new(self.clock.now(), SERVER, Action::Frozen, &subject, &detail);
+        self.store.freeze_ticket(ticket, &[entry])?;
         Ok(())
     }
 
     fn activate(&self, serial: &Serial) -> Result<(), RegistryError> {
-        // False also for one that is active already: E3 may come twice.
-        let active = self.store.activate_certificate(serial)?
-            || self
-                .store
-                .certificate(serial)?
-                .is_some_and(|row| row.state == CertificateState::Active);
-        if active {
+        let subject = match self.store.certificate(serial)? {
+            Some(row) => row.subject,
+            None => String::new(),
+        };
+        let detail = format!("certificate {}", hex::encode(serial));
+        let now = self.clock.now();
+        let entry = Entry::new(now, &subject, Action::Enrolled, &subject, &detail);
+        // True also for one that is active already: E3 may come twice.
+        if self.store.activate_certificate(serial, &[entry])? {
             Ok(())
         } else {
             Err(RegistryError(

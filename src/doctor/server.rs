@@ -6,18 +6,20 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
+use crate::doctor::audit_log::Keeper;
 use crate::doctor::backup::schedule;
 use crate::doctor::event::Event;
 use crate::doctor::flusher::Flusher;
 use crate::doctor::gate::Gate;
 use crate::doctor::ledger::Ledger;
 use crate::doctor::messages::{Kind, MessageLog};
-use crate::doctor::practice::Practice;
+use crate::doctor::practice::{Practice, SERVER};
 use crate::doctor::pulse::Pulse;
 use crate::doctor::registry::{Tables, active_devices};
 use crate::doctor::shared::{Settings, Shared};
@@ -31,7 +33,7 @@ use crate::protocol::message::{Message, TextError};
 use crate::protocol::opcode::PRIVATE;
 use crate::random::OsRandom;
 use crate::secret::SecretBytes;
-use crate::session::table::SessionTable;
+use crate::session::table::{Connected, SessionTable};
 use crate::store::StoreError;
 
 /// How long a stopping server waits for its patients to take the last word.
@@ -141,6 +143,7 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
     /// Ends last: the others still write.
     ledger: Option<JoinHandle<()>>,
+    log_keeper: Mutex<Option<JoinHandle<()>>>,
     stopped: AtomicBool,
 }
 
@@ -148,13 +151,16 @@ impl Server {
     /// Serves on a listening socket.
     ///
     /// # Errors
-    /// If the operating system gives no thread or descriptor.
+    /// If the operating system gives no thread or descriptor, or if the audit log
+    /// cannot be kept.
     pub fn start(
         listener: TcpListener,
         practice: Arc<Practice>,
         settings: Settings,
     ) -> io::Result<(Self, Receiver<Event>)> {
         let address = listener.local_addr()?;
+        let (log_keeper, notice) =
+            Keeper::start(&practice, &settings, address).map_err(io::Error::other)?;
         // The accepting thread waits with a limit, to give signs of life.
         listener.set_nonblocking(true)?;
         let listener = Arc::new(listener);
@@ -162,6 +168,7 @@ impl Server {
         let shared = Arc::new(Shared {
             tables: Tables::new(
                 Arc::clone(&practice.store),
+                Arc::clone(&practice.clock),
                 SessionTable::new(settings.capacity, &mut OsRandom),
             ),
             started: practice.now(),
@@ -184,6 +191,7 @@ impl Server {
             listener: Arc::clone(&listener),
             threads: Vec::new(),
             ledger: None,
+            log_keeper: Mutex::new(None),
             stopped: AtomicBool::new(false),
         };
         server.ledger = Some(server.spawn_ledger()?);
@@ -194,6 +202,10 @@ impl Server {
         if let Some(schedule) = shared.settings.backup.clone() {
             let keeper = Arc::clone(&shared);
             server.spawn("backups", move || schedule::run(&keeper, schedule))?;
+        }
+        server.spawn_log_keeper(log_keeper)?;
+        if let Some(sentence) = notice {
+            shared.tell(Event::Trouble(sentence));
         }
         server.spawn("listener", move || listener::run(&shared, &listener))?;
         Ok((server, events))
@@ -217,6 +229,21 @@ impl Server {
             });
         };
         thread::Builder::new().name("ledger".to_owned()).spawn(run)
+    }
+
+    fn spawn_log_keeper(&self, keeper: Keeper) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::Builder::new()
+            .name("audit log".to_owned())
+            .spawn(move || keeper.run(&shared))?;
+        *self.log_keeper() = Some(thread);
+        Ok(())
+    }
+
+    fn log_keeper(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.log_keeper
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until everything that was to be written has been.
@@ -433,15 +460,28 @@ impl Server {
 
     /// Ends every session by the doctor's word; gives their number.
     pub fn disconnect_all(&self) -> usize {
+        let shared = &self.shared;
         let reason = DisconnectReason::EndedByDoctor;
-        let ended = self
-            .shared
-            .tables
-            .sessions
-            .expel_all(reason, Instant::now());
+        let ended = shared.tables.sessions.expel_all(reason, Instant::now());
         let count = ended.len();
-        self.shared.flusher.send(ended);
+        let practice = &shared.practice;
+        let detail = format!("{count} devices");
+        shared.note(practice.by_doctor(Action::AllDisconnected, "", &detail));
+        let doctor = shared.identity();
+        self.ended(ended, doctor.identifier().as_str(), "ended by the doctor");
         count
+    }
+
+    /// Sends the last words of sessions that were ended, and logs their end.
+    fn ended(&self, ended: Vec<Connected>, actor: &str, why: &str) {
+        let shared = &self.shared;
+        for member in &ended {
+            let patient = member.certificate.subject().identifier.as_str();
+            let now = shared.clock.now();
+            shared.note(Entry::new(now, actor, Action::Left, patient, why));
+        }
+        let queues = ended.into_iter().map(|member| member.outbox);
+        shared.flusher.send(queues);
     }
 
     /// Tells every patient that the server stops, waits a moment for them to
@@ -453,7 +493,7 @@ impl Server {
         let shared = &self.shared;
         let reason = DisconnectReason::ShuttingDown;
         let ended = shared.tables.sessions.expel_all(reason, Instant::now());
-        shared.flusher.send(ended);
+        self.ended(ended, SERVER, "the server stopped");
         let deadline = Instant::now() + STOP_TIME;
         while !shared.flusher.is_idle() && Instant::now() < deadline {
             thread::park_timeout(Duration::from_millis(10));
@@ -463,6 +503,11 @@ impl Server {
         shared.flusher.stop();
         listener::shut(&self.listener);
         self.settle();
+        if let Some(keeper) = self.log_keeper().take() {
+            keeper.thread().unpark();
+            // A thread that panicked has said so already.
+            let _ = keeper.join();
+        }
     }
 }
 

@@ -6,8 +6,11 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
+use crate::doctor::practice::SERVER;
 use crate::elgamal::{Group, KemSecret, SignSecret};
+use crate::hex;
 use crate::identity::authority::{DoctorIdentity, OwnPrekey, found_clinic};
 use crate::identity::certificate::{Certificate, VerifiedCertificate, fingerprint};
 use crate::identity::data_dir::{DATABASE, DataDir};
@@ -135,7 +138,7 @@ pub fn found(
         signing,
     )?;
     for own in &identity.prekeys {
-        add_prekey(directory, store, own)?;
+        add_prekey(directory, store, own, &[])?;
     }
     let modulus = if group.is_built_in() {
         &[]
@@ -285,7 +288,10 @@ pub fn renew_prekeys(
     let mut changed = false;
     if identity.needs_prekey(now) {
         let own = OwnPrekey::generate(&identity.signing, now, random);
-        add_prekey(directory, store, &own)?;
+        let detail = format!("new prekey {}", hex::encode(&own.prekey.id()));
+        let doctor = identity.identifier().as_str();
+        let entry = Entry::new(now, SERVER, Action::KeyChanged, doctor, &detail);
+        add_prekey(directory, store, &own, &[entry])?;
         identity.prekeys.push(own);
         identity.prekeys.sort_by_key(|own| own.prekey.not_before());
         changed = true;
@@ -305,7 +311,12 @@ pub fn renew_prekeys(
     Ok(changed)
 }
 
-fn add_prekey(directory: &DataDir, store: &dyn Store, own: &OwnPrekey) -> Result<(), SetupError> {
+fn add_prekey(
+    directory: &DataDir,
+    store: &dyn Store,
+    own: &OwnPrekey,
+    audit: &[Entry],
+) -> Result<(), SetupError> {
     let kid = own.prekey.id();
     let group = own.prekey.key().group();
     let secret = own.secret.to_bytes();
@@ -316,20 +327,19 @@ fn add_prekey(directory: &DataDir, store: &dyn Store, own: &OwnPrekey) -> Result
         group,
         secret,
     )?;
-    store.add_prekey(&PrekeyRow {
+    let row = PrekeyRow {
         kid,
         bytes: own.prekey.as_bytes().to_vec(),
         not_before: own.prekey.not_before(),
         not_after: own.prekey.not_after(),
-    })?;
-    Ok(())
+    };
+    Ok(store.add_prekey(&row, audit)?)
 }
 
 /// The name of a prekey's file.
 #[must_use]
 pub fn prekey_file(kid: &PrekeyId) -> String {
-    let hex: String = kid.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("prekey-{hex}.key")
+    format!("prekey-{}.key", hex::encode(kid))
 }
 
 fn save(

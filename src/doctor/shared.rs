@@ -1,12 +1,15 @@
 //! What all threads of a server share.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::audit::Entry;
 use crate::clock::{Clock, Timestamp};
+use crate::doctor::audit_log;
 use crate::doctor::backup::BackupSchedule;
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::flusher::Flusher;
@@ -22,6 +25,7 @@ use crate::identity::certificate::Fingerprint;
 use crate::identity::id::Identifier;
 use crate::protocol::DisconnectReason;
 use crate::session::table::{Connected, SessionId};
+use crate::store::messages::Change;
 
 /// Refusals of strangers that are shown one by one in a minute; the rest is
 /// counted.
@@ -40,6 +44,8 @@ pub struct Settings {
     pub capacity: usize,
     /// When backups are made by themselves, if they are.
     pub backup: Option<BackupSchedule>,
+    /// The file to which the audit log's signed heads are copied.
+    pub audit_heads: Option<PathBuf>,
     /// How long everything may take.
     pub timing: Timing,
 }
@@ -58,6 +64,9 @@ pub struct Timing {
     pub linger: Duration,
     /// How often certificates, tokens and prekeys are looked at.
     pub dates: Duration,
+    /// After so long a head of the audit log is signed, if there is anything
+    /// new in it.
+    pub audit_heads: Duration,
 }
 
 impl Default for Timing {
@@ -68,6 +77,7 @@ impl Default for Timing {
             idle: Duration::from_secs(45),
             linger: Duration::from_secs(2),
             dates: Duration::from_secs(60),
+            audit_heads: Duration::from_secs(60 * 60),
         }
     }
 }
@@ -80,6 +90,7 @@ impl Default for Settings {
             handshakes_per_address: 64,
             capacity: 10_000,
             backup: None,
+            audit_heads: None,
             timing: Timing::default(),
         }
     }
@@ -141,8 +152,19 @@ impl Shared {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the doctor. Nobody may be listening any more.
+    /// Logs something that happened, without waiting for the disk: it is in the
+    /// log a moment later, unless the program is killed before.
+    pub fn note(&self, entry: Entry) {
+        // What goes wrong is told by the ledger itself.
+        self.ledger.write(Change::audit(vec![entry]), |_| {});
+    }
+
+    /// Logs what is to be logged of it, and tells the doctor. Nobody may be
+    /// listening any more.
     pub fn tell(&self, event: Event) {
+        if let Some(entry) = audit_log::entry_of(&event, self.clock.now()) {
+            self.note(entry);
+        }
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(events) = &*events {
             let _ = events.send(event);

@@ -270,17 +270,17 @@ impl SessionTable {
         inner.remove(device, reason, instant)
     }
 
-    /// Ends all sessions with a reason for the patients; the queues are to be
-    /// pumped. With [`DisconnectReason::ShuttingDown`] nobody is let in after
+    /// Ends all sessions with a reason for the patients, and gives them; their
+    /// queues are to be pumped. With [`DisconnectReason::ShuttingDown`] nobody is let in after
     /// it.
-    pub fn expel_all(&self, reason: DisconnectReason, instant: Instant) -> Vec<Arc<Outbox>> {
+    pub fn expel_all(&self, reason: DisconnectReason, instant: Instant) -> Vec<Connected> {
         let mut inner = self.lock();
         inner.stopping |= reason == DisconnectReason::ShuttingDown;
-        let devices: Vec<Fingerprint> = inner.members.keys().copied().collect();
-        devices
-            .iter()
-            .filter_map(|device| inner.remove(device, reason, instant))
-            .collect()
+        let ended: Vec<Connected> = inner.members.values().map(Member::connected).collect();
+        for member in &ended {
+            inner.remove(&member.certificate.fingerprint(), reason, instant);
+        }
+        ended
     }
 
     /// Takes a certificate's token away: it was frozen or revoked.

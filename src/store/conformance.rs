@@ -48,6 +48,7 @@ macro_rules! conformance_tests {
             prekeys_are_listed_and_removed,
             audit_entries_form_a_chain,
             audit_entries_are_found,
+            an_enrolment_and_a_freezing_are_logged_once,
             signed_heads_are_kept_with_their_certificates,
             a_received_message_comes_back_whole_and_is_kept_once,
             a_message_is_unread_until_it_was_shown,
@@ -190,7 +191,7 @@ pub(super) fn what_is_not_there_is_absent_not_broken(store: &dyn Store) {
     assert!(store.ticket(&[1; 16]).unwrap().is_none());
     assert!(store.tickets().unwrap().is_empty());
     assert!(!store.use_ticket(&[1; 16], &certificate(7)).unwrap());
-    assert!(!store.freeze_ticket(&[1; 16]).unwrap());
+    assert!(!store.freeze_ticket(&[1; 16], &[]).unwrap());
     assert!(
         !store
             .set_ticket_state(&[1; 16], TicketState::Revoked)
@@ -199,7 +200,7 @@ pub(super) fn what_is_not_there_is_absent_not_broken(store: &dyn Store) {
     assert_eq!(store.certificate(&[7; 16]).unwrap(), None);
     assert_eq!(store.certificate_of_ticket(&[1; 16]).unwrap(), None);
     assert!(store.certificates().unwrap().is_empty());
-    assert!(!store.activate_certificate(&[7; 16]).unwrap());
+    assert!(!store.activate_certificate(&[7; 16], &[]).unwrap());
     let frozen = CertificateState::Frozen;
     assert!(!store.set_certificate_state(&[7; 16], frozen).unwrap());
     assert_eq!(store.last_timestamp(&[7; 16]).unwrap(), None);
@@ -254,7 +255,7 @@ pub(super) fn freezing_a_ticket_freezes_its_certificate(store: &dyn Store) {
     store.add_ticket(&ticket(2), &[]).unwrap();
     assert!(store.use_ticket(&[1; 16], &certificate(7)).unwrap());
     assert!(store.use_ticket(&[2; 16], &certificate(8)).unwrap());
-    assert!(store.freeze_ticket(&[1; 16]).unwrap());
+    assert!(store.freeze_ticket(&[1; 16], &[]).unwrap());
     assert_eq!(ticket_state(store, 1), TicketState::Frozen);
     assert_eq!(certificate_state(store, 7), CertificateState::Frozen);
     assert_eq!(ticket_state(store, 2), TicketState::Used);
@@ -271,7 +272,7 @@ pub(super) fn freezing_does_not_soften_a_revocation(store: &dyn Store) {
             .set_ticket_state(&[1; 16], TicketState::Revoked)
             .unwrap()
     );
-    assert!(store.freeze_ticket(&[1; 16]).unwrap());
+    assert!(store.freeze_ticket(&[1; 16], &[]).unwrap());
     assert_eq!(certificate_state(store, 7), revoked);
     assert_eq!(ticket_state(store, 1), TicketState::Revoked);
 }
@@ -284,7 +285,7 @@ pub(super) fn revoked_is_final(store: &dyn Store) {
     assert!(store.set_certificate_state(&[7; 16], revoked).unwrap());
     assert!(store.set_certificate_state(&[7; 16], revoked).unwrap());
     assert!(!store.set_certificate_state(&[7; 16], active).unwrap());
-    assert!(!store.activate_certificate(&[7; 16]).unwrap());
+    assert!(!store.activate_certificate(&[7; 16], &[]).unwrap());
     assert_eq!(certificate_state(store, 7), revoked);
     store.add_ticket(&ticket(1), &[]).unwrap();
     assert!(
@@ -303,12 +304,12 @@ pub(super) fn revoked_is_final(store: &dyn Store) {
 
 pub(super) fn activation_does_not_thaw(store: &dyn Store) {
     store.add_certificate(&certificate(7)).unwrap();
-    assert!(store.activate_certificate(&[7; 16]).unwrap());
-    assert!(store.activate_certificate(&[7; 16]).unwrap(), "again");
+    assert!(store.activate_certificate(&[7; 16], &[]).unwrap());
+    assert!(store.activate_certificate(&[7; 16], &[]).unwrap(), "again");
     assert_eq!(certificate_state(store, 7), CertificateState::Active);
     let frozen = CertificateState::Frozen;
     assert!(store.set_certificate_state(&[7; 16], frozen).unwrap());
-    assert!(!store.activate_certificate(&[7; 16]).unwrap());
+    assert!(!store.activate_certificate(&[7; 16], &[]).unwrap());
     assert_eq!(certificate_state(store, 7), frozen);
 }
 
@@ -382,9 +383,9 @@ pub(super) fn the_last_timestamp_there_is_fits(store: &dyn Store) {
 }
 
 pub(super) fn prekeys_are_listed_and_removed(store: &dyn Store) {
-    store.add_prekey(&prekey(1)).unwrap();
-    store.add_prekey(&prekey(2)).unwrap();
-    let error = store.add_prekey(&prekey(2)).unwrap_err();
+    store.add_prekey(&prekey(1), &[]).unwrap();
+    store.add_prekey(&prekey(2), &[]).unwrap();
+    let error = store.add_prekey(&prekey(2), &[]).unwrap_err();
     assert!(matches!(error.fault(), StoreFault::Duplicate), "{error}");
     assert_eq!(store.prekeys().unwrap(), [prekey(2), prekey(1)]);
     assert!(store.remove_prekey(&[2; 8]).unwrap());
@@ -465,6 +466,31 @@ pub(super) fn audit_entries_are_found(store: &dyn Store) {
     );
     assert_eq!(nth(&between, 1), Some(3));
     assert_eq!(store.nth_last_audit(&all(), 5..=9, 1).unwrap(), None);
+}
+
+pub(super) fn an_enrolment_and_a_freezing_are_logged_once(store: &dyn Store) {
+    let entry = |action| [Entry::new(at(5), "P1", action, "P1", "")];
+    let logged = || store.audit_head().unwrap().map_or(0, |(number, _)| number);
+    let enrolled = entry(Action::Enrolled);
+    assert!(!store.activate_certificate(&[7; 16], &enrolled).unwrap());
+    assert!(!store.freeze_ticket(&[1; 16], &enrolled).unwrap());
+    assert_eq!(logged(), 0);
+    store.add_ticket(&ticket(1), &[]).unwrap();
+    assert!(store.use_ticket(&[1; 16], &certificate(7)).unwrap());
+    assert!(store.activate_certificate(&[7; 16], &enrolled).unwrap());
+    assert!(store.activate_certificate(&[7; 16], &enrolled).unwrap());
+    assert_eq!(logged(), 1);
+    assert_eq!(store.stopped_certificates().unwrap(), []);
+    let frozen = entry(Action::Frozen);
+    assert!(store.freeze_ticket(&[1; 16], &frozen).unwrap());
+    assert_eq!(logged(), 2);
+    let stopped = store.stopped_certificates().unwrap();
+    let state = CertificateState::Frozen;
+    assert_eq!(stopped, [([7; 16], "P7".to_owned(), state)]);
+    store
+        .add_prekey(&prekey(1), &entry(Action::KeyChanged))
+        .unwrap();
+    assert_eq!(logged(), 3);
 }
 
 pub(super) fn signed_heads_are_kept_with_their_certificates(store: &dyn Store) {

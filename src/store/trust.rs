@@ -166,8 +166,9 @@ pub trait TrustStore {
     fn use_ticket(&self, id: &[u8; 16], certificate: &CertificateRow) -> Result<bool, StoreError>;
 
     /// Freezes a ticket and its certificate, if it has one, both or neither;
-    /// what is revoked stays revoked. Says whether there is such a ticket.
-    fn freeze_ticket(&self, id: &[u8; 16]) -> Result<bool, StoreError>;
+    /// what is revoked stays revoked. Says whether there is such a ticket; only
+    /// then the audit log says it too.
+    fn freeze_ticket(&self, id: &[u8; 16], audit: &[Entry]) -> Result<bool, StoreError>;
 
     /// Adds a certificate.
     fn add_certificate(&self, certificate: &CertificateRow) -> Result<(), StoreError>;
@@ -183,8 +184,14 @@ pub trait TrustStore {
 
     /// Makes an inactive certificate active; says whether it is active now.
     /// Unlike [`Store::set_certificate_state`] this never thaws a frozen one,
-    /// even if it was frozen a moment ago.
-    fn activate_certificate(&self, serial: &[u8; 16]) -> Result<bool, StoreError>;
+    /// even if it was frozen a moment ago. The audit log says it when it becomes
+    /// active, not when it is so already.
+    fn activate_certificate(&self, serial: &[u8; 16], audit: &[Entry]) -> Result<bool, StoreError>;
+
+    /// Serial, subject and state of the certificates that are frozen or
+    /// revoked, the oldest first.
+    fn stopped_certificates(&self)
+    -> Result<Vec<([u8; 16], String, CertificateState)>, StoreError>;
 
     /// Gives a certificate another state; says whether it has it now. It has
     /// not if there is no such certificate, or if it was revoked.
@@ -203,8 +210,8 @@ pub trait TrustStore {
     /// (`WireGuard`'s rule against replayed first messages).
     fn advance_timestamp(&self, serial: &[u8; 16], at: Timestamp) -> Result<bool, StoreError>;
 
-    /// Adds a prekey.
-    fn add_prekey(&self, prekey: &PrekeyRow) -> Result<(), StoreError>;
+    /// Adds a prekey, and what the audit log says of it.
+    fn add_prekey(&self, prekey: &PrekeyRow, audit: &[Entry]) -> Result<(), StoreError>;
 
     /// All prekeys, the one that began first first.
     fn prekeys(&self) -> Result<Vec<PrekeyRow>, StoreError>;

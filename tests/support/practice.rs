@@ -325,7 +325,8 @@ impl Practice {
 
 /// How often a thread of a server has panicked. No input may lead there.
 static PANICS: AtomicUsize = AtomicUsize::new(0);
-const THREADS: [&str; 6] = [
+const THREADS: [&str; 7] = [
+    "audit log",
     "connection",
     "control",
     "flusher",

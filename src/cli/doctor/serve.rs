@@ -67,6 +67,7 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
         strict_clock: options.strict_clock,
         handshakes_per_address: options.handshakes_per_address.get(),
         backup: options.backup.clone(),
+        audit_heads: options.audit_heads.clone(),
         ..Settings::default()
     };
     let directory = Arc::clone(&practice.directory);

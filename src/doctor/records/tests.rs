@@ -387,7 +387,7 @@ fn who_is_enrolled_is_listed_with_and_without_a_record() {
     for serial in [1, 2] {
         store.add_certificate(&certificate(serial)).unwrap();
     }
-    assert!(store.activate_certificate(&[2; 16]).unwrap());
+    assert!(store.activate_certificate(&[2; 16], &[]).unwrap());
     assert!(store.advance_timestamp(&[2; 16], NOW).unwrap());
     for patient in ["P10", "P2"] {
         books.add(patient, &named(patient));

@@ -140,7 +140,7 @@ pub(in crate::store) fn devices_are_listed_with_when_they_were_seen(store: &dyn 
     for serial in [1, 2] {
         store.add_certificate(&certificate(serial)).unwrap();
     }
-    assert!(store.activate_certificate(&[2; 16]).unwrap());
+    assert!(store.activate_certificate(&[2; 16], &[]).unwrap());
     assert!(store.advance_timestamp(&[2; 16], at(77)).unwrap());
     assert!(store.advance_timestamp(&[9; 16], at(78)).unwrap());
     let device = |patient: &str, state, last_seen| DeviceRow {

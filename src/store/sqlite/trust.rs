@@ -125,7 +125,7 @@ impl TrustStore for SqliteStore {
         })
     }
 
-    fn freeze_ticket(&self, id: &[u8; 16]) -> Result<bool, StoreError> {
+    fn freeze_ticket(&self, id: &[u8; 16], entries: &[Entry]) -> Result<bool, StoreError> {
         self.write(|transaction| {
             let known = transaction.execute(
                 "UPDATE ticket SET state = iif(state = 'revoked', state, 'frozen') WHERE id = ?1",
@@ -135,6 +135,9 @@ impl TrustStore for SqliteStore {
                 "UPDATE certificate SET state = 'frozen' WHERE ticket = ?1 AND state <> 'revoked'",
                 [id],
             )?;
+            if known > 0 {
+                audit::append(transaction, entries)?;
+            }
             Ok(known > 0)
         })
     }
@@ -161,12 +164,32 @@ impl TrustStore for SqliteStore {
         self.all(&sql, read_certificate)
     }
 
-    fn activate_certificate(&self, serial: &[u8; 16]) -> Result<bool, StoreError> {
-        self.change(
-            "UPDATE certificate SET state = 'active'
-             WHERE serial = ?1 AND state IN ('inactive', 'active')",
-            [serial],
-        )
+    fn activate_certificate(
+        &self,
+        serial: &[u8; 16],
+        entries: &[Entry],
+    ) -> Result<bool, StoreError> {
+        self.write(|transaction| {
+            let changed = transaction.execute(
+                "UPDATE certificate SET state = 'active' WHERE serial = ?1 AND state = 'inactive'",
+                [serial],
+            )?;
+            if changed > 0 {
+                audit::append(transaction, entries)?;
+            }
+            let is_active =
+                "SELECT count(*) FROM certificate WHERE serial = ?1 AND state = 'active'";
+            let active: u64 = transaction.query_row(is_active, [serial], |row| row.get(0))?;
+            Ok(active > 0)
+        })
+    }
+
+    fn stopped_certificates(
+        &self,
+    ) -> Result<Vec<([u8; 16], String, CertificateState)>, StoreError> {
+        let sql = "SELECT serial, subject, state FROM certificate
+                   WHERE state IN ('frozen', 'revoked') ORDER BY created, serial";
+        self.all(sql, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
     }
 
     fn set_certificate_state(
@@ -194,17 +217,19 @@ impl TrustStore for SqliteStore {
         )
     }
 
-    fn add_prekey(&self, prekey: &PrekeyRow) -> Result<(), StoreError> {
-        self.change(
-            "INSERT INTO prekey (kid, bytes, not_before, not_after) VALUES (?1, ?2, ?3, ?4)",
-            (
-                prekey.kid,
-                &prekey.bytes,
-                prekey.not_before,
-                prekey.not_after,
-            ),
-        )?;
-        Ok(())
+    fn add_prekey(&self, prekey: &PrekeyRow, entries: &[Entry]) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "INSERT INTO prekey (kid, bytes, not_before, not_after) VALUES (?1, ?2, ?3, ?4)",
+                (
+                    prekey.kid,
+                    &prekey.bytes,
+                    prekey.not_before,
+                    prekey.not_after,
+                ),
+            )?;
+            audit::append(transaction, entries)
+        })
     }
 
     fn prekeys(&self) -> Result<Vec<PrekeyRow>, StoreError> {

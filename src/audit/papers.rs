@@ -7,9 +7,12 @@ use std::fmt;
 use crate::audit::head::Head;
 use crate::elgamal::Group;
 use crate::identity::authority::DoctorIdentity;
-use crate::identity::certificate::{Certificate, Fingerprint, VerifiedCertificate};
+use crate::identity::certificate::{Certificate, Fingerprint, VerifiedCertificate, fingerprint};
 use crate::random::Random;
 use crate::store::{Store, StoreError, fact};
+
+/// So many bytes of a fingerprint nobody finds a second time.
+pub const MIN_PINNED: usize = 20;
 
 /// Certificates as somebody presents them: nothing is known of them.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -52,14 +55,19 @@ impl Papers {
         })
     }
 
-    fn root(&self, pinned: &Fingerprint, random: &mut dyn Random) -> Option<VerifiedCertificate> {
+    /// The root, if its fingerprint is, or begins with, the pinned one.
+    fn root(&self, pinned: &[u8], random: &mut dyn Random) -> Option<VerifiedCertificate> {
+        let found = fingerprint(&self.root);
+        if pinned.len() < MIN_PINNED || !found.starts_with(pinned) {
+            return None;
+        }
         let group = if self.group.is_empty() {
             Group::built_in(&Certificate::group_id(&self.root)?)?
         } else {
             Group::import(&self.group, random).ok()?
         };
         let root = Certificate::decode(&self.root, &group).ok()?;
-        VerifiedCertificate::root(root, pinned).ok()
+        VerifiedCertificate::root(root, &found).ok()
     }
 }
 
@@ -89,9 +97,10 @@ pub struct Trust {
 
 impl Trust {
     /// Of all that is presented, what the root with this fingerprint vouches
-    /// for; none if its certificate is not among it.
+    /// for; none if its certificate is not among it. The first 20 bytes of the
+    /// fingerprint, which people are shown, are enough.
     #[must_use]
-    pub fn new(pinned: &Fingerprint, papers: &[Papers], random: &mut dyn Random) -> Option<Self> {
+    pub fn new(pinned: &[u8], papers: &[Papers], random: &mut dyn Random) -> Option<Self> {
         let root = papers.iter().find_map(|each| each.root(pinned, random))?;
         let doctors = papers
             .iter()
@@ -138,6 +147,8 @@ mod tests {
             ..sign(&foreign)
         };
         assert_eq!(trust.check(&forged), Err(HeadFault::BadSignature));
+        assert!(Trust::new(&pinned[..20], &papers, &mut OsRandom).is_some());
+        assert!(Trust::new(&pinned[..19], &papers, &mut OsRandom).is_none());
         assert!(Trust::new(&pinned, &papers[..1], &mut OsRandom).is_none());
     }
 }

@@ -12,7 +12,6 @@ use std::path::PathBuf;
 
 use crate::audit::heads_file::{self, HeadsFileError, Lines, Record};
 use crate::audit::papers::{Papers, Trust};
-use crate::identity::certificate::Fingerprint;
 use crate::random::Random;
 use crate::store::{AuditStore, StoreError};
 
@@ -114,7 +113,8 @@ impl Report {
 }
 
 /// Verifies the log in `store` and all heads, with the certificates that lie
-/// beside them and nothing but this fingerprint of the clinic's root to trust.
+/// beside them and nothing but this fingerprint of the clinic's root to trust
+/// (see [`Trust::new`]).
 ///
 /// # Errors
 /// [`VerifyError`] if store or files cannot be read. What is wrong with the log
@@ -123,7 +123,7 @@ pub fn verify(
     store: &dyn AuditStore,
     papers: Papers,
     files: &HeadsFiles,
-    root: &Fingerprint,
+    root: &[u8],
     random: &mut dyn Random,
 ) -> Result<Report, VerifyError> {
     let mut report = Report::default();

@@ -7,6 +7,7 @@ use std::fmt;
 use argh::{ArgsInfo, FromArgs};
 
 use super::Program;
+use super::doctor::audit::Audit;
 use super::doctor::patients::arguments::Patients;
 use super::exit::{Failure, print};
 use super::normalise::{Normalised, normalise, see_help, usage};
@@ -120,6 +121,7 @@ pub enum DoctorCommand {
     Message(Message),
     Report(Report),
     Disconnect(Disconnect),
+    Audit(Audit),
     Stop(Stop),
     Patients(Patients),
     Backup(backup::Backup),

@@ -1,5 +1,6 @@
 //! The program `doctor`.
 
+pub mod audit;
 mod backup;
 mod books;
 mod code;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 use crate::cli::Program;
 use crate::cli::args;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::options::{DoctorOptions, DoctorTask};
+use crate::cli::options::{AuditTask, DoctorOptions, DoctorTask};
 use crate::cli::output::Form;
 use crate::control;
 use crate::doctor;
@@ -74,6 +75,10 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
             patient: patient.to_string(),
             public_address: options.public_address.as_ref().map(ToString::to_string),
         }),
+        DoctorTask::Audit(AuditTask::Verify(verification)) if verification.database.is_some() => {
+            return audit::verify_copy(options.form, &verification);
+        }
+        DoctorTask::Audit(task) => return audit::run(&options, &id()?, &task),
         DoctorTask::Disconnect => Request::Disconnect,
         DoctorTask::Stop => Request::Stop,
         DoctorTask::Patients(task) => {

@@ -19,11 +19,13 @@ use crate::doctor::backup::BackupSchedule;
 use crate::identity::id::Identifier;
 use crate::patient::control::Word;
 
+mod audit;
 mod backup;
 mod backup_task;
 mod ticket;
 mod value;
 
+pub use audit::{AuditTask, Verification};
 pub use backup_task::{BackupTask, CodeSource};
 pub use ticket::TicketSource;
 pub use value::{Environment, GroupName};
@@ -89,6 +91,8 @@ pub enum DoctorTask {
     Report,
     /// Disconnect everybody.
     Disconnect,
+    /// Do something with the audit log.
+    Audit(AuditTask),
     /// Stop the running server.
     Stop,
     /// Something about patients' records.
@@ -232,6 +236,7 @@ fn doctor_task(command: DoctorCommand) -> Result<DoctorTask, Failure> {
         }
         DoctorCommand::Report(_) => DoctorTask::Report,
         DoctorCommand::Disconnect(_) => DoctorTask::Disconnect,
+        DoctorCommand::Audit(args) => DoctorTask::Audit(AuditTask::new(args.command)?),
         DoctorCommand::Stop(_) => DoctorTask::Stop,
         DoctorCommand::Patients(args) => DoctorTask::Patients(PatientsTask::new(args.command)?),
         DoctorCommand::Backup(args) => DoctorTask::Backup(BackupTask::backup(args)?),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::clock::Timestamp;
+use crate::doctor::audit;
 use crate::doctor::backup;
 use crate::doctor::patients;
 use crate::doctor::practice::Practice;
@@ -25,6 +26,8 @@ pub enum Request {
         /// Where patients reach the server, if not where it was last said.
         public_address: Option<String>,
     },
+    /// Something about the audit log.
+    Audit(audit::Request),
     /// Something about patients' records.
     Patients(patients::Request),
     /// About backups and the recovery code.
@@ -48,6 +51,8 @@ pub enum Answer {
         /// Last instant of its validity.
         expires: Timestamp,
     },
+    /// What the audit log says.
+    Audit(audit::Answer),
     /// It is not known where patients reach this server.
     AddressNeeded,
     /// Something about patients' records.
@@ -66,6 +71,10 @@ pub fn answer(practice: &Practice, request: Request) -> Answer {
             patient,
             public_address,
         } => enrol(practice, &patient, public_address.as_deref()),
+        Request::Audit(request) => match audit::answer(practice, &request) {
+            Ok(answer) => Answer::Audit(answer),
+            Err(error) => failed(&error),
+        },
         Request::Patients(request) => Answer::Patients(patients::answer(practice, request)),
         Request::Backup(request) => match backup::answer(practice, request) {
             Ok(answer) => Answer::Backup(answer),

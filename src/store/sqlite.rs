@@ -12,6 +12,7 @@ mod trust;
 
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -63,7 +64,30 @@ impl SqliteStore {
     /// If the file cannot be opened, is no database of ours, or was written by
     /// an older or newer version.
     pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
-        let connection = look_at(path).map_err(|fault| StoreError::new(path, fault))?;
+        let connection = fs::File::open(path)
+            .map_err(StoreFault::Open)
+            .and_then(|_| look_at(path, OpenFlags::empty()))
+            .map_err(|fault| StoreError::new(path, fault))?;
+        Ok(Self::new(path, connection))
+    }
+
+    /// The same for a copy that nobody works with: not even files beside it are
+    /// made, so it may lie where nothing can be written.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open_read_only`].
+    pub fn open_copy(path: &Path) -> Result<Self, StoreError> {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        if Path::new(&log).exists() {
+            // The copy is not complete without it.
+            return Self::open_read_only(path);
+        }
+        let uri = PathBuf::from(immutable_uri(path));
+        let connection = fs::File::open(path)
+            .map_err(StoreFault::Open)
+            .and_then(|_| look_at(&uri, OpenFlags::SQLITE_OPEN_URI))
+            .map_err(|fault| StoreError::new(path, fault))?;
         Ok(Self::new(path, connection))
     }
 
@@ -183,11 +207,24 @@ fn prepare(path: &Path) -> Result<Connection, StoreFault> {
     Ok(connection)
 }
 
+/// The name of a file that does not change, as SQLite's URIs want it.
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                uri.push(char::from(*byte));
+            }
+            _ => uri += &format!("%{byte:02X}"),
+        }
+    }
+    uri + "?immutable=1"
+}
+
 /// Opens the file for one long look at it, in one transaction.
-fn look_at(path: &Path) -> Result<Connection, StoreFault> {
-    fs::File::open(path).map_err(StoreFault::Open)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+fn look_at(path: &Path, flags: OpenFlags) -> Result<Connection, StoreFault> {
+    let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, read_only | flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute_batch("BEGIN")?;
     migrations::check_newest(&connection)?;

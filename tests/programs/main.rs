@@ -9,6 +9,7 @@ mod bad_input;
 mod clinic;
 mod process;
 
+mod audit;
 mod backup;
 mod clock;
 mod command_line;

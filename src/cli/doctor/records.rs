@@ -56,7 +56,9 @@ fn office_answer(answer: &office::Answer) -> Vec<Record> {
         ],
         office::Answer::Patients(answer) => patients::records(answer),
         office::Answer::Backup(answer) => vec![backup::record(answer)],
-        office::Answer::AddressNeeded | office::Answer::Failed(_) => Vec::new(),
+        office::Answer::Audit(_) | office::Answer::AddressNeeded | office::Answer::Failed(_) => {
+            Vec::new()
+        }
     }
 }
 

@@ -67,6 +67,8 @@ fn office_text(answer: &office::Answer) -> String {
             address,
             expires,
         } => ticket(patient, text, qr, address, *expires),
+        // The commands that ask for it print it.
+        office::Answer::Audit(_) => String::new(),
         office::Answer::AddressNeeded => {
             "It is not known where patients reach this server.".to_owned()
         }

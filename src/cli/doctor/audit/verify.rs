@@ -1,0 +1,147 @@
+//! `doctor audit verify`: looks at the database file itself, beside a running
+//! server or without one, and needs no key.
+
+use std::path::PathBuf;
+
+use crate::audit::papers::Papers;
+use crate::audit::verify::{HeadsFiles, Report, VerifyError, verify};
+use crate::cli::doctor::audit::Office;
+use crate::cli::doctor::{failed, store_failed};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::options::{DoctorOptions, Verification};
+use crate::cli::output::{Form, Record};
+use crate::cli::text;
+use crate::doctor::audit::Request;
+use crate::hex;
+use crate::identity::certificate::fingerprint;
+use crate::identity::data_dir::{self, DATABASE};
+use crate::identity::id::Identifier;
+use crate::identity::known_doctor::fingerprint_groups;
+use crate::random::OsRandom;
+use crate::store::{SqliteStore, StoreError};
+
+/// Verifies a practice's log. A running server logs it; without one nothing is
+/// written.
+pub fn practice(
+    options: &DoctorOptions,
+    id: &Identifier,
+    verification: &Verification,
+) -> Result<(), Failure> {
+    Office::new(options, id).ask_server(&Request::Verify)?;
+    let location =
+        data_dir::location(&options.data, id.as_str()).map_err(|error| failed(&error))?;
+    let mut heads = verification.heads.clone();
+    heads.extend(
+        options
+            .audit_heads
+            .iter()
+            .filter(|file| file.exists())
+            .cloned(),
+    );
+    let open = || SqliteStore::open_read_only(&location.join(DATABASE));
+    check(options.form, &heads, open, verification.root.as_deref())
+}
+
+/// Verifies the log in a copy of a database.
+pub fn copy(form: Form, verification: &Verification) -> Result<(), Failure> {
+    let path = verification.database.clone().unwrap_or_default();
+    let root = verification.root.as_deref();
+    let open = || SqliteStore::open_copy(&path);
+    check(form, &verification.heads, open, root)
+}
+
+fn check(
+    form: Form,
+    heads: &[PathBuf],
+    open: impl FnOnce() -> Result<SqliteStore, StoreError>,
+    root: Option<&[u8]>,
+) -> Result<(), Failure> {
+    // The files first: what is written meanwhile is in the database, too.
+    let files = HeadsFiles::open(heads).map_err(|error| failed(&error))?;
+    let store = open().map_err(|error| store_failed(&error))?;
+    let papers = Papers::stored(&store).map_err(|error| store_failed(&error))?;
+    let own_root = fingerprint(&papers.root);
+    let root = root.unwrap_or(&own_root);
+    let report =
+        verify(&store, papers, &files, root, &mut OsRandom).map_err(|error| match &error {
+            VerifyError::Store(error) => store_failed(error),
+            VerifyError::HeadsFile(error) => failed(error),
+        })?;
+    form.print(&people(&report, heads, root), &records(&report, root))?;
+    match report.findings.len() {
+        0 => Ok(()),
+        1 => Err(damaged("something is wrong with the audit log")),
+        count => Err(damaged(&format!(
+            "{count} things are wrong with the audit log"
+        ))),
+    }
+}
+
+fn damaged(sentence: &str) -> Failure {
+    Failure::new(Exit::Integrity, sentence).hint(
+        "keep the database and every file of heads as they are, and compare them with backups",
+    )
+}
+
+fn people(report: &Report, heads: &[PathBuf], root: &[u8]) -> String {
+    let mut lines: Vec<String> = report
+        .findings
+        .iter()
+        .map(|finding| text::sentence(&finding.to_string()))
+        .collect();
+    if report.cut_short {
+        lines.push("There is more, and it was not looked at.".to_owned());
+    }
+    let Report {
+        entries,
+        last,
+        heads: fitting,
+        vouched,
+        ..
+    } = report;
+    lines.push(format!(
+        "{entries} entries were checked, up to number {last}; {fitting} signed heads fit them."
+    ));
+    if report.findings.is_empty() {
+        lines.push("Nothing was changed, removed, inserted or moved.".to_owned());
+    }
+    if vouched < last {
+        lines.push(format!(
+            "No head vouches yet for what comes after number {vouched}."
+        ));
+    }
+    if heads.is_empty() {
+        lines.push(
+            "Whether log and heads were replaced together only heads that were kept elsewhere \
+             can show: --heads FILE."
+                .to_owned(),
+        );
+    }
+    lines.push(format!("The clinic's root is {}.", groups(root)));
+    lines.join("\n")
+}
+
+fn groups(root: &[u8]) -> String {
+    let mut padded = [0; 32];
+    for (to, from) in padded.iter_mut().zip(root) {
+        *to = *from;
+    }
+    fingerprint_groups(&padded)
+}
+
+fn records(report: &Report, root: &[u8]) -> Vec<Record> {
+    let findings = report.findings.iter().map(|finding| {
+        Record::new("audit_finding")
+            .with("kind", finding.word())
+            .with("entry", finding.entry())
+            .with("sentence", finding.to_string())
+    });
+    let verified = Record::new("audit_verified")
+        .with("entries", report.entries)
+        .with("last", report.last)
+        .with("heads", report.heads)
+        .with("vouched", report.vouched)
+        .with("findings", report.findings.len())
+        .with("root", hex::encode(root));
+    findings.chain([verified]).collect()
+}

@@ -9,6 +9,7 @@ use argh::{ArgsInfo, FromArgs};
 use super::Program;
 use super::doctor::audit::Audit;
 use super::doctor::patients::arguments::Patients;
+use super::doctor::purge::Purge;
 use super::exit::{Failure, print};
 use super::normalise::{Normalised, normalise, see_help, usage};
 
@@ -122,6 +123,7 @@ pub enum DoctorCommand {
     Report(Report),
     Disconnect(Disconnect),
     Audit(Audit),
+    Purge(Purge),
     Stop(Stop),
     Patients(Patients),
     Backup(backup::Backup),

@@ -6,6 +6,7 @@ mod books;
 mod code;
 mod menu;
 pub mod patients;
+pub mod purge;
 mod records;
 mod serve;
 mod show;
@@ -78,6 +79,7 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
         DoctorTask::Audit(AuditTask::Verify(verification)) if verification.database.is_some() => {
             return audit::verify_copy(options.form, &verification);
         }
+        DoctorTask::Purge(task) => return purge::run(&options, &task),
         DoctorTask::Audit(task) => return audit::run(&options, &id()?, &task),
         DoctorTask::Disconnect => Request::Disconnect,
         DoctorTask::Stop => Request::Stop,

@@ -22,11 +22,13 @@ use crate::patient::control::Word;
 mod audit;
 mod backup;
 mod backup_task;
+mod purge;
 mod ticket;
 mod value;
 
 pub use audit::{AuditTask, Verification};
 pub use backup_task::{BackupTask, CodeSource};
+pub use purge::PurgeTask;
 pub use ticket::TicketSource;
 pub use value::{Environment, GroupName};
 use value::{
@@ -93,6 +95,8 @@ pub enum DoctorTask {
     Disconnect,
     /// Do something with the audit log.
     Audit(AuditTask),
+    /// Delete for good.
+    Purge(PurgeTask),
     /// Stop the running server.
     Stop,
     /// Something about patients' records.
@@ -236,6 +240,7 @@ fn doctor_task(command: DoctorCommand) -> Result<DoctorTask, Failure> {
         }
         DoctorCommand::Report(_) => DoctorTask::Report,
         DoctorCommand::Disconnect(_) => DoctorTask::Disconnect,
+        DoctorCommand::Purge(args) => DoctorTask::Purge(PurgeTask::new(&args)?),
         DoctorCommand::Audit(args) => DoctorTask::Audit(AuditTask::new(args.command)?),
         DoctorCommand::Stop(_) => DoctorTask::Stop,
         DoctorCommand::Patients(args) => DoctorTask::Patients(PatientsTask::new(args.command)?),

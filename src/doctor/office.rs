@@ -9,6 +9,7 @@ use crate::doctor::audit;
 use crate::doctor::backup;
 use crate::doctor::patients;
 use crate::doctor::practice::Practice;
+use crate::doctor::purge::{self, Purged};
 use crate::doctor::tickets;
 use crate::identity::id::Identifier;
 use crate::identity::ticket::Ticket;
@@ -32,6 +33,13 @@ pub enum Request {
     Patients(patients::Request),
     /// About backups and the recovery code.
     Backup(backup::Request),
+    /// Delete what is older than this, for good.
+    Purge {
+        /// Than this.
+        before: Timestamp,
+        /// Only look.
+        dry_run: bool,
+    },
 }
 
 /// What the office answers.
@@ -59,6 +67,8 @@ pub enum Answer {
     Patients(patients::Answer),
     /// About backups and the recovery code.
     Backup(backup::Answer),
+    /// What was deleted, or would be.
+    Purged(Purged),
     /// It was not done, for this reason.
     Failed(String),
 }
@@ -76,6 +86,13 @@ pub fn answer(practice: &Practice, request: Request) -> Answer {
             Err(error) => failed(&error),
         },
         Request::Patients(request) => Answer::Patients(patients::answer(practice, request)),
+        Request::Purge { before, dry_run } => {
+            let purged = match dry_run {
+                true => purge::look(practice, before),
+                false => purge::purge(practice, before),
+            };
+            purged.map_or_else(|error| failed(&error), Answer::Purged)
+        }
         Request::Backup(request) => match backup::answer(practice, request) {
             Ok(answer) => Answer::Backup(answer),
             Err(sentence) => Answer::Failed(sentence),

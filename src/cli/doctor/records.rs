@@ -56,6 +56,7 @@ fn office_answer(answer: &office::Answer) -> Vec<Record> {
         ],
         office::Answer::Patients(answer) => patients::records(answer),
         office::Answer::Backup(answer) => vec![backup::record(answer)],
+        office::Answer::Purged(purged) => vec![super::purge::record(purged)],
         office::Answer::Audit(_) | office::Answer::AddressNeeded | office::Answer::Failed(_) => {
             Vec::new()
         }

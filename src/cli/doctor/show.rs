@@ -69,6 +69,7 @@ fn office_text(answer: &office::Answer) -> String {
         } => ticket(patient, text, qr, address, *expires),
         // The commands that ask for it print it.
         office::Answer::Audit(_) => String::new(),
+        office::Answer::Purged(purged) => super::purge::text(purged),
         office::Answer::AddressNeeded => {
             "It is not known where patients reach this server.".to_owned()
         }

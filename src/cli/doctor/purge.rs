@@ -1,0 +1,117 @@
+//! `doctor purge`: what was kept long enough is deleted for good.
+
+use std::io::{self, BufRead, IsTerminal};
+use std::time::Duration;
+
+use argh::{ArgsInfo, FromArgs};
+
+use crate::cli::doctor;
+use crate::cli::exit::{Exit, Failure, eprint};
+use crate::cli::options::{DoctorOptions, PurgeTask};
+use crate::cli::output::Record;
+use crate::doctor::control::{Answer as Any, Request as AnyRequest};
+use crate::doctor::office;
+use crate::doctor::purge::Purged;
+
+/// How long a server may take to delete whatever it has.
+const LONG: Duration = Duration::from_secs(60 * 60);
+
+/// Delete for good what was kept long enough.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(
+    subcommand,
+    name = "purge",
+    help_triggers("-h", "--help"),
+    usage = "--older-than AGE [OPTIONS]",
+    note = "Messages, notes of consultations, and records that were put away. The audit\nlog keeps a line for each. Backups made earlier still hold it."
+)]
+pub struct Purge {
+    /// what is older than this, such as 10y, 18mo, 4w or 30d
+    #[argh(option)]
+    pub older_than: String,
+    /// only say what would be deleted
+    #[argh(switch)]
+    pub dry_run: bool,
+    /// do not ask
+    #[argh(switch)]
+    pub yes: bool,
+}
+
+/// Does what is asked.
+pub fn run(options: &DoctorOptions, task: &PurgeTask) -> Result<(), Failure> {
+    let found = ask(options, task, true)?;
+    if task.dry_run {
+        return options.form.print(&text(&found), &[record(&found)]);
+    }
+    if !task.yes && !is_empty(&found) {
+        confirm(&found)?;
+    }
+    let purged = ask(options, task, false)?;
+    options.form.print(&text(&purged), &[record(&purged)])
+}
+
+fn ask(options: &DoctorOptions, task: &PurgeTask, dry_run: bool) -> Result<Purged, Failure> {
+    let id = doctor::identity(options)?;
+    let request = AnyRequest::Office(office::Request::Purge {
+        before: task.before,
+        dry_run,
+    });
+    match doctor::ask(options, &id, &request, LONG)? {
+        Any::Office(office::Answer::Purged(purged)) => Ok(purged),
+        Any::Office(office::Answer::Failed(sentence)) | Any::Failed(sentence) => {
+            Err(Failure::new(Exit::Failure, sentence))
+        }
+        _ => Err(Failure::new(
+            Exit::Failure,
+            "the server answered something else",
+        )),
+    }
+}
+
+fn confirm(found: &Purged) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() {
+        let sentence = "nobody is there to be asked, nothing was deleted";
+        return Err(
+            Failure::new(Exit::Usage, sentence).hint("look with --dry-run first, then say --yes")
+        );
+    }
+    eprint(&format!("{}\nDelete it for good? Type yes: ", text(found)));
+    let mut typed = String::new();
+    let read = io::stdin().lock().read_line(&mut typed);
+    match read {
+        Ok(_) if typed.trim() == "yes" => Ok(()),
+        _ => Err(Failure::new(Exit::Failure, "nothing was deleted")),
+    }
+}
+
+const fn is_empty(purged: &Purged) -> bool {
+    purged.messages + purged.incoming + purged.consultations + purged.records == 0
+}
+
+/// What was deleted, or would be, in words.
+pub fn text(purged: &Purged) -> String {
+    let before = purged.before;
+    if is_empty(purged) {
+        return format!("There is nothing to delete from before {before}.");
+    }
+    let done = match purged.dry_run {
+        true => "Would be deleted",
+        false => "Deleted for good",
+    };
+    format!(
+        "{done}, from before {before}:\n  messages: {}\n  messages from patients: {}\n  \
+         notes of consultations: {}\n  records that were put away: {}",
+        purged.messages, purged.incoming, purged.consultations, purged.records
+    )
+}
+
+/// The same for programs.
+pub fn record(purged: &Purged) -> Record {
+    Record::new("purged")
+        .with("before", purged.before)
+        .with("messages", purged.messages)
+        .with("incoming", purged.incoming)
+        .with("consultations", purged.consultations)
+        .with("records", purged.records)
+        .with("dry_run", purged.dry_run)
+}

@@ -170,3 +170,35 @@ fn a_session_that_the_doctor_ends_gives_the_terminal_back() {
     patient.process_mut().signal(terminate).unwrap();
     ends(patient, 0);
 }
+
+#[test]
+fn the_recovery_code_is_shown_once_and_a_mistyped_one_asked_for_again() {
+    let clinic = Clinic::new();
+    let command = clinic.doctor(&["--id", "D1", "--listen", "127.0.0.1:0"]);
+    let (mut doctor, said) = typed(command);
+    let (_, code) = said.split_once("shown this once: ").unwrap();
+    let code = code.lines().next().unwrap().trim().to_lowercase();
+    assert!(!clinic.doctor_files().join("recovery-code.txt").exists());
+    let options = || {
+        Options::new()
+            .timeout_ms(Some(60_000))
+            .strip_ansi_escape_codes(true)
+    };
+    for typed in [&code[..], &code[1..]] {
+        let command = clinic.doctor(&["recovery-code", "check"]);
+        let mut check = spawn_with_options(command, options()).unwrap();
+        for mistyped in ["abcd", &code[1..]] {
+            check.exp_string("Recovery code: ").unwrap();
+            check.send_line(mistyped).unwrap();
+            check.exp_string("try again").unwrap();
+        }
+        check.exp_string("Recovery code: ").unwrap();
+        check.send_line(typed).unwrap();
+        let is_right = typed == code;
+        let rest = ends(check, if is_right { 0 } else { 4 });
+        assert_eq!(rest.contains("The recovery code is right"), is_right);
+    }
+    doctor.send_control('d').unwrap();
+    let rest = ends(doctor, 0);
+    assert!(!rest.to_lowercase().contains(&code));
+}

@@ -140,11 +140,12 @@ impl Client {
         let inbox = shared.files.inbox();
         let id = inbox.find(name)?.message.id();
         // Before it can be sent by another thread, and arrive.
-        shared.state().confirming.insert(id);
+        let is_first = shared.state().confirming.insert(id);
         let result = inbox.confirm(name, shared.clock.now());
-        match &result {
-            Ok(_) => shared.flush(),
-            Err(_) => drop(shared.state().confirming.remove(&id)),
+        if result.is_ok() {
+            shared.flush();
+        } else if is_first {
+            shared.state().confirming.remove(&id);
         }
         result
     }

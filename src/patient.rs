@@ -17,6 +17,7 @@ mod backoff;
 pub mod client;
 pub mod config;
 pub mod connect;
+mod connection;
 pub mod control;
 pub mod desk;
 pub mod enrol;

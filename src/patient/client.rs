@@ -8,23 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::group::receiver::Progress;
-use crate::handshake::patient::HandshakeError;
 use crate::handshake::resume::ResumptionTicket;
-use crate::identity::known_doctor::KnownDoctor;
 use crate::identity::patient_identity::PatientIdentity;
-use crate::patient::backoff::Backoff;
 use crate::patient::config::Config;
-use crate::patient::connect::{ConnectError, Established, Handshake, Outcome};
-use crate::patient::event::{Event, Stopped};
+use crate::patient::connection::Connection;
+use crate::patient::event::Event;
 use crate::patient::files::{Files, FilesError, Patient};
 use crate::patient::inbox::{ConfirmError, Entry, Taken};
 use crate::patient::link::{Link, LinkError};
 use crate::patient::outbox::{InFlight, Receipted, WriteError, Written};
-use crate::patient::session::{End, Live, Over};
 use crate::patient::wire::{Sending, Wire};
 use crate::protocol::DisconnectReason;
 use crate::protocol::message::{Boundary, Message, MessageId};
@@ -45,7 +40,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) identity: PatientIdentity,
     pub(super) wire: Wire,
-    files: Arc<Files>,
+    pub(super) files: Arc<Files>,
     /// Never held while a socket is written to. Taken after the wire's lock,
     /// if both are.
     state: Mutex<State>,
@@ -267,8 +262,33 @@ impl Shared {
         self.state().stopping
     }
 
+    /// A session has begun.
+    pub(super) fn session_began(&self) {
+        self.state().connected = true;
+    }
+
+    /// The session is over: what has no receipt is sent in the next one.
+    pub(super) fn session_over(&self) {
+        let mut state = self.state();
+        state.stream = None;
+        state.connected = false;
+        state.in_flight = InFlight::default();
+    }
+
+    /// Waits so long; says whether the program is to stop.
+    pub(super) fn pause(&self, time: Duration) -> bool {
+        self.wait(time, |state| state.stopping).stopping
+    }
+
+    /// There will be no further attempt. Gives where the last event goes.
+    pub(super) fn finish(&self) -> Sender<Event> {
+        self.state().finished = true;
+        self.changed.notify_all();
+        self.events.clone()
+    }
+
     /// Makes the connection one that [`Client::leave`] can close.
-    fn register(&self, link: &Link) -> Result<(), LinkError> {
+    pub(super) fn register(&self, link: &Link) -> Result<(), LinkError> {
         let stream = link.stream()?;
         let mut state = self.state();
         if state.stopping {
@@ -366,142 +386,6 @@ impl Shared {
         token: &SessionToken,
     ) -> Option<ResumptionTicket> {
         ResumptionTicket::new(session, &token.token, token.lifetime, self.clock.now())
-    }
-}
-
-/// The thread that connects.
-struct Connection {
-    shared: Arc<Shared>,
-    doctor: KnownDoctor,
-    address: String,
-    /// What is known of the doctor may be old: ask first.
-    ask: bool,
-    ticket: Option<ResumptionTicket>,
-    progress: Option<Progress>,
-}
-
-impl Connection {
-    fn run(mut self) {
-        let stopped = self.keep_connected();
-        let events = self.shared.events.clone();
-        self.shared.state().finished = true;
-        self.shared.changed.notify_all();
-        // From here on only the client holds the directory.
-        drop(self);
-        let _ = events.send(Event::Stopped(stopped));
-    }
-
-    fn keep_connected(&mut self) -> Stopped {
-        let config = &self.shared.config;
-        let mut backoff = Backoff::new(config.first_wait, config.longest_wait);
-        loop {
-            let now = self.shared.clock.now();
-            if let Err(error) = self.shared.identity.certificate().check_dates(now) {
-                return Stopped::OwnCertificate(error);
-            }
-            let began = Instant::now();
-            let stopped = match self.connect() {
-                _ if self.shared.is_stopping() => Some(Stopped::Asked),
-                Ok(end) => {
-                    if began.elapsed() >= self.shared.config.good_session {
-                        backoff.reset();
-                    }
-                    self.after_session(end)
-                }
-                Err(error) => self.after_failure(error),
-            };
-            if let Some(stopped) = stopped {
-                return stopped;
-            }
-            let after = backoff.wait(&mut OsRandom);
-            self.shared.tell(Event::Retrying { after });
-            if self.shared.wait(after, |state| state.stopping).stopping {
-                return Stopped::Asked;
-            }
-        }
-    }
-
-    /// Connects, once, and stays for as long as the session lasts.
-    fn connect(&mut self) -> Result<End, ConnectError> {
-        let Some((link, established)) = self.establish()? else {
-            // An answer with a new prekey to the newest prekey.
-            return Err(HandshakeError::Unexpected.into());
-        };
-        let shared = Arc::clone(&self.shared);
-        let doctor = self.doctor.certificate().clone();
-        let connected = Event::Connected {
-            doctor: doctor.subject().identifier.clone(),
-            resumed: established.resumed,
-            clock: established.clock,
-        };
-        let live = Live::new(&shared, link, &doctor, *established, self.progress)?;
-        shared.state().connected = true;
-        shared.tell(connected);
-        let Over {
-            end,
-            ticket,
-            progress,
-        } = live.run();
-        self.ticket = ticket;
-        self.progress = Some(progress);
-        let mut state = shared.state();
-        state.stream = None;
-        state.connected = false;
-        state.in_flight = InFlight::default();
-        Ok(end)
-    }
-
-    /// A session over a new connection; over a second one if the first only
-    /// brought the doctor's newest prekey.
-    fn establish(&mut self) -> Result<Option<(Link, Box<Established>)>, ConnectError> {
-        for _ in 0..2 {
-            let mut link = Link::connect(&self.address, &self.shared.config)?;
-            self.shared.register(&link)?;
-            let mut handshake = Handshake {
-                link: &mut link,
-                identity: &self.shared.identity,
-                doctor: &mut self.doctor,
-                files: &self.shared.files,
-                config: &self.shared.config,
-                clock: &*self.shared.clock,
-            };
-            if let Outcome::Established(established) =
-                handshake.run(self.ask, self.ticket.take())?
-            {
-                self.ask = false;
-                return Ok(Some((link, established)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// What the end of a session means; none: connect again.
-    fn after_session(&self, end: End) -> Option<Stopped> {
-        match end {
-            End::Asked => Some(Stopped::Asked),
-            End::ProtocolBroken => Some(Stopped::ProtocolBroken),
-            End::Doctor(reason) if reason.comes_back() => {
-                self.shared.tell(Event::Ended(reason));
-                None
-            }
-            End::Doctor(reason) => Some(Stopped::Ended(reason)),
-            End::Lost(loss) => {
-                self.shared.tell(Event::ConnectionLost(loss));
-                None
-            }
-        }
-    }
-
-    /// What a failed attempt means; none: connect again.
-    fn after_failure(&mut self, error: ConnectError) -> Option<Stopped> {
-        if !error.heals() {
-            return Some(Stopped::Refused(error));
-        }
-        // A server that goes away or does not answer sensibly may be one whose
-        // papers have changed.
-        self.ask |= !matches!(error, ConnectError::Link(_));
-        self.shared.tell(Event::NotConnected(error));
-        None
     }
 }
 

@@ -183,7 +183,7 @@ pub trait TrustStore {
     fn certificates(&self) -> Result<Vec<CertificateRow>, StoreError>;
 
     /// Makes an inactive certificate active; says whether it is active now.
-    /// Unlike [`Store::set_certificate_state`] this never thaws a frozen one,
+    /// Unlike [`TrustStore::set_certificate_state`] this never thaws a frozen one,
     /// even if it was frozen a moment ago. The audit log says it when it becomes
     /// active, not when it is so already.
     fn activate_certificate(&self, serial: &[u8; 16], audit: &[Entry]) -> Result<bool, StoreError>;

@@ -2,19 +2,23 @@
 //!
 //! One thread accepts; one thread per connection, first for the handshake, then
 //! for the session; one writes on where sockets are behind; one looks after
-//! what time changes; one commits to the disk what comes in crowds. Who broadcasts writes to every socket what it takes at
-//! once and waits for none.
+//! what time changes; one commits to the disk what comes in crowds. Who
+//! broadcasts writes to every socket what it takes at once and waits for none.
 
 pub mod audit;
 pub mod audit_log;
 pub mod backup;
 pub mod control;
+pub mod correspondence;
+pub mod deliveries;
 pub mod desk;
 pub mod event;
 pub mod ledger;
 pub mod messages;
 pub mod office;
 pub mod patients;
+pub mod peer;
+pub mod post;
 pub mod practice;
 pub mod purge;
 pub mod records;

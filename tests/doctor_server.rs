@@ -18,6 +18,8 @@ mod backups;
 mod broadcasts;
 #[path = "doctor_server/crowds.rs"]
 mod crowds;
+#[path = "doctor_server/durable.rs"]
+mod durable;
 #[path = "doctor_server/group.rs"]
 mod group;
 #[path = "doctor_server/promptness.rs"]

@@ -8,6 +8,7 @@ use argh::{ArgsInfo, FromArgs};
 
 use super::Program;
 use super::doctor::audit::Audit;
+use super::doctor::messages::{self, Broadcast, Consult, Deliveries, Message, Report};
 use super::doctor::patients::arguments::Patients;
 use super::doctor::purge::Purge;
 use super::exit::{Failure, print};
@@ -56,6 +57,7 @@ impl<T> Request<T> {
     error_code(3, "no connection, or no answer in time"),
     error_code(4, "not authenticated, or a key is not the expected one"),
     error_code(5, "the ticket is expired or used"),
+    error_code(6, "a message was not confirmed in time"),
     error_code(7, "stored or received data is damaged"),
     error_code(130, "interrupted: Ctrl-C twice, or during a command")
 )]
@@ -129,6 +131,10 @@ pub enum DoctorCommand {
     Backup(backup::Backup),
     Restore(backup::Restore),
     RecoveryCode(backup::RecoveryCode),
+    Deliveries(Deliveries),
+    History(messages::History),
+    Inbox(messages::Inbox),
+    Consult(Consult),
 }
 
 /// Serve without a menu, ignoring standard input, until told to stop.
@@ -149,32 +155,6 @@ pub struct EnrolPatient {
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
 pub struct List {}
-
-/// Send an emergency message to all patients.
-#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
-#[argh(subcommand, name = "broadcast", help_triggers("-h", "--help"))]
-pub struct Broadcast {
-    /// the message, in quotation marks
-    #[argh(positional, arg_name = "TEXT")]
-    pub text: String,
-}
-
-/// Send a message to one patient.
-#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
-#[argh(subcommand, name = "message", help_triggers("-h", "--help"))]
-pub struct Message {
-    /// identifier of the patient, such as P1
-    #[argh(positional, arg_name = "PATIENT")]
-    pub patient: String,
-    /// the message, in quotation marks
-    #[argh(positional, arg_name = "TEXT")]
-    pub text: String,
-}
-
-/// Show which messages have reached whom, and who has confirmed them.
-#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
-#[argh(subcommand, name = "report", help_triggers("-h", "--help"))]
-pub struct Report {}
 
 /// Disconnect all patients.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
@@ -203,6 +183,7 @@ pub struct Stop {}
     error_code(3, "no connection, or no answer in time"),
     error_code(4, "not authenticated, or a key is not the expected one"),
     error_code(5, "the ticket is expired or used"),
+    error_code(6, "a message was not confirmed in time"),
     error_code(7, "stored or received data is damaged"),
     error_code(130, "interrupted: Ctrl-C twice, or during a command")
 )]
@@ -452,6 +433,7 @@ mod tests {
         assert_eq!(
             args.command,
             Some(DoctorCommand::Message(Message {
+                urgent: false,
                 patient: "P1".to_owned(),
                 text: "-5 mg".to_owned(),
             }))

@@ -5,6 +5,7 @@ mod backup;
 mod books;
 mod code;
 mod menu;
+pub mod messages;
 pub mod patients;
 pub mod purge;
 mod records;
@@ -66,12 +67,6 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
         DoctorTask::Serve => return serve::run(&options, &id()?, serve::Mode::Service),
         DoctorTask::Backup(task) => return backup::run(&options, &task),
         DoctorTask::List => Request::List,
-        DoctorTask::Broadcast(text) => Request::Broadcast { text },
-        DoctorTask::Message(patient, text) => Request::Message {
-            patient: patient.to_string(),
-            text,
-        },
-        DoctorTask::Report => Request::Report,
         DoctorTask::Enrol(patient) => Request::Office(office::Request::Enrol {
             patient: patient.to_string(),
             public_address: options.public_address.as_ref().map(ToString::to_string),
@@ -90,6 +85,7 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
             let request = patients::request(&task, may_ask, &office)?;
             Request::Office(office::Request::Patients(request))
         }
+        DoctorTask::Messages(task) => return messages::run(&options, &id()?, &task),
     };
     command(&options, &id()?, &request)
 }
@@ -189,6 +185,15 @@ fn patients_office(
             "the server gives another answer",
         )),
     }
+}
+
+/// Has a request answered that takes no longer than usual.
+fn answer_to(
+    options: &DoctorOptions,
+    id: &Identifier,
+    request: &Request,
+) -> Result<Answer, Failure> {
+    ask(options, id, request, control::PATIENCE)
 }
 
 /// Answers a request from the practice's books.

@@ -26,6 +26,8 @@ pub enum Exit {
     Refused = 4,
     /// The ticket is expired or used.
     Ticket = 5,
+    /// Somebody did not confirm a message in time.
+    Unconfirmed = 6,
     /// Stored or received data is damaged or forged.
     Integrity = 7,
     /// Ctrl-C.
@@ -34,13 +36,14 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, in ascending order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ok,
         Self::Failure,
         Self::Usage,
         Self::Unreachable,
         Self::Refused,
         Self::Ticket,
+        Self::Unconfirmed,
         Self::Integrity,
         Self::Interrupted,
     ];
@@ -186,7 +189,7 @@ mod tests {
     #[test]
     fn the_codes_are_the_documented_ones() {
         let codes = Exit::ALL.map(Exit::code);
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 7, 130]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 130]);
     }
 
     #[test]

@@ -214,6 +214,16 @@ pub enum DoctorChoice {
     Enrol,
     /// Patients' records: a menu of their own.
     Patients,
+    /// Show what has not arrived.
+    Missing,
+    /// Show new messages from patients.
+    Inbox,
+    /// Show what one patient and the doctor wrote.
+    History,
+    /// Begin a consultation.
+    Consult,
+    /// End it.
+    EndConsult,
 }
 
 /// The doctor's menu. The first four numbers are old and stay.
@@ -228,6 +238,11 @@ pub const DOCTOR: Menu<DoctorChoice> = Menu {
         (DoctorChoice::Report, "Delivery report"),
         (DoctorChoice::Enrol, "Enrol a patient"),
         (DoctorChoice::Patients, "Patients' records"),
+        (DoctorChoice::Missing, "Messages that have not arrived"),
+        (DoctorChoice::Inbox, "New messages from patients"),
+        (DoctorChoice::History, "Messages to and from one patient"),
+        (DoctorChoice::Consult, "Begin a consultation"),
+        (DoctorChoice::EndConsult, "End a consultation"),
     ],
 };
 
@@ -312,7 +327,12 @@ mod tests {
   5  Message one patient
   6  Delivery report
   7  Enrol a patient
-  8  Patients' records";
+  8  Patients' records
+  9  Messages that have not arrived
+  10  New messages from patients
+  11  Messages to and from one patient
+  12  Begin a consultation
+  13  End a consultation";
         assert_eq!(DOCTOR.lines(), doctor);
         let patient = "\nPatient's menu
   1  Send disconnect request

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Program;
 use super::args::{DoctorArgs, DoctorCommand, PatientArgs, PatientCommand, with_help};
 use super::configuration::Configuration;
+use super::doctor::messages;
 use super::doctor::patients::PatientsTask;
 use super::exit::Failure;
 use super::normalise::usage;
@@ -85,12 +86,6 @@ pub enum DoctorTask {
     Enrol(Identifier),
     /// List the connected patients.
     List,
-    /// Send this text to everybody.
-    Broadcast(String),
-    /// Send this text to one patient.
-    Message(Identifier, String),
-    /// Show what has reached whom.
-    Report,
     /// Disconnect everybody.
     Disconnect,
     /// Do something with the audit log.
@@ -103,6 +98,8 @@ pub enum DoctorTask {
     Patients(PatientsTask),
     /// About backups and the recovery code.
     Backup(BackupTask),
+    /// Something about messages.
+    Messages(messages::Task),
 }
 
 /// What `patient` is to do.
@@ -226,19 +223,17 @@ fn menu(form: Form) -> Result<DoctorTask, Failure> {
 
 fn doctor_task(command: DoctorCommand) -> Result<DoctorTask, Failure> {
     let patient = |text: &str| value("PATIENT", text, identifier);
-    let message = |text: String| match text::check_message(&text) {
-        Ok(()) => Ok(text),
-        Err(sentence) => Err(usage(sentence)),
-    };
     Ok(match command {
         DoctorCommand::Serve(_) => DoctorTask::Serve,
         DoctorCommand::Enrol(args) => DoctorTask::Enrol(patient(&args.patient)?),
         DoctorCommand::List(_) => DoctorTask::List,
-        DoctorCommand::Broadcast(args) => DoctorTask::Broadcast(message(args.text)?),
-        DoctorCommand::Message(args) => {
-            DoctorTask::Message(patient(&args.patient)?, message(args.text)?)
-        }
-        DoctorCommand::Report(_) => DoctorTask::Report,
+        DoctorCommand::Broadcast(args) => DoctorTask::Messages(messages::Task::broadcast(args)?),
+        DoctorCommand::Message(args) => DoctorTask::Messages(messages::Task::message(args)?),
+        DoctorCommand::Report(_) => DoctorTask::Messages(messages::Task::report()),
+        DoctorCommand::Deliveries(args) => DoctorTask::Messages(messages::Task::deliveries(args)),
+        DoctorCommand::History(args) => DoctorTask::Messages(messages::Task::history(&args)?),
+        DoctorCommand::Inbox(args) => DoctorTask::Messages(messages::Task::inbox(&args)),
+        DoctorCommand::Consult(args) => DoctorTask::Messages(messages::Task::consult(&args)?),
         DoctorCommand::Disconnect(_) => DoctorTask::Disconnect,
         DoctorCommand::Purge(args) => DoctorTask::Purge(PurgeTask::new(&args)?),
         DoctorCommand::Audit(args) => DoctorTask::Audit(AuditTask::new(args.command)?),
@@ -394,8 +389,12 @@ mod tests {
         assert!(options.strict_clock);
         assert_eq!(options.group, GroupName::Ffdhe4096);
         assert_eq!(options.handshakes_per_address.get(), 1);
-        let p1 = "P1".parse().unwrap();
-        assert_eq!(options.task, DoctorTask::Message(p1, "Hello".to_owned()));
+        let expected = messages::Task::Ask(crate::doctor::control::Request::Message {
+            patient: "P1".to_owned(),
+            text: "Hello".to_owned(),
+            urgent: false,
+        });
+        assert_eq!(options.task, DoctorTask::Messages(expected));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::deadline::UntilDeadline;
 use crate::doctor::event::Event;
 use crate::doctor::gate::Place;
 use crate::doctor::housekeeping;
-use crate::doctor::line::Line;
+use crate::doctor::line::{Line, Missed};
 use crate::doctor::shared::Shared;
 use crate::doctor::socket::Socket;
 use crate::doctor::stranger::{Outcome, Stranger, send};
@@ -74,13 +74,19 @@ fn session(
     let sink = Box::new(Socket(Arc::clone(stream)));
     let now = shared.clock.now();
     let sessions = &shared.tables.sessions;
-    let Ok(joined) = sessions.join(&established, sink, now, Instant::now(), &mut OsRandom) else {
+    let order = shared.order();
+    let joined = sessions.join(&established, sink, now, Instant::now(), &mut OsRandom);
+    // What is younger will be given to this session as it comes.
+    let newest = shared.practice.store.newest_message();
+    drop(order);
+    let Ok(joined) = joined else {
         return;
     };
     reader.set_max_len(MAX_LEN_IN_SESSION);
-    let patient = established.certificate.subject().identifier.clone();
+    let device = established.certificate.fingerprint();
+    let peer = shared.peer(&established.certificate.subject().identifier, &device);
     if let Some(older) = joined.superseded {
-        shared.tell(Event::Superseded(patient.clone()));
+        shared.tell(Event::Superseded(peer.clone()));
         shared.flusher.send([older]);
     }
     let identity = shared.identity();
@@ -95,14 +101,15 @@ fn session(
         ),
         outbox: joined.outbox,
         id: joined.id,
-        device: established.certificate.fingerprint(),
+        device,
         serial: established.certificate.subject().serial,
-        patient: patient.clone(),
+        peer: peer.clone(),
         in_flight: HashSet::new(),
+        missed: Missed { after: 0, up_to: 0 },
     };
     let off = now.distance(established.their_time);
     shared.tell(Event::Joined {
-        patient: patient.clone(),
+        patient: peer.clone(),
         resumed: established.resumed,
         clock_off: (off > shared.settings.tolerance).then_some(off),
     });
@@ -114,11 +121,15 @@ fn session(
     if housekeeping::is_stopped(shared, &line.serial) {
         housekeeping::check_certificates(shared);
     }
-    line.send_missed();
+    match newest {
+        Ok(newest) => line.begin_with_missed(newest),
+        Err(error) => line.cannot_read(&error),
+    }
     let departure = line.run();
     let was_here = sessions.leave(&line.device, line.id, Instant::now());
+    shared.live().gone(line.id);
     line.finish(departure);
     if was_here {
-        shared.tell(Event::Left(patient, departure));
+        shared.tell(Event::Left(peer, departure));
     }
 }

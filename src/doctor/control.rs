@@ -14,20 +14,24 @@ use crate::doctor::office;
 pub enum Request {
     /// Who is connected?
     List,
-    /// Send this to every patient.
-    Broadcast {
-        /// What to say.
-        text: String,
-    },
+    /// Send this to everyone, or to those who are named.
+    Broadcast(Broadcast),
     /// Send this to one patient.
     Message {
         /// To whom.
         patient: String,
         /// What to say.
         text: String,
+        /// Whether it is an emergency.
+        urgent: bool,
     },
-    /// What has reached whom?
-    Report,
+    /// Open or close a consultation with one patient.
+    Consult {
+        /// With whom.
+        patient: String,
+        /// Whether it is to end.
+        end: bool,
+    },
     /// End every session.
     Disconnect,
     /// Stop.
@@ -36,23 +40,55 @@ pub enum Request {
     Office(office::Request),
 }
 
+/// A message to several.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Broadcast {
+    /// What to say.
+    pub text: String,
+    /// Whether it is an emergency.
+    #[serde(default)]
+    pub urgent: bool,
+    /// To these patients; to everyone if there are none, and no tag.
+    #[serde(default)]
+    pub to: Vec<String>,
+    /// To the patients with this tag.
+    #[serde(default)]
+    pub tag: Option<String>,
+    /// After so many seconds it is not given to anybody any more.
+    #[serde(default)]
+    pub expires_seconds: Option<u64>,
+}
+
 /// What a running server answers.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
     /// The connected devices.
-    Connected(Vec<Present>),
+    Connected {
+        /// One by one.
+        devices: Vec<Present>,
+        /// How many messages of patients were not shown yet.
+        unread: u64,
+    },
     /// The message is on its way.
     Sent {
         /// What the message is called by.
         number: u64,
+        /// Its short name, the same on the patients' side.
+        code: String,
         /// Devices it was given to.
         devices: usize,
         /// Devices that get it when they come back.
         away: usize,
     },
-    /// What became of the messages.
-    Report(Vec<MessageReport>),
+    /// The consultation is as it was to be, and was before.
+    Consulting {
+        /// With whom.
+        patient: String,
+        /// Whether it is open.
+        open: bool,
+    },
     /// So many sessions were ended.
     Disconnected(usize),
     /// The server stops.
@@ -69,38 +105,14 @@ pub enum Answer {
 pub struct Present {
     /// Whose it is.
     pub patient: String,
+    /// Its short name.
+    pub device: String,
+    /// Whether the patient has others.
+    pub is_one_of_several: bool,
     /// Since when.
     pub since: Timestamp,
     /// For how many seconds it has been silent.
     pub silent_seconds: u64,
-}
-
-/// What became of one message.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[serde(deny_unknown_fields)]
-pub struct MessageReport {
-    /// What it is called by.
-    pub number: u64,
-    /// When it was written.
-    pub written: Timestamp,
-    /// What it says.
-    pub text: String,
-    /// Whether it was for everyone.
-    pub broadcast: bool,
-    /// Device by device.
-    pub deliveries: Vec<DeliveryReport>,
-}
-
-/// What became of one message at one device.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-#[serde(deny_unknown_fields)]
-pub struct DeliveryReport {
-    /// Whose device it is.
-    pub patient: String,
-    /// queued, sent, delivered or confirmed.
-    pub state: String,
-    /// Since when.
-    pub at: Option<Timestamp>,
 }
 
 impl Handler for Desk {

@@ -1,10 +1,16 @@
 //! The doctor's desk: every request, whether from the menu or a command, is
 //! answered here.
 
-use crate::doctor::control::{Answer, DeliveryReport, MessageReport, Present, Request};
+use std::time::Duration;
+
+use crate::doctor::control::{Answer, Broadcast, Present, Request};
+use crate::doctor::correspondence;
+use crate::doctor::messages::device_code;
 use crate::doctor::office;
-use crate::doctor::server::{Report, SendError, Sent, Server};
-use crate::identity::id::Identifier;
+use crate::doctor::post::{Letter, Recipients, SendError, Sent};
+use crate::doctor::server::Server;
+use crate::identity::id::{Identifier, IdentifierError};
+use crate::protocol::message::Boundary;
 
 /// A running server with what it needs to answer requests.
 pub struct Desk {
@@ -35,15 +41,17 @@ impl Desk {
     #[must_use]
     pub fn answer(&self, request: Request) -> Answer {
         match request {
-            Request::List => Answer::Connected(self.connected()),
-            Request::Broadcast { text } => sent(self.server.broadcast(&text, true)),
-            Request::Message { patient, text } => match patient.parse::<Identifier>() {
-                Ok(patient) => sent(self.server.message(&patient, &text)),
-                Err(error) => Answer::Failed(error.to_string()),
-            },
-            Request::Report => {
-                Answer::Report(self.server.report().iter().map(message_report).collect())
-            }
+            Request::List => self.list(),
+            Request::Broadcast(broadcast) => self.broadcast(broadcast),
+            Request::Message {
+                patient,
+                text,
+                urgent,
+            } => self.to_one(&patient, |to| {
+                let letter = Letter::new(to, &text);
+                sent(self.server.send(&Letter { urgent, ..letter }))
+            }),
+            Request::Consult { patient, end } => self.to_one(&patient, |to| self.consult(to, end)),
             Request::Disconnect => Answer::Disconnected(self.server.disconnect_all()),
             Request::Stop => Answer::Stopping,
             Request::Office(request) => {
@@ -62,16 +70,77 @@ impl Desk {
             .map_err(|error| error.to_string())
     }
 
-    fn connected(&self) -> Vec<Present> {
-        self.server
+    fn broadcast(&self, broadcast: Broadcast) -> Answer {
+        let chosen: Result<Vec<Identifier>, _> =
+            broadcast.to.iter().map(|name| name.parse()).collect();
+        let to = match (chosen, broadcast.tag) {
+            (Err(error), _) => return Answer::Failed(error.to_string()),
+            (Ok(_), Some(tag)) => Recipients::Tagged(tag),
+            (Ok(chosen), None) if chosen.is_empty() => Recipients::Everyone,
+            (Ok(chosen), None) => Recipients::Chosen(chosen),
+        };
+        sent(self.server.send(&Letter {
+            urgent: broadcast.urgent,
+            expires: broadcast.expires_seconds.map(Duration::from_secs),
+            ..Letter::new(to, &broadcast.text)
+        }))
+    }
+
+    fn to_one(&self, patient: &str, send: impl FnOnce(Recipients) -> Answer) -> Answer {
+        match patient.parse() {
+            Ok(patient) => send(Recipients::One(patient)),
+            Err(error) => {
+                let error: IdentifierError = error;
+                Answer::Failed(error.to_string())
+            }
+        }
+    }
+
+    /// Opens or closes a consultation, by word: the patient sees it too. What
+    /// is open is not opened again.
+    fn consult(&self, to: Recipients, end: bool) -> Answer {
+        let Recipients::One(patient) = &to else {
+            return Answer::Failed("a consultation is with one patient".to_owned());
+        };
+        if let Err(error) = self.server.check_patient(patient) {
+            return Answer::Failed(error.to_string());
+        }
+        match correspondence::is_consulting(self.server.practice(), patient) {
+            Err(error) => return Answer::Failed(error.to_string()),
+            Ok(open) if open != end => {
+                let patient = patient.to_string();
+                return Answer::Consulting { patient, open };
+            }
+            Ok(_) => {}
+        }
+        let (boundary, text) = match end {
+            false => (Boundary::Opens, "The consultation begins."),
+            true => (Boundary::Closes, "The consultation has ended."),
+        };
+        sent(self.server.send(&Letter {
+            boundary: Some(boundary),
+            ..Letter::new(to, text)
+        }))
+    }
+
+    fn list(&self) -> Answer {
+        let unread = match self.server.practice().store.unread_count() {
+            Ok(unread) => unread,
+            Err(error) => return Answer::Failed(error.to_string()),
+        };
+        let devices = self
+            .server
             .connected()
             .into_iter()
             .map(|present| Present {
-                patient: present.patient.to_string(),
+                patient: present.peer.patient.to_string(),
+                device: device_code(&present.peer.device),
+                is_one_of_several: present.peer.is_one_of_several,
                 since: present.since,
                 silent_seconds: present.silent.as_secs(),
             })
-            .collect()
+            .collect();
+        Answer::Connected { devices, unread }
     }
 }
 
@@ -79,28 +148,10 @@ fn sent(result: Result<Sent, SendError>) -> Answer {
     match result {
         Ok(sent) => Answer::Sent {
             number: sent.number,
+            code: sent.code,
             devices: sent.devices,
             away: sent.away,
         },
         Err(error) => Answer::Failed(error.to_string()),
-    }
-}
-
-fn message_report(report: &Report) -> MessageReport {
-    let deliveries = report
-        .outcomes
-        .iter()
-        .map(|outcome| DeliveryReport {
-            patient: outcome.patient.to_string(),
-            state: outcome.state.to_owned(),
-            at: outcome.at,
-        })
-        .collect();
-    MessageReport {
-        number: report.number,
-        written: report.message.written(),
-        text: report.message.text().to_owned(),
-        broadcast: report.is_broadcast,
-        deliveries,
     }
 }

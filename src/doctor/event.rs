@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::doctor::peer::Peer;
 use crate::handshake::doctor::RefusalReason;
 use crate::identity::id::Identifier;
 use crate::protocol::message::Message;
@@ -13,22 +14,22 @@ pub enum Event {
     /// A patient is there.
     Joined {
         /// Who.
-        patient: Identifier,
+        patient: Peer,
         /// Whether the session goes on from an earlier one.
         resumed: bool,
         /// How far the device's clock is off, if by more than the tolerance.
         clock_off: Option<Duration>,
     },
     /// A newer session of the same device has replaced an older one.
-    Superseded(Identifier),
+    Superseded(Peer),
     /// A patient has left.
-    Left(Identifier, Departure),
+    Left(Peer, Departure),
     /// A device proved that it has the message with this number.
-    Delivered(Identifier, u64),
+    Delivered(Peer, u64),
     /// A person confirmed the message with this number.
-    Confirmed(Identifier, u64),
+    Confirmed(Peer, u64),
     /// A patient writes.
-    Private(Identifier, Message),
+    Private(Peer, Message),
     /// A patient enrolled; the code is to be compared over the phone.
     Enrolled(Identifier, String),
     /// Somebody was not let in.

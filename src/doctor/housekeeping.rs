@@ -50,6 +50,7 @@ pub fn run(shared: &Arc<Shared>) {
             check_certificates(shared);
             sessions.drop_ended_tokens(shared.clock.now());
             renew_prekeys(shared);
+            end_expired(shared);
             summarise_strangers(shared);
         }
     }
@@ -65,7 +66,7 @@ fn look_at(shared: &Shared, member: &Connected, now: Instant) {
         member.outbox.close();
     } else if member.outbox.unheard_for(now) >= idle {
         if shared.tables.sessions.leave(&device, member.id, now) {
-            shared.tell(Event::Left(name.clone(), Departure::Lost));
+            shared.tell(Event::Left(shared.peer_of(member), Departure::Lost));
         }
         member.outbox.close();
     }
@@ -106,8 +107,7 @@ fn end(shared: &Shared, member: &Connected, reason: DisconnectReason) {
         sessions.forget_token(&device);
     }
     if let Some(outbox) = sessions.expel(&device, member.id, reason, Instant::now()) {
-        let name = member.certificate.subject().identifier.clone();
-        shared.tell(Event::Left(name, Departure::Expired));
+        shared.tell(Event::Left(shared.peer_of(member), Departure::Expired));
         shared.flusher.send([outbox]);
     }
 }
@@ -117,6 +117,15 @@ fn summarise_strangers(shared: &Shared) {
     let strangers = shared.strangers.swap(0, Ordering::Relaxed);
     if strangers > 0 {
         shared.tell(Event::Strangers(strangers));
+    }
+}
+
+/// Messages that have ended are given to nobody any more.
+fn end_expired(shared: &Shared) {
+    if let Err(error) = shared.practice.store.end_expired(shared.clock.now()) {
+        shared.tell(Event::Trouble(format!(
+            "messages that have ended cannot be taken out: {error}"
+        )));
     }
 }
 

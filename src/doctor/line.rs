@@ -7,25 +7,29 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::audit::{Action, Entry};
+use crate::clock::Timestamp;
 use crate::deadline::UntilDeadline;
 use crate::doctor::event::{Departure, Event};
-use crate::doctor::messages::Incoming;
+use crate::doctor::messages::live::Given;
+use crate::doctor::messages::{self, BookError, device_code, mark_of, open_incoming};
+use crate::doctor::peer::Peer;
+use crate::doctor::post;
 use crate::doctor::shared::Shared;
 use crate::framing::{Frame, FrameReader};
 use crate::handshake::registry::Registry;
 use crate::handshake::resume;
 use crate::identity::certificate::{Fingerprint, Serial};
-use crate::identity::id::Identifier;
 use crate::protocol::message::{Message, MessageId};
 use crate::protocol::opcode::{self, KEY_VERIFICATION};
-use crate::protocol::record::{Ack, Audience, DecMsg, Receipt};
+use crate::protocol::record::{Ack, DecMsg, Receipt};
 use crate::protocol::{DisconnectReason, sub};
 use crate::random::OsRandom;
 use crate::secret::SecretBytes;
 use crate::session::doctor::{DoctorEnd, FromPatient, SessionError};
 use crate::session::outbox::Outbox;
-use crate::session::signed;
 use crate::session::table::SessionId;
+use crate::store::messages::{Change, IncomingRow, Kind, MessageRow, Outcome, Work};
 
 /// How long somebody who writes too fast is held back at a time.
 const PACE: Duration = Duration::from_millis(200);
@@ -42,9 +46,20 @@ pub(super) struct Line<'a> {
     pub(super) id: SessionId,
     pub(super) device: Fingerprint,
     pub(super) serial: Serial,
-    pub(super) patient: Identifier,
+    pub(super) peer: Peer,
     /// Messages from before this session whose receipts are awaited.
     pub(super) in_flight: HashSet<MessageId>,
+    pub(super) missed: Missed,
+}
+
+/// How far a session has been given what is from before it, by numbers of
+/// messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Missed {
+    /// What was given last.
+    pub(super) after: u64,
+    /// The last that is to be given.
+    pub(super) up_to: u64,
 }
 
 impl Line<'_> {
@@ -118,39 +133,104 @@ impl Line<'_> {
             .push_record(opcode, SecretBytes::new(body))
             .is_err()
         {
-            self.shared
-                .drop_stalled(&self.device, self.id, &self.patient);
+            self.drop_stalled();
         }
         self.shared.flusher.send([Arc::clone(&self.outbox)]);
     }
 
-    /// What this device has not proved to have goes out again, a few messages
-    /// at a time, so that however much it is the queue does not overflow.
-    pub(super) fn send_missed(&mut self) {
+    /// Begins to give what is from before this session, the message `newest`
+    /// being the last of it.
+    pub(super) fn begin_with_missed(&mut self, newest: u64) {
+        let store = &self.shared.practice.store;
         let now = self.shared.clock.now();
-        let identity = self.shared.identity();
-        let parties = self.end.parties();
-        let mut sign = |message: &Message| {
-            let audience = Audience::Everyone;
-            let message = message.clone();
-            signed::sign_direct(&identity.signing, audience, message, parties, &mut OsRandom)
+        if let Err(error) = store.welcome(&self.device, self.peer.as_str(), now) {
+            self.cannot_read(&error);
+        }
+        self.missed.up_to = newest;
+        self.send_missed();
+    }
+
+    /// Gives what is open for this device, a few messages at a time, so that
+    /// however much it is the queue does not overflow.
+    fn send_missed(&mut self) {
+        if self.in_flight.len() > IN_FLIGHT / 2 || self.missed.after >= self.missed.up_to {
+            return;
+        }
+        let Missed { after, up_to } = self.missed;
+        let limit = IN_FLIGHT - self.in_flight.len();
+        let now = self.shared.clock.now();
+        let store = &self.shared.practice.store;
+        let rows = match store.pending(&self.device, after, up_to, now, limit) {
+            Ok(rows) => rows,
+            Err(error) => return self.cannot_read(&error),
         };
-        while self.in_flight.len() < IN_FLIGHT {
-            let mut log = self.shared.log();
-            let Some((id, opcode, body)) = log.next_missed(&self.device, self.id, &mut sign) else {
-                break;
-            };
-            let body = SecretBytes::new(body);
-            if self.outbox.push_record(opcode, body).is_err() {
-                drop(log);
-                self.shared
-                    .drop_stalled(&self.device, self.id, &self.patient);
-                break;
+        if rows.len() < limit {
+            self.missed.after = up_to;
+        } else if let Some(last) = rows.last() {
+            self.missed.after = last.number;
+        }
+        for row in &rows {
+            match messages::open(&self.shared.practice, row) {
+                Ok(message) if self.give(row, &message, now) => {}
+                // The queue is full: the session is over.
+                Ok(_) => break,
+                Err(error) => self.cannot_read(&error),
             }
-            log.sent_as_record(&self.device, id, self.id, now);
-            self.in_flight.insert(id);
         }
         self.shared.flusher.send([Arc::clone(&self.outbox)]);
+    }
+
+    /// Gives one message; false if the queue is full.
+    fn give(&mut self, row: &MessageRow, message: &Message, now: Timestamp) -> bool {
+        let kept = match row.kind {
+            Kind::Broadcast => self.shared.signed().get(row.number),
+            _ => None,
+        };
+        let body = kept.unwrap_or_else(|| {
+            let signing = &self.shared.identity().signing;
+            let (_, body) = post::record(row.kind, message, signing, self.end.parties());
+            if row.kind == Kind::Broadcast {
+                self.shared.signed().keep(row.number, body.clone());
+            }
+            body
+        });
+        let given = Given {
+            number: row.number,
+            opcode: post::opcode_of(row.kind),
+            hash: message.hash(),
+        };
+        // Held so that "delivered" is written after "sent".
+        let mut live = self.shared.live();
+        let body = SecretBytes::new(body);
+        if self.outbox.push_record(given.opcode, body).is_err() {
+            drop(live);
+            self.drop_stalled();
+            return false;
+        }
+        live.record(self.id, message.id(), given);
+        self.in_flight.insert(message.id());
+        let work = Work::Sent {
+            message: row.number,
+            devices: vec![self.device],
+            at: now,
+        };
+        // That it cannot be written is told by the ledger.
+        self.shared.ledger.write(Change::unlogged(work), |_| {});
+        true
+    }
+
+    /// Tells that the store cannot be read. What was not given is given at the
+    /// next session.
+    pub(super) fn cannot_read(&self, error: &dyn std::error::Error) {
+        self.shared.tell(Event::Trouble(format!(
+            "{} is not given what is kept: {error}",
+            self.peer
+        )));
+    }
+
+    fn drop_stalled(&self) {
+        self.shared
+            .drop_stalled(&self.device, self.id, &self.peer.patient);
     }
 
     fn on_record(&mut self, record: FromPatient) -> Result<Option<Departure>, SessionError> {
@@ -175,10 +255,10 @@ impl Line<'_> {
         Ok(None)
     }
 
-    /// Counted once, for members at the time of sending; repeats and unknown
-    /// numbers are ignored.
+    /// Counted once, for those it was given to; repeats and unknown numbers are
+    /// ignored.
     fn on_decrypted(&self, receipt: &DecMsg) -> Result<(), SessionError> {
-        let known = self.shared.log().broadcast_of(&self.device, receipt.mid);
+        let known = self.shared.live().broadcast_for(self.id, receipt.mid);
         let Some((id, broadcast)) = known.filter(|(_, broadcast)| {
             (receipt.conference, receipt.epoch) == (broadcast.conference, broadcast.epoch)
         }) else {
@@ -187,62 +267,109 @@ impl Line<'_> {
         if !self.end.proves_broadcast(&broadcast, &receipt.mac) || receipt.id != id {
             return Err(SessionError::Nonsense);
         }
-        self.delivered(id);
+        let number = self.shared.live().broadcast_answered(self.id, receipt.mid);
+        if let Some(number) = number {
+            self.delivered(number, id);
+        }
         Ok(())
     }
 
     fn on_received(&self, receipt: &Receipt) -> Result<(), SessionError> {
-        let known = self.shared.log().record_of(&self.device, receipt.id);
-        let Some((opcode, hash)) = known else {
+        let known = self.shared.live().record_for(self.id, receipt.id);
+        let Some(given) = known else {
             return Ok(());
         };
-        if !self.end.proves_message(opcode, &hash, receipt) {
+        if !self.end.proves_message(given.opcode, &given.hash, receipt) {
             return Err(SessionError::Nonsense);
         }
-        self.delivered(receipt.id);
+        self.shared.live().record_answered(self.id, receipt.id);
+        self.delivered(given.number, receipt.id);
         Ok(())
     }
 
-    fn delivered(&self, id: MessageId) {
-        let now = self.shared.clock.now();
-        let number = self.shared.log().delivered(&self.device, id, now);
-        if let Some(number) = number {
-            self.shared
-                .tell(Event::Delivered(self.patient.clone(), number));
-        }
+    /// Shown once it is on the disk. If it does not get there the message is
+    /// given again at the next session.
+    fn delivered(&self, number: u64, id: MessageId) {
+        let at = self.shared.clock.now();
+        let work = Work::Delivered {
+            message: number,
+            device: self.device,
+            at,
+        };
+        let change = Change {
+            work,
+            audit: vec![self.entry(at, Action::Delivered, id)],
+        };
+        let (shared, peer) = (Arc::clone(self.shared), self.peer.clone());
+        self.shared.ledger.write(change, move |written| {
+            if matches!(written, Ok(Outcome::New)) {
+                shared.tell(Event::Delivered(peer, number));
+            }
+        });
     }
 
-    /// Only for a message that was sent to this certificate; the first stays,
-    /// and a repeat is answered again.
+    /// What the audit log says of something this device did with a message.
+    fn entry(&self, at: Timestamp, action: Action, id: MessageId) -> Entry {
+        let detail = format!(
+            "message {}, device {}",
+            id.code(),
+            device_code(&self.device)
+        );
+        Entry::new(at, self.peer.as_str(), action, "", &detail)
+    }
+
+    /// Only for a message of which this device is a recipient; the first stays.
+    /// It is answered once it is on the disk, and each repeat again: until then
+    /// the device sends it again at its next session.
     fn on_confirmed(&self, ack: Ack) -> Result<(), SessionError> {
-        let id = ack.id;
-        let (hash, is_known) = {
-            let log = self.shared.log();
-            let hash = log.hash_of_sent(&self.device, id);
-            (hash, log.is_confirmed(&self.device, id))
+        let practice = &self.shared.practice;
+        let found = practice.store.message_for(&self.device, &ack.id.0);
+        let (row, delivery) = match found {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                self.cannot_read(&error);
+                return Ok(());
+            }
         };
-        let Some(hash) = hash else {
-            return Ok(());
+        let hash = match messages::open(practice, &row) {
+            Ok(message) => message.hash(),
+            Err(error) => {
+                self.cannot_read(&error);
+                return Ok(());
+            }
         };
-        if !is_known {
+        if delivery.confirmed.is_none() {
             if !self.end.proves_confirmation(&ack, &hash) {
                 return Err(SessionError::Nonsense);
             }
-            let now = self.shared.clock.now();
-            let number = self.shared.log().confirmed(&self.device, ack, now);
-            if let Some(number) = number {
-                self.shared
-                    .tell(Event::Confirmed(self.patient.clone(), number));
+            let at = self.shared.clock.now();
+            let work = Work::Confirmed {
+                message: row.number,
+                device: self.device,
+                at,
+                confirmation: messages::seal_confirmation(practice, &self.device, &ack),
+            };
+            let audit = vec![self.entry(at, Action::Confirmed, ack.id)];
+            match self.shared.ledger.write_and_wait(Change { work, audit }) {
+                Ok(Outcome::New) => {
+                    let peer = self.peer.clone();
+                    self.shared.tell(Event::Confirmed(peer, row.number));
+                }
+                Ok(Outcome::Known) => {}
+                Err(_) => return Ok(()),
             }
         }
-        let receipt = self.end.receipt_for_confirmation(id, &hash);
+        let receipt = self.end.receipt_for_confirmation(ack.id, &hash);
         self.send(opcode::RECEIPT, receipt.encode());
         Ok(())
     }
 
+    /// Kept, then answered, then shown. The same message again is answered, and
+    /// not shown; another one under its id is nonsense.
     fn on_private(&mut self, message: Message) -> Result<(), SessionError> {
         // Whoever writes faster than anybody reads is held back: her connection
-        // waits, nobody else's does, and memory does not fill with what she
+        // waits, nobody else's does, and the disk does not fill with what she
         // sends.
         while !self.shared.tables.may_write(&self.serial) {
             if self.outbox.is_ending() {
@@ -250,17 +377,57 @@ impl Line<'_> {
             }
             thread::sleep(PACE);
         }
+        let Some(outcome) = self.keep(&message)? else {
+            return Ok(());
+        };
         let receipt = self.end.receipt_for(&message);
-        let incoming = self.shared.log().incoming(&self.device, &message);
-        match incoming {
-            Incoming::Forged => return Err(SessionError::Nonsense),
-            Incoming::New => self
-                .shared
-                .tell(Event::Private(self.patient.clone(), message)),
-            Incoming::Repeated => {}
-        }
         self.send(opcode::RECEIPT, receipt.encode());
+        if outcome == Outcome::New {
+            self.shared.tell(Event::Private(self.peer.clone(), message));
+        }
         Ok(())
+    }
+
+    /// Puts a patient's message into the books. None if that cannot be done
+    /// now: it is not answered then, and comes again.
+    fn keep(&self, message: &Message) -> Result<Option<Outcome>, SessionError> {
+        let practice = &self.shared.practice;
+        for _ in 0..2 {
+            let known = practice
+                .store
+                .incoming_with_id(&self.device, &message.id().0)
+                .map_err(BookError::from)
+                .and_then(|row| row.map(|row| open_incoming(practice, &row)).transpose());
+            match known {
+                Ok(Some(known)) if known == *message => return Ok(Some(Outcome::Known)),
+                Ok(Some(_)) => return Err(SessionError::Nonsense),
+                Ok(None) => {}
+                Err(error) => {
+                    self.cannot_read(&error);
+                    return Ok(None);
+                }
+            }
+            let received = self.shared.clock.now();
+            let work = Work::Incoming(IncomingRow {
+                number: 0,
+                device: self.device,
+                patient: self.peer.as_str().to_owned(),
+                id: message.id().0,
+                boundary: mark_of(message),
+                written: message.written(),
+                received,
+                shown: None,
+                sealed: messages::seal_incoming(practice, &self.device, message),
+            });
+            let audit = vec![self.entry(received, Action::Received, message.id())];
+            match self.shared.ledger.write_and_wait(Change { work, audit }) {
+                Ok(Outcome::New) => return Ok(Some(Outcome::New)),
+                // An older session of the device was quicker: is it the same?
+                Ok(Outcome::Known) => {}
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(None)
     }
 
     /// New keys for a session that goes on: between the answer and M3 nothing

@@ -11,6 +11,7 @@ use crate::doctor::patients;
 use crate::doctor::practice::Practice;
 use crate::doctor::purge::{self, Purged};
 use crate::doctor::tickets;
+use crate::doctor::{correspondence, deliveries};
 use crate::identity::id::Identifier;
 use crate::identity::ticket::Ticket;
 use crate::random::OsRandom;
@@ -40,6 +41,10 @@ pub enum Request {
         /// Only look.
         dry_run: bool,
     },
+    /// What has reached whom?
+    Deliveries(deliveries::Request),
+    /// What was written?
+    Letters(correspondence::Request),
 }
 
 /// What the office answers.
@@ -61,6 +66,10 @@ pub enum Answer {
     },
     /// What the audit log says.
     Audit(audit::Answer),
+    /// What has reached whom.
+    Deliveries(deliveries::Answer),
+    /// What was written.
+    Letters(correspondence::Answer),
     /// It is not known where patients reach this server.
     AddressNeeded,
     /// Something about patients' records.
@@ -97,6 +106,12 @@ pub fn answer(practice: &Practice, request: Request) -> Answer {
             Ok(answer) => Answer::Backup(answer),
             Err(sentence) => Answer::Failed(sentence),
         },
+        Request::Deliveries(request) => {
+            deliveries::answer(practice, &request).map_or_else(Answer::Failed, Answer::Deliveries)
+        }
+        Request::Letters(request) => {
+            correspondence::answer(practice, &request).map_or_else(Answer::Failed, Answer::Letters)
+        }
     }
 }
 

@@ -221,19 +221,3 @@ impl TicketRegistry for Tables {
         }
     }
 }
-
-/// The certificates that may connect now, with their names.
-///
-/// # Errors
-/// [`StoreError`] if the store cannot be read.
-pub fn active_devices(
-    store: &dyn Store,
-    now: Timestamp,
-) -> Result<Vec<(Fingerprint, String)>, StoreError> {
-    let rows = store.certificates()?;
-    Ok(rows
-        .into_iter()
-        .filter(|row| row.state == CertificateState::Active && now <= row.not_after)
-        .map(|row| (row.fingerprint, row.subject))
-        .collect())
-}

@@ -1,7 +1,6 @@
 //! A running server, as the menu and the control socket use it.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,125 +13,40 @@ use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::doctor::audit_log::Keeper;
 use crate::doctor::backup::schedule;
+pub use crate::doctor::deliveries::{Outcome, Report};
 use crate::doctor::event::Event;
 use crate::doctor::flusher::Flusher;
 use crate::doctor::gate::Gate;
 use crate::doctor::ledger::Ledger;
-use crate::doctor::messages::{Kind, MessageLog};
+use crate::doctor::messages::BookError;
+use crate::doctor::peer::Peer;
+use crate::doctor::post::{self, Letter, Recipients};
+pub use crate::doctor::post::{SendError, Sent};
 use crate::doctor::practice::{Practice, SERVER};
 use crate::doctor::pulse::Pulse;
-use crate::doctor::registry::{Tables, active_devices};
+use crate::doctor::registry::Tables;
 use crate::doctor::shared::{Settings, Shared};
 use crate::doctor::tickets::{self, TicketRefusal};
-use crate::doctor::{housekeeping, listener};
+use crate::doctor::{deliveries, housekeeping, listener};
 use crate::identity::certificate::Fingerprint;
 use crate::identity::id::Identifier;
 use crate::identity::ticket::Ticket;
 use crate::protocol::DisconnectReason;
-use crate::protocol::message::{Message, TextError};
-use crate::protocol::opcode::PRIVATE;
 use crate::random::OsRandom;
-use crate::secret::SecretBytes;
 use crate::session::table::{Connected, SessionTable};
-use crate::store::StoreError;
 
 /// How long a stopping server waits for its patients to take the last word.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
-/// Why a message was not sent.
-#[derive(Debug)]
-pub enum SendError {
-    /// The text.
-    Text(TextError),
-    /// Nobody has enrolled yet.
-    NoPatients,
-    /// Nobody of that name has enrolled.
-    UnknownPatient(Identifier),
-    /// The store.
-    Store(StoreError),
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(error) => write!(f, "{error}"),
-            Self::NoPatients => {
-                f.write_str("nothing was sent: no patient has enrolled yet; enrol one first")
-            }
-            Self::UnknownPatient(patient) => {
-                write!(
-                    f,
-                    "no patient {patient} has enrolled, nothing was sent; check the name, or \
-                     enrol {patient} first"
-                )
-            }
-            Self::Store(error) => write!(f, "{error}"),
-        }
-    }
-}
-
-impl std::error::Error for SendError {}
-
-impl From<StoreError> for SendError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-/// What became of a message at once.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Sent {
-    /// What the message is called by.
-    pub number: u64,
-    /// Devices it was given to.
-    pub devices: usize,
-    /// Devices that will be given it when they come back.
-    pub away: usize,
-    /// Number of the group's epoch; 0 for a message to one patient.
-    pub epoch: u64,
-}
-
 /// A connected patient's device.
 #[derive(Clone, Debug)]
 pub struct Present {
-    /// Whose it is.
-    pub patient: Identifier,
+    /// Which one it is.
+    pub peer: Peer,
     /// Since when.
     pub since: Timestamp,
     /// How long it has been silent.
     pub silent: Duration,
-}
-
-/// What became of a message at one device.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// Whose device it is.
-    pub patient: Identifier,
-    /// queued, sent, delivered or confirmed.
-    pub state: &'static str,
-    /// When it came into that state.
-    pub at: Option<Timestamp>,
-}
-
-impl Outcome {
-    /// Whether the device has proved that it has the message.
-    #[must_use]
-    pub fn has_arrived(&self) -> bool {
-        matches!(self.state, "delivered" | "confirmed")
-    }
-}
-
-/// What became of a message.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// What the message is called by.
-    pub number: u64,
-    /// The message.
-    pub message: Message,
-    /// Whether it was for everyone.
-    pub is_broadcast: bool,
-    /// Device by device.
-    pub outcomes: Vec<Outcome>,
 }
 
 /// A running server. Dropping it stops it.
@@ -179,7 +93,9 @@ impl Server {
             practice,
             settings,
             pulse: Pulse::new(Instant::now()),
-            log: Mutex::new(MessageLog::default()),
+            order: Mutex::default(),
+            live: Mutex::default(),
+            signed: Mutex::default(),
             events: Mutex::new(Some(sender)),
             stopping: AtomicBool::new(false),
             strangers: AtomicU64::new(0),
@@ -270,6 +186,22 @@ impl Server {
     #[must_use]
     pub fn connected(&self) -> Vec<Present> {
         let now = Instant::now();
+        let mut devices: HashMap<String, usize> = HashMap::new();
+        let store = &self.shared.practice.store;
+        // Only what they are called depends on it.
+        let active = store.active_devices(None, self.shared.clock.now());
+        for (_, patient) in active.unwrap_or_default() {
+            *devices.entry(patient).or_default() += 1;
+        }
+        let peer = |member: &Connected| {
+            let patient = member.certificate.subject().identifier.clone();
+            let count = devices.get(patient.as_str());
+            Peer {
+                is_one_of_several: count.is_some_and(|count| *count > 1),
+                device: member.certificate.fingerprint(),
+                patient,
+            }
+        };
         let mut present: Vec<Present> = self
             .shared
             .tables
@@ -277,12 +209,12 @@ impl Server {
             .connected()
             .into_iter()
             .map(|member| Present {
-                patient: member.certificate.subject().identifier.clone(),
+                peer: peer(&member),
                 since: member.since,
                 silent: member.outbox.unheard_for(now),
             })
             .collect();
-        present.sort_by(|a, b| a.patient.cmp(&b.patient).then(a.since.cmp(&b.since)));
+        present.sort_by(|a, b| a.peer.cmp(&b.peer));
         present
     }
 
@@ -293,161 +225,49 @@ impl Server {
         self.shared.pulse.is_there(within, Instant::now())
     }
 
-    /// Sends a message to every enrolled patient: at once to those connected,
-    /// to the others when they come back.
+    /// Puts a message into the books and sends it: at once to recipients who
+    /// are connected, to the others when they come back.
     ///
     /// # Errors
-    /// [`SendError`]; nothing was sent then.
-    pub fn broadcast(&self, text: &str, urgent: bool) -> Result<Sent, SendError> {
-        let shared = &self.shared;
-        let now = shared.clock.now();
-        let message = Message::new(text, urgent, now, &mut OsRandom).map_err(SendError::Text)?;
-        let devices = self.devices(|_| true)?;
-        if devices.is_empty() {
-            return Err(SendError::NoPatients);
-        }
-        let enrolled = devices.len();
-        let id = message.id();
-        // The log is held over the broadcast, so that no receipt comes before
-        // the log knows what it is for.
-        let mut log = shared.log();
-        self.make_room(&mut log);
-        let number = log.add(message.clone(), Kind::Broadcast, devices);
-        let identity = shared.identity();
-        let broadcast = shared.tables.sessions.broadcast(
-            &message,
-            &identity,
-            now,
-            Instant::now(),
-            &mut OsRandom,
-        );
-        let receipted = broadcast.sealed.map(|sealed| sealed.receipted);
-        let recipients = broadcast.recipients;
-        if let Some(receipted) = receipted {
-            log.sent_to_group(id, receipted, &recipients, now);
-        }
-        drop(log);
-        let sent = Sent {
-            number,
-            devices: recipients.len(),
-            away: enrolled.saturating_sub(recipients.len()),
-            epoch: receipted.map_or(0, |receipted| receipted.epoch),
-        };
-        let queues = recipients.into_iter().map(|member| member.outbox);
-        shared.flusher.send(queues);
-        shared.dropped(broadcast.dropped);
-        Ok(sent)
+    /// [`SendError`]; nothing is in the books then, and nothing was sent.
+    pub fn send(&self, letter: &Letter<'_>) -> Result<Sent, SendError> {
+        post::send(&self.shared, letter)
     }
 
-    /// Sends a message to one patient: at once to connected devices, to the
-    /// others when they come back.
+    /// Sends a message to every enrolled patient.
     ///
     /// # Errors
-    /// [`SendError`]; nothing was sent then.
+    /// As [`Server::send`].
+    pub fn broadcast(&self, text: &str, urgent: bool) -> Result<Sent, SendError> {
+        let letter = Letter::new(Recipients::Everyone, text);
+        self.send(&Letter { urgent, ..letter })
+    }
+
+    /// Sends a message to one patient.
+    ///
+    /// # Errors
+    /// As [`Server::send`].
     pub fn message(&self, patient: &Identifier, text: &str) -> Result<Sent, SendError> {
-        let shared = &self.shared;
-        let now = shared.clock.now();
-        let message = Message::new(text, false, now, &mut OsRandom).map_err(SendError::Text)?;
-        let devices = self.devices(|name| name == patient)?;
-        if devices.is_empty() {
-            return Err(SendError::UnknownPatient(patient.clone()));
-        }
-        let enrolled: Vec<Fingerprint> = devices.iter().map(|(device, _)| *device).collect();
-        let id = message.id();
-        let body = message.encode();
-        let (mut given, mut full) = (Vec::new(), Vec::new());
-        let mut log = shared.log();
-        self.make_room(&mut log);
-        let number = log.add(message, Kind::Private, devices);
-        for member in shared.tables.sessions.connected() {
-            let device = member.certificate.fingerprint();
-            if !enrolled.contains(&device) {
-                continue;
-            }
-            let body = SecretBytes::copy_of(&body);
-            if member.outbox.push_record(PRIVATE, body).is_ok() {
-                log.sent_as_record(&device, id, member.id, now);
-                given.push(member.outbox);
-            } else {
-                full.push((device, member.id));
-            }
-        }
-        drop(log);
-        for (device, session) in full {
-            shared.drop_stalled(&device, session, patient);
-        }
-        let sent = Sent {
-            number,
-            devices: given.len(),
-            away: enrolled.len() - given.len(),
-            epoch: 0,
-        };
-        shared.flusher.send(given);
-        Ok(sent)
+        self.send(&Letter::new(Recipients::One(patient.clone()), text))
     }
 
     /// Whether somebody of that name has enrolled.
     ///
     /// # Errors
-    /// [`SendError::UnknownPatient`] if not.
+    /// [`SendError::UnknownPatients`] if not.
     pub fn check_patient(&self, patient: &Identifier) -> Result<(), SendError> {
-        if self.devices(|name| name == patient)?.is_empty() {
-            return Err(SendError::UnknownPatient(patient.clone()));
-        }
-        Ok(())
+        let to = Recipients::One(patient.clone());
+        post::recipients(self.practice(), &to).map(drop)
     }
 
-    /// Messages are kept in memory: not without end. What is given up before it
-    /// has arrived is said.
-    fn make_room(&self, log: &mut MessageLog) {
-        if let Some(number) = log.make_room() {
-            self.shared.tell(Event::Trouble(format!(
-                "message {number} has waited too long behind others and is given up; the delivery \
-                 report no longer shows it"
-            )));
-        }
-    }
-
-    fn devices(
-        &self,
-        wanted: impl Fn(&Identifier) -> bool,
-    ) -> Result<Vec<(Fingerprint, Identifier)>, StoreError> {
-        let devices = active_devices(&*self.shared.tables.store, self.shared.clock.now())?;
-        Ok(devices
-            .into_iter()
-            .filter_map(|(device, name)| Some((device, name.parse().ok()?)))
-            .filter(|(_, name)| wanted(name))
-            .collect())
-    }
-
-    /// What became of the messages sent since the start, oldest first.
-    #[must_use]
-    pub fn report(&self) -> Vec<Report> {
-        let log = self.shared.log();
-        log.entries()
-            .map(|entry| {
-                let mut by_name: BTreeMap<(Identifier, Fingerprint), Outcome> = BTreeMap::new();
-                for (device, delivery) in &entry.deliveries {
-                    let outcome = Outcome {
-                        patient: delivery.patient.clone(),
-                        state: delivery.word(),
-                        at: delivery
-                            .confirmed
-                            .as_ref()
-                            .map(|(at, _)| *at)
-                            .or(delivery.delivered)
-                            .or(delivery.sent),
-                    };
-                    by_name.insert((delivery.patient.clone(), *device), outcome);
-                }
-                Report {
-                    number: entry.number,
-                    message: entry.message.clone(),
-                    is_broadcast: entry.kind == Kind::Broadcast,
-                    outcomes: by_name.into_values().collect(),
-                }
-            })
-            .collect()
+    /// What became of the newest messages, at most `limit`, the oldest of them
+    /// first; up to date with everything that has come until now.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn report(&self, limit: usize) -> Result<Vec<Report>, BookError> {
+        self.settle();
+        deliveries::newest(self.practice(), limit)
     }
 
     /// Makes a ticket with which `patient` enrols at `address`.

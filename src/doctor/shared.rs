@@ -15,7 +15,9 @@ use crate::doctor::event::{Departure, Event};
 use crate::doctor::flusher::Flusher;
 use crate::doctor::gate::Gate;
 use crate::doctor::ledger::Ledger;
-use crate::doctor::messages::MessageLog;
+use crate::doctor::messages::live::Live;
+use crate::doctor::peer::Peer;
+use crate::doctor::post::Signed;
 use crate::doctor::practice::Practice;
 use crate::doctor::pulse::Pulse;
 use crate::doctor::registry::Tables;
@@ -116,7 +118,12 @@ pub struct Shared {
     pub flusher: Flusher,
     /// Signs of life.
     pub(super) pulse: Pulse,
-    pub(super) log: Mutex<MessageLog>,
+    /// Held while a message is put into the books and given to those who are
+    /// there, and while somebody joins: each message is either from before a
+    /// session or given to it.
+    pub(super) order: Mutex<()>,
+    pub(super) live: Mutex<Live>,
+    pub(super) signed: Mutex<Signed>,
     /// None once nobody listens any more.
     pub(super) events: Mutex<Option<Sender<Event>>>,
     pub(super) stopping: AtomicBool,
@@ -146,10 +153,43 @@ impl Shared {
         }
     }
 
-    /// The messages. Each change of an entry is complete in itself: a panic
-    /// under the lock leaves the log usable.
-    pub fn log(&self) -> MutexGuard<'_, MessageLog> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    /// See the field. There is nothing in it that a panic could break.
+    pub(super) fn order(&self) -> MutexGuard<'_, ()> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What live sessions were given. Each change of an entry is complete in
+    /// itself: a panic under the lock leaves it usable.
+    pub(super) fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Broadcasts that were signed for whoever missed them.
+    pub(super) fn signed(&self) -> MutexGuard<'_, Signed> {
+        self.signed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A patient's device, as the doctor is told of it. If the store cannot be
+    /// read, as if it were the patient's only one.
+    #[must_use]
+    pub fn peer(&self, patient: &Identifier, device: &Fingerprint) -> Peer {
+        let now = self.clock.now();
+        let devices = self
+            .practice
+            .store
+            .active_devices(Some(patient.as_str()), now);
+        Peer {
+            patient: patient.clone(),
+            device: *device,
+            is_one_of_several: devices.is_ok_and(|devices| devices.len() > 1),
+        }
+    }
+
+    /// The same for somebody who is connected.
+    #[must_use]
+    pub fn peer_of(&self, member: &Connected) -> Peer {
+        let patient = &member.certificate.subject().identifier;
+        self.peer(patient, &member.certificate.fingerprint())
     }
 
     /// Logs something that happened, without waiting for the disk: it is in the
@@ -195,8 +235,7 @@ impl Shared {
     /// Tells of members whose queues were full, and says so to them.
     pub fn dropped(&self, members: Vec<Connected>) {
         for member in members {
-            let patient = member.certificate.subject().identifier.clone();
-            self.tell(Event::Left(patient, Departure::Stalled));
+            self.tell(Event::Left(self.peer_of(&member), Departure::Stalled));
             self.flusher.send([member.outbox]);
         }
     }
@@ -209,7 +248,8 @@ impl Shared {
             .sessions
             .expel(device, id, reason, Instant::now());
         if let Some(outbox) = outbox {
-            self.tell(Event::Left(patient.clone(), Departure::Stalled));
+            let peer = self.peer(patient, device);
+            self.tell(Event::Left(peer, Departure::Stalled));
             self.flusher.send([outbox]);
         }
     }

@@ -37,6 +37,14 @@ const REKEY_SHARE: u32 = 100;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SessionId(u64);
 
+#[cfg(test)]
+impl SessionId {
+    /// Any session.
+    pub(crate) const fn for_test(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// A patient's device with a session.
 #[derive(Debug)]
 struct Member {

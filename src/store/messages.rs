@@ -340,6 +340,9 @@ pub trait MessageStore {
         now: Timestamp,
     ) -> Result<Vec<(Device, String)>, StoreError>;
 
+    /// The certificate of this device, as it is sent.
+    fn certificate_bytes(&self, device: &Device) -> Result<Option<Vec<u8>>, StoreError>;
+
     /// The messages to a patient, at most `limit`, the newest first, each with
     /// what became of it at the patient's devices.
     fn messages_to(

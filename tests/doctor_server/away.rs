@@ -29,9 +29,9 @@ fn what_was_sent_to_somebody_away_comes_once_at_the_return() {
     let practice = Practice::open();
     let mut person = practice.admit_one("P1");
     let server = practice.server();
-    let first = server.broadcast("to all", true).unwrap();
+    let first = server.broadcast("to all", false).unwrap();
     let second = server.message(&"P1".parse().unwrap(), "to you").unwrap();
-    for sent in [first, second] {
+    for sent in [&first, &second] {
         assert_eq!((sent.devices, sent.away), (0, 1));
         assert_eq!(practice.state(sent.number, "P1"), "queued");
     }

@@ -161,7 +161,8 @@ fn whoever_comes_and_goes_while_several_broadcast_misses_nothing() {
         });
         *all.lock().unwrap() = practice
             .server()
-            .report()
+            .report(1_000)
+            .unwrap()
             .iter()
             .map(|report| report.message.id())
             .collect();

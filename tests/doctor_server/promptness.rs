@@ -73,7 +73,8 @@ fn a_patient_who_does_not_read_delays_nobody_and_is_dropped() {
     // Whoever was dropped gets what it missed.
     let missing = practice
         .server()
-        .report()
+        .report(1_000)
+        .unwrap()
         .iter()
         .filter(|report| {
             let mut devices = report.outcomes.iter();

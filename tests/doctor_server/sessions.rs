@@ -52,7 +52,7 @@ fn a_patient_enrols_connects_and_is_listed() {
     assert_eq!(off, None);
     let present = practice.server().connected();
     assert_eq!(present.len(), 1);
-    assert_eq!(present[0].patient.as_str(), "P1");
+    assert_eq!(present[0].peer.as_str(), "P1");
     drop(session);
     practice.wait_for_members(0);
 }
@@ -190,9 +190,9 @@ fn a_last_word_counts_the_records_that_came() {
 fn a_silent_patient_is_sent_heartbeats_and_then_dropped() {
     let practice = Practice::with(impatient());
     let [mut silent, mut lively] = practice.admit(["P1", "P2"]);
+    let begun = Instant::now();
     let mut silent = silent.connect(practice.address());
     let mut lively = lively.connect(practice.address());
-    let begun = Instant::now();
     let mut beats = 0;
     while practice.server().connected().len() == 2 {
         assert!(begun.elapsed() < PATIENCE);

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use telemed::control;
-use telemed::doctor::control::{Answer, Request};
+use telemed::doctor::control::{Answer, Broadcast, Request};
+use telemed::doctor::deliveries::{self, MessageReport};
 use telemed::doctor::desk::Desk;
 use telemed::doctor::office;
 use telemed::identity::ticket::Ticket;
@@ -98,10 +99,39 @@ fn enrol(patient: &str, public_address: Option<&str>) -> Request {
     })
 }
 
+fn broadcast(text: &str) -> Request {
+    Request::Broadcast(Broadcast {
+        text: text.to_owned(),
+        ..Broadcast::default()
+    })
+}
+
+fn deliveries(office: &Office) -> Vec<MessageReport> {
+    let request = deliveries::Request::List {
+        message: None,
+        missing: false,
+        verify: false,
+    };
+    let request = Request::Office(office::Request::Deliveries(request));
+    match office.ask(&request) {
+        Answer::Office(office::Answer::Deliveries(deliveries::Answer::List {
+            messages, ..
+        })) => messages,
+        other => panic!("{other:?}"),
+    }
+}
+
+const fn nobody() -> Answer {
+    Answer::Connected {
+        devices: Vec::new(),
+        unread: 0,
+    }
+}
+
 #[test]
 fn every_request_is_answered() {
     let office = Office::open();
-    assert_eq!(office.ask(&Request::List), Answer::Connected(Vec::new()));
+    assert_eq!(office.ask(&Request::List), nobody());
     let Answer::Office(office::Answer::Ticket { text, patient, .. }) =
         office.ask(&enrol("P1", None))
     else {
@@ -113,33 +143,42 @@ fn every_request_is_answered() {
     let mut person = Person::enrol(office.address, &ticket, &office.practice.clock);
     let mut session = person.connect(office.address);
     session.epoch();
-    let Answer::Connected(present) = office.ask(&Request::List) else {
+    let Answer::Connected {
+        devices: present, ..
+    } = office.ask(&Request::List)
+    else {
         panic!("no list");
     };
     assert_eq!(present.len(), 1);
     assert_eq!(present[0].patient, "P1");
 
     let text = "Zeilenumbruch\nund \"Anführung\"".to_owned();
-    let sent = office.ask(&Request::Broadcast { text: text.clone() });
-    let expected = Answer::Sent {
+    let sent = office.ask(&broadcast(&text));
+    let Answer::Sent {
         number: 1,
         devices: 1,
         away: 0,
+        code,
+    } = sent
+    else {
+        panic!("{sent:?}");
     };
-    assert_eq!(sent, expected);
     assert_eq!(session.message().text, text);
     let sent = office.ask(&Request::Message {
         patient: "P1".into(),
         text: "only you".into(),
+        urgent: false,
     });
     assert!(matches!(sent, Answer::Sent { number: 2, .. }));
     assert_eq!(session.message().text, "only you");
     eventually("both are delivered", || {
-        let Answer::Report(messages) = office.ask(&Request::Report) else {
-            panic!("no report");
-        };
+        let messages = deliveries(&office);
         assert_eq!(messages.len(), 2);
-        assert!(messages[0].broadcast && !messages[1].broadcast);
+        assert_eq!(
+            [&*messages[0].kind, &*messages[1].kind],
+            ["broadcast", "private"]
+        );
+        assert_eq!(messages[0].code, code);
         messages
             .iter()
             .flat_map(|message| &message.deliveries)
@@ -155,25 +194,21 @@ fn every_request_is_answered() {
 fn what_cannot_be_done_is_answered_with_the_reason() {
     let office = Office::open();
     let requests = [
-        Request::Broadcast {
-            text: String::new(),
-        },
-        Request::Broadcast {
-            text: "hello".into(),
-        },
+        broadcast(""),
+        broadcast("hello"),
         Request::Message {
             patient: "nobody".into(),
             text: "hello".into(),
+            urgent: false,
         },
         Request::Message {
             patient: "not a name".into(),
             text: "hello".into(),
+            urgent: false,
         },
         enrol("D1", None),
         enrol("P1", Some("no address")),
-        Request::Broadcast {
-            text: "x".repeat(16_001),
-        },
+        broadcast(&"x".repeat(16_001)),
     ];
     for request in requests {
         let answer = office.ask(&request);
@@ -215,8 +250,8 @@ fn requests_that_are_none_are_refused_and_harm_nobody() {
             request.len()
         );
     }
-    assert_eq!(office.ask(&Request::List), Answer::Connected(Vec::new()));
-    assert!(office.desk.server().report().is_empty());
+    assert_eq!(office.ask(&Request::List), nobody());
+    assert!(office.desk.server().report(1_000).unwrap().is_empty());
 }
 
 #[test]
@@ -227,7 +262,7 @@ fn one_who_says_nothing_keeps_nobody_waiting() {
         .collect();
     (&silent[0]).write_all(b"\"li").unwrap();
     let begun = Instant::now();
-    assert_eq!(office.ask(&Request::List), Answer::Connected(Vec::new()));
+    assert_eq!(office.ask(&Request::List), nobody());
     assert!(begun.elapsed() < Duration::from_secs(5));
     // Nor does it keep the server from ending.
     eventually("nobody else holds the desk", || {
@@ -252,7 +287,7 @@ fn a_path_too_long_for_a_sockets_address_works() {
     let long = ["a-rather-long-name-for-a-directory"; 6].join("/");
     let office = Office::open_in(&long);
     assert!(office.directory.as_os_str().len() > 200);
-    assert_eq!(office.ask(&Request::List), Answer::Connected(Vec::new()));
+    assert_eq!(office.ask(&Request::List), nobody());
     let mode = fs::metadata(office.socket()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     control::unlisten(&office.directory);
@@ -270,7 +305,7 @@ fn a_socket_left_by_a_killed_program_is_replaced() {
     assert_eq!(ask(&left, &Request::List), None);
     control::listen(&left, &office.desk).unwrap();
     let answer = ask(&left, &Request::List);
-    assert_eq!(answer, Some(Answer::Connected(Vec::new())));
+    assert_eq!(answer, Some(nobody()));
 }
 
 #[test]

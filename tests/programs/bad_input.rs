@@ -286,10 +286,10 @@ fn wrong_typing_gets_a_sentence_and_the_question_again() {
     let long = "x".repeat(16_001);
     let endless = "x".repeat(70_000);
     for (typed, sentence) in [
-        ("", "Type a number from 1 to 8."),
-        ("9", "\"9\" is not a number from 1 to 8."),
-        ("exit", "\"exit\" is not a number from 1 to 8."),
-        ("-1", "\"-1\" is not a number from 1 to 8."),
+        ("", "Type a number from 1 to "),
+        ("99", "\"99\" is not a number from 1 to "),
+        ("exit", "\"exit\" is not a number from 1 to "),
+        ("-1", "\"-1\" is not a number from 1 to "),
         (
             &endless,
             "That line has more than 65536 bytes and is ignored.",

@@ -138,9 +138,7 @@ fn a_message_that_cannot_be_sent_is_refused_before_anything_is_done() {
         .code(1)
         .complains(&["no patient P9 has enrolled, nothing was sent"]);
     doctor.program.type_lines(&["6"]);
-    doctor
-        .program
-        .expect("No message was sent since the server started.");
+    doctor.program.expect("No message was sent yet.");
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn a_killed_patient_is_missed_and_comes_back() {
     doctor.expect("P1: the connection was lost.");
     doctor.type_lines(&["1", "2", "Stay at home."]);
     doctor.expect("Nobody is connected.");
-    doctor.expect("Message 1: nobody is connected; 1 device gets it when it comes back, while this server runs.");
+    doctor.expect("Message 1: nobody is connected; 1 device gets it when it comes back.");
     let mut patient = clinic.connect("P1");
     patient.expect("    Stay at home.");
     doctor.expect("Message 1: delivered to P1.");

@@ -47,7 +47,7 @@ fn a_message_that_was_kept_and_not_shown_is_unread_at_the_next_start_once() {
         .spawn()
         .unwrap();
     doctor.expect("P1 is connected.");
-    doctor.type_lines(&["2", "Stay at home."]);
+    doctor.type_lines(&["5", "P1", "Stay at home."]);
     doctor.expect("Message 1: delivered to P1.");
     patient.kill().unwrap();
     patient.wait().unwrap();

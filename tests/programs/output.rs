@@ -99,7 +99,10 @@ fn both_programs_speak_json_from_the_first_key_to_the_last_word() {
 
     // Every character of a text arrives, and none steers a terminal.
     let text = "closed\n\u{202e}today\u{9b}2J\t\"ä\"";
-    assert_eq!(answer(&clinic, &["broadcast", text], "sent")["devices"], 1);
+    assert_eq!(
+        answer(&clinic, &["broadcast", "--urgent", text], "sent")["devices"],
+        1
+    );
     let received = expect(&mut patient, "received");
     assert_eq!(
         (&received["text"], &received["urgent"]),
@@ -160,7 +163,8 @@ fn plain_records_are_lines_of_fields() {
     let mut patient = Running::start(clinic.patient("P1", &["--plain"]));
     patient.expect_start("connected\t");
     let sent = clinic.command(&["--plain", "message", "P1", "two\tlines\n"]);
-    assert_eq!(sent.code(0).out, "sent\t1\t1\t0\n");
+    let sent = sent.code(0);
+    assert!(sent.out.starts_with("sent\t1\t1\t0\t"), "{sent}");
     let received = patient.expect_start("received\t1\tno\tyou\tno\t");
     assert!(received.contains("\t\ttwo    lines\t"), "{received}");
     let list = clinic.command(&["list", "--plain"]).code(0);

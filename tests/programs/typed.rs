@@ -65,7 +65,9 @@ fn an_urgent_message_rings_the_bell() {
     clinic.command(&["message", "P1", "Not urgent."]).code(0);
     let before = patient.exp_string("Not urgent.").unwrap();
     assert!(!before.contains('\x07'), "{before:?}");
-    clinic.command(&["broadcast", "Leave the house."]).code(0);
+    clinic
+        .command(&["broadcast", "--urgent", "Leave the house."])
+        .code(0);
     patient.exp_string("\x07").unwrap();
     patient.exp_string("Leave the house.").unwrap();
 }

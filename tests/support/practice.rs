@@ -296,7 +296,7 @@ impl Practice {
 
     /// What became of a message.
     pub fn report(&self, number: u64) -> Report {
-        let reports = self.server().report();
+        let reports = self.server().report(1_000).unwrap();
         reports
             .into_iter()
             .find(|report| report.number == number)

@@ -3,11 +3,12 @@
 use std::io;
 
 use crate::address::{Address, AddressError};
-use crate::cli::doctor::{patients, show};
+use crate::cli::doctor::{messages, patients, show};
 use crate::cli::menu::{self, Answer as Choice, Dialogue, DoctorChoice, question};
 use crate::cli::text::check_message;
 use crate::doctor;
-use crate::doctor::control::{Answer, Request};
+use crate::doctor::control::{Answer, Broadcast, Request};
+use crate::doctor::correspondence;
 use crate::doctor::desk::Desk;
 use crate::doctor::office;
 use crate::identity::id::{Identifier, IdentifierError};
@@ -31,7 +32,13 @@ pub fn run(dialogue: &mut dyn Dialogue, desk: &Desk) -> io::Result<()> {
         let answer = request_for(dialogue, desk, choice)?
             .and_then(|request| answer_to(dialogue, desk, request))?;
         match answer {
-            Choice::Given(answer) => dialogue.say(&show::text(&answer)),
+            Choice::Given(answer) => {
+                dialogue.say(&show::text(&answer));
+                if let Some(request) = messages::shown(&answer) {
+                    // Otherwise they are shown again.
+                    let _ = desk.answer(request);
+                }
+            }
             Choice::Back => dialogue.say("Nothing was done."),
             Choice::End | Choice::Interrupted | Choice::Stopped => return Ok(()),
         }
@@ -82,17 +89,40 @@ fn request_for(
     Ok(Choice::Given(match choice {
         DoctorChoice::List => Request::List,
         DoctorChoice::Disconnect => Request::Disconnect,
-        DoctorChoice::Report => Request::Report,
+        DoctorChoice::Report => messages::report(),
+        DoctorChoice::Missing => messages::missing(),
+        DoctorChoice::Inbox => messages::letters(correspondence::Request::Inbox { all: false }),
         DoctorChoice::Exit | DoctorChoice::Patients => Request::Stop,
         DoctorChoice::Broadcast => {
-            return message(dialogue, "Urgent message to all: ")?
-                .and_then(|text| Ok(Choice::Given(Request::Broadcast { text })));
+            return message(dialogue, "Urgent message to all: ")?.and_then(|text| {
+                Ok(Choice::Given(Request::Broadcast(Broadcast {
+                    text,
+                    urgent: true,
+                    ..Broadcast::default()
+                })))
+            });
         }
         DoctorChoice::Message => {
             return patient(dialogue, |patient| desk.check_patient(patient))?.and_then(|patient| {
-                message(dialogue, "Message: ")?
-                    .and_then(|text| Ok(Choice::Given(Request::Message { patient, text })))
+                message(dialogue, "Message: ")?.and_then(|text| {
+                    Ok(Choice::Given(Request::Message {
+                        patient,
+                        text,
+                        urgent: false,
+                    }))
+                })
             });
+        }
+        DoctorChoice::History => {
+            return patient(dialogue, |patient| desk.check_patient(patient))?.and_then(|patient| {
+                let request = correspondence::Request::History { patient };
+                Ok(Choice::Given(messages::letters(request)))
+            });
+        }
+        DoctorChoice::Consult | DoctorChoice::EndConsult => {
+            let end = choice == DoctorChoice::EndConsult;
+            return patient(dialogue, |patient| desk.check_patient(patient))?
+                .and_then(|patient| Ok(Choice::Given(Request::Consult { patient, end })));
         }
         DoctorChoice::Enrol => {
             return patient(dialogue, |_| Ok(()))?.and_then(|patient| {

@@ -1,36 +1,51 @@
 //! Answers and events as programs read them.
 
 use crate::cli::doctor::backup;
+use crate::cli::doctor::messages;
 use crate::cli::doctor::patients;
 use crate::cli::output::Record;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::doctor::control::{Answer, MessageReport};
+use crate::doctor::control::Answer;
 use crate::doctor::event::{Departure, Event};
+use crate::doctor::messages::device_code;
 use crate::doctor::office;
 
 /// The records of an answer; none for one that is a failure.
 pub fn answer(answer: &Answer) -> Vec<Record> {
     match answer {
-        Answer::Connected(present) => present
-            .iter()
-            .map(|present| {
-                Record::new("device")
-                    .with("patient", present.patient.as_str())
-                    .with("since", present.since)
-                    .with("silent_seconds", present.silent_seconds)
-            })
-            .collect(),
+        Answer::Connected { devices, unread } => {
+            let mut records: Vec<_> = devices
+                .iter()
+                .map(|present| {
+                    Record::new("device")
+                        .with("patient", present.patient.as_str())
+                        .with("since", present.since)
+                        .with("silent_seconds", present.silent_seconds)
+                        .with("device", present.device.as_str())
+                })
+                .collect();
+            if *unread > 0 {
+                records.push(Record::new("unread").with("messages", *unread));
+            }
+            records
+        }
         Answer::Sent {
             number,
+            code,
             devices,
             away,
         } => vec![
             Record::new("sent")
                 .with("message", *number)
                 .with("devices", *devices)
-                .with("away", *away),
+                .with("away", *away)
+                .with("code", code.as_str()),
         ],
-        Answer::Report(reports) => reports.iter().flat_map(report).collect(),
+        Answer::Consulting { patient, open } => vec![
+            Record::new("consulting")
+                .with("patient", patient.as_str())
+                .with("open", *open),
+        ],
         Answer::Disconnected(count) => vec![Record::new("disconnected").with("devices", *count)],
         Answer::Stopping => vec![Record::new("stopping")],
         Answer::Office(answer) => office_answer(answer),
@@ -57,28 +72,11 @@ fn office_answer(answer: &office::Answer) -> Vec<Record> {
         office::Answer::Patients(answer) => patients::records(answer),
         office::Answer::Backup(answer) => vec![backup::record(answer)],
         office::Answer::Purged(purged) => vec![super::purge::record(purged)],
+        office::Answer::Deliveries(_) | office::Answer::Letters(_) => messages::records(answer),
         office::Answer::Audit(_) | office::Answer::AddressNeeded | office::Answer::Failed(_) => {
             Vec::new()
         }
     }
-}
-
-/// A message, and after it what became of it at each device.
-fn report(report: &MessageReport) -> Vec<Record> {
-    let to = if report.broadcast { "everyone" } else { "one" };
-    let message = Record::new("message")
-        .with("message", report.number)
-        .with("to", to)
-        .with("written", report.written)
-        .with("text", report.text.as_str());
-    let deliveries = report.deliveries.iter().map(|delivery| {
-        Record::new("delivery")
-            .with("message", report.number)
-            .with("patient", delivery.patient.as_str())
-            .with("state", delivery.state.as_str())
-            .with("at", delivery.at)
-    });
-    std::iter::once(message).chain(deliveries).collect()
 }
 
 /// The server serves.
@@ -101,27 +99,34 @@ pub fn event(event: &Event) -> Record {
             .with("at", now())
             .with("patient", patient.as_str())
             .with("resumed", *resumed)
-            .with("clock_off_seconds", clock_off.map(|off| off.as_secs())),
+            .with("clock_off_seconds", clock_off.map(|off| off.as_secs()))
+            .with("device", device_code(&patient.device)),
         Event::Superseded(patient) => Record::new("superseded")
             .with("at", now())
-            .with("patient", patient.as_str()),
+            .with("patient", patient.as_str())
+            .with("device", device_code(&patient.device)),
         Event::Left(patient, departure) => Record::new("left")
             .with("at", now())
             .with("patient", patient.as_str())
-            .with("why", why(*departure)),
+            .with("why", why(*departure))
+            .with("device", device_code(&patient.device)),
         Event::Delivered(patient, number) => Record::new("delivered")
             .with("at", now())
             .with("message", *number)
-            .with("patient", patient.as_str()),
+            .with("patient", patient.as_str())
+            .with("device", device_code(&patient.device)),
         Event::Confirmed(patient, number) => Record::new("confirmed")
             .with("at", now())
             .with("message", *number)
-            .with("patient", patient.as_str()),
+            .with("patient", patient.as_str())
+            .with("device", device_code(&patient.device)),
         Event::Private(patient, message) => Record::new("private")
             .with("at", now())
             .with("patient", patient.as_str())
             .with("written", message.written())
-            .with("text", message.text()),
+            .with("text", message.text())
+            .with("device", device_code(&patient.device))
+            .with("code", message.id().code()),
         Event::Enrolled(patient, code) => Record::new("enrolment")
             .with("at", now())
             .with("patient", patient.as_str())

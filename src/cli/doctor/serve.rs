@@ -200,7 +200,7 @@ fn supervise(desk: &Arc<Desk>) -> Result<Option<Supervision>, Failure> {
             return Observation::default();
         };
         let mut patients: Vec<_> = desk.server().connected();
-        patients.dedup_by(|a, b| a.patient == b.patient);
+        patients.dedup_by(|a, b| a.peer.patient == b.peer.patient);
         let status = match patients.len() {
             1 => "1 patient is connected".to_owned(),
             count => format!("{count} patients are connected"),
@@ -288,15 +288,12 @@ fn print_record(record: Record, form: Form) {
     }
 }
 
-/// Stops the server; what it still had to say is shown first, and what will
-/// reach nobody any more.
+/// Stops the server; what it still had to say is shown first.
 fn end(desk: &Desk, shower: thread::JoinHandle<()>, supervision: Option<Supervision>) {
     if let Some(supervision) = supervision {
         supervision.stopping();
     }
-    let undelivered = show::undelivered(&desk.server().report());
     desk.server().stop();
     desk.server().say_no_more();
     let _ = shower.join();
-    eprint(&undelivered);
 }

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 
-use crate::cli::doctor::{patients, records};
+use crate::cli::doctor::{messages, patients, records};
 use crate::cli::exit::{Exit, Failure, eprint, print};
 use crate::cli::output::Form;
 use crate::cli::{qr, text};
 use crate::clock::{Timestamp, in_words};
-use crate::doctor::control::{Answer, MessageReport, Present};
+use crate::doctor::control::{Answer, Present};
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::office;
-use crate::doctor::server::Report;
 
 /// Receipts for one message that are named one by one; more are counted.
 const NAMED: usize = 10;
@@ -42,13 +41,20 @@ pub fn answer(answer: &Answer, form: Form) -> Result<(), Failure> {
 /// An answer in words.
 pub fn text(answer: &Answer) -> String {
     match answer {
-        Answer::Connected(present) => connected(present),
+        Answer::Connected { devices, unread } => connected(devices, *unread),
         Answer::Sent {
             number,
+            code,
             devices,
             away,
-        } => sent(*number, *devices, *away),
-        Answer::Report(reports) => report(reports),
+        } => sent(*number, code, *devices, *away),
+        Answer::Consulting {
+            patient,
+            open: true,
+        } => format!("The consultation with {patient} is open already."),
+        Answer::Consulting { patient, .. } => {
+            format!("There is no open consultation with {patient}.")
+        }
         Answer::Disconnected(0) => "Nobody is connected.".to_owned(),
         Answer::Disconnected(1) => "1 device was disconnected.".to_owned(),
         Answer::Disconnected(count) => format!("{count} devices were disconnected."),
@@ -70,6 +76,8 @@ fn office_text(answer: &office::Answer) -> String {
         // The commands that ask for it print it.
         office::Answer::Audit(_) => String::new(),
         office::Answer::Purged(purged) => super::purge::text(purged),
+        office::Answer::Deliveries(answer) => messages::text(answer),
+        office::Answer::Letters(answer) => messages::letters_text(answer),
         office::Answer::AddressNeeded => {
             "It is not known where patients reach this server.".to_owned()
         }
@@ -79,24 +87,35 @@ fn office_text(answer: &office::Answer) -> String {
     }
 }
 
-fn connected(present: &[Present]) -> String {
+fn connected(present: &[Present], unread: u64) -> String {
     let mut lines = match present {
-        [] => return "Nobody is connected.".to_owned(),
+        [] => "Nobody is connected.".to_owned(),
         [_] => "1 device is connected:".to_owned(),
         several => format!("{} devices are connected:", several.len()),
     };
     for Present {
         patient,
+        device,
+        is_one_of_several,
         since,
         silent_seconds,
     } in present
     {
-        lines += &format!("\n  {patient:<32}  since {since}, last heard {silent_seconds} s ago");
+        let name = match is_one_of_several {
+            true => format!("{patient} (device {device})"),
+            false => patient.clone(),
+        };
+        lines += &format!("\n  {name:<32}  since {since}, last heard {silent_seconds} s ago");
+    }
+    match unread {
+        0 => {}
+        1 => lines += "\n1 new message from a patient: see the inbox.",
+        count => lines += &format!("\n{count} new messages from patients: see the inbox."),
     }
     lines
 }
 
-fn sent(number: u64, devices: usize, away: usize) -> String {
+fn sent(number: u64, code: &str, devices: usize, away: usize) -> String {
     let now = match devices {
         0 => "nobody is connected".to_owned(),
         1 => "sent to 1 device".to_owned(),
@@ -105,43 +124,10 @@ fn sent(number: u64, devices: usize, away: usize) -> String {
     let more = if devices == 0 { "" } else { " more" };
     let later = match away {
         0 => String::new(),
-        1 => format!("; 1{more} device gets it when it comes back, while this server runs"),
-        _ => format!("; {away}{more} devices get it when they come back, while this server runs"),
+        1 => format!("; 1{more} device gets it when it comes back"),
+        _ => format!("; {away}{more} devices get it when they come back"),
     };
-    format!("Message {number}: {now}{later}.")
-}
-
-fn report(reports: &[MessageReport]) -> String {
-    if reports.is_empty() {
-        return "No message was sent since the server started.".to_owned();
-    }
-    let mut lines = Vec::new();
-    for report in reports {
-        let kind = if report.broadcast {
-            "to all"
-        } else {
-            "private"
-        };
-        lines.push(format!(
-            "Message {} ({kind}, {}): {}",
-            report.number,
-            report.written,
-            text::clean(&report.text)
-        ));
-        for delivery in &report.deliveries {
-            let at = delivery.at.map_or_else(String::new, |at| at.to_string());
-            lines.push(format!(
-                "  {:<32}  {:<9}  {at}",
-                delivery.patient, delivery.state
-            ));
-        }
-    }
-    lines.push(
-        "queued: waits for the device; sent: given to its connection; delivered: the device \
-         proved it; confirmed: a person did."
-            .to_owned(),
-    );
-    lines.join("\n")
+    format!("Message {number}: {now}{later}. Short name: {code}.")
 }
 
 /// A ticket, its text alone on the last line.
@@ -156,28 +142,6 @@ fn ticket(patient: &str, text: &str, qr: &str, address: &str, expires: Timestamp
     ));
     lines.push(text.to_owned());
     lines.join("\n")
-}
-
-/// What a server that ends has not delivered, as lines for standard error.
-pub fn undelivered(reports: &[Report]) -> String {
-    let mut lines = String::new();
-    for report in reports {
-        let mut missing: Vec<&str> = report
-            .outcomes
-            .iter()
-            .filter(|outcome| !outcome.has_arrived())
-            .map(|outcome| outcome.patient.as_str())
-            .collect();
-        missing.dedup();
-        if !missing.is_empty() {
-            lines += &format!(
-                "doctor: message {} has not reached {}, and is not kept: send it again\n",
-                report.number,
-                missing.join(", ")
-            );
-        }
-    }
-    lines
 }
 
 /// Shows events until there are no more. Receipts that come together are shown
@@ -240,8 +204,9 @@ fn event_text(event: Event) -> String {
         Event::Delivered(patient, number) => format!("Message {number}: delivered to {patient}."),
         Event::Confirmed(patient, number) => format!("Message {number}: confirmed by {patient}."),
         Event::Private(patient, message) => format!(
-            "{patient} writes ({}): {}",
+            "{patient} writes ({}, {}): {}",
             message.written(),
+            message.id().code(),
             text::clean(message.text())
         ),
         Event::Enrolled(patient, code) => format!(

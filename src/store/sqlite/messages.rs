@@ -285,6 +285,11 @@ impl MessageStore for SqliteStore {
         self.rows(&sql, (now, patient), |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
+    fn certificate_bytes(&self, device: &Device) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT bytes FROM certificate WHERE fingerprint = ?1";
+        self.first(sql, [device], |row| row.get(0))
+    }
+
     fn messages_to(
         &self,
         patient: &str,

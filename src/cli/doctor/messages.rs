@@ -1,0 +1,433 @@
+//! Commands about messages: what can be typed, what it means, and what is
+//! printed.
+
+mod records;
+mod words;
+
+pub use records::records;
+pub use words::{letters_text, text};
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use argh::{ArgsInfo, FromArgs};
+
+use crate::cli::doctor::{answer_to, show};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::normalise::usage;
+use crate::cli::options::DoctorOptions;
+use crate::cli::text::{self, quoted};
+use crate::doctor::control::{self, Answer, Request};
+use crate::doctor::{correspondence, deliveries, office};
+use crate::identity::id::Identifier;
+
+/// How often it is looked who has confirmed.
+const WAIT_TICK: Duration = Duration::from_millis(250);
+/// The longest that can be waited for confirmations, in seconds: a day.
+const LONGEST_WAIT: u64 = 24 * 60 * 60;
+/// The longest a message can last, in seconds: a year.
+const LONGEST_LIFE: u64 = 366 * 24 * 60 * 60;
+
+/// Send a message to all patients, or to some of them.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(
+    subcommand,
+    name = "broadcast",
+    usage = "[OPTIONS] TEXT",
+    help_triggers("-h", "--help"),
+    note = "An urgent message is given to a device again at every connection until\nsomebody confirms it, or until it expires.",
+    example = "doctor broadcast --urgent --wait 60 \"Leave the building.\"",
+    error_code(6, "somebody did not confirm in the time of --wait")
+)]
+pub struct Broadcast {
+    /// an emergency: the devices call attention to it
+    #[argh(switch)]
+    pub urgent: bool,
+    /// only these patients, such as P1,P3; the others notice nothing
+    #[argh(option, arg_name = "patients")]
+    pub to: Option<String>,
+    /// only the patients whose records have this tag
+    #[argh(option)]
+    pub tag: Option<String>,
+    /// not given to anybody any more after this time, such as 30min, 6h or 2d
+    #[argh(option, arg_name = "time")]
+    pub expires: Option<String>,
+    /// wait so long for confirmations by all; then exit with 6 if one is missing
+    #[argh(option, arg_name = "seconds")]
+    pub wait: Option<String>,
+    /// the message, in quotation marks
+    #[argh(positional, arg_name = "TEXT")]
+    pub text: String,
+}
+
+/// Send a message to one patient.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "message", help_triggers("-h", "--help"))]
+pub struct Message {
+    /// an emergency: the devices call attention to it
+    #[argh(switch)]
+    pub urgent: bool,
+    /// identifier of the patient, such as P1
+    #[argh(positional, arg_name = "PATIENT")]
+    pub patient: String,
+    /// the message, in quotation marks
+    #[argh(positional, arg_name = "TEXT")]
+    pub text: String,
+}
+
+/// Show which messages have reached whom, and who has confirmed them.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "deliveries", help_triggers("-h", "--help"))]
+pub struct Deliveries {
+    /// only what no device of a patient has got, with the number to call
+    #[argh(switch)]
+    pub missing: bool,
+    /// check the signature of each confirmation
+    #[argh(switch)]
+    pub verify: bool,
+    /// a message, by number or short name; without it the newest
+    #[argh(positional, arg_name = "MESSAGE")]
+    pub message: Option<String>,
+}
+
+/// The same as deliveries.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "report", help_triggers("-h", "--help"))]
+pub struct Report {}
+
+/// Show all messages to and from one patient, with their consultations.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "history", help_triggers("-h", "--help"))]
+pub struct History {
+    /// identifier of the patient, such as P1
+    #[argh(positional, arg_name = "PATIENT")]
+    pub patient: String,
+}
+
+/// Show new messages from patients; they count as read then.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "inbox", help_triggers("-h", "--help"))]
+pub struct Inbox {
+    /// those that were read before, too
+    #[argh(switch)]
+    pub all: bool,
+}
+
+/// Begin or end a consultation with one patient.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "consult", help_triggers("-h", "--help"))]
+pub struct Consult {
+    /// end it
+    #[argh(switch)]
+    pub end: bool,
+    /// identifier of the patient, such as P1
+    #[argh(positional, arg_name = "PATIENT")]
+    pub patient: String,
+}
+
+/// What is to be done about messages.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// To ask this and print the answer.
+    Ask(Request),
+    /// To send this and to wait so long until all have confirmed it.
+    SendAndWait(Request, Duration),
+    /// To show the inbox.
+    Inbox(correspondence::Request),
+}
+
+impl Task {
+    /// What `doctor broadcast` is to do.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn broadcast(args: Broadcast) -> Result<Self, Failure> {
+        if args.to.is_some() && args.tag.is_some() {
+            return Err(usage("--to and --tag exclude each other"));
+        }
+        let to = args.to.map_or_else(|| Ok(Vec::new()), |to| patients(&to))?;
+        let expires = option("--expires", args.expires, span)?;
+        let request = Request::Broadcast(control::Broadcast {
+            text: checked(args.text)?,
+            urgent: args.urgent,
+            to,
+            tag: args.tag,
+            expires_seconds: expires.map(|time| time.as_secs()),
+        });
+        Ok(match option("--wait", args.wait, seconds)? {
+            Some(time) => Self::SendAndWait(request, time),
+            None => Self::Ask(request),
+        })
+    }
+
+    /// What `doctor message` is to do.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn message(args: Message) -> Result<Self, Failure> {
+        Ok(Self::Ask(Request::Message {
+            patient: patient(&args.patient)?,
+            text: checked(args.text)?,
+            urgent: args.urgent,
+        }))
+    }
+
+    /// What `doctor deliveries` is to do.
+    #[must_use]
+    pub fn deliveries(args: Deliveries) -> Self {
+        let Deliveries {
+            missing,
+            verify,
+            message,
+        } = args;
+        let request = deliveries::Request::List {
+            message,
+            missing,
+            verify,
+        };
+        Self::Ask(Request::Office(office::Request::Deliveries(request)))
+    }
+
+    /// What `doctor report` is to do.
+    #[must_use]
+    pub fn report() -> Self {
+        Self::Ask(report())
+    }
+
+    /// What `doctor history` is to do.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn history(args: &History) -> Result<Self, Failure> {
+        let patient = patient(&args.patient)?;
+        Ok(Self::Ask(letters(correspondence::Request::History {
+            patient,
+        })))
+    }
+
+    /// What `doctor inbox` is to do.
+    #[must_use]
+    pub const fn inbox(args: &Inbox) -> Self {
+        Self::Inbox(correspondence::Request::Inbox { all: args.all })
+    }
+
+    /// What `doctor consult` is to do.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn consult(args: &Consult) -> Result<Self, Failure> {
+        Ok(Self::Ask(Request::Consult {
+            patient: patient(&args.patient)?,
+            end: args.end,
+        }))
+    }
+}
+
+/// The delivery report.
+#[must_use]
+pub fn report() -> Request {
+    Request::Office(office::Request::Deliveries(deliveries::Request::List {
+        message: None,
+        missing: false,
+        verify: false,
+    }))
+}
+
+/// What has not arrived.
+#[must_use]
+pub fn missing() -> Request {
+    Request::Office(office::Request::Deliveries(deliveries::Request::List {
+        message: None,
+        missing: true,
+        verify: false,
+    }))
+}
+
+/// A request about what was written.
+#[must_use]
+pub const fn letters(request: correspondence::Request) -> Request {
+    Request::Office(office::Request::Letters(request))
+}
+
+fn patient(typed: &str) -> Result<String, Failure> {
+    let wrong = |error| usage(format!("PATIENT {}: {error}", quoted(typed)));
+    let patient: Identifier = typed.parse().map_err(wrong)?;
+    Ok(patient.to_string())
+}
+
+fn patients(typed: &str) -> Result<Vec<String>, Failure> {
+    let names = typed.split(',').map(str::trim);
+    names
+        .map(|name| {
+            let wrong = |error| {
+                usage(format!("--to {}: {error}", quoted(typed))).hint("write it so: --to P1,P3")
+            };
+            let patient: Identifier = name.parse().map_err(wrong)?;
+            Ok(patient.to_string())
+        })
+        .collect()
+}
+
+fn checked(text: String) -> Result<String, Failure> {
+    match text::check_message(&text) {
+        Ok(()) => Ok(text),
+        Err(sentence) => Err(usage(sentence)),
+    }
+}
+
+fn option<T>(
+    name: &str,
+    typed: Option<String>,
+    check: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, Failure> {
+    let wrong = |typed: &str, reason| usage(format!("{name} {}: {reason}", quoted(typed)));
+    typed
+        .map(|typed| check(&typed).map_err(|reason| wrong(&typed, reason)))
+        .transpose()
+}
+
+fn seconds(typed: &str) -> Result<Duration, String> {
+    match typed.parse() {
+        Ok(seconds @ 1..=LONGEST_WAIT) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!(
+            "this is a whole number of seconds from 1 to {LONGEST_WAIT}"
+        )),
+    }
+}
+
+/// How long a message lasts: a number with its unit.
+fn span(typed: &str) -> Result<Duration, String> {
+    let digits = typed.len() - typed.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = typed.split_at(digits);
+    let unit = match unit {
+        "s" => Some(1),
+        "min" => Some(60),
+        "h" => Some(60 * 60),
+        "d" => Some(24 * 60 * 60),
+        "w" => Some(7 * 24 * 60 * 60),
+        _ => None,
+    };
+    let number = number.parse::<u64>().ok();
+    number
+        .zip(unit)
+        .and_then(|(number, unit)| number.checked_mul(unit))
+        .filter(|seconds| (1..=LONGEST_LIFE).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(|| {
+            "this is a whole number with its unit, s, min, h, d or w, such as 6h, and at most a \
+             year"
+                .to_owned()
+        })
+}
+
+/// Does it.
+///
+/// # Errors
+/// [`Failure`]; [`Exit::Unconfirmed`] if somebody did not confirm in time.
+pub fn run(options: &DoctorOptions, id: &Identifier, task: &Task) -> Result<(), Failure> {
+    match task {
+        Task::Ask(request) => {
+            let answer = answer_to(options, id, request)?;
+            show::answer(&answer, options.form)
+        }
+        Task::SendAndWait(request, time) => send_and_wait(options, id, request, *time),
+        Task::Inbox(request) => {
+            let request = letters(request.clone());
+            let answer = answer_to(options, id, &request)?;
+            show::answer(&answer, options.form)?;
+            // Only what was printed has been read.
+            match shown(&answer) {
+                Some(request) => answer_to(options, id, &request).map(drop),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// What is to be asked once the inbox was shown.
+#[must_use]
+pub fn shown(answer: &Answer) -> Option<Request> {
+    let Answer::Office(office::Answer::Letters(correspondence::Answer::Inbox { letters, .. })) =
+        answer
+    else {
+        return None;
+    };
+    let unread = letters.iter().filter(|letter| letter.state == "unread");
+    let numbers: Vec<u64> = unread.map(|letter| letter.number).collect();
+    let request = correspondence::Request::Shown { numbers };
+    (!letters.is_empty()).then(|| self::letters(request))
+}
+
+fn send_and_wait(
+    options: &DoctorOptions,
+    id: &Identifier,
+    request: &Request,
+    time: Duration,
+) -> Result<(), Failure> {
+    let deadline = Instant::now() + time;
+    let answer = answer_to(options, id, request)?;
+    show::answer(&answer, options.form)?;
+    let Answer::Sent { number, .. } = answer else {
+        return Ok(());
+    };
+    let request = deliveries::Request::Unconfirmed { message: number };
+    let request = Request::Office(office::Request::Deliveries(request));
+    loop {
+        let answer = answer_to(options, id, &request)?;
+        let Answer::Office(office::Answer::Deliveries(deliveries::Answer::Unconfirmed(patients))) =
+            &answer
+        else {
+            return show::answer(&answer, options.form);
+        };
+        if patients.is_empty() {
+            return show::answer(&answer, options.form);
+        }
+        if Instant::now() >= deadline {
+            show::answer(&answer, options.form)?;
+            let count = patients.len();
+            let who = if count == 1 { "patient" } else { "patients" };
+            let sentence = format!("{count} {who} did not confirm message {number} in time");
+            let hint = format!("see who has got it: doctor deliveries {number}");
+            return Err(Failure::new(Exit::Unconfirmed, sentence).hint(hint));
+        }
+        thread::sleep(WAIT_TICK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_lasts_a_number_of_units() {
+        for (typed, seconds) in [
+            ("90s", 90),
+            ("30min", 1_800),
+            ("6h", 21_600),
+            ("1w", 604_800),
+        ] {
+            assert_eq!(span(typed).unwrap().as_secs(), seconds);
+        }
+        for typed in [
+            "",
+            "6",
+            "h",
+            "0h",
+            "-1h",
+            "6 h",
+            "6H",
+            "99999999999999999999w",
+            "53w",
+        ] {
+            assert!(span(typed).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn recipients_are_separated_by_commas() {
+        assert_eq!(patients("P1, P3").unwrap(), ["P1", "P3"]);
+        for typed in ["", "P1,", "P1 P3", "P1;P3"] {
+            assert!(patients(typed).is_err(), "{typed}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Messages and their deliveries as programs read them.
+
+use crate::cli::output::Record;
+use crate::doctor::correspondence::{self, LetterReport};
+use crate::doctor::deliveries::{Answer, MessageReport};
+use crate::doctor::office;
+
+/// The records of an answer about messages; none for any other.
+pub fn records(answer: &office::Answer) -> Vec<Record> {
+    match answer {
+        office::Answer::Deliveries(Answer::List { messages, .. }) => {
+            messages.iter().flat_map(message).collect()
+        }
+        office::Answer::Deliveries(Answer::Unconfirmed(patients)) => {
+            let unconfirmed =
+                |patient: &String| Record::new("unconfirmed").with("patient", patient.as_str());
+            patients.iter().map(unconfirmed).collect()
+        }
+        office::Answer::Letters(
+            correspondence::Answer::Inbox { letters, .. }
+            | correspondence::Answer::History { letters, .. },
+        ) => letters.iter().map(letter).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A message, and after it what became of it at each device.
+fn message(report: &MessageReport) -> Vec<Record> {
+    let to = match report.kind.as_str() {
+        "broadcast" => "everyone",
+        "chosen" => "chosen",
+        _ => "one",
+    };
+    let message = Record::new("message")
+        .with("message", report.number)
+        .with("to", to)
+        .with("written", report.written)
+        .with("text", report.text.as_str())
+        .with("code", report.code.as_str())
+        .with("patient", report.patient.as_deref())
+        .with("urgent", report.urgent)
+        .with("expires", report.expires)
+        .with("queued", report.queued)
+        .with("sent", report.sent)
+        .with("delivered", report.delivered)
+        .with("confirmed", report.confirmed);
+    let deliveries = report.deliveries.iter().map(|delivery| {
+        Record::new("delivery")
+            .with("message", report.number)
+            .with("patient", delivery.patient.as_str())
+            .with("state", delivery.state.as_str())
+            .with("at", delivery.at)
+            .with("device", delivery.device.as_str())
+            .with("queued", delivery.queued)
+            .with("sent", delivery.sent)
+            .with("delivered", delivery.delivered)
+            .with("confirmed", delivery.confirmed)
+            .with("genuine", delivery.genuine)
+            .with("phone", delivery.phone.as_deref())
+    });
+    std::iter::once(message).chain(deliveries).collect()
+}
+
+fn letter(letter: &LetterReport) -> Record {
+    let direction = if letter.incoming { "in" } else { "out" };
+    Record::new("letter")
+        .with("direction", direction)
+        .with("message", letter.number)
+        .with("code", letter.code.as_str())
+        .with("patient", letter.patient.as_str())
+        .with("device", letter.device.as_deref())
+        .with("kind", letter.kind.as_str())
+        .with("urgent", letter.urgent)
+        .with("written", letter.written)
+        .with("received", letter.received)
+        .with("state", letter.state.as_str())
+        .with("boundary", letter.boundary.as_deref())
+        .with("consultation", letter.in_consultation)
+        .with("text", letter.text.as_str())
+}

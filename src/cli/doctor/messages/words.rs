@@ -1,0 +1,157 @@
+//! Messages and their deliveries in words.
+
+use crate::cli::text;
+use crate::clock::Timestamp;
+use crate::doctor::correspondence::{self, LetterReport};
+use crate::doctor::deliveries::{Answer, DeliveryReport, MessageReport};
+
+/// What became of messages.
+pub fn text(answer: &Answer) -> String {
+    match answer {
+        Answer::Unconfirmed(patients) if patients.is_empty() => "Everybody has confirmed.".into(),
+        Answer::Unconfirmed(patients) => format!("Not confirmed by: {}.", patients.join(", ")),
+        Answer::List { missing, messages } => list(*missing, messages),
+    }
+}
+
+fn list(missing: bool, messages: &[MessageReport]) -> String {
+    if messages.is_empty() {
+        return match missing {
+            true => "Every message has reached everybody.".to_owned(),
+            false => "No message was sent yet.".to_owned(),
+        };
+    }
+    let mut lines = Vec::new();
+    for message in messages {
+        lines.push(head(message));
+        if missing {
+            lines.push("  not at any device of:".to_owned());
+        } else if message.deliveries.is_empty() {
+            let MessageReport {
+                number,
+                queued,
+                sent,
+                delivered,
+                confirmed,
+                ..
+            } = message;
+            lines.push(format!(
+                "  {queued} queued, {sent} sent, {delivered} delivered, {confirmed} confirmed; \
+                 one by one: doctor deliveries {number}"
+            ));
+        }
+        lines.extend(message.deliveries.iter().map(delivery));
+    }
+    lines.push(
+        "queued: waits for the device; sent: given to its connection; delivered: the device \
+         proved it; confirmed: a person did."
+            .to_owned(),
+    );
+    lines.join("\n")
+}
+
+fn head(message: &MessageReport) -> String {
+    let to = match message.kind.as_str() {
+        "broadcast" => "to all".to_owned(),
+        "chosen" => "to chosen patients".to_owned(),
+        _ => format!("private, {}", message.patient.as_deref().unwrap_or("")),
+    };
+    let urgent = if message.urgent { ", urgent" } else { "" };
+    let expires = message
+        .expires
+        .map_or_else(String::new, |at| format!(", until {at}"));
+    format!(
+        "Message {} ({to}{urgent}, {}{expires}, {}): {}",
+        message.number,
+        message.written,
+        message.code,
+        text::clean(&message.text)
+    )
+}
+
+fn delivery(delivery: &DeliveryReport) -> String {
+    let name = match delivery.is_one_of_several {
+        true => format!("{} (device {})", delivery.patient, delivery.device),
+        false => delivery.patient.clone(),
+    };
+    let genuine = match delivery.genuine {
+        Some(true) => "  signature right",
+        Some(false) => "  SIGNATURE WRONG",
+        None => "",
+    };
+    let phone = delivery
+        .phone
+        .as_deref()
+        .map_or_else(String::new, |phone| format!("  {}", text::clean(phone)));
+    let (state, at) = (&delivery.state, delivery.at);
+    format!("  {name:<32}  {state:<9}  {at}{genuine}{phone}")
+}
+
+/// What was written.
+pub fn letters_text(answer: &correspondence::Answer) -> String {
+    use correspondence::Answer;
+    match answer {
+        Answer::Noted => "It is noted.".to_owned(),
+        Answer::Inbox { letters, unread } => {
+            let head = match unread {
+                0 => "No new message.".to_owned(),
+                1 => "1 new message:".to_owned(),
+                count => format!("{count} new messages:"),
+            };
+            let mut lines = vec![head];
+            lines.extend(letters.iter().map(|letter| {
+                let new = if letter.state == "unread" {
+                    "new, "
+                } else {
+                    ""
+                };
+                format!(
+                    "{} writes ({new}{}, {}): {}",
+                    letter.patient,
+                    letter.written,
+                    letter.code,
+                    text::clean(&letter.text)
+                )
+            }));
+            lines.join("\n")
+        }
+        Answer::History {
+            patient,
+            letters,
+            consulting,
+        } => {
+            if letters.is_empty() {
+                return format!("There is no message to or from {patient}.");
+            }
+            let mut lines: Vec<_> = letters.iter().map(|letter| line(patient, letter)).collect();
+            if *consulting {
+                lines.push(format!(
+                    "The consultation is open; it ends by: doctor consult {patient} --end"
+                ));
+            }
+            lines.join("\n")
+        }
+    }
+}
+
+fn line(patient: &str, letter: &LetterReport) -> String {
+    let who = match letter.incoming {
+        true => patient.to_owned(),
+        false if letter.kind == "broadcast" => "to all".to_owned(),
+        false => format!("to {patient}"),
+    };
+    let written: Timestamp = letter.written;
+    let mark = match letter.boundary.as_deref() {
+        Some("opens") => "[begins] ",
+        Some(_) => "[ends] ",
+        None => "",
+    };
+    let bar = if letter.in_consultation { "|" } else { " " };
+    let urgent = if letter.urgent { ", urgent" } else { "" };
+    format!(
+        "{bar} {written}  {who} ({}, {}{urgent}): {mark}{}",
+        letter.code,
+        letter.state,
+        text::clean(&letter.text)
+    )
+}

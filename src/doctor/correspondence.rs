@@ -1,0 +1,242 @@
+//! What doctor and patients wrote to each other, from the books.
+//!
+//! A consultation is the run of private messages from one that opens it to one
+//! that closes it. Both sides find it in the same messages, put in order by
+//! when they were written.
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::Action;
+use crate::clock::Timestamp;
+use crate::doctor::messages::{self, BookError, device_code, mark_of};
+use crate::doctor::practice::Practice;
+use crate::identity::id::Identifier;
+use crate::protocol::message::{Message, MessageId};
+use crate::store::StoreError;
+use crate::store::messages::{BoundaryMark, DeliveryRow, IncomingRow, MessageRow};
+
+/// The most messages that are shown at once, in each direction.
+const SHOWN: usize = 1_000;
+
+/// What the office can be asked about messages.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Everything between the doctor and one patient.
+    History {
+        /// Whom.
+        patient: String,
+    },
+    /// What patients wrote that was not shown yet.
+    Inbox {
+        /// What was shown before, too.
+        all: bool,
+    },
+    /// Messages of the inbox were shown to a person.
+    Shown {
+        /// Their numbers.
+        numbers: Vec<u64>,
+    },
+}
+
+/// What the office answers.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// Everything between the doctor and one patient, in the order in which it
+    /// was written.
+    History {
+        /// Whom.
+        patient: String,
+        /// The messages.
+        letters: Vec<LetterReport>,
+        /// Whether a consultation is open.
+        consulting: bool,
+    },
+    /// What patients wrote, the oldest first.
+    Inbox {
+        /// How many were not shown before.
+        unread: u64,
+        /// The messages.
+        letters: Vec<LetterReport>,
+    },
+    /// So it is noted.
+    Noted,
+}
+
+/// One message, in either direction.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct LetterReport {
+    /// Whether a patient wrote it.
+    pub incoming: bool,
+    /// What it is called by, in its direction.
+    pub number: u64,
+    /// Its short name, the same on the patient's side.
+    pub code: String,
+    /// Who wrote it or got it.
+    pub patient: String,
+    /// The device it came from.
+    pub device: Option<String>,
+    /// broadcast, chosen or private.
+    pub kind: String,
+    /// Whether it is an emergency.
+    pub urgent: bool,
+    /// When it was written, by its writer's clock.
+    pub written: Timestamp,
+    /// When it came.
+    pub received: Option<Timestamp>,
+    /// Whether it was shown to the doctor before; how far it has come at the
+    /// patient's devices, in words: what is furthest counts.
+    pub state: String,
+    /// `opens` or `closes`, if a consultation begins or ends with it.
+    pub boundary: Option<String>,
+    /// Whether it is part of a consultation.
+    pub in_consultation: bool,
+    /// What it says.
+    pub text: String,
+}
+
+/// Does what is asked; a sentence if it cannot be done.
+///
+/// # Errors
+/// The sentence.
+pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> {
+    let answered = match request {
+        Request::History { patient } => {
+            let patient: Identifier = patient
+                .parse()
+                .map_err(|error: crate::identity::id::IdentifierError| error.to_string())?;
+            history(practice, &patient)
+        }
+        Request::Inbox { all } => inbox(practice, *all),
+        Request::Shown { numbers } => practice
+            .store
+            .mark_shown(numbers, practice.now(), &[])
+            .map(|()| Answer::Noted)
+            .map_err(BookError::from),
+    };
+    answered.map_err(|error| error.to_string())
+}
+
+fn history(practice: &Practice, patient: &Identifier) -> Result<Answer, BookError> {
+    let store = &practice.store;
+    let mut found: Vec<(Timestamp, [u8; 16], LetterReport)> = Vec::new();
+    for (row, deliveries) in store.messages_to(patient.as_str(), SHOWN)? {
+        let message = messages::open(practice, &row)?;
+        let letter = outgoing(patient, &row, &deliveries, &message);
+        found.push((message.written(), row.id, letter));
+    }
+    for row in store.incoming(Some(patient.as_str()), SHOWN)? {
+        let message = messages::open_incoming(practice, &row)?;
+        found.push((message.written(), row.id, incoming(&row, &message)));
+    }
+    found.sort_by_key(|(written, id, _)| (*written, *id));
+    let mut letters: Vec<_> = found.into_iter().map(|(_, _, letter)| letter).collect();
+    let mut consulting = false;
+    for letter in &mut letters {
+        let mark = letter.boundary.as_deref();
+        let is_private = letter.kind == "private";
+        letter.in_consultation = is_private && (consulting || mark == Some("opens"));
+        match mark {
+            Some("opens") => consulting = true,
+            Some(_) => consulting = false,
+            None => {}
+        }
+    }
+    let detail = format!("history, {} messages", letters.len());
+    practice.note(Action::MessagesRead, patient.as_str(), &detail)?;
+    Ok(Answer::History {
+        patient: patient.to_string(),
+        letters,
+        consulting,
+    })
+}
+
+fn inbox(practice: &Practice, all: bool) -> Result<Answer, BookError> {
+    let store = &practice.store;
+    let unread = store.unread_count()?;
+    let rows = if all {
+        let mut rows = store.incoming(None, SHOWN)?;
+        rows.reverse();
+        rows
+    } else {
+        store.incoming_unread(SHOWN)?
+    };
+    let opened: Result<Vec<_>, BookError> = rows
+        .iter()
+        .map(|row| Ok(incoming(row, &messages::open_incoming(practice, row)?)))
+        .collect();
+    let letters = opened?;
+    if !letters.is_empty() {
+        let detail = format!("inbox, {} messages", letters.len());
+        practice.note(Action::MessagesRead, "", &detail)?;
+    }
+    Ok(Answer::Inbox { unread, letters })
+}
+
+fn outgoing(
+    patient: &Identifier,
+    row: &MessageRow,
+    deliveries: &[DeliveryRow],
+    message: &Message,
+) -> LetterReport {
+    let states = ["confirmed", "delivered", "sent"];
+    let reached = |state: &&&str| deliveries.iter().any(|row| row.state().0 == **state);
+    let state = states.iter().find(reached).copied().unwrap_or("queued");
+    LetterReport {
+        incoming: false,
+        number: row.number,
+        code: MessageId(row.id).code(),
+        patient: patient.to_string(),
+        device: None,
+        kind: row.kind.word().to_owned(),
+        urgent: row.urgent,
+        written: message.written(),
+        received: None,
+        state: state.to_owned(),
+        boundary: word(message),
+        in_consultation: false,
+        text: message.text().to_owned(),
+    }
+}
+
+fn incoming(row: &IncomingRow, message: &Message) -> LetterReport {
+    let state = if row.shown.is_some() {
+        "read"
+    } else {
+        "unread"
+    };
+    LetterReport {
+        incoming: true,
+        number: row.number,
+        code: MessageId(row.id).code(),
+        patient: row.patient.clone(),
+        device: Some(device_code(&row.device)),
+        kind: "private".to_owned(),
+        urgent: message.is_urgent(),
+        written: message.written(),
+        received: Some(row.received),
+        state: state.to_owned(),
+        boundary: word(message),
+        in_consultation: false,
+        text: message.text().to_owned(),
+    }
+}
+
+fn word(message: &Message) -> Option<String> {
+    mark_of(message).map(|mark| mark.word().to_owned())
+}
+
+/// Whether a consultation with this patient is open: the last word counts,
+/// whoever said it.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn is_consulting(practice: &Practice, patient: &Identifier) -> Result<bool, StoreError> {
+    let words = practice.store.boundaries(patient.as_str())?;
+    let last = words
+        .into_iter()
+        .max_by_key(|(_, written, id)| (*written, *id));
+    Ok(last.is_some_and(|(mark, ..)| mark == BoundaryMark::Opens))
+}

@@ -1,0 +1,376 @@
+//! Who has got what: a message's states at each device, from the books.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::doctor::messages::{self, BookError, device_code};
+use crate::doctor::practice::Practice;
+use crate::doctor::records;
+use crate::protocol::message::{Message, MessageId};
+use crate::store::messages::{DeliveryRow, Kind, MessageRow};
+
+/// How many messages are listed where none is named.
+const LISTED: usize = 20;
+/// How many devices of a message are listed one by one where it is not named.
+const DEVICES: u64 = 50;
+/// The most deliveries that are listed as missing.
+const MISSING: usize = 10_000;
+/// Hexadecimal digits of a message's short name.
+const CODE_LEN: usize = 6;
+
+/// What the office can be asked about deliveries.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// What has reached whom?
+    List {
+        /// Of this message, by number or short name; else of the newest.
+        message: Option<String>,
+        /// Only what has not arrived, with the number to call.
+        missing: bool,
+        /// Check each confirmation's signature.
+        verify: bool,
+    },
+    /// Who has not confirmed this message, on any device?
+    Unconfirmed {
+        /// Its number.
+        message: u64,
+    },
+}
+
+/// What the office answers.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// What became of messages, the newest last.
+    List {
+        /// Whether only what has not arrived is listed.
+        missing: bool,
+        /// The messages.
+        messages: Vec<MessageReport>,
+    },
+    /// These patients have not confirmed it.
+    Unconfirmed(Vec<String>),
+}
+
+/// What became of one message.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct MessageReport {
+    /// What it is called by.
+    pub number: u64,
+    /// Its short name, the same on the patients' side.
+    pub code: String,
+    /// broadcast, chosen or private.
+    pub kind: String,
+    /// The patient, if it is private.
+    pub patient: Option<String>,
+    /// When it was written.
+    pub written: Timestamp,
+    /// Whether it is an emergency.
+    pub urgent: bool,
+    /// From when on it is not given to anybody any more.
+    pub expires: Option<Timestamp>,
+    /// What it says.
+    pub text: String,
+    /// Devices that wait for it.
+    pub queued: u64,
+    /// Devices to whose connection it was given.
+    pub sent: u64,
+    /// Devices that proved that they have it.
+    pub delivered: u64,
+    /// Devices whose owner confirmed it.
+    pub confirmed: u64,
+    /// Device by device; nothing if there are too many and it was not named.
+    pub deliveries: Vec<DeliveryReport>,
+}
+
+/// What became of one message at one device.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryReport {
+    /// Whose device it is.
+    pub patient: String,
+    /// Its short name.
+    pub device: String,
+    /// Whether the message has several devices of this patient's.
+    pub is_one_of_several: bool,
+    /// queued, sent, delivered or confirmed.
+    pub state: String,
+    /// Since when.
+    pub at: Timestamp,
+    /// When it was committed.
+    pub queued: Timestamp,
+    /// When it was first given to the device's connection.
+    pub sent: Option<Timestamp>,
+    /// When the device proved that it has it.
+    pub delivered: Option<Timestamp>,
+    /// When a person's signed confirmation came.
+    pub confirmed: Option<Timestamp>,
+    /// Whether that signature is right, if that was asked.
+    pub genuine: Option<bool>,
+    /// The number to call, if it is on file and was asked for.
+    pub phone: Option<String>,
+}
+
+/// Does what is asked; a sentence if it cannot be done.
+///
+/// # Errors
+/// The sentence.
+pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> {
+    match request {
+        Request::List {
+            message,
+            missing,
+            verify,
+        } => {
+            let listed = match missing {
+                true => list_missing(practice, message.as_deref())?,
+                false => list(practice, message.as_deref(), *verify)?,
+            };
+            Ok(Answer::List {
+                missing: *missing,
+                messages: listed,
+            })
+        }
+        Request::Unconfirmed { message } => {
+            let patients = unconfirmed(practice, *message).map_err(|error| error.to_string())?;
+            Ok(Answer::Unconfirmed(patients))
+        }
+    }
+}
+
+fn unconfirmed(practice: &Practice, message: u64) -> Result<Vec<String>, BookError> {
+    let rows = practice.store.deliveries(message)?;
+    let confirmed: BTreeSet<_> = rows
+        .iter()
+        .filter(|row| row.confirmed.is_some())
+        .map(|row| &row.patient)
+        .collect();
+    let all: BTreeSet<_> = rows.iter().map(|row| &row.patient).collect();
+    Ok(all.difference(&confirmed).copied().cloned().collect())
+}
+
+/// The messages that are called this: a number, or the short name or more of
+/// the long one.
+fn named(practice: &Practice, name: &str) -> Result<Vec<MessageRow>, String> {
+    let failed = |error: crate::store::StoreError| error.to_string();
+    if let Ok(number) = name.parse()
+        && let Some(row) = practice.store.message(number).map_err(failed)?
+    {
+        return Ok(vec![row]);
+    }
+    let found = match prefix(name) {
+        Some(prefix) if name.len() >= CODE_LEN => {
+            let rows = practice.store.messages_with_prefix(&prefix, LISTED);
+            rows.map_err(failed)?
+        }
+        _ => Vec::new(),
+    };
+    let name = name.to_ascii_lowercase();
+    let found: Vec<_> = found
+        .into_iter()
+        .filter(|row| MessageId(row.id).to_string().starts_with(&name))
+        .collect();
+    match found.is_empty() {
+        true => Err(format!(
+            "there is no message {name}; doctor deliveries lists the newest, with their numbers"
+        )),
+        false => Ok(found),
+    }
+}
+
+/// The whole bytes of hexadecimal digits; none if they are something else.
+fn prefix(digits: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = digits.chars().map(|digit| digit.to_digit(16)).collect();
+    let byte = |pair: &[u32]| u8::try_from(pair[0] * 16 + pair[1]).unwrap_or_default();
+    Some(digits?.chunks_exact(2).map(byte).collect())
+}
+
+fn list(
+    practice: &Practice,
+    message: Option<&str>,
+    verify: bool,
+) -> Result<Vec<MessageReport>, String> {
+    let mut rows = match message {
+        Some(name) => named(practice, name)?,
+        None => practice
+            .store
+            .messages_before(u64::MAX, LISTED)
+            .map_err(|error| error.to_string())?,
+    };
+    rows.reverse();
+    let reports: Result<Vec<_>, BookError> = rows
+        .iter()
+        .map(|row| {
+            let counts = practice.store.delivery_counts(row.number)?;
+            let devices = counts.queued + counts.sent + counts.delivered + counts.confirmed;
+            let deliveries = match message.is_some() || devices <= DEVICES {
+                true => practice.store.deliveries(row.number)?,
+                false => Vec::new(),
+            };
+            let mut report = report_of(practice, row, &deliveries)?;
+            report.queued = counts.queued;
+            report.sent = counts.sent;
+            report.delivered = counts.delivered;
+            report.confirmed = counts.confirmed;
+            if verify {
+                for (delivery, found) in report.deliveries.iter_mut().zip(&deliveries) {
+                    if found.confirmed.is_some() {
+                        let genuine =
+                            messages::is_confirmation_genuine(practice, row, &found.device)?;
+                        delivery.genuine = Some(genuine);
+                    }
+                }
+            }
+            Ok(report)
+        })
+        .collect();
+    reports.map_err(|error| error.to_string())
+}
+
+fn list_missing(practice: &Practice, message: Option<&str>) -> Result<Vec<MessageReport>, String> {
+    let failed = |error: BookError| error.to_string();
+    let numbers = match message {
+        Some(name) => {
+            let rows = named(practice, name)?;
+            rows.iter().rev().map(|row| Some(row.number)).collect()
+        }
+        None => vec![None],
+    };
+    let mut by_message: BTreeMap<u64, Vec<DeliveryRow>> = BTreeMap::new();
+    for number in numbers {
+        let rows = practice.store.missing(number, MISSING);
+        for row in rows.map_err(|error| error.to_string())? {
+            by_message.entry(row.message).or_default().push(row);
+        }
+    }
+    let patients: BTreeSet<&str> = by_message
+        .values()
+        .flatten()
+        .map(|row| row.patient.as_str())
+        .collect();
+    let patients: Vec<&str> = patients.into_iter().collect();
+    let phones = records::phones(practice, &patients).map_err(|error| error.to_string())?;
+    let mut reports = Vec::new();
+    for (number, rows) in by_message {
+        let row = practice.store.message(number).map_err(|e| e.to_string())?;
+        let Some(row) = row else { continue };
+        let mut report = report_of(practice, &row, &rows).map_err(failed)?;
+        for delivery in &mut report.deliveries {
+            let phone = phones.get(&delivery.patient);
+            delivery.phone = phone.map(|phone| phone.as_str().to_owned());
+        }
+        let waiting = |state: &str| {
+            let count = report.deliveries.iter().filter(|row| row.state == state);
+            count.count() as u64
+        };
+        (report.queued, report.sent) = (waiting("queued"), waiting("sent"));
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+/// A message's report with these deliveries, and without counts.
+fn report_of(
+    practice: &Practice,
+    row: &MessageRow,
+    deliveries: &[DeliveryRow],
+) -> Result<MessageReport, BookError> {
+    let message = messages::open(practice, row)?;
+    let mut devices: BTreeMap<&str, usize> = BTreeMap::new();
+    for delivery in deliveries {
+        *devices.entry(&delivery.patient).or_default() += 1;
+    }
+    let deliveries = deliveries
+        .iter()
+        .map(|delivery| {
+            let (state, at) = delivery.state();
+            let several = devices.get(delivery.patient.as_str());
+            DeliveryReport {
+                patient: delivery.patient.clone(),
+                device: device_code(&delivery.device),
+                is_one_of_several: several.is_some_and(|count| *count > 1),
+                state: state.to_owned(),
+                at,
+                queued: delivery.queued,
+                sent: delivery.sent,
+                delivered: delivery.delivered,
+                confirmed: delivery.confirmed,
+                genuine: None,
+                phone: None,
+            }
+        })
+        .collect();
+    Ok(MessageReport {
+        number: row.number,
+        code: message.id().code(),
+        kind: row.kind.word().to_owned(),
+        patient: row.patient.clone(),
+        written: row.written,
+        urgent: row.urgent,
+        expires: row.expires,
+        text: message.text().to_owned(),
+        queued: 0,
+        sent: 0,
+        delivered: 0,
+        confirmed: 0,
+        deliveries,
+    })
+}
+
+/// What became of a message, in a program.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What the message is called by.
+    pub number: u64,
+    /// The message.
+    pub message: Message,
+    /// Whether it was for everyone.
+    pub is_broadcast: bool,
+    /// Device by device.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What became of a message at one device, in a program.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Whose device it is.
+    pub patient: String,
+    /// queued, sent, delivered or confirmed.
+    pub state: &'static str,
+    /// When it came into that state.
+    pub at: Timestamp,
+    /// All states and times.
+    pub delivery: DeliveryRow,
+}
+
+/// What became of the newest messages, at most `limit`, the oldest of them
+/// first.
+///
+/// # Errors
+/// [`BookError`].
+pub fn newest(practice: &Practice, limit: usize) -> Result<Vec<Report>, BookError> {
+    let rows = practice.store.messages_before(u64::MAX, limit)?;
+    let report = |row: &MessageRow| {
+        let outcome = |delivery: DeliveryRow| {
+            let (state, at) = delivery.state();
+            Outcome {
+                patient: delivery.patient.clone(),
+                state,
+                at,
+                delivery,
+            }
+        };
+        let deliveries = practice.store.deliveries(row.number)?;
+        Ok(Report {
+            number: row.number,
+            message: messages::open(practice, row)?,
+            is_broadcast: row.kind == Kind::Broadcast,
+            outcomes: deliveries.into_iter().map(outcome).collect(),
+        })
+    };
+    rows.iter().rev().map(report).collect()
+}

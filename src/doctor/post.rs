@@ -1,0 +1,442 @@
+//! Messages on their way out: who is to get one, into the books with it, and
+//! on to those who are there.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::audit::{Action, Entry};
+use crate::clock::Timestamp;
+use crate::doctor::messages::live::Given;
+use crate::doctor::messages::{self, mark_of};
+use crate::doctor::practice::Practice;
+use crate::doctor::records::{self, RecordError};
+use crate::doctor::shared::Shared;
+use crate::identity::certificate::Fingerprint;
+use crate::identity::id::Identifier;
+use crate::protocol::message::{Boundary, Message, TextError};
+use crate::protocol::opcode;
+use crate::protocol::record::Audience;
+use crate::random::OsRandom;
+use crate::secret::SecretBytes;
+use crate::session::signed::{self, Parties};
+use crate::session::table::Connected;
+use crate::store::StoreError;
+use crate::store::messages::{Change, Kind, MessageRow, Work};
+
+/// Recipients that the audit log names one by one.
+const NAMED: usize = 20;
+
+/// For whom a message is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Recipients {
+    /// Everyone who is enrolled.
+    Everyone,
+    /// These patients.
+    Chosen(Vec<Identifier>),
+    /// The patients whose records have this tag.
+    Tagged(String),
+    /// This patient alone.
+    One(Identifier),
+}
+
+impl Recipients {
+    const fn kind(&self) -> Kind {
+        match self {
+            Self::Everyone => Kind::Broadcast,
+            Self::Chosen(_) | Self::Tagged(_) => Kind::Chosen,
+            Self::One(_) => Kind::Private,
+        }
+    }
+}
+
+/// A message that is to be sent.
+#[derive(Clone, Debug)]
+pub struct Letter<'a> {
+    /// For whom.
+    pub to: Recipients,
+    /// What it says.
+    pub text: &'a str,
+    /// Whether it is an emergency: given again at every session until somebody
+    /// confirms it.
+    pub urgent: bool,
+    /// After how long it is not given to anybody any more.
+    pub expires: Option<Duration>,
+    /// What it is to a consultation. Only for one patient.
+    pub boundary: Option<Boundary>,
+}
+
+impl<'a> Letter<'a> {
+    /// An ordinary message.
+    #[must_use]
+    pub const fn new(to: Recipients, text: &'a str) -> Self {
+        Self {
+            to,
+            text,
+            urgent: false,
+            expires: None,
+            boundary: None,
+        }
+    }
+
+    fn message(&self, now: Timestamp) -> Result<Message, SendError> {
+        let random = &mut OsRandom;
+        let message = match self.boundary {
+            Some(boundary) => Message::at_boundary(boundary, self.text, now, random),
+            None => Message::new(self.text, self.urgent, now, random),
+        };
+        message.map_err(SendError::Text)
+    }
+}
+
+/// Why a message was not sent.
+#[derive(Debug)]
+pub enum SendError {
+    /// The text.
+    Text(TextError),
+    /// Nobody has enrolled yet.
+    NoPatients,
+    /// Nobody of these names has enrolled.
+    UnknownPatients(Vec<Identifier>),
+    /// Nobody's record has this tag, or nobody who has it is enrolled.
+    NobodyTagged(String),
+    /// The patients' records.
+    Records(RecordError),
+    /// The store.
+    Store(StoreError),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(error) => write!(f, "{error}"),
+            Self::NoPatients => {
+                f.write_str("nothing was sent: no patient has enrolled yet; enrol one first")
+            }
+            Self::UnknownPatients(patients) => {
+                let names: Vec<_> = patients.iter().map(Identifier::as_str).collect();
+                let names = names.join(", ");
+                write!(
+                    f,
+                    "no patient {names} has enrolled, nothing was sent; check the name, or enrol \
+                     {names} first"
+                )
+            }
+            Self::NobodyTagged(tag) => write!(
+                f,
+                "no enrolled patient has the tag {tag}, nothing was sent; check the tag, or give \
+                 it to somebody"
+            ),
+            Self::Records(error) => write!(f, "{error}"),
+            Self::Store(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for SendError {}
+
+impl From<StoreError> for SendError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What became of a message at once.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// What the message is called by.
+    pub number: u64,
+    /// Its short name, the same on the patients' side.
+    pub code: String,
+    /// Devices it was given to.
+    pub devices: usize,
+    /// Devices that will be given it when they come back.
+    pub away: usize,
+    /// Number of the group's epoch; 0 for what did not go to the group.
+    pub epoch: u64,
+}
+
+type Devices = Vec<(Fingerprint, String)>;
+
+/// The devices that are to get a letter, with their patients.
+///
+/// # Errors
+/// [`SendError`] if one of those who are named is not enrolled, or if there is
+/// nobody.
+pub fn recipients(practice: &Practice, to: &Recipients) -> Result<Devices, SendError> {
+    let now = practice.now();
+    let of = |patient: &Identifier| {
+        let patient = Some(patient.as_str());
+        practice.store.active_devices(patient, now)
+    };
+    match to {
+        Recipients::Everyone => {
+            let devices = practice.store.active_devices(None, now)?;
+            match devices.is_empty() {
+                true => Err(SendError::NoPatients),
+                false => Ok(devices),
+            }
+        }
+        Recipients::One(patient) => {
+            let devices = of(patient)?;
+            match devices.is_empty() {
+                true => Err(SendError::UnknownPatients(vec![patient.clone()])),
+                false => Ok(devices),
+            }
+        }
+        Recipients::Chosen(patients) => {
+            let (mut devices, mut unknown) = (Vec::new(), Vec::new());
+            let patients: std::collections::BTreeSet<_> = patients.iter().collect();
+            for patient in patients {
+                let found = of(patient)?;
+                if found.is_empty() {
+                    unknown.push(patient.clone());
+                }
+                devices.extend(found);
+            }
+            match unknown.is_empty() {
+                true => Ok(devices),
+                false => Err(SendError::UnknownPatients(unknown)),
+            }
+        }
+        Recipients::Tagged(tag) => {
+            let mut devices = Vec::new();
+            let patients = records::patients_with_tag(practice, tag);
+            for patient in patients.map_err(SendError::Records)? {
+                // Who has a record and no device yet gets nothing.
+                let patient = Some(patient.as_str());
+                devices.extend(practice.store.active_devices(patient, now)?);
+            }
+            match devices.is_empty() {
+                true => Err(SendError::NobodyTagged(tag.clone())),
+                false => Ok(devices),
+            }
+        }
+    }
+}
+
+/// Puts a letter into the books and gives it to those who are there; the others
+/// get it when they come back.
+///
+/// # Errors
+/// [`SendError`]; nothing is in the books then, and nothing was sent.
+pub(super) fn send(shared: &Shared, letter: &Letter<'_>) -> Result<Sent, SendError> {
+    let practice = &*shared.practice;
+    let now = practice.now();
+    let message = letter.message(now)?;
+    // Whoever joins is either before this message or after it.
+    let order = shared.order();
+    let devices = recipients(practice, &letter.to)?;
+    let row = MessageRow {
+        number: 0,
+        id: message.id().0,
+        kind: letter.to.kind(),
+        patient: match &letter.to {
+            Recipients::One(patient) => Some(patient.to_string()),
+            _ => None,
+        },
+        boundary: mark_of(&message),
+        urgent: message.is_urgent(),
+        written: now,
+        expires: letter.expires.map(|after| now.plus(after)),
+        sealed: messages::seal(practice, &message),
+    };
+    let entry = entry(practice, letter, &message, &devices);
+    let number = practice.store.add_message(&row, &devices, &[entry])?;
+    let outgoing = Outgoing {
+        shared,
+        message,
+        number,
+        devices: devices.into_iter().map(|(device, _)| device).collect(),
+        now,
+    };
+    let (given, epoch) = match row.kind {
+        Kind::Broadcast => outgoing.to_group(),
+        kind => (outgoing.one_by_one(kind), 0),
+    };
+    drop(order);
+    let devices = given.len();
+    shared
+        .flusher
+        .send(given.into_iter().map(|member| member.outbox));
+    Ok(Sent {
+        number,
+        code: outgoing.message.id().code(),
+        devices,
+        away: outgoing.devices.len().saturating_sub(devices),
+        epoch,
+    })
+}
+
+/// What the audit log says of a message.
+fn entry(practice: &Practice, letter: &Letter<'_>, message: &Message, devices: &Devices) -> Entry {
+    let mut patients: Vec<&str> = devices.iter().map(|(_, name)| name.as_str()).collect();
+    patients.dedup();
+    let (action, subject, to) = match &letter.to {
+        Recipients::One(patient) => (Action::Message, patient.as_str(), String::new()),
+        Recipients::Everyone => (
+            Action::Broadcast,
+            "",
+            format!(", to all {} patients", patients.len()),
+        ),
+        Recipients::Chosen(_) | Recipients::Tagged(_) if patients.len() <= NAMED => (
+            Action::Broadcast,
+            "",
+            format!(", to {}", patients.join(", ")),
+        ),
+        Recipients::Chosen(_) | Recipients::Tagged(_) => (
+            Action::Broadcast,
+            "",
+            format!(", to {} chosen patients", patients.len()),
+        ),
+    };
+    let urgent = if letter.urgent { ", urgent" } else { "" };
+    let detail = format!("message {}{to}{urgent}", message.id().code());
+    practice.by_doctor(action, subject, &detail)
+}
+
+/// A message that is in the books.
+struct Outgoing<'a> {
+    shared: &'a Shared,
+    message: Message,
+    number: u64,
+    devices: HashSet<Fingerprint>,
+    now: Timestamp,
+}
+
+impl Outgoing<'_> {
+    /// To everyone who is there, under the group key; gives them, and the
+    /// epoch.
+    fn to_group(&self) -> (Vec<Connected>, u64) {
+        let shared = self.shared;
+        let identity = shared.identity();
+        // Held until all is noted, so that no receipt comes before it is known
+        // what for, and "delivered" is written after "sent".
+        let mut live = shared.live();
+        let broadcast = shared.tables.sessions.broadcast(
+            &self.message,
+            &identity,
+            self.now,
+            Instant::now(),
+            &mut OsRandom,
+        );
+        let recipients = broadcast.recipients;
+        let epoch = broadcast.sealed.as_ref().map(|sealed| {
+            let sessions = recipients.iter().map(|member| member.id);
+            live.broadcast(self.number, self.message.id(), sealed.receipted, sessions);
+            sealed.receipted.epoch
+        });
+        self.sent(&recipients);
+        drop(live);
+        shared.dropped(broadcast.dropped);
+        (recipients, epoch.unwrap_or(0))
+    }
+
+    /// To each recipient who is there, under its own session's key; gives them.
+    fn one_by_one(&self, kind: Kind) -> Vec<Connected> {
+        let shared = self.shared;
+        let identity = shared.identity();
+        let doctor = identity.certificate.fingerprint();
+        let members = shared.tables.sessions.connected();
+        let to_be_given = members
+            .into_iter()
+            .filter(|member| self.devices.contains(&member.certificate.fingerprint()));
+        let (mut given, mut full) = (Vec::new(), Vec::new());
+        // Signed before anybody is kept waiting.
+        let bodies: Vec<_> = to_be_given
+            .map(|member| {
+                let patient = member.certificate.fingerprint();
+                let parties = Parties { doctor, patient };
+                let (_, body) = record(kind, &self.message, &identity.signing, &parties);
+                (member, body)
+            })
+            .collect();
+        let given_as = Given {
+            number: self.number,
+            opcode: opcode_of(kind),
+            hash: self.message.hash(),
+        };
+        let mut live = shared.live();
+        for (member, body) in bodies {
+            let body = SecretBytes::new(body);
+            if member.outbox.push_record(given_as.opcode, body).is_ok() {
+                live.record(member.id, self.message.id(), given_as);
+                given.push(member);
+            } else {
+                full.push(member);
+            }
+        }
+        self.sent(&given);
+        drop(live);
+        for member in full {
+            let subject = member.certificate.subject();
+            let device = member.certificate.fingerprint();
+            shared.drop_stalled(&device, member.id, &subject.identifier);
+        }
+        given
+    }
+
+    fn sent(&self, members: &[Connected]) {
+        let devices: Vec<_> = members
+            .iter()
+            .map(|member| member.certificate.fingerprint())
+            .collect();
+        if devices.is_empty() {
+            return;
+        }
+        let work = Work::Sent {
+            message: self.number,
+            devices,
+            at: self.now,
+        };
+        // That it cannot be written is told by the ledger.
+        self.shared.ledger.write(Change::unlogged(work), |_| {});
+    }
+}
+
+/// The opcode of a message that goes to one device.
+pub(super) const fn opcode_of(kind: Kind) -> u8 {
+    match kind {
+        Kind::Private => opcode::PRIVATE,
+        Kind::Broadcast | Kind::Chosen => opcode::DIRECT,
+    }
+}
+
+/// A message as the record that goes to one device: opcode and body.
+pub(super) fn record(
+    kind: Kind,
+    message: &Message,
+    doctor: &crate::elgamal::SignSecret,
+    parties: &Parties,
+) -> (u8, Vec<u8>) {
+    let audience = match kind {
+        Kind::Private => return (opcode::PRIVATE, message.encode()),
+        Kind::Broadcast => Audience::Everyone,
+        Kind::Chosen => Audience::Chosen,
+    };
+    let message = message.clone();
+    let direct = signed::sign_direct(doctor, audience, message, parties, &mut OsRandom);
+    (opcode::DIRECT, direct.encode())
+}
+
+/// Broadcasts that were signed for whoever missed them: the same bytes for all.
+#[derive(Debug, Default)]
+pub(super) struct Signed(BTreeMap<u64, Vec<u8>>);
+
+impl Signed {
+    /// The most that are kept.
+    const MAX: usize = 64;
+
+    /// The body for the message with this number.
+    pub(super) fn get(&self, number: u64) -> Option<Vec<u8>> {
+        self.0.get(&number).cloned()
+    }
+
+    /// Keeps one.
+    pub(super) fn keep(&mut self, number: u64, body: Vec<u8>) {
+        if self.0.len() >= Self::MAX {
+            self.0.pop_first();
+        }
+        self.0.insert(number, body);
+    }
+}

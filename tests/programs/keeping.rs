@@ -228,13 +228,19 @@ fn a_watch_survives_the_doctors_restarts_and_its_own_death() {
 }
 
 /// A small disk of its own, as only root can make one.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     fn new(path: PathBuf) -> Option<Self> {
+        Self::of(path, "1m")
+    }
+
+    /// One of this size; none where nobody may mount it.
+    pub fn of(path: PathBuf, size: &str) -> Option<Self> {
         fs::create_dir(&path).unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m,mode=700", "none"]);
+        let options = format!("size={size},mode=700");
+        mount.args(["-t", "tmpfs", "-o", &options, "none"]);
         let mounted = mount.arg(&path).stderr(Stdio::null()).status();
         mounted
             .is_ok_and(|status| status.success())
@@ -242,14 +248,15 @@ impl SmallDisk {
     }
 
     /// Fills it to the last byte.
-    fn fill(&self) {
+    pub fn fill(&self) {
         let mut filler = fs::File::create(self.0.join("filler")).unwrap();
         for block in [4096, 512, 1] {
             while filler.write_all(&vec![0; block]).is_ok() {}
         }
     }
 
-    fn free(&self) {
+    /// Gives the space back.
+    pub fn free(&self) {
         fs::remove_file(self.0.join("filler")).unwrap();
     }
 }

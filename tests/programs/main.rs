@@ -16,6 +16,7 @@ mod command_line;
 mod damaged_files;
 mod ends;
 mod keeping;
+mod messages;
 mod output;
 mod records;
 mod service;

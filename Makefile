@@ -36,6 +36,12 @@ $(RUN)/$(ID)@$(DOCTOR).enrolled:
 test: ## all tests
 	cargo test --locked
 
+soak: ## kill doctor and patients 500 times, account for every message (minutes)
+	TELEMED_SOAK_CYCLES=$(or $(CYCLES),500) cargo test --locked --test kill_anywhere -- --nocapture
+
+bench: ## measure the store
+	cargo bench --locked --bench store
+
 check: ## formatting, lints, documentation
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
@@ -45,4 +51,4 @@ check-gmp: ## lints and tests with GMP as oracle (needs m4, takes minutes)
 	cargo clippy --locked --all-targets --features gmp -- -D warnings
 	cargo test --locked --features gmp
 
-.PHONY: help build demo run-doctor run-patient test check check-gmp
+.PHONY: help build demo run-doctor run-patient test soak bench check check-gmp

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::clinic::{Clinic, files};
+use crate::disk::skip_without_mount;
 use crate::process::{Finished, Running, run, run_with};
 
 /// The recovery code that the first start has left.
@@ -358,9 +359,7 @@ fn a_full_disk_leaves_no_half_backup_behind() {
         .current_dir(closed.clinic.path(""));
     let finished = run(command);
     if finished.code == Some(77) || finished.err.contains("unshare:") {
-        let is_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-        assert!(!is_ci, "no file system could be mounted: {finished}");
-        eprintln!("skipped: no file system can be mounted here");
+        skip_without_mount();
         return;
     }
     let finished = finished

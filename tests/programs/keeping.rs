@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::clinic::Clinic;
+use crate::disk::SmallDisk;
 use crate::process::{Finished, Running, run};
 
 /// Longer than anything here takes.
@@ -227,50 +228,10 @@ fn a_watch_survives_the_doctors_restarts_and_its_own_death() {
     menu.code(1).complains(&["in use"]);
 }
 
-/// A small disk of its own, as only root can make one.
-pub struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn new(path: PathBuf) -> Option<Self> {
-        Self::of(path, "1m")
-    }
-
-    /// One of this size; none where nobody may mount it.
-    pub fn of(path: PathBuf, size: &str) -> Option<Self> {
-        fs::create_dir(&path).unwrap();
-        let mut mount = Command::new("mount");
-        let options = format!("size={size},mode=700");
-        mount.args(["-t", "tmpfs", "-o", &options, "none"]);
-        let mounted = mount.arg(&path).stderr(Stdio::null()).status();
-        mounted
-            .is_ok_and(|status| status.success())
-            .then_some(Self(path))
-    }
-
-    /// Fills it to the last byte.
-    pub fn fill(&self) {
-        let mut filler = fs::File::create(self.0.join("filler")).unwrap();
-        for block in [4096, 512, 1] {
-            while filler.write_all(&vec![0; block]).is_ok() {}
-        }
-    }
-
-    /// Gives the space back.
-    pub fn free(&self) {
-        fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_stops_new_messages_and_loses_none() {
     let clinic = Clinic::new();
-    let Some(disk) = SmallDisk::new(clinic.path("P1")) else {
+    let Some(disk) = SmallDisk::mount(clinic.path("P1"), "1m") else {
         return;
     };
     let mut doctor = clinic.with_menu().program;

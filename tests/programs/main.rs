@@ -14,6 +14,7 @@ mod backup;
 mod clock;
 mod command_line;
 mod damaged_files;
+mod disk;
 mod ends;
 mod keeping;
 mod messages;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::clinic::Clinic;
-use crate::keeping::SmallDisk;
+use crate::disk::SmallDisk;
 use crate::process::Running;
 
 /// The short name in what `doctor` says of a message it has sent.
@@ -181,22 +181,10 @@ fn what_patients_write_waits_in_the_inbox_and_a_consultation_has_a_history() {
     assert_eq!(inside.count(), 3, "{json}");
 }
 
-/// A disk for the doctor's files; none, and the test is skipped, where nobody
-/// may mount one.
-fn doctors_disk(clinic: &Clinic) -> Option<SmallDisk> {
-    let disk = SmallDisk::of(clinic.path("doctor"), "16m");
-    if disk.is_none() {
-        let is_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-        assert!(!is_ci, "no file system could be mounted");
-        eprintln!("skipped: no file system can be mounted here");
-    }
-    disk
-}
-
 #[test]
 fn on_a_full_disk_a_new_message_is_not_sent_and_what_is_there_stays() {
     let clinic = Clinic::new();
-    let Some(disk) = doctors_disk(&clinic) else {
+    let Some(disk) = SmallDisk::mount(clinic.path("doctor"), "16m") else {
         return;
     };
     let mut doctor = clinic.as_service().program;
@@ -238,7 +226,7 @@ fn on_a_full_disk_a_new_message_is_not_sent_and_what_is_there_stays() {
 #[test]
 fn on_a_read_only_disk_the_server_does_not_start_and_what_is_there_stays() {
     let clinic = Clinic::new();
-    let Some(_disk) = doctors_disk(&clinic) else {
+    let Some(_disk) = SmallDisk::mount(clinic.path("doctor"), "16m") else {
         return;
     };
     let remount = |mode: &str| {

@@ -122,6 +122,12 @@ fn both_programs_speak_json_from_the_first_key_to_the_last_word() {
     patient.finish().code(0);
     let none = clinic.command(&["list", "--json"]).code(0);
     assert_eq!(none.out, "");
+    let log = clinic.command(&["audit", "list", "--json"]).code(0);
+    assert_eq!(objects(&log)[0]["action"], "founded");
+    answer(&clinic, &["audit", "verify"], "audit_verified");
+    let file = clinic.path("log.jsonl");
+    let export = ["audit", "export", file.to_str().unwrap()];
+    answer(&clinic, &export, "audit_exported");
     answer(&clinic, &["stop"], "stopping");
     doctor.finish().code(0);
 }

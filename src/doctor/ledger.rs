@@ -8,6 +8,7 @@
 //! answered before.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -48,6 +49,7 @@ pub struct Ledger {
     store: Arc<dyn Store>,
     queue: Mutex<Queue>,
     changed: Condvar,
+    commits: AtomicU64,
 }
 
 #[derive(Default)]
@@ -86,6 +88,7 @@ impl Ledger {
             store,
             queue: Mutex::default(),
             changed: Condvar::new(),
+            commits: AtomicU64::new(0),
         }
     }
 
@@ -132,6 +135,12 @@ impl Ledger {
         self.write_and_wait(Change::audit(Vec::new())).map(drop)
     }
 
+    /// How many transactions it took until now.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
     /// Ends the thread once it has committed what is queued.
     pub fn stop(&self) {
         self.lock().stopping = true;
@@ -147,6 +156,7 @@ impl Ledger {
             match self.store.commit(&changes) {
                 Ok(outcomes) => {
                     told = None;
+                    self.commits.fetch_add(1, Ordering::Relaxed);
                     for (on_written, outcome) in on_written.into_iter().zip(outcomes) {
                         on_written(Ok(outcome));
                     }
@@ -198,7 +208,7 @@ impl fmt::Debug for Ledger {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
     use std::thread;
 
     use super::*;

@@ -218,7 +218,8 @@ fn on_a_full_disk_a_new_message_is_not_sent_and_what_is_there_stays() {
         .never_says("arrived");
     // What was not answered comes again.
     let _patient = clinic.connect("P1");
-    doctor.expect("Can you hear me?");
+    doctor.expect("P1 has written");
+    clinic.command(&["inbox"]).code(0).says("Can you hear me?");
     let all = clinic.command(&["deliveries"]).code(0);
     all.says("Before.").says("After.").never_says("Meanwhile.");
 }

@@ -122,3 +122,15 @@ fn the_unit_is_one_that_systemd_takes() {
     // It may have something to say about this machine's other units.
     assert!(!verified.err.contains("telemed"), "{verified}");
 }
+
+#[test]
+fn what_patients_write_does_not_reach_the_log_of_a_service() {
+    let clinic = Clinic::new();
+    let mut doctor = clinic.as_service().program;
+    clinic.enrol("P1");
+    run(clinic.patient("P1", &["send", "It hurts here."])).code(0);
+    doctor.expect("P1 has written: doctor inbox shows it.");
+    clinic.command(&["inbox"]).code(0).says("It hurts here.");
+    clinic.command(&["stop"]).code(0);
+    doctor.finish().code(0).never_says("hurts");
+}

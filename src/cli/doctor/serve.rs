@@ -1,7 +1,7 @@
 //! Serving: from the first start to the end.
 
 use std::env;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
@@ -236,7 +236,7 @@ fn with_menu(
     let shower = thread::Builder::new()
         .name("events".to_owned())
         .spawn(move || {
-            show::events(&events, |line| lines.line(line));
+            show::events(&events, show::Reader::Person, |line| lines.line(line));
         });
     let shower = shower.map_err(|error| failed(&error))?;
     let mut console = Console { terminal, printer };
@@ -266,7 +266,11 @@ fn as_service(
                 let records = events.iter().map(|event| records::event(&event));
                 return records.for_each(|record| print_record(record, form));
             }
-            show::events(&events, |line| {
+            let reader = match io::stderr().is_terminal() {
+                true => show::Reader::Person,
+                false => show::Reader::Log,
+            };
+            show::events(&events, reader, |line| {
                 let time = match stamp {
                     true => format!("{} ", SystemClock.now()),
                     false => String::new(),

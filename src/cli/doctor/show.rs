@@ -144,9 +144,19 @@ fn ticket(patient: &str, text: &str, qr: &str, address: &str, expires: Timestamp
     lines.join("\n")
 }
 
+/// Who reads what happens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reader {
+    /// A person, at a terminal or the menu.
+    Person,
+    /// A log, which is kept, and read by others: what patients write does not
+    /// belong there.
+    Log,
+}
+
 /// Shows events until there are no more. Receipts that come together are shown
 /// together.
-pub fn events(events: &Receiver<Event>, mut line: impl FnMut(String)) {
+pub fn events(events: &Receiver<Event>, reader: Reader, mut line: impl FnMut(String)) {
     while let Ok(first) = events.recv() {
         let mut receipts: BTreeMap<u64, Vec<String>> = BTreeMap::new();
         for event in std::iter::once(first).chain(events.try_iter()) {
@@ -156,7 +166,12 @@ pub fn events(events: &Receiver<Event>, mut line: impl FnMut(String)) {
                     .or_default()
                     .push(patient.to_string());
             } else {
-                line(event_text(event));
+                line(match (&event, reader) {
+                    (Event::Private(patient, _), Reader::Log) => {
+                        format!("{patient} has written: doctor inbox shows it.")
+                    }
+                    _ => event_text(event),
+                });
             }
         }
         for (number, patients) in receipts {

@@ -51,7 +51,7 @@ pub fn run(shared: &Arc<Shared>) {
             sessions.drop_ended_tokens(shared.clock.now());
             renew_prekeys(shared);
             end_expired(shared);
-            summarise_strangers(shared);
+            summarise(shared);
         }
     }
 }
@@ -112,7 +112,13 @@ fn end(shared: &Shared, member: &Connected, reason: DisconnectReason) {
     }
 }
 
-fn summarise_strangers(shared: &Shared) {
+fn summarise(shared: &Shared) {
+    let untold = shared.untold.swap(0, Ordering::Relaxed);
+    if untold > 0 {
+        shared.tell(Event::Trouble(format!(
+            "{untold} events were not shown: whoever reads what this program prints is too slow"
+        )));
+    }
     shared.shown.store(0, Ordering::Relaxed);
     let strangers = shared.strangers.swap(0, Ordering::Relaxed);
     if strangers > 0 {

@@ -35,6 +35,9 @@ use crate::protocol::DisconnectReason;
 use crate::random::OsRandom;
 use crate::session::table::{Connected, SessionTable};
 
+/// The most events that wait to be shown: a receipt from each of ten thousand
+/// patients, twice.
+const MAX_EVENTS: usize = 20_000;
 /// How long a stopping server waits for its patients to take the last word.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
@@ -78,7 +81,7 @@ impl Server {
         // The accepting thread waits with a limit, to give signs of life.
         listener.set_nonblocking(true)?;
         let listener = Arc::new(listener);
-        let (sender, events) = mpsc::channel();
+        let (sender, events) = mpsc::sync_channel(MAX_EVENTS);
         let shared = Arc::new(Shared {
             tables: Tables::new(
                 Arc::clone(&practice.store),
@@ -97,6 +100,7 @@ impl Server {
             live: Mutex::default(),
             signed: Mutex::default(),
             events: Mutex::new(Some(sender)),
+            untold: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             strangers: AtomicU64::new(0),
             shown: AtomicU64::new(0),

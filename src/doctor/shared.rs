@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -125,7 +125,9 @@ pub struct Shared {
     pub(super) live: Mutex<Live>,
     pub(super) signed: Mutex<Signed>,
     /// None once nobody listens any more.
-    pub(super) events: Mutex<Option<Sender<Event>>>,
+    pub(super) events: Mutex<Option<SyncSender<Event>>>,
+    /// Events for which there was no room since the last summary.
+    pub(super) untold: AtomicU64,
     pub(super) stopping: AtomicBool,
     /// Strangers turned away or not shown since the last summary.
     pub(super) strangers: AtomicU64,
@@ -207,7 +209,11 @@ impl Shared {
         }
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(events) = &*events {
-            let _ = events.send(event);
+            // Whoever shows them may be stuck, as a terminal that is stopped:
+            // nobody waits for that, and memory does not fill with it.
+            if events.try_send(event).is_err() {
+                self.untold.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 

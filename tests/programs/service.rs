@@ -1,9 +1,11 @@
 //! The server under a service manager.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use crate::clinic::{Clinic, Doctor};
@@ -133,4 +135,28 @@ fn what_patients_write_does_not_reach_the_log_of_a_service() {
     clinic.command(&["inbox"]).code(0).says("It hurts here.");
     clinic.command(&["stop"]).code(0);
     doctor.finish().code(0).never_says("hurts");
+}
+
+#[test]
+fn a_reader_of_the_log_that_is_stuck_keeps_no_server_from_ending() {
+    let clinic = Clinic::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut filler = writer.try_clone().unwrap();
+    let mut command = clinic.doctor(&["--id", "D1", "--listen", "127.0.0.1:0", "serve"]);
+    let mut server = command.stderr(writer).spawn().unwrap();
+    // The server's end of the pipe.
+    drop(command);
+    let mut reader = BufReader::new(reader);
+    let mut line = String::new();
+    while !line.contains("is serving on") {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0);
+    }
+    // Fills the pipe, and waits for a reader that reads no more.
+    let filler = thread::spawn(move || while filler.write_all(&[b'.'; 512]).is_ok() {});
+    clinic.enrol("P1");
+    clinic.command(&["stop"]).code(0);
+    server.wait().unwrap();
+    drop(reader);
+    filler.join().unwrap();
 }

@@ -31,6 +31,9 @@ use crate::doctor::shared::Settings;
 use crate::identity::id::Identifier;
 use crate::store::{StoreError, fact};
 
+/// How long showing what has happened may take at the end.
+const LAST_EVENTS: Duration = Duration::from_secs(2);
+
 /// How long the answer to the last command may take.
 const LAST_ANSWER: Duration = Duration::from_secs(2);
 
@@ -299,5 +302,9 @@ fn end(desk: &Desk, shower: thread::JoinHandle<()>, supervision: Option<Supervis
     }
     desk.server().stop();
     desk.server().say_no_more();
-    let _ = shower.join();
+    // Whoever reads may be stuck: the program ends all the same.
+    let deadline = Instant::now() + LAST_EVENTS;
+    while !shower.is_finished() && Instant::now() < deadline {
+        thread::park_timeout(Duration::from_millis(5));
+    }
 }

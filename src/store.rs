@@ -32,6 +32,7 @@ pub use records::{ConsultationRow, DeviceRow, RecordRow, RecordStore};
 pub use sqlite::SqliteStore;
 pub use trust::{CertificateRow, CertificateState, PrekeyRow, TicketRow, TicketState, TrustStore};
 
+use crate::audit::Entry;
 use crate::clock::Timestamp;
 
 /// The names of facts, so that both who writes and who reads one use the same.
@@ -62,6 +63,8 @@ pub mod fact {
     pub const DATA_KEY: &str = "data key";
     /// That key, wrapped under the recovery code.
     pub const RECOVERY: &str = "recovery";
+    /// The same under a code that is being handed over and is not good yet.
+    pub const PENDING_RECOVERY: &str = "pending recovery";
 }
 
 /// Where state is kept. Many threads share one store.
@@ -89,6 +92,17 @@ pub trait Store:
 
     /// Gives facts new values: all of them or none.
     fn set_facts(&self, facts: &[(&str, &[u8])]) -> Result<(), StoreError>;
+
+    /// Gives the fact `to` the value of the fact `from`, which is forgotten,
+    /// together with the audit entries. False, and nothing is changed, if `from`
+    /// has not this value.
+    fn move_fact(
+        &self,
+        from: &str,
+        value: &[u8],
+        to: &str,
+        audit: &[Entry],
+    ) -> Result<bool, StoreError>;
 
     /// Forgets a fact; says whether there was one.
     fn remove_fact(&self, name: &str) -> Result<bool, StoreError>;

@@ -172,6 +172,19 @@ pub fn print(text: &str) -> Result<(), Failure> {
     )
 }
 
+/// Writes a result to standard output that must not be lost.
+///
+/// # Errors
+/// A [`Failure`] if it cannot be written, for whatever reason.
+pub fn hand_out(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes());
+    written.and_then(|()| stdout.flush()).map_err(|error| {
+        let sentence = format!("cannot write to standard output: {error}");
+        Failure::new(Exit::Failure, sentence)
+    })
+}
+
 fn written(result: io::Result<()>) -> Result<(), Failure> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(

@@ -60,9 +60,15 @@ impl Form {
     /// # Errors
     /// If standard output cannot be written.
     pub fn print(self, people: &str, records: &[Record]) -> Result<(), Failure> {
+        print(&self.text(people, records))
+    }
+
+    /// A result in this form, as it is printed.
+    #[must_use]
+    pub fn text(self, people: &str, records: &[Record]) -> String {
         match self {
-            Self::People => print(&format!("{people}\n")),
-            Self::Plain | Self::Json => self.print_records(records),
+            Self::People => format!("{people}\n"),
+            Self::Plain | Self::Json => self.lines(records),
         }
     }
 
@@ -71,6 +77,10 @@ impl Form {
     /// # Errors
     /// If standard output cannot be written.
     pub fn print_records(self, records: &[Record]) -> Result<(), Failure> {
+        print(&self.lines(records))
+    }
+
+    fn lines(self, records: &[Record]) -> String {
         let mut lines = String::new();
         for record in records {
             lines += &match self {
@@ -79,7 +89,7 @@ impl Form {
             };
             lines.push('\n');
         }
-        print(&lines)
+        lines
     }
 }
 

@@ -41,8 +41,13 @@ pub enum Request {
         /// Where, as an absolute path.
         file: PathBuf,
     },
-    /// Make a new recovery code.
+    /// Make a new recovery code, which is not good yet.
     NewCode,
+    /// Make that code good: the doctor has it.
+    KeepCode {
+        /// The data key, wrapped under it.
+        wrapped: Vec<u8>,
+    },
     /// Give out the data key as it is wrapped under the recovery code.
     Wrapped,
 }
@@ -54,7 +59,14 @@ pub enum Answer {
     /// A backup was made.
     Made(Made),
     /// The new recovery code.
-    NewCode(CodeText),
+    NewCode {
+        /// The code.
+        code: CodeText,
+        /// The data key, wrapped under it.
+        wrapped: Vec<u8>,
+    },
+    /// The new recovery code is good, and the older one is void.
+    CodeKept,
     /// The wrapped data key; none if there is no recovery code.
     Wrapped(Option<Vec<u8>>),
 }
@@ -83,14 +95,30 @@ pub fn answer(practice: &Practice, request: Request) -> Result<Answer, String> {
                 .map(Answer::Made)
                 .map_err(|failure| failure.to_string())
         }
-        Request::NewCode => recovery::renew(practice)
-            .map(|code| Answer::NewCode(CodeText::of(&code)))
+        Request::NewCode => recovery::make(practice)
+            .map(|new| Answer::NewCode {
+                code: CodeText::of(&new.code),
+                wrapped: new.wrapped,
+            })
             .map_err(|error| error.to_string()),
+        Request::KeepCode { wrapped } => keep_code(practice, &wrapped),
         Request::Wrapped => practice
             .store
             .fact(fact::RECOVERY)
             .map(Answer::Wrapped)
             .map_err(|error| error.to_string()),
+    }
+}
+
+fn keep_code(practice: &Practice, wrapped: &[u8]) -> Result<Answer, String> {
+    match recovery::keep(practice, wrapped) {
+        Ok(true) => {
+            // What cannot be removed is not spoken of any more.
+            let _ = recovery::remove_file(practice);
+            Ok(Answer::CodeKept)
+        }
+        Ok(false) => Err("another recovery code was made meanwhile".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

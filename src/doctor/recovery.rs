@@ -1,14 +1,26 @@
 //! The recovery code, as the practice hands it out.
+//!
+//! A new code is good only once somebody has it: it is made, handed over, and
+//! then kept. What is cut short in between leaves the older one good.
 
 use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::audit::Action;
 use crate::doctor::practice::Practice;
 use crate::random::OsRandom;
 use crate::store::{StoreError, fact};
 use crate::vault::RecoveryCode;
+
+/// Where the first recovery code is left if nobody is there to read it.
+const FILE: &str = "recovery-code.txt";
+/// The longest text that is read, in bytes; a code has 39.
+pub const MAX_TEXT: u64 = 1024;
 
 /// A recovery code as text, on its way to the doctor.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,18 +62,79 @@ pub fn exists(practice: &Practice) -> Result<bool, StoreError> {
     Ok(practice.store.fact(fact::RECOVERY)?.is_some())
 }
 
-/// Wraps the data key under a new recovery code. An older one is void: it
-/// opens only backups that were made before.
+/// Whether a code was handed over, or was to be, and never became good.
 ///
 /// # Errors
-/// [`StoreError`] if it cannot be stored or logged; the older code is good then.
-pub fn renew(practice: &Practice) -> Result<RecoveryCode, StoreError> {
+/// [`StoreError`] if the store cannot be read.
+pub fn is_pending(practice: &Practice) -> Result<bool, StoreError> {
+    Ok(practice.store.fact(fact::PENDING_RECOVERY)?.is_some())
+}
+
+/// A recovery code that is not good yet.
+#[derive(Debug)]
+pub struct NewCode {
+    /// The code.
+    pub code: RecoveryCode,
+    /// The data key, wrapped under it: names it when it is to be kept.
+    pub wrapped: Vec<u8>,
+}
+
+/// Makes a recovery code, to be handed over and then kept. Another one that was
+/// not kept yet never will be.
+///
+/// # Errors
+/// [`StoreError`] if it cannot be stored.
+pub fn make(practice: &Practice) -> Result<NewCode, StoreError> {
     let code = RecoveryCode::generate(&mut OsRandom);
     let wrapped = code.wrap(&practice.vault, &mut OsRandom);
-    // Logged first: a code that nobody knows of must not be.
-    practice.note(Action::KeyChanged, "", "new recovery code")?;
-    practice.store.set_facts(&[(fact::RECOVERY, &wrapped)])?;
-    Ok(code)
+    let store = &practice.store;
+    store.set_facts(&[(fact::PENDING_RECOVERY, &wrapped)])?;
+    Ok(NewCode { code, wrapped })
+}
+
+/// Makes the code good that was handed over, and logs it. An older one is void:
+/// it opens only backups that were made before. False, and nothing is changed,
+/// if another code was made meanwhile.
+///
+/// # Errors
+/// [`StoreError`] if it cannot be stored; the older code is good then.
+pub fn keep(practice: &Practice, wrapped: &[u8]) -> Result<bool, StoreError> {
+    let entry = practice.by_doctor(Action::KeyChanged, "", "new recovery code");
+    let (from, to) = (fact::PENDING_RECOVERY, fact::RECOVERY);
+    practice.store.move_fact(from, wrapped, to, &[entry])
+}
+
+/// Where a service leaves its first recovery code.
+#[must_use]
+pub fn file(practice: &Practice) -> PathBuf {
+    practice.directory.path(FILE)
+}
+
+/// Removes the file with a recovery code that is good no more.
+///
+/// # Errors
+/// If it is there and cannot be removed.
+pub fn remove_file(practice: &Practice) -> io::Result<()> {
+    match fs::remove_file(file(practice)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Whether the file is there and holds the code that is good now.
+///
+/// # Errors
+/// [`StoreError`] if the store cannot be read.
+pub fn is_in_file(practice: &Practice) -> Result<bool, StoreError> {
+    let mut text = Zeroizing::new(String::new());
+    let read = File::open(file(practice))
+        .and_then(|file| file.take(MAX_TEXT).read_to_string(&mut text))
+        .is_ok();
+    let code = text.parse::<RecoveryCode>().ok().filter(|_| read);
+    let wrapped = practice.store.fact(fact::RECOVERY)?;
+    Ok(code
+        .zip(wrapped)
+        .is_some_and(|(code, wrapped)| code.unwrap(&wrapped).is_ok()))
 }
 
 #[cfg(test)]

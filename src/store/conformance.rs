@@ -26,6 +26,7 @@ macro_rules! conformance_tests {
         $crate::store::conformance::conformance_tests!(
             $open,
             facts_are_kept_replaced_and_removed,
+            a_fact_is_moved_only_if_it_is_still_the_same,
             facts_are_exact_bytes,
             a_ticket_comes_back_whole,
             a_second_ticket_of_the_same_name_is_refused,
@@ -139,6 +140,19 @@ pub(super) fn facts_are_kept_replaced_and_removed(store: &dyn Store) {
     assert!(store.remove_fact("a").unwrap());
     assert!(!store.remove_fact("a").unwrap());
     assert_eq!(store.fact("a").unwrap(), None);
+}
+
+pub(super) fn a_fact_is_moved_only_if_it_is_still_the_same(store: &dyn Store) {
+    store.set_facts(&[("new", b"1"), ("good", b"0")]).unwrap();
+    let entry = Entry::new(at(1), "D1", Action::KeyChanged, "", "");
+    let audit = [entry];
+    assert!(!store.move_fact("new", b"2", "good", &audit).unwrap());
+    assert_eq!(store.fact("good").unwrap().unwrap(), b"0");
+    assert_eq!(store.audit_head().unwrap(), None);
+    assert!(store.move_fact("new", b"1", "good", &audit).unwrap());
+    assert_eq!(store.fact("good").unwrap().unwrap(), b"1");
+    assert_eq!(store.fact("new").unwrap(), None);
+    assert_eq!(store.audit_head().unwrap().unwrap().0, 1);
 }
 
 pub(super) fn facts_are_exact_bytes(store: &dyn Store) {

@@ -24,6 +24,7 @@ use rusqlite::{
 };
 
 use super::{Store, StoreError, StoreFault, migrations, stored_millis};
+use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
@@ -269,6 +270,26 @@ impl Store for SqliteStore {
                 )?;
             }
             Ok(())
+        })
+    }
+
+    fn move_fact(
+        &self,
+        from: &str,
+        value: &[u8],
+        to: &str,
+        entries: &[Entry],
+    ) -> Result<bool, StoreError> {
+        self.write(|transaction| {
+            let sql = "DELETE FROM fact WHERE name = ?1 AND value = ?2";
+            if transaction.execute(sql, (from, value))? == 0 {
+                return Ok(false);
+            }
+            let sql = "INSERT INTO fact (name, value) VALUES (?1, ?2)
+                       ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+            transaction.execute(sql, (to, value))?;
+            audit::append(transaction, entries)?;
+            Ok(true)
         })
     }
 

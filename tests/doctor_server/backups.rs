@@ -22,7 +22,8 @@ fn messages_flow_while_a_large_practice_is_backed_up() {
         practice.store.set_facts(&[(name, &[7; 1 << 20])]).unwrap();
     }
     let books = practice.server().practice();
-    recovery::renew(books).unwrap();
+    let new = recovery::make(books).unwrap();
+    assert!(recovery::keep(books, &new.wrapped).unwrap());
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("a.backup");
     let looks = AtomicUsize::new(0);

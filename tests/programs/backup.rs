@@ -339,6 +339,79 @@ fn a_new_recovery_code_is_printed_once_and_voids_the_older_one() {
     verify(&old).code(4);
 }
 
+/// This command with a full disk where its output goes.
+fn to_a_full_disk(command: &Command) -> Command {
+    let mut full = Command::new("sh");
+    full.args(["-c", "exec \"$0\" \"$@\" >/dev/full"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    full
+}
+
+#[test]
+fn a_new_code_that_could_not_be_shown_is_not_good() {
+    let closed = Closed::new();
+    let clinic = &closed.clinic;
+    let check = ["recovery-code", "check", "--recovery-code-file"];
+    let check = [&check[..], &[shown(&closed.code)]].concat();
+    for server in [false, true] {
+        let _doctor = server.then(|| clinic.as_service());
+        let command = clinic.doctor(&["--id", "D1", "recovery-code"]);
+        run(to_a_full_disk(&command)).code(1).complains(&[
+            "the new recovery code is not good: cannot write to standard output",
+            "the older code stays good",
+        ]);
+        clinic.command(&check).code(0);
+    }
+    let log = clinic.command(&["audit", "search", "--action", "key changed"]);
+    assert_eq!(log.out.matches("new recovery code").count(), 1, "{log}");
+}
+
+#[test]
+fn a_first_code_that_could_not_be_left_is_made_anew_by_the_next_start() {
+    let clinic = Clinic::new();
+    let file = clinic.doctor_files().join("recovery-code.txt");
+    fs::create_dir_all(&file).unwrap();
+    let mode = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(clinic.doctor_files(), mode).unwrap();
+    let start = ["--listen", "127.0.0.1:0", "serve"];
+    for _ in 0..2 {
+        clinic
+            .command(&start)
+            .code(1)
+            .complains(&["recovery-code.txt': ", "the next start makes another code"]);
+    }
+    let backup = clinic.path("a.backup");
+    clinic
+        .command(&["backup", shown(&backup)])
+        .code(1)
+        .complains(&["there is no recovery code yet"]);
+    fs::remove_dir(&file).unwrap();
+    let mut doctor = clinic.as_service();
+    assert!(doctor.program.transcript().contains("was cut short"));
+    let check = ["recovery-code", "check", "--recovery-code-file"];
+    let check = [&check[..], &[shown(&file)]].concat();
+    clinic.command(&check).code(0);
+    clinic.command(&["stop"]).code(0);
+    doctor.program.wait().code(0);
+}
+
+#[test]
+fn a_file_with_a_void_code_is_removed_and_never_spoken_of() {
+    let closed = Closed::new();
+    let clinic = &closed.clinic;
+    let file = clinic.doctor_files().join("recovery-code.txt");
+    let speaks = || {
+        let doctor = clinic.as_service();
+        doctor.program.transcript().contains("recovery-code.txt")
+    };
+    assert!(speaks());
+    clinic.command(&["recovery-code"]).code(0);
+    assert!(!file.exists());
+    fs::copy(&closed.code, &file).unwrap();
+    assert!(!speaks());
+}
+
 #[test]
 fn a_full_disk_leaves_no_half_backup_behind() {
     let closed = Closed::new();

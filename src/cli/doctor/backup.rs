@@ -14,7 +14,7 @@ pub use words::text;
 
 use crate::backup::{self, BackupError, Reader};
 use crate::cli::doctor::{self, code, failed};
-use crate::cli::exit::{Exit, Failure, eprint};
+use crate::cli::exit::{Exit, Failure, eprint, hand_out};
 use crate::cli::options::{BackupTask, CodeSource, DoctorOptions};
 use crate::cli::text::quoted;
 use crate::clock::{Clock, SystemClock};
@@ -39,11 +39,7 @@ pub fn run(options: &DoctorOptions, task: &BackupTask) -> Result<(), Failure> {
             let answer = ask(options, Request::Make { file })?;
             options.form.print(&text(&answer), &[record(&answer)])
         }
-        BackupTask::NewCode => {
-            let answer = ask(options, Request::NewCode)?;
-            eprint(&format!("{}\n", words::NEW_CODE));
-            options.form.print(&text(&answer), &[record(&answer)])
-        }
+        BackupTask::NewCode => new_code(options),
         BackupTask::CheckCode(source) => check_code(options, source),
         BackupTask::Verify(file, source) => verify_file(options, file, source),
         BackupTask::Restore(file, source, heads) => {
@@ -70,6 +66,28 @@ fn ask(options: &DoctorOptions, request: Request) -> Result<Answer, Failure> {
             "the server answered something else",
         )),
     }
+}
+
+/// Shows a new recovery code, and makes it good once it is shown.
+fn new_code(options: &DoctorOptions) -> Result<(), Failure> {
+    let shown = ask(options, Request::NewCode)?;
+    let void = |failure: Failure| {
+        let sentence = format!("the new recovery code is not good: {failure}");
+        Failure::new(failure.exit, sentence).hint(
+            "nothing has changed, and the older code stays good; try again: doctor recovery-code",
+        )
+    };
+    let Answer::NewCode { wrapped, .. } = &shown else {
+        let sentence = "the server answered something else";
+        return Err(void(Failure::new(Exit::Failure, sentence)));
+    };
+    // Who reads it must have got it, even at the other end of a pipe.
+    let text = options.form.text(&text(&shown), &[record(&shown)]);
+    hand_out(&text).map_err(void)?;
+    let wrapped = wrapped.clone();
+    ask(options, Request::KeepCode { wrapped }).map_err(void)?;
+    eprint(&format!("{}\n", words::NEW_CODE));
+    Ok(())
 }
 
 /// The server's directory may be another one.

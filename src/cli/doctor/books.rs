@@ -74,11 +74,9 @@ fn open(
         note(Action::Founded)?;
     }
     if may_found {
-        if recovery::exists(&practice).map_err(|error| store_failed(&error))? {
-            code::remind(&practice);
-        } else {
-            let code = recovery::renew(&practice).map_err(|error| store_failed(&error))?;
-            code::hand_over(&practice, &code)?;
+        match recovery::exists(&practice).map_err(|error| store_failed(&error))? {
+            true => code::remind(&practice)?,
+            false => code::first(&practice)?,
         }
     }
     Ok(practice)

@@ -7,15 +7,13 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use crate::cli::doctor::store_failed;
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::options::CodeSource;
 use crate::doctor::practice::Practice;
+use crate::doctor::recovery::{self, MAX_TEXT};
 use crate::vault::RecoveryCode;
 
-/// Where the first recovery code is left if nobody is there to read it.
-const FILE: &str = "recovery-code.txt";
-/// The longest text that is read, in bytes; a code has 39.
-const MAX_TEXT: u64 = 1024;
 /// How often a person may try.
 const TRIES: usize = 3;
 const KEEP: &str = "write it on paper and keep it away from this machine; with it, and only with \
@@ -80,49 +78,87 @@ fn parse(text: &str) -> Result<RecoveryCode, Failure> {
         .map_err(|error| Failure::new(Exit::Refused, error.to_string()))
 }
 
-/// Shows the first recovery code to the person at the terminal. A service's
-/// output goes into a log, where no secret belongs: then it is left in a file.
-pub fn hand_over(practice: &Practice, code: &RecoveryCode) -> Result<(), Failure> {
-    let code = Zeroizing::new(code.to_text());
-    if io::stderr().is_terminal() {
-        eprint(&format!(
-            "doctor: the recovery code, shown this once: {}\ndoctor: {KEEP}\n",
-            *code
-        ));
-        return Ok(());
+/// Makes the first recovery code. It is good only once it was handed over: what
+/// goes wrong before is made good by the next start.
+pub fn first(practice: &Practice) -> Result<(), Failure> {
+    if recovery::is_pending(practice).map_err(|error| store_failed(&error))? {
+        eprint(
+            "doctor: an earlier start was cut short: if it has shown a recovery code, or left \
+             one in a file, that one opens nothing; this is another one\n",
+        );
     }
-    let path = practice.directory.path(FILE);
-    write(&path, &code).map_err(|error| {
+    let new = recovery::make(practice).map_err(|error| store_failed(&error))?;
+    let is_shown = io::stderr().is_terminal();
+    let code = Zeroizing::new(new.code.to_text());
+    match is_shown {
+        true => show(&code)?,
+        false => leave(practice, &code)?,
+    }
+    recovery::keep(practice, &new.wrapped).map_err(|error| store_failed(&error))?;
+    if is_shown {
+        // One that an earlier start has left; nobody is told of it any more.
+        let _ = recovery::remove_file(practice);
+    }
+    remind(practice)
+}
+
+/// Shows the code to the person at the terminal.
+fn show(code: &str) -> Result<(), Failure> {
+    let lines = Zeroizing::new(format!(
+        "doctor: the recovery code, shown this once: {code}\ndoctor: {KEEP}\n"
+    ));
+    io::stderr().write_all(lines.as_bytes()).map_err(|error| {
+        let sentence = format!("the recovery code cannot be shown: {error}");
+        Failure::new(Exit::Failure, sentence)
+    })
+}
+
+/// A service's output goes into a log, where no secret belongs: there the code
+/// is left in a file.
+fn leave(practice: &Practice, code: &str) -> Result<(), Failure> {
+    let path = recovery::file(practice);
+    write(practice, &path, code).map_err(|error| {
         let sentence = format!(
             "the recovery code cannot be written to '{}': {error}",
             path.display()
         );
-        Failure::new(Exit::Failure, sentence).hint("make a new one: doctor recovery-code")
-    })?;
-    remind(practice);
-    Ok(())
+        Failure::new(Exit::Failure, sentence).hint(
+            "free some space, or move away what lies there, and start again: the next start \
+             makes another code",
+        )
+    })
 }
 
-fn write(path: &Path, code: &str) -> io::Result<()> {
+/// Writes the file so that it is still there after a power cut, or not at all.
+fn write(practice: &Practice, path: &Path, code: &str) -> io::Result<()> {
+    recovery::remove_file(practice)?;
     let mut file = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(path)?;
-    file.write_all(format!("{code}\n").as_bytes())?;
-    file.sync_all()
+    let line = Zeroizing::new(format!("{code}\n"));
+    let written = file
+        .write_all(line.as_bytes())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| File::open(practice.directory.path(""))?.sync_all());
+    if written.is_err() {
+        // Half a code is of no use to anybody.
+        let _ = recovery::remove_file(practice);
+    }
+    written
 }
 
-/// Speaks of the file with the recovery code for as long as it lies there.
-pub fn remind(practice: &Practice) {
-    let path = practice.directory.path(FILE);
-    if path.exists() {
+/// Speaks of the file with the recovery code for as long as it lies there and
+/// its code is the one that is good.
+pub fn remind(practice: &Practice) -> Result<(), Failure> {
+    if recovery::is_in_file(practice).map_err(|error| store_failed(&error))? {
         eprint(&format!(
             "doctor: the recovery code is in '{}': {KEEP}, then delete the file\n",
-            path.display()
+            recovery::file(practice).display()
         ));
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ pub fn record(answer: &Answer) -> Record {
             .with("file", made.file.to_string_lossy())
             .with("bytes", made.bytes)
             .with("root_key", made.root_key),
-        Answer::NewCode(code) => Record::new("recovery_code").with("code", code.expose()),
+        Answer::NewCode { code, .. } => Record::new("recovery_code").with("code", code.expose()),
+        Answer::CodeKept => code_checked(true),
         Answer::Wrapped(wrapped) => code_checked(wrapped.is_some()),
     }
 }

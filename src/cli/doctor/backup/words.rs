@@ -13,8 +13,8 @@ pub const NEW_CODE: &str = "doctor: this is the new recovery code, shown this on
 pub fn text(answer: &Answer) -> String {
     match answer {
         Answer::Made(made) => self::made(made),
-        Answer::NewCode(code) => code.expose().to_owned(),
-        Answer::Wrapped(_) => String::new(),
+        Answer::NewCode { code, .. } => code.expose().to_owned(),
+        Answer::CodeKept | Answer::Wrapped(_) => String::new(),
     }
 }
 

@@ -39,10 +39,11 @@ impl Scene {
             setup::found(&directory, &store, &group, &doctor, now, &mut OsRandom).unwrap();
         let (directory, store) = (Arc::new(directory), Arc::new(store));
         let practice = Practice::open(directory, store, identity, Arc::new(SystemClock)).unwrap();
-        let code = recovery::renew(&practice).unwrap();
+        let new = recovery::make(&practice).unwrap();
+        assert!(recovery::keep(&practice, &new.wrapped).unwrap());
         Self {
             practice,
-            code,
+            code: new.code,
             base,
         }
     }

@@ -46,7 +46,8 @@ impl Scene {
         let store: Arc<dyn Store> = Arc::new(store);
         let as_clock = Arc::clone(&clock) as Arc<dyn Clock>;
         let practice = Practice::open(Arc::new(directory), store, identity, as_clock).unwrap();
-        recovery::renew(&practice).unwrap();
+        let new = recovery::make(&practice).unwrap();
+        assert!(recovery::keep(&practice, &new.wrapped).unwrap());
         let schedule = BackupSchedule {
             directory: place.path().to_owned(),
             every: 24 * HOUR,

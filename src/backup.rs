@@ -24,7 +24,7 @@ mod tests;
 mod write;
 
 pub use error::BackupError;
-pub use file::NewFile;
+pub use file::{NewFile, PublishError};
 pub use read::Reader;
 pub use write::Writer;
 

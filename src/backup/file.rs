@@ -69,15 +69,32 @@ impl NewFile {
     /// Gives the file its name. What has that name by now is not replaced.
     ///
     /// # Errors
-    /// If something has the name, or if it cannot be given.
-    pub fn publish(mut self) -> io::Result<()> {
-        self.sync()?;
+    /// [`PublishError`], which says whether the file is there.
+    pub fn publish(self) -> Result<(), PublishError> {
+        self.publish_with(sync_directory_of)
+    }
+
+    /// The same with something that makes the name last.
+    pub(super) fn publish_with(
+        mut self,
+        sync_name: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> Result<(), PublishError> {
+        self.sync().map_err(PublishError::NotThere)?;
         if let Some(temporary) = &self.temporary {
-            rename(temporary, &self.place)?;
+            rename(temporary, &self.place).map_err(PublishError::NotThere)?;
         }
         self.temporary = None;
-        sync_directory_of(&self.place)
+        sync_name(&self.place).map_err(PublishError::MayNotLast)
     }
+}
+
+/// A file could not be published as it should be.
+#[derive(Debug)]
+pub enum PublishError {
+    /// It has not got its name, and is gone.
+    NotThere(io::Error),
+    /// It has its name and is whole, but may lose the name in a power cut.
+    MayNotLast(io::Error),
 }
 
 impl Drop for NewFile {

@@ -19,9 +19,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::audit::head::Head;
 use crate::audit::{Action, Entry};
-use crate::backup::{BackupError, Header, NewFile, Writer};
+use crate::backup::{BackupError, Header, NewFile, PublishError, Writer};
+use crate::doctor::audit_log::sign_head;
 use crate::doctor::practice::Practice;
 use crate::doctor::recovery::{self, CodeText};
 use crate::doctor::setup::{ROOT_KEY, SIGNING_KEY};
@@ -135,10 +135,14 @@ pub fn make(
     go_on: &dyn Fn() -> bool,
 ) -> Result<Made, BackupFailure> {
     let at_file = |error| BackupFailure::File(file.to_owned(), BackupError::Write(error));
+    if is_in(&practice.directory.path(""), file) {
+        return Err(BackupFailure::OwnDirectory(file.to_owned()));
+    }
     let new = NewFile::beside(file).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => BackupFailure::Exists(file.to_owned()),
         _ => at_file(error),
     })?;
+    // So that the backup vouches for the log.
     sign_head(practice)?;
     let snapshot = Snapshot::take(practice, go_on)?;
     // After the snapshot: what it refers to is there, or has ended since.
@@ -160,9 +164,12 @@ pub fn make(
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let entry = Entry::new(practice.now(), actor, Action::BackedUp, "", &name);
     practice.store.append_audit(&[entry])?;
-    new.publish().map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => BackupFailure::Exists(file.to_owned()),
-        _ => at_file(error),
+    new.publish().map_err(|error| match error {
+        PublishError::NotThere(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            BackupFailure::Exists(file.to_owned())
+        }
+        PublishError::NotThere(error) => at_file(error),
+        PublishError::MayNotLast(error) => BackupFailure::MayNotLast(file.to_owned(), error),
     })?;
     Ok(Made {
         file: file.to_owned(),
@@ -171,15 +178,14 @@ pub fn make(
     })
 }
 
-/// Signs the audit log as it is now, so that the backup vouches for it.
-fn sign_head(practice: &Practice) -> Result<(), BackupFailure> {
-    if let Some(newest) = practice.store.audit_head()? {
-        let doctor = practice.identity();
-        let head = Head::sign(&doctor, newest, practice.now(), &mut OsRandom);
-        let certificate = doctor.certificate.as_bytes();
-        practice.store.add_signed_head(&head, certificate)?;
+/// Whether a file in a directory that is there lies in this one or below it.
+fn is_in(directory: &Path, file: &Path) -> bool {
+    let parent = file.parent().map(fs::canonicalize);
+    let directory = fs::canonicalize(directory);
+    match (parent, directory) {
+        (Some(Ok(parent)), Ok(directory)) => parent.starts_with(directory),
+        _ => false,
     }
-    Ok(())
 }
 
 fn header(practice: &Practice) -> Result<Header, BackupFailure> {

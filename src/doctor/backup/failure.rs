@@ -12,11 +12,15 @@ use crate::identity::data_dir::DataDirError;
 use crate::identity::key_file::KeyFileError;
 use crate::store::StoreError;
 
-/// No backup was made, and nothing is left of it.
+/// No backup was made, and nothing is left of it; unless it says otherwise.
 #[derive(Debug)]
 pub enum BackupFailure {
     /// Something has the name already.
     Exists(PathBuf),
+    /// It would lie where it is lost together with the practice.
+    OwnDirectory(PathBuf),
+    /// The backup is there and whole, but its directory cannot be synced.
+    MayNotLast(PathBuf, io::Error),
     /// The file itself.
     File(PathBuf, BackupError),
     /// A directory cannot be read.
@@ -39,6 +43,18 @@ impl fmt::Display for BackupFailure {
             Self::Exists(file) => write!(
                 f,
                 "there is a file '{}' already, which is not replaced; choose another name",
+                file.display()
+            ),
+            Self::OwnDirectory(file) => write!(
+                f,
+                "'{}' is in the practice's own data directory, and would be lost together with \
+                 it; name a file on another disk",
+                file.display()
+            ),
+            Self::MayNotLast(file, error) => write!(
+                f,
+                "the backup '{}' is there and whole, but may not survive a power cut: its \
+                 directory cannot be written to the disk: {error}",
                 file.display()
             ),
             Self::File(file, error) => write!(f, "'{}': {error}", file.display()),

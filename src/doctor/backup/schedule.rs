@@ -46,6 +46,9 @@ pub(in crate::doctor) fn run(shared: &Arc<Shared>, schedule: BackupSchedule) {
             look_at = Instant::now() + shared.settings.timing.dates;
             match keeper.look(&shared.practice, &|| !shared.is_stopping()) {
                 Ok(_) | Err(BackupFailure::Stopped) => {}
+                Err(failure @ BackupFailure::MayNotLast(..)) => {
+                    shared.tell(Event::Trouble(failure.to_string()));
+                }
                 Err(failure) => shared.tell(Event::Trouble(format!(
                     "no backup was made as planned: {failure}"
                 ))),

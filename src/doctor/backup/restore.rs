@@ -7,7 +7,7 @@ use std::path::Path;
 use super::workplace::Workplace;
 use super::{Checked, Content, RestoreFailure, kind_of};
 use crate::audit::heads_file::{self, Revocation};
-use crate::audit::verify::{Finding, HeadsFiles};
+use crate::audit::verify::{Finding, HeadsFiles, Origin};
 use crate::audit::{Action, Entry};
 use crate::backup::Reader;
 use crate::clock::Timestamp;
@@ -113,10 +113,8 @@ pub fn restore<R: Read>(
     // The code that was used now is the one that stays good.
     store.set_facts(&[(fact::RECOVERY, &header.wrapped)])?;
     let log_end = store.audit_head()?.map_or(0, |(number, _)| number);
-    // That the log goes on after the backup is no fault of it.
     let known_end = heads.map(|_| beyond(&checked.findings).unwrap_or(log_end));
-    let is_fault = |finding: &Finding| !matches!(finding, Finding::Truncated { .. });
-    checked.findings.retain(is_fault);
+    forgive_later_entries(&store, log_end, &mut checked.findings)?;
     let tickets = void_tickets(&store)?;
     let stopped = stop(&store, &heads.unwrap_or(&none).stopped)?;
     let detail = format!(
@@ -211,6 +209,29 @@ fn beyond(findings: &[Finding]) -> Option<u64> {
         _ => None,
     });
     heads.max()
+}
+
+/// A file of heads that goes on after the backup is no fault of the backup. A
+/// head of its own database beyond the end is: entries were cut off before.
+fn forgive_later_entries(
+    store: &SqliteStore,
+    last: u64,
+    findings: &mut Vec<Finding>,
+) -> Result<(), StoreError> {
+    findings.retain(|finding| !matches!(finding, Finding::Truncated { .. }));
+    // Of several heads beyond the end only the furthest is told, which may be
+    // that of the file.
+    if let Some(head) = store.newest_signed_head()?
+        && head.number > last
+    {
+        findings.push(Finding::Truncated {
+            last,
+            head: head.number,
+            at: head.at,
+            origin: Origin::Database,
+        });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
@@ -12,6 +13,7 @@ use crate::audit::head::Head;
 use crate::audit::heads_file::{Record, json};
 use crate::audit::papers::Papers;
 use crate::clock::SystemClock;
+use crate::doctor::audit_log::sign_head;
 use crate::doctor::backup::make;
 use crate::doctor::practice::Practice;
 use crate::doctor::{recovery, setup};
@@ -259,4 +261,46 @@ fn keys_that_do_not_belong_to_the_certificates_are_refused() {
     let reader = Reader::new(File::open(&file).unwrap()).unwrap();
     let failure = verify(scene.base.path(), reader, &scene.practice.vault).unwrap_err();
     assert!(failure.to_string().contains("signing.key"), "{failure}");
+}
+
+#[test]
+fn a_log_that_was_cut_off_before_the_backup_is_told_even_with_later_heads() {
+    let scene = Scene::new();
+    for _ in 0..4 {
+        scene.note();
+    }
+    sign_head(&scene.practice).unwrap();
+    let end = scene.practice.store.audit_head().unwrap().unwrap().0;
+    let database = scene.practice.directory.path(DATABASE);
+    let tamper = Connection::open(database).unwrap();
+    tamper
+        .execute("DELETE FROM audit_entry WHERE number > ?1", [end - 3])
+        .unwrap();
+    let file = scene.backup("a.backup");
+    // What comes after the backup goes on where it was cut off.
+    for _ in 0..9 {
+        scene.note();
+    }
+    let heads = scene.heads(&[]);
+    let (restored, _) = scene.restore(&file, Some(&heads));
+    assert!(!restored.checked.is_sound());
+    let [Finding::Truncated { last, head, .. }] = restored.checked.findings[..] else {
+        panic!("{:?}", restored.checked.findings);
+    };
+    assert_eq!((last, head), (end - 3, end));
+    assert!(restored.known_end > Some(end));
+}
+
+#[test]
+fn the_practices_own_directory_is_no_place_for_a_backup() {
+    let scene = Scene::new();
+    let own = scene.practice.directory.path("");
+    let below = own.join("below");
+    fs::create_dir(&below).unwrap();
+    for directory in [own, below] {
+        let file = directory.join("a.backup");
+        let failure = make(&scene.practice, &file, "D1", &|| true).unwrap_err();
+        assert!(failure.to_string().contains("own data directory"));
+        assert!(!file.exists());
+    }
 }

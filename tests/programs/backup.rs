@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::clinic::{Clinic, files};
+use rusqlite::Connection;
+
+use crate::clinic::{Clinic, Doctor, files};
 use crate::disk::skip_without_mount;
 use crate::process::{Finished, Running, run, run_with};
 
@@ -127,7 +129,7 @@ fn a_destroyed_machine_comes_back_and_its_patients_need_no_ticket() {
         .code(0)
         .says("Doctor D1 is restored.")
         .says("Open tickets are void now: P3.")
-        .says("stop the devices again that were frozen or revoked")
+        .says("devices that were frozen or revoked since then are let in again")
         .says("Enrolled patients connect again without a ticket");
     let kept = |name: &&String| {
         name.ends_with(".key") || name.as_str() == "telemed.db" || name.as_str() == "lock"
@@ -444,6 +446,88 @@ fn a_full_disk_leaves_no_half_backup_behind() {
         !left.iter().any(|name| name.starts_with("snapshot-")),
         "{left:?}"
     );
+}
+
+#[test]
+fn a_backup_that_only_the_server_sees_is_not_said_to_be_there() {
+    let clinic = Clinic::new();
+    let disk = clinic.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let unshare = || {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+        unshare
+    };
+    // As a service with a /tmp of its own.
+    let mount = "mount -t tmpfs tmpfs \"$0\" && ";
+    let mut can_mount = unshare();
+    can_mount.arg(format!("{mount} true")).arg(&disk);
+    if run(can_mount).code != Some(0) {
+        skip_without_mount();
+        return;
+    }
+    let doctor = clinic.doctor(&["--id", "D1", "--listen", "127.0.0.1:0", "serve"]);
+    let mut server = unshare();
+    server
+        .arg(format!("{mount} exec \"$@\""))
+        .arg(&disk)
+        .arg(doctor.get_program())
+        .args(doctor.get_args())
+        .current_dir(clinic.path(""));
+    let _doctor = Doctor::start(server);
+    let file = disk.join("a.backup");
+    clinic
+        .command(&["backup", shown(&file)])
+        .code(1)
+        .complains(&[
+            "it is not there",
+            "the server sees other files than this command",
+            "name a directory that both see",
+        ])
+        .never_says("is made");
+    let seen = clinic.path("b.backup");
+    clinic.command(&["backup", shown(&seen)]).code(0);
+}
+
+#[test]
+fn what_was_damaged_before_the_backup_is_restored_and_told() {
+    let closed = Closed::new();
+    let files = closed.clinic.doctor_files();
+    let database = Connection::open(files.join("telemed.db")).unwrap();
+    let cut = "DELETE FROM audit_entry WHERE number > 5";
+    assert!(database.execute(cut, []).unwrap() > 0);
+    drop(database);
+    let backup = closed.clinic.path("cut.backup");
+    closed.clinic.command(&["backup", shown(&backup)]).code(0);
+    closed.destroy();
+    run(closed.with_code(&["restore"], &backup, &closed.code))
+        .code(7)
+        .says("Doctor D1 is restored.")
+        .says("This is damaged: the end of the log is missing")
+        .complains(&["is restored, but what was restored is damaged: the end of the log"]);
+    closed.clinic.command(&["recovery-code"]).code(0);
+}
+
+#[test]
+fn a_restore_says_that_nobody_signed_whom_it_stops() {
+    let closed = Closed::new();
+    let database = closed.clinic.doctor_files().join("telemed.db");
+    let database = Connection::open(database).unwrap();
+    let serial = "SELECT lower(hex(serial)) FROM certificate";
+    let serial: String = database.query_row(serial, [], |row| row.get(0)).unwrap();
+    drop(database);
+    closed.destroy();
+    let heads = closed.clinic.path("heads.jsonl");
+    let line = format!(
+        "{{\"v\":1,\"type\":\"revocation\",\"serial\":\"{serial}\",\"subject\":\"P1\",\
+         \"state\":\"frozen\",\"at\":1}}\n"
+    );
+    fs::write(&heads, line).unwrap();
+    let restore = ["restore", "--heads", shown(&heads)];
+    run(closed.with_code(&restore, &closed.backup, &closed.code))
+        .code(0)
+        .says("A device of P1 was frozen after the backup, according to a line in '")
+        .says("heads.jsonl' that nobody signed, and is again.");
 }
 
 #[test]

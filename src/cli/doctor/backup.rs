@@ -4,7 +4,7 @@ mod records;
 mod words;
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::cli::text::quoted;
 use crate::clock::{Clock, SystemClock};
 use crate::control;
 use crate::doctor::backup::{
-    Answer, Checked, Heads, Request, RestoreFailure, check_empty, restore, verify,
+    Answer, Checked, Heads, Made, Request, RestoreFailure, check_empty, restore, verify,
 };
 use crate::doctor::control::{Answer as Any, Request as AnyRequest};
 use crate::doctor::office;
@@ -37,6 +37,9 @@ pub fn run(options: &DoctorOptions, task: &BackupTask) -> Result<(), Failure> {
         BackupTask::Make(file) => {
             let file = absolute(file)?;
             let answer = ask(options, Request::Make { file })?;
+            if let Answer::Made(made) = &answer {
+                is_here(made)?;
+            }
             options.form.print(&text(&answer), &[record(&answer)])
         }
         BackupTask::NewCode => new_code(options),
@@ -66,6 +69,29 @@ fn ask(options: &DoctorOptions, request: Request) -> Result<Answer, Failure> {
             "the server answered something else",
         )),
     }
+}
+
+/// A failure if the backup is not where it is said to be: a service may see
+/// other directories than this command.
+fn is_here(made: &Made) -> Result<(), Failure> {
+    let found = fs::metadata(&made.file).map(|metadata| metadata.len());
+    if found.as_ref().ok() == Some(&made.bytes) {
+        return Ok(());
+    }
+    let found = match found {
+        Ok(bytes) => format!("it has {bytes} bytes"),
+        Err(error) => error.to_string(),
+    };
+    let sentence = format!(
+        "the server has made a backup of {} bytes and calls it '{}', but it is not there ({found}): \
+         the server sees other files than this command",
+        made.bytes,
+        made.file.display()
+    );
+    Err(Failure::new(Exit::Failure, sentence).hint(
+        "name a directory that both see, with a service one of its ReadWritePaths, or stop the \
+         server first",
+    ))
 }
 
 /// Shows a new recovery code, and makes it good once it is shown.
@@ -190,16 +216,31 @@ fn restore_file(
         return Err(Failure::new(Exit::Failure, sentence));
     }
     check_empty(&options.data, &id).map_err(|error| unusable(file, &error))?;
-    let heads = heads.map(Heads::read).transpose();
-    let heads = heads.map_err(|error| unusable(file, &error))?;
+    let known = heads.map(Heads::read).transpose();
+    let known = known.map_err(|error| unusable(file, &error))?;
     let vault = unwrap(&code::get(source)?, &reader.header().wrapped)?;
     let now = SystemClock.now();
-    let restored = restore(&options.data, reader, &vault, heads.as_ref(), now)
+    let restored = restore(&options.data, reader, &vault, known.as_ref(), now)
         .map_err(|error| unusable(file, &error))?;
-    let people = words::restored(&restored, &options.data_option);
+    let people = words::restored(&restored, heads, &options.data_option);
     options
         .form
-        .print(people.trim_end(), &[records::restored(&restored)])
+        .print(people.trim_end(), &[records::restored(&restored)])?;
+    intact(&restored.checked)
+}
+
+/// A failure if what was restored is not as it should be.
+fn intact(checked: &Checked) -> Result<(), Failure> {
+    if checked.is_sound() {
+        return Ok(());
+    }
+    let sentence = format!(
+        "doctor {} is restored, but what was restored is damaged: {}",
+        checked.doctor,
+        words::faults(checked).join("; ")
+    );
+    Err(Failure::new(Exit::Integrity, sentence)
+        .hint("keep the backup and every file of heads as they are; an older backup may be sound"))
 }
 
 fn unusable(file: &Path, error: &RestoreFailure) -> Failure {

@@ -1,5 +1,7 @@
 //! What is said about backups.
 
+use std::path::Path;
+
 use crate::cli::text::clean;
 use crate::doctor::backup::{Answer, Checked, Made, Restored};
 
@@ -73,13 +75,14 @@ pub fn faults(checked: &Checked) -> Vec<String> {
     unopened.chain(findings).collect()
 }
 
-/// What was restored, and what is left to do, as lines.
-pub fn restored(restored: &Restored, data_option: &str) -> String {
+/// What was restored, with this file of heads if there is one, and what is left
+/// to do, as lines.
+pub fn restored(restored: &Restored, heads: Option<&Path>, data_option: &str) -> String {
     let checked = &restored.checked;
     let mut lines = format!("Doctor {} is restored.\n", checked.doctor);
     lines += &content(checked);
     for fault in faults(checked) {
-        lines += &format!("This was wrong before the backup was made: {fault}.\n");
+        lines += &format!("This is damaged: {fault}.\n");
     }
     if !restored.tickets.is_empty() {
         lines += &format!(
@@ -90,9 +93,11 @@ pub fn restored(restored: &Restored, data_option: &str) -> String {
     lines += &lost(restored);
     for revocation in &restored.stopped {
         lines += &format!(
-            "A device of {} was {} after the backup, and is again.\n",
+            "A device of {} was {} after the backup, according to a line in '{}' that nobody \
+             signed, and is again.\n",
             clean(&revocation.subject),
-            revocation.state
+            revocation.state,
+            clean(&heads.unwrap_or(Path::new("")).to_string_lossy())
         );
     }
     lines
@@ -124,8 +129,8 @@ fn lost(restored: &Restored) -> String {
 fn by_hand(revocations: bool) -> String {
     let mut lines = "Repeat by hand what was done since then:\n".to_owned();
     if revocations {
-        lines += "  - stop the devices again that were frozen or revoked; until then they are let \
-                  in\n";
+        lines += "  - devices that were frozen or revoked since then are let in again: delete \
+                  nothing, and enrol those patients anew, with a new ticket\n";
     }
     lines
         + "  - enrol the patients again who enrolled since then, with a new ticket\n  \

@@ -114,6 +114,8 @@ actions! {
     Restored = "restored",
     /// Something was deleted for good.
     Purged = "purged",
+    /// A head of this very entry was signed.
+    HeadSigned = "head signed",
     /// Something did not work, such as the disk.
     Trouble = "trouble",
 }

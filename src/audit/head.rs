@@ -16,6 +16,9 @@ use crate::identity::certificate::{Fingerprint, VerifiedCertificate};
 use crate::kdf::label;
 use crate::random::Random;
 
+/// After so many entries a server signs a head, however young the last one is.
+pub const HEAD_AFTER: u64 = 1_000;
+
 /// A signed head.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Head {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::audit::head::Head;
-use crate::elgamal::Group;
+use crate::elgamal::{Group, SignSecret};
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::{Certificate, Fingerprint, VerifiedCertificate, fingerprint};
 use crate::random::Random;
+use crate::secret::SecretBytes;
 use crate::store::{Store, StoreError, fact};
 
 /// So many bytes of a fingerprint nobody finds a second time.
@@ -53,6 +54,28 @@ impl Papers {
             group: fact(fact::GROUP)?,
             doctors,
         })
+    }
+
+    /// Keeps only the doctor's certificates that are for this secret key and
+    /// that the root here vouches for. False if none is.
+    pub fn retain_own(
+        &mut self,
+        (group, secret): (&[u8; 32], &SecretBytes),
+        random: &mut dyn Random,
+    ) -> bool {
+        let Some(root) = self.root(&fingerprint(&self.root), random) else {
+            return false;
+        };
+        let signing = SignSecret::from_bytes(root.group(), secret.expose()).ok();
+        let Some(signing) = signing.filter(|_| group == root.group().id()) else {
+            return false;
+        };
+        self.doctors.retain(|bytes| {
+            Certificate::decode(bytes, root.group())
+                .and_then(|certificate| root.accept_issued(certificate))
+                .is_ok_and(|doctor| doctor.subject().signing_key == *signing.verifying_key())
+        });
+        !self.doctors.is_empty()
     }
 
     /// The root, if its fingerprint is, or begins with, the pinned one.

@@ -10,10 +10,12 @@ mod tests;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::audit::Action;
+use crate::audit::head::HEAD_AFTER;
 use crate::audit::heads_file::{self, HeadsFileError, Lines, Record};
 use crate::audit::papers::{Papers, Trust};
 use crate::random::Random;
-use crate::store::{AuditStore, StoreError};
+use crate::store::{AuditFilter, AuditStore, StoreError};
 
 pub use finding::{Finding, Origin};
 
@@ -22,6 +24,10 @@ const MAX_FINDINGS: usize = 100;
 /// The most certificates of heads files that are looked at: a clinic has one a
 /// year.
 const MAX_PAPERS: usize = 100;
+
+/// The most entries that may come after the newest head. Twice what makes the
+/// server sign one: it may be killed just then, while much happens at once.
+const MAX_UNVOUCHED: u64 = 2 * HEAD_AFTER;
 
 /// Why the log could not be verified. It says nothing about the log.
 #[derive(Debug)]
@@ -130,6 +136,12 @@ pub fn verify(
     let mut all = files.papers.clone();
     all.push(papers);
     chain::walk(store, &mut report)?;
+    match store.impossible_numbers()? {
+        0 => {}
+        count => {
+            report.add(Finding::ImpossibleNumber { count });
+        }
+    }
     match Trust::new(root, &all, random) {
         Some(trust) if !report.cut_short => heads::check(store, files, &trust, &mut report)?,
         Some(_) => {}
@@ -137,5 +149,29 @@ pub fn verify(
             report.add(Finding::OtherClinic);
         }
     }
+    // Otherwise it has been said that something is wrong.
+    if report.findings.is_empty() && is_unvouched(store, &report)? {
+        let (first, last) = (report.vouched + 1, report.last);
+        report.add(Finding::Unvouched { first, last });
+    }
     Ok(report)
+}
+
+/// Whether a log that is sound by itself lacks a head that it must have. Start
+/// and stop are committed together with theirs.
+fn is_unvouched(store: &dyn AuditStore, report: &Report) -> Result<bool, StoreError> {
+    let (vouched, last) = (report.vouched, report.last);
+    if vouched == last {
+        return Ok(false);
+    }
+    if vouched == 0 || last - vouched > MAX_UNVOUCHED {
+        return Ok(true);
+    }
+    for action in [Action::Started, Action::Stopped] {
+        let filter = AuditFilter::of(action);
+        if !store.find_audit(&filter, vouched + 1..=last, 1)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

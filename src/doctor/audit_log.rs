@@ -3,13 +3,16 @@
 //! file that may lie elsewhere. Disks may be slow, so a thread of its own does
 //! that.
 
+mod heads;
+
 use std::collections::BTreeSet;
 use std::fmt;
+use std::mem;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::audit::head::Head;
+use crate::audit::head::{HEAD_AFTER, Head};
 use crate::audit::heads_file::{HeadsFile, HeadsFileError, Known, Record, Revocation};
 use crate::audit::papers::Papers;
 use crate::audit::{Action, Entry};
@@ -19,11 +22,12 @@ use crate::doctor::practice::{Practice, SERVER, STRANGER};
 use crate::doctor::shared::{Settings, Shared};
 use crate::handshake::doctor::RefusalReason;
 use crate::identity::certificate::Serial;
-use crate::random::OsRandom;
 use crate::store::StoreError;
 
-/// After so many entries a head is signed, however young the last one is.
-const HEAD_AFTER: u64 = 1_000;
+pub use heads::{log_and_sign, sign_head};
+
+use heads::Judge;
+
 /// How often it is looked whether there is something to do.
 const TICK: Duration = Duration::from_millis(200);
 /// How many heads are copied to the file at once.
@@ -134,26 +138,6 @@ fn named_in(reason: &RefusalReason) -> Option<&str> {
     }
 }
 
-/// Signs the newest link, unless that was done already. Gives the newest head;
-/// none if the log is empty.
-///
-/// # Errors
-/// [`StoreError`] if the store cannot be read or written.
-pub fn sign_head(practice: &Practice) -> Result<Option<Head>, StoreError> {
-    let store = &practice.store;
-    let Some(last) = store.audit_head()? else {
-        return Ok(None);
-    };
-    let newest = store.newest_signed_head()?;
-    if newest.as_ref().is_some_and(|head| head.number >= last.0) {
-        return Ok(newest);
-    }
-    let doctor = practice.identity();
-    let head = Head::sign(&doctor, last, practice.now(), &mut OsRandom);
-    store.add_signed_head(&head, doctor.certificate.as_bytes())?;
-    Ok(Some(head))
-}
-
 /// What a server does for its log.
 pub(super) struct Keeper {
     copy: Option<Copy>,
@@ -167,6 +151,10 @@ pub(super) struct Keeper {
     copy_at: Instant,
     /// Whether it was told that something does not work.
     told: bool,
+    /// Whether it was told that somebody else's heads are in the store.
+    doubted: bool,
+    /// Whether to look for those, as at the start and with every head.
+    look: bool,
 }
 
 impl Keeper {
@@ -198,18 +186,19 @@ impl Keeper {
         let version = env!("CARGO_PKG_VERSION");
         let detail = format!("telemed {version} on {address}");
         let entry = Entry::new(practice.now(), SERVER, Action::Started, "", &detail);
-        practice.store.append_audit(&[entry])?;
+        let head = log_and_sign(practice, &[entry])?;
         let now = Instant::now();
         let mut keeper = Self {
             copy,
-            signed: (now, 0),
+            signed: (now, head.number),
             head_every: settings.timing.audit_heads,
             retry_every: settings.timing.dates,
             sign_at: now,
             copy_at: now,
             told: false,
+            doubted: false,
+            look: true,
         };
-        keeper.sign(practice)?;
         keeper.copy(practice)?;
         Ok((keeper, notice))
     }
@@ -220,19 +209,37 @@ impl Keeper {
             thread::park_timeout(TICK);
             let done = self.look_after(&shared.practice, Instant::now());
             self.tell(shared, done);
+            if mem::take(&mut self.look) {
+                self.doubt(shared);
+            }
         }
         // What goes wrong is told by the ledger itself.
         let _ = shared.ledger.settle();
         let practice = &shared.practice;
         let entry = Entry::new(practice.now(), SERVER, Action::Stopped, "", "");
-        let done = practice
-            .store
-            .append_audit(&[entry])
+        let done = log_and_sign(practice, &[entry])
             .map_err(AuditLogError::from)
-            .and_then(|()| self.sign(practice))
-            .and_then(|()| self.copy(practice));
+            .and_then(|_| self.copy(practice));
         self.told = false;
         self.tell(shared, done);
+    }
+
+    /// Tells, once, if there is something in the store that was not put there
+    /// by this program.
+    fn doubt(&mut self, shared: &Shared) {
+        let practice = &shared.practice;
+        let skipped = self.copy.as_ref().is_some_and(|copy| copy.skipped);
+        let found = match heads::doubt(practice) {
+            Ok(None) if skipped => Some(heads::sentence("a head that is not the doctor's")),
+            // What cannot be read is told by who needs it.
+            found => found.ok().flatten(),
+        };
+        if let Some(sentence) = found
+            && !self.doubted
+        {
+            self.doubted = true;
+            shared.tell(Event::Trouble(sentence));
+        }
     }
 
     /// Tells what does not work, once.
@@ -255,6 +262,7 @@ impl Keeper {
             let is_old = last > number && now.duration_since(at) >= self.head_every;
             if is_old || last >= number.saturating_add(HEAD_AFTER) {
                 self.sign(practice)?;
+                self.look = true;
                 self.copy_at = now;
             }
             self.sign_at = now + TICK;
@@ -284,8 +292,10 @@ impl Keeper {
 /// The file of heads and how far it goes.
 struct Copy {
     file: HeadsFile,
-    /// Number of the last head in it that is in the store too.
+    /// Number of the last entry whose head, if there is a good one, is in it.
     number: u64,
+    /// Whether a head of the store was passed over, since it is no good one.
+    skipped: bool,
     /// What it says of stopped certificates.
     stopped: BTreeSet<(Serial, String)>,
     /// Number of a head in it that is not in the store.
@@ -295,22 +305,24 @@ struct Copy {
 impl Copy {
     fn new(file: HeadsFile, known: Known, practice: &Practice) -> Result<Self, StoreError> {
         let store = &practice.store;
+        let judge = Judge::new(practice)?;
         let stored = |head: &Head| -> Result<bool, StoreError> {
             let at_number = store.signed_heads(head.number, 1)?;
-            Ok(at_number.first() == Some(head))
+            Ok(at_number.first() == Some(head) && judge.is_good(practice, head)?)
         };
         let (number, unknown) = match known.newest {
             None => (0, None),
             Some(head) if stored(&head)? => (head.number, None),
             // It goes on with what comes from now on.
             Some(head) => {
-                let newest = store.newest_signed_head()?;
-                (newest.map_or(0, |head| head.number), Some(head.number))
+                let last = store.audit_head()?;
+                (last.map_or(0, |(number, _)| number), Some(head.number))
             }
         };
         Ok(Self {
             file,
             number,
+            skipped: false,
             stopped: known.stopped,
             unknown,
         })
@@ -332,13 +344,24 @@ impl Copy {
             })])?;
             self.stopped.insert(key);
         }
+        // What names an entry that is not there yet is nobody's head.
+        let end = store.audit_head()?.map_or(0, |(number, _)| number);
+        let judge = Judge::new(practice)?;
         loop {
-            let heads = store.signed_heads(self.number.saturating_add(1), PAGE)?;
+            let mut heads = store.signed_heads(self.number.saturating_add(1), PAGE)?;
+            heads.retain(|head| head.number <= end);
             let Some(last) = heads.last() else {
                 return Ok(());
             };
             let number = last.number;
-            let records: Vec<_> = heads.into_iter().map(Record::Head).collect();
+            let mut records = Vec::new();
+            for head in heads {
+                if judge.is_good(practice, &head)? {
+                    records.push(Record::Head(head));
+                } else {
+                    self.skipped = true;
+                }
+            }
             self.file.append(&records)?;
             self.number = number;
         }
@@ -351,6 +374,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
+    use rusqlite::Connection;
     use tempfile::TempDir;
 
     use super::*;
@@ -358,7 +382,8 @@ mod tests {
     use crate::clock::{Clock, SystemClock};
     use crate::doctor::setup;
     use crate::elgamal::Group;
-    use crate::identity::data_dir::DataDir;
+    use crate::identity::data_dir::{DATABASE, DataDir};
+    use crate::random::OsRandom;
 
     fn practice(base: &Path) -> Practice {
         let directory = DataDir::create_or_open(base, "D1").unwrap();
@@ -398,14 +423,15 @@ mod tests {
             let head = practice.store.newest_signed_head().unwrap().unwrap();
             head.number
         };
-        assert_eq!(newest_after(90), 1);
+        // Each head is that of the entry that tells of it.
+        assert_eq!(newest_after(90), 2);
         happen(&practice, 1);
-        assert_eq!(newest_after(59), 1);
-        assert_eq!(newest_after(91), 2);
+        assert_eq!(newest_after(59), 2);
+        assert_eq!(newest_after(91), 4);
         happen(&practice, 999);
-        assert_eq!(newest_after(92), 2);
+        assert_eq!(newest_after(92), 4);
         happen(&practice, 1);
-        assert_eq!(newest_after(93), 1_002);
+        assert_eq!(newest_after(93), 1_005);
     }
 
     #[test]
@@ -434,6 +460,74 @@ mod tests {
         let copied = heads_file::read(&disk.join("heads.jsonl")).unwrap();
         let kept = practice.store.signed_heads(0, 10).unwrap();
         assert_eq!((copied.heads, kept.len()), (kept.clone(), 3));
+    }
+
+    /// What somebody does to the database who has not got the key.
+    fn put(practice: &Practice, sql: &str) {
+        let connection = Connection::open(practice.directory.path(DATABASE)).unwrap();
+        let sql = format!("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; {sql}");
+        connection.execute_batch(&sql).unwrap();
+    }
+
+    #[test]
+    fn a_head_that_nobody_signed_is_told_and_neither_stops_the_signing_nor_is_copied() {
+        for number in [3, 4, 50, i64::MAX] {
+            let base = TempDir::new().unwrap();
+            let practice = practice(base.path());
+            let settings = Settings {
+                audit_heads: Some(base.path().join("heads.jsonl")),
+                ..Settings::default()
+            };
+            let mut keeper = start(&practice, &settings);
+            assert_eq!(heads::doubt(&practice).unwrap(), None);
+            happen(&practice, 1);
+            put(
+                &practice,
+                &format!(
+                    "INSERT INTO audit_head SELECT {number}, link, at, certificate, signature
+                     FROM audit_head"
+                ),
+            );
+            let sentence = heads::doubt(&practice).unwrap().unwrap();
+            assert!(sentence.contains("doctor audit verify"), "{sentence}");
+            let head = sign_head(&practice).unwrap().unwrap();
+            assert_eq!(practice.store.audit_head().unwrap().unwrap().0, 4);
+            assert_eq!(head.number, 4);
+            assert!(
+                Judge::new(&practice)
+                    .unwrap()
+                    .is_good(&practice, &head)
+                    .unwrap()
+            );
+            keeper.copy(&practice).unwrap();
+            let copied = heads_file::read(&base.path().join("heads.jsonl")).unwrap();
+            let numbers: Vec<_> = copied.heads.iter().map(|head| head.number).collect();
+            assert_eq!(numbers, [2, 4], "{number}");
+            // And after a start the same.
+            let mut keeper = start(&practice, &settings);
+            keeper.copy(&practice).unwrap();
+            let copied = heads_file::read(&base.path().join("heads.jsonl")).unwrap();
+            assert_eq!(copied.heads.last().unwrap().number, 6);
+        }
+    }
+
+    #[test]
+    fn an_entry_with_an_impossible_number_is_told_and_the_log_goes_on() {
+        let base = TempDir::new().unwrap();
+        let practice = practice(base.path());
+        drop(start(&practice, &Settings::default()));
+        put(
+            &practice,
+            &format!(
+                "INSERT INTO audit_entry SELECT {}, at, actor, action, subject, detail, link
+                 FROM audit_entry WHERE number = 1",
+                i64::MAX
+            ),
+        );
+        let sentence = heads::doubt(&practice).unwrap().unwrap();
+        assert!(sentence.contains("impossible numbers"), "{sentence}");
+        let keeper = start(&practice, &Settings::default());
+        assert_eq!(keeper.signed.1, 4);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::head::Head;
-use crate::audit::{Entry, Link};
+use crate::audit::{Action, Entry, Link};
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 
@@ -55,6 +55,17 @@ pub struct AuditFilter {
     pub text: Option<String>,
 }
 
+impl AuditFilter {
+    /// Lets all entries of this action through.
+    #[must_use]
+    pub fn of(action: Action) -> Self {
+        Self {
+            action: Some(action.word().to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
 /// The audit log, which only grows.
 ///
 /// # Errors
@@ -94,6 +105,21 @@ pub trait AuditStore {
     /// there yet. False, and nothing is changed, if there is a head of this
     /// number already.
     fn add_signed_head(&self, head: &Head, certificate: &[u8]) -> Result<bool, StoreError>;
+
+    /// Adds entries and the signed head of the last one, all or nothing, with
+    /// the certificate to check it with. `sign` is given number and link of
+    /// that entry. A head that lies there under its number already speaks of
+    /// no entry of this log: it is replaced.
+    fn append_signed(
+        &self,
+        entries: &[Entry],
+        certificate: &[u8],
+        sign: &mut dyn FnMut(u64, Link) -> Head,
+    ) -> Result<Head, StoreError>;
+
+    /// How many entries and heads have a number that none can have. No other
+    /// method looks at them.
+    fn impossible_numbers(&self) -> Result<u64, StoreError>;
 
     /// At most `limit` signed heads from entry `first` on, in order.
     fn signed_heads(&self, first: u64, limit: usize) -> Result<Vec<Head>, StoreError>;

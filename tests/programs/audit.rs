@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::Value;
 use telemed::audit::heads_file::{self, Contents};
-use telemed::audit::{Action, Entry};
+use telemed::audit::{Action, Entry, START, link};
 use telemed::clock::Timestamp;
 use telemed::hex;
 use telemed::identity::certificate::fingerprint;
@@ -131,7 +131,10 @@ fn what_happens_is_logged_and_can_be_read_with_and_without_a_server() {
     // Without a server the same, and what was logged meanwhile.
     let found = clinic.command(&["audit", "search", "--actor", "server", "--json"]);
     let found = actions(&found.code(0));
-    assert_eq!(found.last().unwrap(), "server stopped ");
+    assert_eq!(
+        found[found.len() - 2..],
+        ["server stopped ", "server head signed "]
+    );
     let people = clinic.command(&["audit", "list"]).code(0);
     assert!(
         people.out.contains("  D1          ticket made      P1 "),
@@ -330,6 +333,104 @@ fn the_practice_verifies_its_own_log_and_a_start_notices_a_shorter_one() {
 }
 
 #[test]
+fn a_log_that_was_written_anew_without_its_heads_is_found_on_the_practice_itself() {
+    let clinic = with_history();
+    let sound = clinic.command(&["audit", "verify"]).code(0);
+    let last = SqliteStore::open(&clinic.database()).unwrap();
+    let last = last.audit_head().unwrap().unwrap().0;
+    let sentence = format!("Nothing was changed, removed, inserted or moved up to entry {last}.");
+    assert!(sound.out.contains(&sentence), "{sound}");
+    assert!(sound.out.contains("signing.key"), "{sound}");
+    tamper(
+        &clinic.database(),
+        "DELETE FROM audit_head; UPDATE audit_entry SET subject = 'P9' WHERE subject = 'P1'",
+    );
+    rewrite(&clinic.database());
+    let contradicts = clinic.command(&["audit", "verify", "--json"]).code(7);
+    assert!(
+        contradicts.out.contains(r#""kind":"head_missing""#),
+        "{contradicts}"
+    );
+    tamper(
+        &clinic.database(),
+        "UPDATE audit_entry SET action = 'audit read' WHERE action = 'head signed'",
+    );
+    rewrite(&clinic.database());
+    let unvouched = clinic.command(&["audit", "verify", "--json"]).code(7);
+    assert!(
+        unvouched.out.contains(r#""kind":"unvouched","entry":1,"#),
+        "{unvouched}"
+    );
+}
+
+/// All links anew, as anybody can.
+fn rewrite(database: &Path) {
+    let store = SqliteStore::open(database).unwrap();
+    let rows = store.audit(1, 1_000).unwrap();
+    drop(store);
+    let connection = Connection::open(database).unwrap();
+    let mut before = START;
+    for row in rows {
+        before = link(&before, row.number, row.at, row.words());
+        let changed = (row.number, before);
+        let sql = "UPDATE audit_entry SET link = ?2 WHERE number = ?1";
+        connection.execute(sql, changed).unwrap();
+    }
+}
+
+#[test]
+fn the_certificates_of_another_clinic_do_not_vouch_for_a_practice() {
+    let (clinic, other) = (with_history(), with_history());
+    fs::copy(other.database(), clinic.database()).unwrap();
+    let foreign = clinic.command(&["audit", "verify"]).code(7);
+    assert!(foreign.err.contains("signing.key"), "{foreign}");
+}
+
+#[test]
+fn a_configured_file_of_heads_that_is_not_there_is_an_error() {
+    let clinic = with_history();
+    let heads = clinic.heads();
+    let verify = ["audit", "verify", "--audit-heads", heads.to_str().unwrap()];
+    clinic.command(&verify).code(0);
+    fs::remove_file(&heads).unwrap();
+    let missing = clinic.command(&verify).code(1);
+    assert!(
+        missing.err.contains("heads.jsonl' cannot be read"),
+        "{missing}"
+    );
+}
+
+#[test]
+fn rows_that_nobody_signed_or_numbered_are_told_and_do_not_stop_a_start() {
+    let clinic = with_history();
+    let end = i64::MAX;
+    tamper(
+        &clinic.database(),
+        &format!(
+            "INSERT INTO audit_head SELECT {end}, link, at, certificate, signature
+                 FROM audit_head LIMIT 1;
+             INSERT INTO audit_entry SELECT {end}, at, actor, action, subject, detail, link
+                 FROM audit_entry LIMIT 1"
+        ),
+    );
+    let named = clinic.command(&["audit", "verify", "--json"]).code(7);
+    assert!(
+        named.out.contains(r#""kind":"impossible_number""#),
+        "{named}"
+    );
+    clinic.command(&["audit", "list"]).code(0);
+    let mut doctor = clinic.with_heads();
+    let trouble = doctor.program.expect("Trouble: the database has");
+    assert!(trouble.contains("doctor audit verify"), "{trouble}");
+    clinic.command(&["stop"]).code(0);
+    doctor.program.finish().code(0);
+    let newest = clinic.read_heads().heads.pop().unwrap();
+    let store = SqliteStore::open(&clinic.database()).unwrap();
+    let last = store.audit_head().unwrap().unwrap();
+    assert_eq!((newest.number, newest.link), last);
+}
+
+#[test]
 fn an_export_is_a_new_file_with_a_signed_head() {
     let clinic = with_history();
     let file = clinic.path("log.jsonl");
@@ -348,9 +449,12 @@ fn an_export_is_a_new_file_with_a_signed_head() {
         panic!("{text}");
     };
     assert_eq!(exported["entries"], entries.len() + 1);
+    let [first, .., exported_then] = entries else {
+        panic!("{text}");
+    };
     assert_eq!(
-        (&entries[0]["action"], &last["action"]),
-        (&"founded".into(), &"exported".into())
+        [&first["action"], &exported_then["action"], &last["action"]],
+        ["founded", "exported", "head signed"]
     );
     let head = &contents.heads[0];
     assert_eq!(last["number"], head.number);
@@ -384,6 +488,15 @@ fn a_long_log_is_listed_exported_and_verified_in_little_memory() {
         store.append_audit(&entries).unwrap();
     }
     drop(store);
+    // So many entries without a head are more than any server leaves.
+    let unvouched = clinic.command(&["audit", "verify"]).code(7);
+    assert!(
+        unvouched.out.contains("No signed head vouches for"),
+        "{unvouched}"
+    );
+    let server = clinic.with_heads();
+    clinic.command(&["stop"]).code(0);
+    server.program.finish().code(0);
     let file = clinic.path("log.jsonl");
     // Half of what the entries alone would take.
     for line in [

@@ -13,12 +13,15 @@ pub enum Origin {
     Database,
     /// On a line of a file.
     File(PathBuf, u64),
+    /// An entry tells of it.
+    Log,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Database => f.write_str("in the database"),
+            Self::Log => f.write_str("of which the log tells"),
             Self::File(path, line) => write!(f, "on line {line} of '{}'", path.display()),
         }
     }
@@ -98,12 +101,24 @@ pub enum Finding {
         /// What is wrong with it.
         fault: HeadFault,
     },
-    /// A head in a file is not in the database.
+    /// A head of which a file or the log itself tells is not in the database.
     HeadMissing {
         /// The entry it names.
         number: u64,
         /// Where it is.
         origin: Origin,
+    },
+    /// No head vouches for entries for which there must be one.
+    Unvouched {
+        /// Number of the first one.
+        first: u64,
+        /// Number of the last one.
+        last: u64,
+    },
+    /// Entries or heads have a number that none can have.
+    ImpossibleNumber {
+        /// How many.
+        count: u64,
     },
     /// A line of a file of heads means nothing.
     BadLine(Origin),
@@ -126,6 +141,8 @@ impl Finding {
             Self::Replaced { .. } => "replaced",
             Self::ForgedHead { .. } => "forged_head",
             Self::HeadMissing { .. } => "head_missing",
+            Self::Unvouched { .. } => "unvouched",
+            Self::ImpossibleNumber { .. } => "impossible_number",
             Self::BadLine(_) => "bad_line",
             Self::OtherClinic => "other_clinic",
         }
@@ -138,14 +155,15 @@ impl Finding {
             Self::Missing { first, .. }
             | Self::Changed { first, .. }
             | Self::Inserted { first, .. }
-            | Self::Removed { first, .. } => Some(*first),
+            | Self::Removed { first, .. }
+            | Self::Unvouched { first, .. } => Some(*first),
             Self::Reordered { number, .. }
             | Self::Unreadable { number }
             | Self::ForgedHead { number, .. }
             | Self::HeadMissing { number, .. } => Some(*number),
             Self::Truncated { last, .. } => Some(*last + 1),
             Self::Replaced { good, .. } => Some(*good + 1),
-            Self::BadLine(_) | Self::OtherClinic => None,
+            Self::ImpossibleNumber { .. } | Self::BadLine(_) | Self::OtherClinic => None,
         }
     }
 }
@@ -213,6 +231,19 @@ impl fmt::Display for Finding {
             Self::HeadMissing { number, origin } => write!(
                 f,
                 "the head of entry {number}, {origin}, was removed from the database"
+            ),
+            Self::Unvouched { first, last } => write!(
+                f,
+                "no signed head vouches for {}, though the server signs one at every start and \
+                 stop and after 1,000 entries: the heads were removed, or the log was written anew",
+                match first == last {
+                    true => format!("entry {first}"),
+                    false => format!("entries {first} to {last}"),
+                }
+            ),
+            Self::ImpossibleNumber { count } => write!(
+                f,
+                "somebody put rows into the log with numbers that nothing there can have: {count}"
             ),
             Self::BadLine(origin) => write!(f, "what stands {origin} cannot be understood"),
             Self::OtherClinic => f.write_str(

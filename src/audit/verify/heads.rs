@@ -1,12 +1,13 @@
 //! The signed heads, of the database and of files, against the entries.
 
+use crate::audit::Action;
 use crate::audit::head::Head;
 use crate::audit::heads_file::Record;
 use crate::audit::papers::Trust;
 use crate::audit::verify::chain::is_damage;
 use crate::audit::verify::{Finding, HeadsFiles, Origin, Report, VerifyError};
 use crate::clock::Timestamp;
-use crate::store::{AuditStore, StoreError};
+use crate::store::{AuditFilter, AuditStore, StoreError};
 
 /// So many heads are held at a time.
 const PAGE: usize = 100;
@@ -28,6 +29,9 @@ pub(super) fn check(
         unfit: None,
         report,
     };
+    if !check.logged()? {
+        return Ok(());
+    }
     check.database()?;
     for file in &files.files {
         for line in file.again()? {
@@ -65,6 +69,39 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// Looks for the heads that the log itself tells of, as far as it is known
+    /// to be sound; false if enough is wrong.
+    fn logged(&mut self) -> Result<bool, StoreError> {
+        let filter = AuditFilter::of(Action::HeadSigned);
+        let end = self.last.min(self.first_wrong.saturating_sub(1));
+        let mut next = 1;
+        while next <= end {
+            let rows = self.store.find_audit(&filter, next..=end, PAGE)?;
+            let Some(last) = rows.last() else {
+                break;
+            };
+            next = last.number + 1;
+            for row in &rows {
+                let (number, origin) = (row.number, Origin::Log);
+                if !self.is_stored(number)?
+                    && !self.report.add(Finding::HeadMissing { number, origin })
+                {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether there is a head of this entry in the database, or something
+    /// that cannot be read.
+    fn is_stored(&self, number: u64) -> Result<bool, StoreError> {
+        match self.store.signed_heads(number, 1) {
+            Err(error) if is_damage(&error) => Ok(true),
+            heads => Ok(heads?.iter().any(|head| head.number == number)),
+        }
+    }
+
     fn database(&mut self) -> Result<(), StoreError> {
         let mut next = 0;
         loop {
@@ -136,11 +173,11 @@ impl Check<'_> {
             return Ok(true);
         }
         let number = head.number;
-        let kept = match self.store.signed_heads(number, 1) {
-            Err(error) if is_damage(&error) => return Ok(true),
-            heads => heads?,
+        let log = Finding::HeadMissing {
+            number,
+            origin: Origin::Log,
         };
-        if kept.iter().any(|kept| kept.number == number) {
+        if self.is_stored(number)? || self.report.findings.contains(&log) {
             return Ok(true);
         }
         Ok(self.report.add(Finding::HeadMissing { number, origin }))

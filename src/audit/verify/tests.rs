@@ -40,13 +40,15 @@ impl Log {
             .unwrap();
         let (file, _) = HeadsFile::open(&log.heads(), Papers::of(doctor)).unwrap();
         for number in 1..=20 {
-            store.append_audit(&[entry(number)]).unwrap();
             if number % 8 == 0 {
-                let head = head_of(&store, doctor);
-                store
-                    .add_signed_head(&head, doctor.certificate.as_bytes())
-                    .unwrap();
-                file.append(&[Record::Head(head)]).unwrap();
+                let at = entry(number).at;
+                let entry = Entry::new(at, "server", Action::HeadSigned, "", "");
+                let certificate = doctor.certificate.as_bytes();
+                let mut sign = |number, link| Head::sign(doctor, (number, link), at, &mut OsRandom);
+                let head = store.append_signed(&[entry], certificate, &mut sign);
+                file.append(&[Record::Head(head.unwrap())]).unwrap();
+            } else {
+                store.append_audit(&[entry(number)]).unwrap();
             }
         }
         drop(store);
@@ -302,14 +304,32 @@ fn a_chain_that_was_computed_anew_is_found_by_the_heads() {
     };
     assert_eq!(replaced(&log.verify_alone()), (8, 16));
     log.tamper("DELETE FROM audit_head WHERE number > 8");
-    assert_eq!(log.verify_alone(), []);
-    assert_eq!(replaced(&log.verify().findings), (8, 16));
+    let missing = |number| Finding::HeadMissing {
+        number,
+        origin: Origin::Log,
+    };
+    let findings = log.verify().findings;
+    assert_eq!(findings[..1], [missing(16)]);
+    assert_eq!(log.verify_alone(), [missing(16)]);
+    assert_eq!(replaced(&findings[1..]), (8, 16));
 
     // The same with an entry less, from the very beginning.
     let log = Log::new();
     log.tamper("DELETE FROM audit_head; DELETE FROM audit_entry WHERE number = 2");
     log.recompute(1);
-    assert_eq!(log.verify_alone(), []);
+    assert_eq!(log.verify_alone(), [missing(7), missing(15)]);
+    let findings = log.verify().findings;
+    assert_eq!(findings[..2], [missing(7), missing(15)]);
+    assert_eq!(replaced(&findings[2..]), (0, 8));
+    // Whoever hides that as well is left without a head.
+    let log = Log::new();
+    log.tamper(
+        "DELETE FROM audit_head;
+         UPDATE audit_entry SET action = 'enrolled' WHERE action = 'head signed'",
+    );
+    log.recompute(1);
+    let (first, last) = (1, 20);
+    assert_eq!(log.verify_alone(), [Finding::Unvouched { first, last }]);
     assert_eq!(replaced(&log.verify().findings), (0, 8));
 }
 
@@ -358,11 +378,74 @@ fn a_forged_head_is_found() {
 fn a_head_that_was_removed_is_found_in_the_file() {
     let log = Log::new();
     log.tamper("DELETE FROM audit_head WHERE number = 8");
-    let (number, origin) = (8, Origin::File(log.heads(), 2));
+    let (number, origin) = (8, Origin::Log);
+    assert_eq!(
+        log.verify_alone(),
+        [Finding::HeadMissing {
+            number,
+            origin: Origin::Log
+        }]
+    );
     assert_eq!(
         log.verify().findings,
         [Finding::HeadMissing { number, origin }]
     );
+}
+
+#[test]
+fn what_must_have_a_head_behind_it_and_has_none_is_found() {
+    let log = Log::new();
+    let append = |entries: &[Entry]| {
+        let store = SqliteStore::open(&log.database()).unwrap();
+        store.append_audit(entries).unwrap();
+    };
+    let many: Vec<_> = (21..=16 + MAX_UNVOUCHED).map(entry).collect();
+    append(&many);
+    assert_eq!(log.verify_alone(), []);
+    append(&[entry(17 + MAX_UNVOUCHED)]);
+    let (first, last) = (17, 17 + MAX_UNVOUCHED);
+    assert_eq!(log.verify_alone(), [Finding::Unvouched { first, last }]);
+    for action in [Action::Started, Action::Stopped] {
+        let log = Log::new();
+        let store = SqliteStore::open(&log.database()).unwrap();
+        let stopped = Entry::new(NOW, "server", action, "", "");
+        store.append_audit(&[stopped, entry(22)]).unwrap();
+        drop(store);
+        let (first, last) = (17, 22);
+        assert_eq!(log.verify_alone(), [Finding::Unvouched { first, last }]);
+    }
+}
+
+#[test]
+fn a_number_that_nothing_can_have_is_named() {
+    let (first, end) = (1_u64 << 62, i64::MAX.unsigned_abs());
+    for number in [first, end - 1, end] {
+        for table in ["audit_entry", "audit_head"] {
+            let log = Log::new();
+            log.tamper(&format!(
+                "UPDATE {table} SET number = {number} WHERE number = 16"
+            ));
+            let findings = log.verify_alone();
+            let impossible = Finding::ImpossibleNumber { count: 1 };
+            assert!(
+                findings.contains(&impossible),
+                "{table} {number} {findings:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn certificates_are_held_to_the_doctors_own_key() {
+    let (own, foreign) = (&clinic().doctor, Clinic::new().doctor);
+    let group = *own.group().id();
+    let secret = own.signing.to_bytes();
+    let mut papers = Papers::of(own);
+    let other = clinic().other_doctor("D2").certificate;
+    papers.doctors.push(other.as_bytes().to_vec());
+    assert!(papers.retain_own((&group, &secret), &mut OsRandom));
+    assert_eq!(papers, Papers::of(own));
+    assert!(!Papers::of(&foreign).retain_own((&group, &secret), &mut OsRandom));
 }
 
 #[test]
@@ -442,6 +525,19 @@ impl AuditStore for Counting {
         Ok(false)
     }
 
+    fn append_signed(
+        &self,
+        _: &[Entry],
+        _: &[u8],
+        sign: &mut dyn FnMut(u64, Link) -> Head,
+    ) -> Result<Head, StoreError> {
+        Ok(sign(0, START))
+    }
+
+    fn impossible_numbers(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     fn signed_heads(&self, _: u64, _: usize) -> Result<Vec<Head>, StoreError> {
         Ok(Vec::new())
     }
@@ -482,6 +578,11 @@ fn a_long_log_is_read_a_page_at_a_time() {
     let papers = Papers::of(&clinic().doctor);
     let files = HeadsFiles::default();
     let report = verify(&store, papers, &files, &root, &mut OsRandom).unwrap();
-    assert_eq!((report.entries, &report.findings[..]), (20_000, &[][..]));
+    let (first, last) = (1, 20_000);
+    let unvouched = [Finding::Unvouched { first, last }];
+    assert_eq!(
+        (report.entries, &report.findings[..]),
+        (last, &unvouched[..])
+    );
     assert_eq!(store.0.borrow().1, chain::PAGE);
 }

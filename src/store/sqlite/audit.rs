@@ -10,6 +10,15 @@ use crate::clock::Timestamp;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{AuditFilter, AuditRow, AuditStore, StoreError, StoreFault};
 
+/// The highest number: far more than there will ever be, and far enough from
+/// what a row can hold that one more can always be written.
+const LAST: u64 = (1 << 62) - 1;
+
+/// A number as a row can hold it.
+fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 const ENTRY: &str = "SELECT number, at, actor, action, subject, detail, link FROM audit_entry";
 
 fn read_entry(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
@@ -34,11 +43,10 @@ const FILTER: &str = "
 
 /// The parameters for it.
 fn params(filter: &AuditFilter, numbers: &RangeInclusive<u64>) -> impl Params {
-    let stored = |number: &u64| i64::try_from(*number).unwrap_or(i64::MAX);
     let at = |millis: Option<u64>, or| Timestamp::from_millis(millis.unwrap_or(or));
     (
-        stored(numbers.start()),
-        stored(numbers.end()),
+        stored(*numbers.start()),
+        stored(LAST.min(*numbers.end())),
         at(filter.since, 0),
         at(filter.until, u64::MAX),
         filter.patient.clone(),
@@ -63,8 +71,9 @@ fn read_head(row: &Row<'_>) -> rusqlite::Result<Head> {
 fn head(connection: &Connection) -> rusqlite::Result<Option<(u64, Link)>> {
     connection
         .query_row(
-            "SELECT number, link FROM audit_entry ORDER BY number DESC LIMIT 1",
-            [],
+            "SELECT number, link FROM audit_entry WHERE number <= ?1
+             ORDER BY number DESC LIMIT 1",
+            [LAST],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()
@@ -101,8 +110,8 @@ impl AuditStore for SqliteStore {
     }
 
     fn audit(&self, first: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
-        let sql = format!("{ENTRY} WHERE number >= ?1 ORDER BY number LIMIT ?2");
-        self.rows(&sql, (first, limit), read_entry)
+        let sql = format!("{ENTRY} WHERE number BETWEEN ?1 AND ?2 ORDER BY number LIMIT ?3");
+        self.rows(&sql, (stored(first), LAST, limit), read_entry)
     }
 
     fn find_audit(
@@ -156,14 +165,45 @@ impl AuditStore for SqliteStore {
         })
     }
 
+    fn append_signed(
+        &self,
+        entries: &[Entry],
+        certificate: &[u8],
+        sign: &mut dyn FnMut(u64, Link) -> Head,
+    ) -> Result<Head, StoreError> {
+        self.write(|transaction| {
+            append(transaction, entries)?;
+            let (number, link) = head(transaction)?.unwrap_or((0, audit::START));
+            let head = sign(number, link);
+            transaction.execute(
+                "INSERT INTO audit_certificate (fingerprint, bytes) VALUES (?1, ?2)
+                 ON CONFLICT DO NOTHING",
+                (head.certificate, certificate),
+            )?;
+            transaction.execute(
+                "INSERT OR REPLACE INTO audit_head (number, link, at, certificate, signature)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                (number, link, head.at, head.certificate, &head.signature),
+            )?;
+            Ok(head)
+        })
+    }
+
+    fn impossible_numbers(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT (SELECT count(*) FROM audit_entry WHERE number < 1 OR number > ?1)
+                 + (SELECT count(*) FROM audit_head WHERE number < 1 OR number > ?1)";
+        let count = self.first(sql, [LAST], |row| row.get(0))?;
+        Ok(count.unwrap_or(0))
+    }
+
     fn signed_heads(&self, first: u64, limit: usize) -> Result<Vec<Head>, StoreError> {
-        let sql = format!("{HEAD} WHERE number >= ?1 ORDER BY number LIMIT ?2");
-        self.rows(&sql, (first, limit), read_head)
+        let sql = format!("{HEAD} WHERE number BETWEEN ?1 AND ?2 ORDER BY number LIMIT ?3");
+        self.rows(&sql, (stored(first), LAST, limit), read_head)
     }
 
     fn newest_signed_head(&self) -> Result<Option<Head>, StoreError> {
-        let sql = format!("{HEAD} ORDER BY number DESC LIMIT 1");
-        self.first(&sql, [], read_head)
+        let sql = format!("{HEAD} WHERE number <= ?1 ORDER BY number DESC LIMIT 1");
+        self.first(&sql, [LAST], read_head)
     }
 
     fn signing_certificates(&self) -> Result<Vec<Vec<u8>>, StoreError> {

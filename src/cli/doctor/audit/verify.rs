@@ -1,5 +1,7 @@
 //! `doctor audit verify`: looks at the database file itself, beside a running
-//! server or without one, and needs no key.
+//! server or without one. Of a copy no key is needed; the practice's own log is
+//! held to its signing key, since whoever can write the database could put the
+//! certificates of a clinic of her own into it.
 
 use std::path::PathBuf;
 
@@ -12,10 +14,12 @@ use crate::cli::options::{DoctorOptions, Verification};
 use crate::cli::output::{Form, Record};
 use crate::cli::text;
 use crate::doctor::audit::Request;
+use crate::doctor::setup::SIGNING_KEY;
 use crate::hex;
 use crate::identity::certificate::fingerprint;
 use crate::identity::data_dir::{self, DATABASE};
 use crate::identity::id::Identifier;
+use crate::identity::key_file::{self, KeyKind};
 use crate::identity::known_doctor::fingerprint_groups;
 use crate::random::OsRandom;
 use crate::store::{SqliteStore, StoreError};
@@ -31,43 +35,62 @@ pub fn practice(
     let location =
         data_dir::location(&options.data, id.as_str()).map_err(|error| failed(&error))?;
     let mut heads = verification.heads.clone();
-    heads.extend(
-        options
-            .audit_heads
-            .iter()
-            .filter(|file| file.exists())
-            .cloned(),
-    );
+    heads.extend(options.audit_heads.clone());
     let open = || SqliteStore::open_read_only(&location.join(DATABASE));
-    check(options.form, &heads, open, verification.root.as_deref())
+    let pinned = match verification.root.as_deref() {
+        Some(root) => Pinned::Root(root),
+        None => Pinned::Key(location.join(SIGNING_KEY)),
+    };
+    check(options.form, &heads, open, &pinned)
 }
 
 /// Verifies the log in a copy of a database.
 pub fn copy(form: Form, verification: &Verification) -> Result<(), Failure> {
     let path = verification.database.clone().unwrap_or_default();
-    let root = verification.root.as_deref();
+    let pinned = Pinned::Root(verification.root.as_deref().unwrap_or_default());
     let open = || SqliteStore::open_copy(&path);
-    check(form, &verification.heads, open, root)
+    check(form, &verification.heads, open, &pinned)
+}
+
+/// What the heads are held to.
+enum Pinned<'a> {
+    /// The beginning of the root's fingerprint.
+    Root(&'a [u8]),
+    /// The root of the certificate that the key in this file belongs to.
+    Key(PathBuf),
 }
 
 fn check(
     form: Form,
     heads: &[PathBuf],
     open: impl FnOnce() -> Result<SqliteStore, StoreError>,
-    root: Option<&[u8]>,
+    pinned: &Pinned<'_>,
 ) -> Result<(), Failure> {
     // The files first: what is written meanwhile is in the database, too.
     let files = HeadsFiles::open(heads).map_err(|error| failed(&error))?;
     let store = open().map_err(|error| store_failed(&error))?;
-    let papers = Papers::stored(&store).map_err(|error| store_failed(&error))?;
+    let mut papers = Papers::stored(&store).map_err(|error| store_failed(&error))?;
     let own_root = fingerprint(&papers.root);
-    let root = root.unwrap_or(&own_root);
+    let root = match pinned {
+        Pinned::Root(root) => root,
+        Pinned::Key(path) => {
+            let (group, secret) =
+                key_file::load(path, KeyKind::DoctorSigning).map_err(|error| failed(&error))?;
+            if !papers.retain_own((&group, &secret), &mut OsRandom) {
+                return Err(damaged(
+                    "the certificates in the database do not belong to this practice's signing.key",
+                ));
+            }
+            &own_root[..]
+        }
+    };
     let report =
         verify(&store, papers, &files, root, &mut OsRandom).map_err(|error| match &error {
             VerifyError::Store(error) => store_failed(error),
             VerifyError::HeadsFile(error) => failed(error),
         })?;
-    form.print(&people(&report, heads, root), &records(&report, root))?;
+    let people = people(&report, heads, root, pinned);
+    form.print(&people, &records(&report, root))?;
     match report.findings.len() {
         0 => Ok(()),
         1 => Err(damaged("something is wrong with the audit log")),
@@ -83,7 +106,7 @@ fn damaged(sentence: &str) -> Failure {
     )
 }
 
-fn people(report: &Report, heads: &[PathBuf], root: &[u8]) -> String {
+fn people(report: &Report, heads: &[PathBuf], root: &[u8], pinned: &Pinned<'_>) -> String {
     let mut lines: Vec<String> = report
         .findings
         .iter()
@@ -103,7 +126,9 @@ fn people(report: &Report, heads: &[PathBuf], root: &[u8]) -> String {
         "{entries} entries were checked, up to number {last}; {fitting} signed heads fit them."
     ));
     if report.findings.is_empty() {
-        lines.push("Nothing was changed, removed, inserted or moved.".to_owned());
+        lines.push(format!(
+            "Nothing was changed, removed, inserted or moved up to entry {vouched}."
+        ));
     }
     if vouched < last {
         lines.push(format!(
@@ -112,12 +137,19 @@ fn people(report: &Report, heads: &[PathBuf], root: &[u8]) -> String {
     }
     if heads.is_empty() {
         lines.push(
-            "Whether log and heads were replaced together only heads that were kept elsewhere \
-             can show: --heads FILE."
+            "Whether log and heads were written anew together, with the doctor's key, only \
+             heads that were kept elsewhere can show: --heads FILE."
                 .to_owned(),
         );
     }
     lines.push(format!("The clinic's root is {}.", groups(root)));
+    if let Pinned::Key(_) = pinned {
+        lines.push(
+            "It was taken from the certificate of this practice's signing.key: compare it with \
+             the clinic's papers."
+                .to_owned(),
+        );
+    }
     lines.join("\n")
 }
 

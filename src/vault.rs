@@ -52,6 +52,8 @@ pub mod column {
     /// A consultation in a patient's record. Row: its id ‖ the patient's
     /// identifier.
     pub const CONSULTATION: Column = Column("consultation");
+    /// A ticket's secret. Row: its id.
+    pub const TICKET: Column = Column("ticket");
     /// A message on the patient's side, from the doctor. Row: its id.
     pub const INBOX: Column = Column("inbox");
     /// A message on the patient's side, to the doctor. Row: its id.

@@ -4,15 +4,27 @@
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::fs::{self, Permissions};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use telemed::clock::Timestamp;
+use telemed::clock::{Clock, Timestamp};
+use telemed::doctor::practice::Practice;
+use telemed::doctor::server::Server;
 use telemed::doctor::setup;
+use telemed::doctor::shared::Settings;
+use telemed::framing::{Frame, FrameReader, MAX_LEN_IN_SESSION};
+use telemed::handshake::enrol::{self, NewKeys};
+use telemed::handshake::patient::{certificate_answer, certificate_request};
 use telemed::identity::data_dir::DataDir;
+use telemed::identity::known_doctor::KnownDoctor;
+use telemed::identity::ticket::Ticket;
 use telemed::patient::files::{Files, Name};
 use telemed::random::OsRandom;
-use telemed::store::{CertificateState, MailCounts, TicketState};
+use telemed::secret::Secret;
+use telemed::store::{CertificateState, MailCounts, Store, TicketState, TrustStore};
 use tempfile::TempDir;
 
 /// 2026-11-23 12:00 UTC: the day the first of them was made.
@@ -51,7 +63,7 @@ fn a_doctors_directory_of_schema_1_opens() {
     let identity = setup::load(&directory, &store, THAT_DAY, &mut OsRandom).unwrap();
     assert_eq!(identity.identifier().as_str(), "D1");
     assert_eq!(identity.prekeys.len(), 1);
-    let store: &dyn telemed::store::Store = &store;
+    let store: &dyn Store = &store;
     let certificates = store.certificates().unwrap();
     assert_eq!(certificates.len(), 1);
     assert_eq!(certificates[0].subject, "P1");
@@ -59,6 +71,92 @@ fn a_doctors_directory_of_schema_1_opens() {
     let tickets = store.tickets().unwrap();
     let states: Vec<_> = tickets.iter().map(|ticket| ticket.state).collect();
     assert_eq!(states, [TicketState::Used, TicketState::Open]);
+}
+
+struct ThatDay;
+
+impl Clock for ThatDay {
+    fn now(&self) -> Timestamp {
+        THAT_DAY
+    }
+}
+
+/// Whether the bytes stand in any file of the database.
+fn stand_in_database(directory: &DataDir, bytes: &[u8]) -> bool {
+    ["telemed.db", "telemed.db-wal"].iter().any(|name| {
+        let file = fs::read(directory.path(name)).unwrap_or_default();
+        file.windows(bytes.len()).any(|window| window == bytes)
+    })
+}
+
+/// Enrols with a ticket; true if a certificate came.
+fn enrols(server: &Server, ticket: &Ticket) -> bool {
+    let stream = TcpStream::connect(server.address()).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let mut reader = FrameReader::new(MAX_LEN_IN_SESSION);
+    let mut exchange = |frame: &Frame| {
+        std::io::Write::write_all(&mut &stream, frame.as_bytes()).unwrap();
+        reader.read_frame(&mut &stream).unwrap()
+    };
+    let answer = exchange(&certificate_request());
+    let doctor = KnownDoctor::first_contact(
+        certificate_answer(&answer).unwrap(),
+        &ticket.root,
+        &ticket.doctor,
+        THAT_DAY,
+        &mut OsRandom,
+    )
+    .unwrap();
+    let keys = NewKeys::generate(doctor.group(), &mut OsRandom);
+    let (e1, awaiting) = enrol::begin(&keys, ticket, &doctor, THAT_DAY, &mut OsRandom);
+    let (e3, awaiting) = awaiting
+        .on_frame(&keys, ticket, &doctor, &exchange(&e1), THAT_DAY)
+        .unwrap();
+    awaiting.on_frame(&exchange(&e3)).is_ok()
+}
+
+#[test]
+fn an_open_ticket_of_schema_1_still_enrols_and_its_secret_is_gone_from_the_database() {
+    let base = released("schema-1");
+    let directory = DataDir::open_existing(&base.path().join("doctor"), "D1").unwrap();
+    let directory = Arc::new(directory);
+    let store = Arc::new(setup::open_store(&directory).unwrap());
+    let old = store.unsealed_tickets().unwrap();
+    assert_eq!(old.len(), 2);
+    for (_, secret) in &old {
+        assert!(stand_in_database(&directory, secret.expose()));
+    }
+    let identity = setup::load(&directory, &*store, THAT_DAY, &mut OsRandom).unwrap();
+    let row = store.tickets().unwrap().pop().unwrap();
+    let secret = old.iter().find(|(id, _)| *id == row.id).unwrap().1.expose();
+    let ticket = Ticket {
+        root: identity.root.fingerprint(),
+        address: "127.0.0.1:7461".to_owned(),
+        doctor: identity.identifier().clone(),
+        subject: row.subject.parse().unwrap(),
+        id: row.id,
+        secret: Secret::from_slice(secret).unwrap(),
+        expires: row.expires,
+    };
+    let shared: Arc<dyn Store> = Arc::clone(&store) as _;
+    let practice =
+        Practice::open(Arc::clone(&directory), shared, identity, Arc::new(ThatDay)).unwrap();
+    assert_eq!(store.unsealed_tickets().unwrap().len(), 0);
+    for (_, secret) in &old {
+        assert!(!stand_in_database(&directory, secret.expose()));
+    }
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let practice = Arc::new(practice);
+    let (server, _events) = Server::start(listener, practice, Settings::default()).unwrap();
+    assert!(enrols(&server, &ticket));
+    assert_eq!(
+        store.ticket(&row.id).unwrap().unwrap().state,
+        TicketState::Used
+    );
+    assert!(!stand_in_database(&directory, ticket.secret.expose()));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::audit::{Action, Entry};
 use crate::clock::{Clock, Timestamp};
-use crate::doctor::backup;
+use crate::doctor::{backup, tickets};
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::data_dir::DataDir;
 use crate::random::OsRandom;
@@ -24,7 +24,7 @@ pub struct Practice {
     /// What survives a restart.
     pub store: Arc<dyn Store>,
     /// Seals and opens the content in it.
-    pub vault: Vault,
+    pub vault: Arc<Vault>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// Replaced as a whole when a prekey is renewed.
@@ -33,7 +33,7 @@ pub struct Practice {
 
 impl Practice {
     /// A practice that was founded or loaded; its data key is made if it has
-    /// none yet. Copies of the database that a program which was killed has left
+    /// none yet, and what an older version kept in clear is sealed. Copies of the database that a program which was killed has left
     /// are removed.
     ///
     /// # Errors
@@ -45,12 +45,13 @@ impl Practice {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, VaultError> {
         let (vault, _) = Vault::open_or_create(&directory, &*store, &mut OsRandom)?;
+        tickets::seal_old(&*store, &vault, &mut OsRandom)?;
         // A copy that cannot be removed takes space and does no other harm.
         let _ = backup::sweep(&directory);
         Ok(Self {
             directory,
             store,
-            vault,
+            vault: Arc::new(vault),
             clock,
             identity: RwLock::new(Arc::new(identity)),
         })

@@ -9,6 +9,7 @@ use crate::audit::{Action, Entry};
 use crate::clock::{Clock, Timestamp};
 use crate::doctor::allowance::Allowance;
 use crate::doctor::practice::SERVER;
+use crate::doctor::tickets;
 use crate::handshake::registry::{
     KnownCertificate, KnownTicket, Registry, RegistryError, Resumable, Standing, TicketRegistry,
     TicketUse,
@@ -18,11 +19,14 @@ use crate::identity::certificate::{Certificate, Fingerprint, Serial, VerifiedCer
 use crate::identity::ticket::TicketId;
 use crate::session::table::SessionTable;
 use crate::store::{CertificateRow, CertificateState, Store, StoreError, TicketState};
+use crate::vault::Vault;
 
 /// Store and sessions of one server.
 pub struct Tables {
     /// What survives a restart.
     pub store: Arc<dyn Store>,
+    /// Opens the secrets of tickets.
+    vault: Arc<Vault>,
     /// Tells when what is logged happened.
     clock: Arc<dyn Clock>,
     /// Who is connected.
@@ -49,9 +53,15 @@ struct Rates {
 
 impl Tables {
     /// The tables of a server that starts.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, sessions: SessionTable) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        vault: Arc<Vault>,
+        clock: Arc<dyn Clock>,
+        sessions: SessionTable,
+    ) -> Self {
         Self {
             store,
+            vault,
             clock,
             sessions,
             rates: Mutex::default(),
@@ -144,13 +154,15 @@ impl TicketRegistry for Tables {
             },
             TicketState::Frozen | TicketState::Revoked => TicketUse::Withdrawn,
         };
+        let secret = tickets::secret(&self.vault, &row)
+            .ok_or_else(|| RegistryError("the ticket's secret does not open".to_owned()))?;
         let subject = row
             .subject
             .parse()
             .map_err(|error| RegistryError(format!("the ticket's subject: {error}")))?;
         Ok(Some(KnownTicket {
             subject,
-            secret: row.secret,
+            secret,
             expires: row.expires,
             state,
         }))

@@ -85,6 +85,7 @@ impl Server {
         let shared = Arc::new(Shared {
             tables: Tables::new(
                 Arc::clone(&practice.store),
+                Arc::clone(&practice.vault),
                 Arc::clone(&practice.clock),
                 SessionTable::new(settings.capacity, &mut OsRandom),
             ),

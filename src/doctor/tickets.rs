@@ -1,4 +1,4 @@
-//! Making tickets.
+//! Making tickets, and keeping their secrets sealed.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,9 +6,11 @@ use std::time::Duration;
 use crate::audit::Action;
 use crate::doctor::practice::Practice;
 use crate::identity::id::Identifier;
-use crate::identity::ticket::Ticket;
+use crate::identity::ticket::{Ticket, TicketId};
 use crate::random::{self, Random};
-use crate::store::{StoreError, TicketRow, TicketState};
+use crate::secret::Secret;
+use crate::store::{Store, StoreError, TicketRow, TicketState};
+use crate::vault::{Vault, column};
 
 /// How long a ticket is good.
 pub const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -64,7 +66,7 @@ pub fn make(
     let row = TicketRow {
         id: ticket.id,
         subject: subject.to_string(),
-        secret: ticket.secret.duplicate(),
+        sealed: seal(&practice.vault, &ticket.id, &ticket.secret, random),
         created: now,
         expires: ticket.expires,
         state: TicketState::Open,
@@ -77,4 +79,31 @@ pub fn make(
         .add_ticket(&row, &[entry])
         .map_err(TicketRefusal::Store)?;
     Ok(ticket)
+}
+
+fn seal(vault: &Vault, id: &TicketId, secret: &Secret<16>, random: &mut dyn Random) -> Vec<u8> {
+    vault.seal(column::TICKET, id, secret.expose(), random)
+}
+
+/// The secret of a ticket; none if what is stored does not open.
+pub(in crate::doctor) fn secret(vault: &Vault, row: &TicketRow) -> Option<Secret<16>> {
+    let opened = vault.open(column::TICKET, &row.id, &row.sealed).ok()?;
+    Secret::from_slice(opened.expose())
+}
+
+/// Seals the secrets of tickets that an earlier version kept in clear.
+pub(in crate::doctor) fn seal_old(
+    store: &dyn Store,
+    vault: &Vault,
+    random: &mut dyn Random,
+) -> Result<(), StoreError> {
+    let old = store.unsealed_tickets()?;
+    if old.is_empty() {
+        return Ok(());
+    }
+    let sealed: Vec<_> = old
+        .iter()
+        .map(|(id, secret)| (*id, seal(vault, id, secret, random)))
+        .collect();
+    store.seal_tickets(&sealed)
 }

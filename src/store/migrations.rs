@@ -7,6 +7,7 @@ mod audit;
 mod mailbox;
 mod messages;
 mod records;
+mod tickets;
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -23,6 +24,7 @@ const STEPS: [&[&str]; 2] = [
         mailbox::MAILBOX,
         records::RECORDS,
         messages::MESSAGES,
+        tickets::TICKETS,
     ],
 ];
 

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::Clock;
+use crate::doctor::tickets;
 use crate::identity::data_dir::DataDir;
 use crate::store::{CertificateRow, CertificateState, SqliteStore, Store};
 use crate::testing::{NOW, clinic};
@@ -315,6 +316,8 @@ fn the_database_file_shows_who_has_a_record_and_nothing_it_says() {
     search(practice, "pregnan").unwrap();
     list(practice, false, Some("pregnancy")).unwrap();
     archive(practice, p7, true).unwrap();
+    let address = "192.0.2.1:7461";
+    let ticket = tickets::make(practice, p7, address, &mut OsRandom).unwrap();
 
     let base = books.base.path();
     let wal = fs::read(base.join("telemed.db-wal")).unwrap();
@@ -328,6 +331,8 @@ fn the_database_file_shows_who_has_a_record_and_nothing_it_says() {
     let settled = fs::read(path).unwrap();
     for file in [while_running, settled] {
         assert!(stands_in(&file, b"Patient-77"), "that is in clear");
+        assert!(stands_in(&file, &ticket.id), "that is in clear");
+        assert!(!stands_in(&file, ticket.secret.expose()), "a ticket");
         // None is so short that chance could put it there.
         for secret in [
             "Lovelace",

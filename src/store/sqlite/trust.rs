@@ -5,9 +5,11 @@ use rusqlite::{Connection, Row};
 
 use crate::audit::Entry;
 use crate::clock::Timestamp;
+use crate::secret::Secret;
 use crate::store::sqlite::{SqliteStore, audit};
 use crate::store::{
-    CertificateRow, CertificateState, PrekeyRow, StoreError, TicketRow, TicketState, TrustStore,
+    CertificateRow, CertificateState, PrekeyRow, PurgeStore, StoreError, StoreFault, TicketRow,
+    TicketState, TrustStore,
 };
 
 const CERTIFICATE: &str = "
@@ -51,7 +53,7 @@ fn insert_certificate(
 }
 
 const TICKET: &str = "
-    SELECT ticket.id, ticket.subject, ticket.secret, ticket.created, ticket.expires,
+    SELECT ticket.id, ticket.subject, ticket.sealed, ticket.created, ticket.expires,
            ticket.state, certificate.serial
     FROM ticket LEFT JOIN certificate ON certificate.ticket = ticket.id";
 
@@ -59,7 +61,7 @@ fn read_ticket(row: &Row<'_>) -> rusqlite::Result<TicketRow> {
     Ok(TicketRow {
         id: row.get("id")?,
         subject: row.get("subject")?,
-        secret: row.get("secret")?,
+        sealed: row.get::<_, Option<_>>("sealed")?.unwrap_or_default(),
         created: row.get("created")?,
         expires: row.get("expires")?,
         state: row.get("state")?,
@@ -80,12 +82,12 @@ impl TrustStore for SqliteStore {
     fn add_ticket(&self, ticket: &TicketRow, audit: &[Entry]) -> Result<(), StoreError> {
         self.write(|transaction| {
             transaction.execute(
-                "INSERT INTO ticket (id, subject, secret, created, expires, state)
+                "INSERT INTO ticket (id, subject, sealed, created, expires, state)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 (
                     ticket.id,
                     &ticket.subject,
-                    &ticket.secret,
+                    &ticket.sealed,
                     ticket.created,
                     ticket.expires,
                     ticket.state,
@@ -102,6 +104,27 @@ impl TrustStore for SqliteStore {
     fn tickets(&self) -> Result<Vec<TicketRow>, StoreError> {
         let sql = format!("{TICKET} ORDER BY ticket.created, ticket.id");
         self.all(&sql, read_ticket)
+    }
+
+    fn unsealed_tickets(&self) -> Result<Vec<([u8; 16], Secret<16>)>, StoreError> {
+        let sql = "SELECT id, old_secret FROM ticket WHERE old_secret IS NOT NULL";
+        self.all(sql, |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn seal_tickets(&self, sealed: &[([u8; 16], Vec<u8>)]) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let sql = "UPDATE ticket SET sealed = ?2, old_secret = NULL WHERE id = ?1";
+            for row in sealed {
+                transaction.execute(sql, (row.0, &row.1))?;
+            }
+            Ok(())
+        })?;
+        self.with(|connection| Ok(connection.execute_batch("VACUUM")?))?;
+        match self.scrub() {
+            // Somebody reads: the log goes when the last program closes the file.
+            Err(error) if matches!(error.fault(), StoreFault::Busy) => Ok(()),
+            other => other,
+        }
     }
 
     fn set_ticket_state(&self, id: &[u8; 16], state: TicketState) -> Result<bool, StoreError> {

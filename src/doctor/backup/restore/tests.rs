@@ -200,7 +200,10 @@ fn open_tickets_are_void_and_used_ones_stay_used() {
     let ticket = |id: u8, state| TicketRow {
         id: [id; 16],
         subject: format!("P{id}"),
-        secret: crate::random::secret(&mut OsRandom),
+        sealed: scene
+            .practice
+            .vault
+            .seal(column::TICKET, &[id; 16], &[id; 16], &mut OsRandom),
         created: scene.practice.now(),
         expires: scene.practice.now(),
         state,

@@ -61,13 +61,12 @@ pub fn purge(practice: &Practice, before: Timestamp) -> Result<Purged, StoreErro
         before,
     };
     loop {
-        let what = practice.store.purgeable(before, AT_ONCE)?;
-        if what.is_empty() {
+        let tombstone = |one: &Purgeable| tombstone(practice, one);
+        let gone = practice.store.purge(before, AT_ONCE, &tombstone)?;
+        if gone.is_empty() {
             break;
         }
-        let tombstones: Vec<Entry> = what.iter().map(|one| tombstone(practice, one)).collect();
-        practice.store.purge(&what, &tombstones)?;
-        for one in &what {
+        for one in &gone {
             *match one {
                 Purgeable::Message { .. } => &mut purged.messages,
                 Purgeable::Incoming { .. } => &mut purged.incoming,

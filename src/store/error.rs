@@ -47,6 +47,8 @@ pub enum StoreFault {
     ReadOnly,
     /// Another program has held the database for too long.
     Busy,
+    /// What was deleted is still in the write-ahead log, because somebody reads.
+    LogHeld,
     /// There is such a row already.
     Duplicate,
     /// The row refers to another that is not there.
@@ -118,6 +120,11 @@ impl fmt::Display for StoreError {
             StoreFault::Busy => write!(
                 f,
                 "the database '{path}' is held by another program; end that program and try again"
+            ),
+            StoreFault::LogHeld => write!(
+                f,
+                "a backup is running, or another program reads '{path}': what was deleted is \
+                 still in the write-ahead log; run purge again when it has ended"
             ),
             StoreFault::Duplicate => write!(
                 f,

@@ -41,19 +41,25 @@ pub enum Purgeable {
 /// As for [`Store`](super::Store).
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
 pub trait PurgeStore {
-    /// At most `limit` things that were last touched before this time, those
-    /// first that others do not refer to: messages, what was written of
-    /// consultations, and records that were put away then.
-    fn purgeable(&self, before: Timestamp, limit: usize) -> Result<Vec<Purgeable>, StoreError>;
-
     /// How many there are of each kind: messages, messages from patients,
     /// consultations, records.
     fn count_purgeable(&self, before: Timestamp) -> Result<[u64; 4], StoreError>;
 
-    /// Deletes these, and logs it, all or none.
-    fn purge(&self, what: &[Purgeable], audit: &[Entry]) -> Result<(), StoreError>;
+    /// Deletes at most `limit` things that were last touched before this time,
+    /// and logs of each what `tombstone` makes of it, all or none: those first
+    /// that others do not refer to, messages, what was written of
+    /// consultations, and records that were put away then. Says which; none are
+    /// left if it is none. Nobody can touch one between its being found and
+    /// deleted.
+    fn purge(
+        &self,
+        before: Timestamp,
+        limit: usize,
+        tombstone: &dyn Fn(&Purgeable) -> Entry,
+    ) -> Result<Vec<Purgeable>, StoreError>;
 
     /// Takes what was deleted out of the files, so that its bytes are in none
-    /// of them.
+    /// of them; [`StoreFault::LogHeld`](super::StoreFault::LogHeld) if somebody
+    /// reads the older ones.
     fn scrub(&self) -> Result<(), StoreError>;
 }

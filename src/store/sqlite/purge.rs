@@ -5,7 +5,7 @@
 //! been taken into the database and is cut to nothing.
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, Transaction};
 
 use crate::audit::Entry;
 use crate::clock::Timestamp;
@@ -54,6 +54,23 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Purgeable> {
     })
 }
 
+/// What is due, at most so many. Asked in the transaction that deletes it, which
+/// nobody else writes in.
+fn due(
+    transaction: &Transaction<'_>,
+    before: Timestamp,
+    limit: usize,
+) -> rusqlite::Result<Vec<Purgeable>> {
+    let mut found = Vec::new();
+    for kind in KINDS {
+        let mut statement = transaction.prepare(&format!("{kind} LIMIT ?2"))?;
+        for row in statement.query_map((before, limit - found.len()), read)? {
+            found.push(row?);
+        }
+    }
+    Ok(found)
+}
+
 fn delete(connection: &Connection, what: &Purgeable) -> rusqlite::Result<usize> {
     match what {
         Purgeable::Message { number, .. } => {
@@ -72,16 +89,6 @@ fn delete(connection: &Connection, what: &Purgeable) -> rusqlite::Result<usize> 
 }
 
 impl PurgeStore for SqliteStore {
-    fn purgeable(&self, before: Timestamp, limit: usize) -> Result<Vec<Purgeable>, StoreError> {
-        let mut found = Vec::new();
-        for kind in KINDS {
-            let left = limit - found.len();
-            let sql = format!("{kind} LIMIT ?2");
-            found.extend(self.rows(&sql, (before, left), read)?);
-        }
-        Ok(found)
-    }
-
     fn count_purgeable(&self, before: Timestamp) -> Result<[u64; 4], StoreError> {
         self.with(|connection| {
             let mut counts = [0; 4];
@@ -93,12 +100,20 @@ impl PurgeStore for SqliteStore {
         })
     }
 
-    fn purge(&self, what: &[Purgeable], entries: &[Entry]) -> Result<(), StoreError> {
+    fn purge(
+        &self,
+        before: Timestamp,
+        limit: usize,
+        tombstone: &dyn Fn(&Purgeable) -> Entry,
+    ) -> Result<Vec<Purgeable>, StoreError> {
         self.write(|transaction| {
-            for one in what {
+            let gone = due(transaction, before, limit)?;
+            for one in &gone {
                 delete(transaction, one)?;
             }
-            audit::append(transaction, entries)
+            let tombstones: Vec<Entry> = gone.iter().map(tombstone).collect();
+            audit::append(transaction, &tombstones)?;
+            Ok(gone)
         })
     }
 
@@ -106,10 +121,10 @@ impl PurgeStore for SqliteStore {
         self.with(|connection| {
             let busy: i64 =
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-            // Another program reads, as a backup does: it holds on to old pages.
+            // Somebody reads, as a backup does, and holds on to old pages.
             match busy {
                 0 => Ok(()),
-                _ => Err(StoreFault::Busy),
+                _ => Err(StoreFault::LogHeld),
             }
         })
     }

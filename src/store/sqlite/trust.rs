@@ -122,7 +122,7 @@ impl TrustStore for SqliteStore {
         self.with(|connection| Ok(connection.execute_batch("VACUUM")?))?;
         match self.scrub() {
             // Somebody reads: the log goes when the last program closes the file.
-            Err(error) if matches!(error.fault(), StoreFault::Busy) => Ok(()),
+            Err(error) if matches!(error.fault(), StoreFault::LogHeld) => Ok(()),
             other => other,
         }
     }

@@ -2,12 +2,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
 
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::store::messages::{Change, IncomingRow, Kind, MessageRow, Work};
 use crate::store::{
-    CertificateRow, CertificateState, ConsultationRow, Purgeable, RecordRow, SqliteStore, Store,
+    CertificateRow, CertificateState, ConsultationRow, PurgeStore, Purgeable, RecordRow,
+    RecordStore, SqliteStore, Store, StoreFault,
 };
 
 use super::{certificate, in_directory};
@@ -151,13 +155,10 @@ fn what_was_purged_is_gone_from_the_file_its_log_and_free_pages() {
     let tombstone = Entry::new(YOUNG, "D1", Action::Purged, "P1", "message 1");
     // Two at a time: nothing may refer to what has gone.
     loop {
-        let what = store.purgeable(LINE, 2).unwrap();
-        if what.is_empty() {
+        let gone = store.purge(LINE, 2, &|_| tombstone.clone()).unwrap();
+        if gone.is_empty() {
             break;
         }
-        store
-            .purge(&what, std::slice::from_ref(&tombstone))
-            .unwrap();
     }
     store.scrub().unwrap();
     assert_eq!(store.count_purgeable(LINE).unwrap(), [0; 4]);
@@ -169,7 +170,7 @@ fn what_was_purged_is_gone_from_the_file_its_log_and_free_pages() {
     }
     let rows = store.audit(1, 10).unwrap();
     assert!(rows.iter().all(|row| row.action == "purged"));
-    assert_eq!(rows.len(), 3);
+    assert_eq!(rows.len(), 5, "one for each");
 }
 
 #[test]
@@ -177,11 +178,13 @@ fn a_record_outlives_its_younger_notes() {
     let store: &dyn Store = &SqliteStore::in_memory().unwrap();
     record(store, "P2", OLD, true, "old record ");
     note(store, 3, "P2", YOUNG, "young note ");
-    assert_eq!(store.purgeable(LINE, 10).unwrap(), []);
+    let tombstone = |_: &Purgeable| Entry::new(YOUNG, "D1", Action::Purged, "P2", "");
+    assert_eq!(store.purge(LINE, 10, &tombstone).unwrap(), []);
+    assert!(store.audit(1, 10).unwrap().is_empty());
     let after = Timestamp::from_millis(10_000);
     let patient = "P2".to_owned();
     assert_eq!(
-        store.purgeable(after, 10).unwrap(),
+        store.purge(after, 10, &tombstone).unwrap(),
         [
             Purgeable::Consultation {
                 id: [3; 16],
@@ -190,4 +193,40 @@ fn a_record_outlives_its_younger_notes() {
             Purgeable::Record { patient }
         ]
     );
+}
+
+#[test]
+fn nobody_takes_a_record_out_again_between_its_being_found_and_deleted() {
+    let (_directory, path) = in_directory();
+    let store = SqliteStore::open(&path).unwrap();
+    record(&store, "P2", OLD, true, "old record ");
+    let other = Connection::open(&path).unwrap();
+    other.busy_timeout(Duration::ZERO).unwrap();
+    let tombstone = |_: &Purgeable| {
+        let late = other.execute("UPDATE record SET archived = NULL", []);
+        assert!(late.is_err(), "it was found already");
+        Entry::new(YOUNG, "D1", Action::Purged, "P2", "record")
+    };
+    assert_eq!(store.purge(LINE, 10, &tombstone).unwrap().len(), 1);
+    assert_eq!(store.record("P2").unwrap(), None);
+}
+
+#[test]
+fn while_a_backup_reads_it_is_said_that_the_log_still_holds_what_was_deleted() {
+    let (_directory, path) = in_directory();
+    let store = SqliteStore::open(&path).unwrap();
+    record(&store, "P2", OLD, true, "old record ");
+    let reader = SqliteStore::open_read_only(&path).unwrap();
+    reader.count_purgeable(LINE).unwrap();
+    let tombstone = |_: &Purgeable| Entry::new(YOUNG, "D1", Action::Purged, "P2", "record");
+    assert_eq!(store.purge(LINE, 10, &tombstone).unwrap().len(), 1);
+    let short = store.with(|connection| Ok(connection.busy_timeout(Duration::from_millis(10))?));
+    short.unwrap();
+    let error = store.scrub().unwrap_err();
+    assert!(matches!(error.fault(), StoreFault::LogHeld), "{error}");
+    let sentence = error.to_string();
+    assert!(sentence.contains("run purge again"), "{sentence}");
+    drop(reader);
+    store.scrub().unwrap();
+    assert!(!is_in_the_files(&path, "old record "));
 }

@@ -47,10 +47,11 @@ pub mod column {
     pub const CONFIRMATION: Column = Column("confirmation");
     /// A message of a patient's. Row: device ‖ message id.
     pub const INCOMING: Column = Column("incoming");
-    /// A patient's record. Row: the patient's identifier.
+    /// A patient's record. Row: the patient's identifier ‖ version ‖ times, see
+    /// `RecordRow::row_name`.
     pub const RECORD: Column = Column("record");
     /// A consultation in a patient's record. Row: its id ‖ the patient's
-    /// identifier.
+    /// identifier ‖ times, see `ConsultationRow::row_name`.
     pub const CONSULTATION: Column = Column("consultation");
     /// A ticket's secret. Row: its id.
     pub const TICKET: Column = Column("ticket");

@@ -61,15 +61,16 @@ pub fn add(practice: &Practice, patient: &Identifier, change: &Change) -> Result
     let (content, _) = change
         .apply(&Content::default(), day(now))
         .map_err(RecordError::Content)?;
-    let row = RecordRow {
+    let mut row = RecordRow {
         patient: patient.to_string(),
         created: now,
         changed: now,
         archived: None,
         version: 1,
-        sealed: seal(practice, patient.as_str(), &content),
+        sealed: Vec::new(),
     };
-    let entry = practice.by_doctor(Action::RecordAdded, patient.as_str(), "");
+    row.sealed = seal(practice, &row, &content);
+    let entry = practice.by_doctor(Action::RecordAdded, patient.as_str(), "version 1");
     match practice.store.add_record(&row, &[entry]) {
         Err(error) if matches!(error.fault(), StoreFault::Duplicate) => {
             Err(RecordError::Exists(patient.clone()))
@@ -112,14 +113,16 @@ pub fn edit(
             return Ok((row.version, fields));
         }
         let words: Vec<_> = fields.iter().map(|field| field.word()).collect();
-        let entry = practice.by_doctor(Action::RecordChanged, patient.as_str(), &words.join(", "));
+        let version = row.version + 1;
+        let detail = format!("version {version}: {}", words.join(", "));
+        let entry = practice.by_doctor(Action::RecordChanged, patient.as_str(), &detail);
         let changed = RecordRow {
             changed: now,
-            sealed: seal(practice, patient.as_str(), &content),
             ..row
         };
+        let changed = next_version(practice, changed, &content);
         if practice.store.change_record(&changed, &[entry])? {
-            return Ok((changed.version + 1, fields));
+            return Ok((version, fields));
         }
     }
 }
@@ -135,14 +138,17 @@ pub fn archive(practice: &Practice, patient: &Identifier, away: bool) -> Result<
         if row.archived.is_some() == away {
             return Ok(false);
         }
-        let detail = if away { "" } else { "taken out again" };
-        let entry = practice.by_doctor(Action::RecordArchived, patient.as_str(), detail);
+        let content = open(practice, &row)?;
+        let again = if away { "" } else { ": taken out again" };
+        let detail = format!("version {}{again}", row.version + 1);
+        let entry = practice.by_doctor(Action::RecordArchived, patient.as_str(), &detail);
         let now = practice.now();
         let changed = RecordRow {
             changed: now,
             archived: away.then_some(now),
             ..row
         };
+        let changed = next_version(practice, changed, &content);
         if practice.store.change_record(&changed, &[entry])? {
             return Ok(true);
         }
@@ -169,19 +175,20 @@ pub fn note(practice: &Practice, patient: &Identifier, note: &Note) -> Result<()
         return Err(RecordError::Archived(patient.clone()));
     }
     let id = random::array(&mut OsRandom);
-    let row = ConsultationRow {
+    let mut row = ConsultationRow {
         id,
         patient: patient.to_string(),
         written: now,
         begun: note.begun,
         ended: note.ended,
-        sealed: practice.vault.seal(
-            column::CONSULTATION,
-            &consultation_name(&id, patient.as_str()),
-            text.as_str().as_bytes(),
-            &mut OsRandom,
-        ),
+        sealed: Vec::new(),
     };
+    row.sealed = practice.vault.seal(
+        column::CONSULTATION,
+        &row.row_name(),
+        text.as_str().as_bytes(),
+        &mut OsRandom,
+    );
     let entry = practice.by_doctor(
         Action::RecordChanged,
         patient.as_str(),
@@ -198,11 +205,26 @@ fn existing(practice: &Practice, patient: &Identifier) -> Result<RecordRow, Reco
         .ok_or_else(|| RecordError::Missing(patient.clone()))
 }
 
-fn seal(practice: &Practice, patient: &str, content: &Content) -> Vec<u8> {
+/// A changed row for the store, which counts its version up: the content is
+/// sealed to the version it then has.
+fn next_version(practice: &Practice, row: RecordRow, content: &Content) -> RecordRow {
+    let before = row.version;
+    let stored = RecordRow {
+        version: before + 1,
+        ..row
+    };
+    RecordRow {
+        sealed: seal(practice, &stored, content),
+        version: before,
+        ..stored
+    }
+}
+
+fn seal(practice: &Practice, row: &RecordRow, content: &Content) -> Vec<u8> {
     let encoded = content.encode();
     practice.vault.seal(
         column::RECORD,
-        patient.as_bytes(),
+        &row.row_name(),
         encoded.expose(),
         &mut OsRandom,
     )
@@ -212,22 +234,17 @@ fn open(practice: &Practice, row: &RecordRow) -> Result<Content, RecordError> {
     let damaged = || RecordError::Damaged(row.patient.clone());
     let opened = practice
         .vault
-        .open(column::RECORD, row.patient.as_bytes(), &row.sealed)
+        .open(column::RECORD, &row.row_name(), &row.sealed)
         .map_err(|_| damaged())?;
     Content::decode(opened.expose()).map_err(|_| damaged())
 }
 
 fn open_note(practice: &Practice, row: &ConsultationRow) -> Result<Personal, RecordError> {
     let damaged = || RecordError::Damaged(row.patient.clone());
-    let name = consultation_name(&row.id, &row.patient);
     let opened = practice
         .vault
-        .open(column::CONSULTATION, &name, &row.sealed)
+        .open(column::CONSULTATION, &row.row_name(), &row.sealed)
         .map_err(|_| damaged())?;
     let text = std::str::from_utf8(opened.expose()).map_err(|_| damaged())?;
     Ok(text.into())
-}
-
-fn consultation_name(id: &[u8; 16], patient: &str) -> Vec<u8> {
-    [id, patient.as_bytes()].concat()
 }

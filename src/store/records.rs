@@ -3,7 +3,7 @@
 
 use crate::audit::Entry;
 use crate::clock::Timestamp;
-use crate::store::{CertificateState, StoreError};
+use crate::store::{CertificateState, StoreError, stored_millis};
 
 /// A patient's record. All it says is sealed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +20,37 @@ pub struct RecordRow {
     pub version: u64,
     /// What it says, sealed.
     pub sealed: Vec<u8>,
+}
+
+impl RecordRow {
+    /// What its content is sealed to: all that stands beside it, so that an
+    /// older content does not open under a newer version. A backup makes the
+    /// same bytes in the database's language.
+    #[must_use]
+    pub fn row_name(&self) -> Vec<u8> {
+        let [created, changed] = [self.created, self.changed].map(stored_millis);
+        let archived = optional(self.archived);
+        let Self {
+            patient, version, ..
+        } = self;
+        format!("{patient}|{version}|{created}|{changed}|{archived}").into_bytes()
+    }
+}
+
+impl ConsultationRow {
+    /// What its content is sealed to, as [`RecordRow::row_name`].
+    #[must_use]
+    pub fn row_name(&self) -> Vec<u8> {
+        let [written, begun] = [self.written, self.begun].map(stored_millis);
+        let ended = optional(self.ended);
+        let rest = format!("{}|{written}|{begun}|{ended}", self.patient);
+        [&self.id, rest.as_bytes()].concat()
+    }
+}
+
+/// A time that need not be there, in decimal digits.
+fn optional(at: Option<Timestamp>) -> String {
+    at.map_or_else(String::new, |at| stored_millis(at).to_string())
 }
 
 /// A dated entry in a patient's record. It is never changed.

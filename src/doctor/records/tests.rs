@@ -11,7 +11,9 @@ use super::*;
 use crate::clock::Clock;
 use crate::doctor::tickets;
 use crate::identity::data_dir::DataDir;
-use crate::store::{CertificateRow, CertificateState, SqliteStore, Store};
+use crate::store::{
+    BackupStore, CertificateRow, CertificateState, RecordStore, SealedValue, SqliteStore, Store,
+};
 use crate::testing::{NOW, clinic};
 
 struct Still;
@@ -189,14 +191,14 @@ fn what_is_done_is_logged_without_what_it_says() {
     archive(practice, p1, false).unwrap();
     phone_of(practice, "P1").unwrap();
     let expected = [
-        ["record added", "P1", ""],
-        ["record changed", "P1", "phone"],
+        ["record added", "P1", "version 1"],
+        ["record changed", "P1", "version 2: phone"],
         ["record read", "P1", ""],
         ["record changed", "P1", "consultation noted"],
         ["records listed", "", "1 patients by tag"],
         ["records listed", "", "searched, 1 patients"],
-        ["record archived", "P1", ""],
-        ["record archived", "P1", "taken out again"],
+        ["record archived", "P1", "version 3"],
+        ["record archived", "P1", "version 4: taken out again"],
         ["record read", "P1", "phone"],
     ];
     assert_eq!(
@@ -383,6 +385,59 @@ fn a_record_opens_in_its_own_row_only() {
             .contains("the record of P1 does not open")
     );
     assert!(show(&books.practice, &id("P2")).is_ok());
+}
+
+/// How many sealed values a backup would find that do not open.
+fn unopened(books: &Books) -> usize {
+    let mut count = 0;
+    let vault = &books.practice.vault;
+    let mut look = |value: SealedValue<'_>| {
+        let opened = vault.open(value.column, value.row, value.sealed);
+        count += usize::from(opened.is_err());
+    };
+    books.store.each_sealed(&mut look).unwrap();
+    count
+}
+
+#[test]
+fn an_older_content_does_not_open_under_a_newer_version_and_no_time_can_be_moved() {
+    let books = Books::new();
+    let (practice, p1) = (&books.practice, &id("P1"));
+    books.add("P1", &ada());
+    write_note(&books, "P1", "Better.").unwrap();
+    let connection = Connection::open(books.store.path()).unwrap();
+    let old = "SELECT sealed FROM record";
+    let old: Vec<u8> = connection.query_row(old, [], |row| row.get(0)).unwrap();
+    edit(practice, p1, None, &with_phone("0999")).unwrap();
+    assert!(archive(practice, p1, true).unwrap());
+    assert!(archive(practice, p1, false).unwrap());
+    assert!(show(practice, p1).is_ok());
+    assert_eq!(unopened(&books), 0);
+    for damage in [
+        "UPDATE record SET sealed = ?1",
+        "UPDATE record SET version = 1 WHERE ?1 IS NOT NULL",
+        "UPDATE record SET created = created - 1 WHERE ?1 IS NOT NULL",
+        "UPDATE record SET changed = changed + 1 WHERE ?1 IS NOT NULL",
+        "UPDATE record SET archived = 5 WHERE ?1 IS NOT NULL",
+        "UPDATE consultation SET written = written - 1 WHERE ?1 IS NOT NULL",
+        "UPDATE consultation SET begun = begun - 1 WHERE ?1 IS NOT NULL",
+        "UPDATE consultation SET ended = begun WHERE ?1 IS NOT NULL",
+    ] {
+        let kept = books.store.record("P1").unwrap().unwrap();
+        let noted = books.store.consultations("P1").unwrap().remove(0);
+        assert_eq!(connection.execute(damage, [&old]).unwrap(), 1);
+        let refused = show(practice, p1).unwrap_err();
+        assert!(matches!(refused, RecordError::Damaged(_)), "{damage}");
+        assert_eq!(unopened(&books), 1, "{damage}");
+        let mend = "UPDATE record SET sealed = ?1, version = ?2, created = ?3, changed = ?4,
+                    archived = NULL";
+        let values = (&kept.sealed, kept.version, kept.created, kept.changed);
+        connection.execute(mend, values).unwrap();
+        let mend = "UPDATE consultation SET written = ?1, begun = ?2, ended = NULL";
+        let values = (noted.written, noted.begun);
+        connection.execute(mend, values).unwrap();
+        assert!(show(practice, p1).is_ok(), "{damage}");
+    }
 }
 
 #[test]

@@ -60,13 +60,18 @@ const SEALED: &[Sealed] = &[
     Sealed {
         table: "record",
         column: "sealed",
-        row: &["patient"],
+        row: &[
+            "format('%s|%d|%d|%d|%s', patient, version, created, changed, coalesce(archived, ''))",
+        ],
         vault: column::RECORD,
     },
     Sealed {
         table: "consultation",
         column: "sealed",
-        row: &["id", "patient"],
+        row: &[
+            "id",
+            "format('%s|%d|%d|%s', patient, written, begun, coalesce(ended, ''))",
+        ],
         vault: column::CONSULTATION,
     },
     Sealed {

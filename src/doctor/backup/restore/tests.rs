@@ -72,9 +72,10 @@ impl Scene {
         row.serial
     }
 
-    fn add_record(&self, patient: &str, sealed: Vec<u8>) {
+    /// Adds a record whose content was sealed for `owner`.
+    fn add_record(&self, patient: &str, owner: &str, content: &[u8]) {
         let now = self.practice.now();
-        let record = RecordRow {
+        let record = |patient: &str, sealed| RecordRow {
             patient: patient.to_owned(),
             created: now,
             changed: now,
@@ -82,7 +83,11 @@ impl Scene {
             version: 1,
             sealed,
         };
-        self.practice.store.add_record(&record, &[]).unwrap();
+        let name = record(owner, Vec::new()).row_name();
+        let vault = &self.practice.vault;
+        let sealed = vault.seal(column::RECORD, &name, content, &mut OsRandom);
+        let row = record(patient, sealed);
+        self.practice.store.add_record(&row, &[]).unwrap();
     }
 
     fn note(&self) {
@@ -224,14 +229,12 @@ fn open_tickets_are_void_and_used_ones_stay_used() {
 #[test]
 fn sealed_entries_open_again_and_those_that_do_not_are_counted() {
     let scene = Scene::new();
-    let vault = &scene.practice.vault;
-    let sealed = vault.seal(column::RECORD, b"P1", b"allergic to nuts", &mut OsRandom);
-    scene.add_record("P1", sealed.clone());
+    scene.add_record("P1", "P1", b"allergic to nuts");
     let sound = scene.verify(&scene.backup("sound.backup"));
     assert!(sound.is_sound(), "{sound:?}");
     assert_eq!(sound.inventory.records, 1);
     // Of another row.
-    scene.add_record("P2", sealed);
+    scene.add_record("P2", "P1", b"allergic to nuts");
     let file = scene.backup("damaged.backup");
     let damaged = scene.verify(&file);
     assert_eq!(
@@ -242,7 +245,9 @@ fn sealed_entries_open_again_and_those_that_do_not_are_counted() {
     assert!(!restored.checked.is_sound());
     let row = store.record("P1").unwrap().unwrap();
     let there = Vault::load(&scene.base.path().join("there/D1").join(DATA_KEY)).unwrap();
-    let opened = there.open(column::RECORD, b"P1", &row.sealed).unwrap();
+    let opened = there
+        .open(column::RECORD, &row.row_name(), &row.sealed)
+        .unwrap();
     assert_eq!(opened.expose(), b"allergic to nuts");
 }
 

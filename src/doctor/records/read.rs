@@ -1,6 +1,6 @@
 //! Reading records: one, all of them, or those in which something stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -73,8 +73,10 @@ pub struct Shown {
 pub struct Listed {
     /// Who it is.
     pub patient: String,
-    /// From the record, if there is one.
+    /// From the record, if there is one that opens.
     pub record: Option<Summary>,
+    /// Whether the record, or a note in it, does not open.
+    pub damaged: bool,
     /// The state of the device that can do most, see [`Device::state`]; none if
     /// the patient is not enrolled.
     pub device: Option<String>,
@@ -156,6 +158,7 @@ fn device(row: &DeviceRow) -> Device {
 
 /// The patients with a record that is not archived (or, if that is asked, is),
 /// and the enrolled ones without a record; with a tag, only those who have it.
+/// Those whose records do not open are always there.
 ///
 /// # Errors
 /// [`RecordError`]; nothing is given that could not be logged.
@@ -170,6 +173,8 @@ pub fn list(
             (Some(record), Some(content)) => {
                 record.archived.is_some() == archived && tag.is_none_or(|tag| has_tag(content, tag))
             }
+            // Its tags are not known, nor whether it is archived.
+            _ if patient.damaged => true,
             _ => !archived && tag.is_none(),
         };
         if in_place {
@@ -184,7 +189,8 @@ pub fn list(
 }
 
 /// The patients in whose records `text` stands, archived ones too: without
-/// regard to case and accents, and where.
+/// regard to case and accents, and where. Those whose records do not open are
+/// there too: it may stand in them.
 ///
 /// # Errors
 /// [`RecordError`]; nothing is given that could not be logged.
@@ -194,23 +200,28 @@ pub fn search(practice: &Practice, text: &str) -> Result<Vec<Found>, RecordError
         return Err(RecordError::Content(sentence));
     }
     let wanted = Wanted::new(text);
-    let mut consulted: BTreeMap<String, bool> = BTreeMap::new();
+    let mut consulted = BTreeSet::new();
+    let mut damaged = BTreeSet::new();
     for row in practice.store.all_consultations()? {
-        let note = open_note(practice, &row)?;
-        *consulted.entry(row.patient).or_default() |= wanted.is_in(note.as_str());
+        match open_note(practice, &row) {
+            Ok(note) if wanted.is_in(note.as_str()) => consulted.insert(row.patient),
+            Ok(_) => false,
+            Err(_) => damaged.insert(row.patient),
+        };
     }
     let mut found = Vec::new();
-    for (patient, content) in everybody(practice)? {
+    for (mut patient, content) in everybody(practice)? {
+        patient.damaged |= damaged.contains(&patient.patient);
         let mut fields = Vec::new();
         if wanted.is_in(&patient.patient) {
             fields.push("id".to_owned());
         }
         let hits = content.iter().flat_map(|content| hits(content, &wanted));
         fields.extend(hits.map(|field| field.word().to_owned()));
-        if consulted.get(&patient.patient) == Some(&true) {
+        if consulted.contains(&patient.patient) {
             fields.push("consultation".to_owned());
         }
-        if !fields.is_empty() {
+        if !fields.is_empty() || patient.damaged {
             found.push(Found { patient, fields });
         }
     }
@@ -234,13 +245,14 @@ fn hits(content: &Content, wanted: &Wanted) -> Vec<Field> {
 }
 
 /// The patients whose record has this tag, in any spelling, and is not
-/// archived.
+/// archived. A record that does not open has none.
 ///
 /// # Errors
 /// [`RecordError`].
 pub fn patients_with_tag(practice: &Practice, tag: &str) -> Result<Vec<String>, RecordError> {
-    let listed = list(practice, false, Some(tag))?;
-    Ok(listed.into_iter().map(|listed| listed.patient).collect())
+    let listed = list(practice, false, Some(tag))?.into_iter();
+    let tagged = listed.filter(|listed| !listed.damaged);
+    Ok(tagged.map(|listed| listed.patient).collect())
 }
 
 /// The patient's phone number, if it is on file.
@@ -251,8 +263,8 @@ pub fn phone_of(practice: &Practice, patient: &str) -> Result<Option<Personal>, 
     Ok(phones(practice, &[patient])?.remove(patient))
 }
 
-/// The phone numbers of these patients, as far as they are on file; one entry
-/// in the audit log for all.
+/// The phone numbers of these patients, as far as they are on file and open;
+/// one entry in the audit log for all.
 ///
 /// # Errors
 /// [`RecordError`].
@@ -263,9 +275,12 @@ pub fn phones(
     let mut phones = BTreeMap::new();
     for patient in patients {
         if let Some(row) = practice.store.record(patient)? {
-            let phone = open(practice, &row)?.phone.clone();
-            if !phone.is_empty() {
-                phones.insert(row.patient, phone);
+            // One that does not open keeps nobody else's number back.
+            let Ok(content) = open(practice, &row) else {
+                continue;
+            };
+            if !content.phone.is_empty() {
+                phones.insert(row.patient, content.phone.clone());
             }
         }
     }
@@ -294,16 +309,17 @@ fn everybody(practice: &Practice) -> Result<Vec<(Listed, Option<Content>)>, Reco
     }
     let mut everybody = Vec::new();
     for row in practice.store.records()? {
-        let content = open(practice, &row)?;
-        let summary = Summary {
+        let content = open(practice, &row).ok();
+        let summary = content.as_ref().map(|content| Summary {
             name: content.name.clone(),
             born: content.born.clone(),
             phone: content.phone.clone(),
             archived: row.archived,
-        };
+        });
         let devices = devices.remove(&row.patient).unwrap_or_default();
-        let listed = listed(row.patient, Some(summary), &devices);
-        everybody.push((listed, Some(content)));
+        let mut listed = listed(row.patient, summary, &devices);
+        listed.damaged = content.is_none();
+        everybody.push((listed, content));
     }
     for (patient, devices) in devices {
         everybody.push((listed(patient, None, &devices), None));
@@ -323,6 +339,7 @@ fn listed(patient: String, record: Option<Summary>, devices: &[DeviceRow]) -> Li
     Listed {
         patient,
         record,
+        damaged: false,
         device: state.map(|state| state.word().to_owned()),
         last_seen: devices.iter().filter_map(|device| device.last_seen).max(),
     }

@@ -378,7 +378,7 @@ fn a_record_opens_in_its_own_row_only() {
     assert!(matches!(refused, RecordError::Damaged(patient) if patient == "P1"));
     assert!(list(&books.practice, false, None).is_ok());
     swap("record");
-    let refused = list(&books.practice, false, None).unwrap_err();
+    let refused = show(&books.practice, &id("P1")).unwrap_err();
     assert!(
         refused
             .to_string()
@@ -438,6 +438,40 @@ fn an_older_content_does_not_open_under_a_newer_version_and_no_time_can_be_moved
         connection.execute(mend, values).unwrap();
         assert!(show(practice, p1).is_ok(), "{damage}");
     }
+}
+
+#[test]
+fn a_damaged_record_keeps_nobody_elses_back() {
+    let books = Books::new();
+    let practice = &books.practice;
+    for patient in ["P1", "P2", "P3"] {
+        books.add(patient, &ada());
+    }
+    write_note(&books, "P3", "x").unwrap();
+    let connection = Connection::open(books.store.path()).unwrap();
+    for damage in [
+        "UPDATE record SET sealed = x'00' WHERE patient = 'P1'",
+        "UPDATE consultation SET sealed = x'00'",
+    ] {
+        assert_eq!(connection.execute(damage, []).unwrap(), 1);
+    }
+    let damaged = |listed: &[Listed]| listed.iter().map(|one| one.damaged).collect::<Vec<_>>();
+    for tag in [None, Some("asthmatic")] {
+        let listed = list(practice, false, tag).unwrap();
+        assert_eq!(names(&listed), ["P1", "P2", "P3"]);
+        assert_eq!(damaged(&listed), [true, false, false]);
+        assert!(listed[0].record.is_none() && listed[1].record.is_some());
+    }
+    let found = search(practice, "lovelace").unwrap().into_iter();
+    let found: Vec<Listed> = found.map(|found| found.patient).collect();
+    assert_eq!(names(&found), ["P1", "P2", "P3"]);
+    assert_eq!(damaged(&found), [true, false, true]);
+    assert_eq!(
+        patients_with_tag(practice, "asthmatic").unwrap(),
+        ["P2", "P3"]
+    );
+    let all = phones(practice, &["P1", "P2", "P3"]).unwrap();
+    assert_eq!(all.keys().collect::<Vec<_>>(), ["P2", "P3"]);
 }
 
 #[test]

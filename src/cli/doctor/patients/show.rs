@@ -13,7 +13,28 @@ use crate::doctor::records::{self as kept, Consultation, Device, Found, Listed, 
 pub fn answer(answer: &Answer, form: Form) -> Result<(), Failure> {
     match answer {
         Answer::Failed(_) | Answer::Damaged(_) => Err(failure(answer)),
-        answer => form.print(&text(answer), &records(answer)),
+        answer => {
+            form.print(&text(answer), &records(answer))?;
+            damage(answer)
+        }
+    }
+}
+
+/// A failure that names the records in a list which do not open.
+fn damage(answer: &Answer) -> Result<(), Failure> {
+    let everybody: Vec<&Listed> = match answer {
+        Answer::Listed(patients) => patients.iter().collect(),
+        Answer::Found(found) => found.iter().map(|found| &found.patient).collect(),
+        _ => Vec::new(),
+    };
+    let damaged = everybody.iter().filter(|listed| listed.damaged);
+    let patients: Vec<_> = damaged.map(|listed| listed.patient.as_str()).collect();
+    match &*patients.join(", ") {
+        "" => Ok(()),
+        patients => {
+            let error = kept::RecordError::Damaged(patients.to_owned());
+            Err(Failure::new(Exit::Integrity, error.to_string()))
+        }
     }
 }
 
@@ -143,6 +164,7 @@ fn listed_row(listed: &Listed) -> [String; 6] {
         record.map_or_else(String::new, |record| clean(text(record).as_str()))
     };
     let name = match record {
+        _ if listed.damaged => format!("the record of {} does not open", listed.patient),
         None => "(no record)".to_owned(),
         Some(record) if record.archived.is_some() => {
             format!("{} (archived)", clean(record.name.as_str()))
@@ -170,7 +192,10 @@ fn found_text(found: &[Found]) -> String {
     }
     let line = |found: &Found| {
         let [patient, name, born, phone, ..] = listed_row(&found.patient);
-        let fields = found.fields.join(", ");
+        let fields = match &*found.fields.join(", ") {
+            "" => "nothing".to_owned(),
+            fields => fields.to_owned(),
+        };
         let known = [name, born, phone]
             .into_iter()
             .filter(|text| !text.is_empty());
@@ -242,6 +267,7 @@ fn front(record: Record, listed: &Listed) -> Record {
         )
         .with("device", listed.device.as_deref())
         .with("last_seen", time(listed.last_seen))
+        .with("damaged", listed.damaged)
 }
 
 fn shown_records(shown: &Shown) -> Vec<Record> {

@@ -19,6 +19,7 @@ pub mod config;
 pub mod connect;
 mod connection;
 pub mod control;
+pub mod damaged;
 pub mod desk;
 pub mod enrol;
 pub mod event;

@@ -336,6 +336,9 @@ impl Shared {
             let ack = signed::sign_ack(signing, id, &hash, at, &sending.parties, &mut OsRandom);
             sending.record(opcode::ACK, &ack.encode());
         }
+        for damaged in self.state().in_flight.take_damaged() {
+            self.tell(Event::FilesFailed(damaged.into()));
+        }
         Ok(())
     }
 

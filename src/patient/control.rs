@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::patient::damaged::Damaged;
 use crate::patient::history::Item;
 use crate::patient::inbox::Entry;
 use crate::patient::outbox::Written;
@@ -89,7 +90,12 @@ impl Word {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
     /// The doctor's messages, the oldest first.
-    Inbox(Vec<Received>),
+    Inbox {
+        /// What there is: messages, and those that do not open.
+        said: Vec<Said>,
+        /// Whether there are more than one answer holds.
+        more: bool,
+    },
     /// It is kept on the disk.
     Kept {
         /// What the message is called by.
@@ -102,7 +108,12 @@ pub enum Answer {
     /// Whether it has arrived at the doctor's.
     Arrived(bool),
     /// What was said, in order.
-    History(Vec<Said>),
+    History {
+        /// What there is.
+        said: Vec<Said>,
+        /// Whether there is more than one answer holds.
+        more: bool,
+    },
     /// How things are.
     Status(Status),
     /// It is done.
@@ -208,6 +219,34 @@ fn word_of(message: &Message) -> Option<Word> {
     })
 }
 
+/// A message that does not open any more.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Spoilt {
+    /// Whether it is the doctor's, and not to her.
+    pub from_doctor: bool,
+    /// What the message is called by.
+    pub number: u64,
+    /// Whether it is an emergency.
+    pub urgent: bool,
+    /// Whether a person has heard of it.
+    pub shown: bool,
+    /// What there is to say of it.
+    pub sentence: String,
+}
+
+impl From<&Damaged> for Spoilt {
+    fn from(damaged: &Damaged) -> Self {
+        Self {
+            from_doctor: damaged.from_doctor,
+            number: damaged.number,
+            urgent: damaged.urgent,
+            shown: damaged.shown,
+            sentence: damaged.to_string(),
+        }
+    }
+}
+
 /// Something in the history.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case")]
@@ -216,10 +255,33 @@ pub enum Said {
     Received(Received),
     /// By the patient.
     Sent(Sent),
+    /// Something that does not open any more.
+    Damaged(Spoilt),
     /// A consultation begins.
     Begins(Timestamp),
     /// The consultation ends.
     Ends(Timestamp),
+}
+
+impl From<&Result<Entry, Damaged>> for Said {
+    fn from(found: &Result<Entry, Damaged>) -> Self {
+        match found {
+            Ok(entry) => Self::Received(entry.into()),
+            Err(damaged) => Self::Damaged(damaged.into()),
+        }
+    }
+}
+
+impl Said {
+    /// The number of a message of the doctor's that no person has seen.
+    #[must_use]
+    pub const fn unread(&self) -> Option<u64> {
+        match self {
+            Self::Received(message) if message.shown.is_none() => Some(message.number),
+            Self::Damaged(damaged) if damaged.from_doctor && !damaged.shown => Some(damaged.number),
+            _ => None,
+        }
+    }
 }
 
 impl From<&Item> for Said {
@@ -227,6 +289,7 @@ impl From<&Item> for Said {
         match item {
             Item::Received(entry) => Self::Received(entry.into()),
             Item::Sent(written) => Self::Sent(written.into()),
+            Item::Damaged(damaged) => Self::Damaged(damaged.into()),
             Item::Begins(at) => Self::Begins(*at),
             Item::Ends(at) => Self::Ends(*at),
         }

@@ -52,11 +52,18 @@ impl Desk {
 
     fn inbox(&self, unread: bool) -> Result<Answer, FilesError> {
         let inbox = self.files.inbox();
-        let entries = match unread {
-            true => inbox.unread(MOST)?,
-            false => inbox.newest(MOST)?,
+        // One more than is given shows whether there are more.
+        let mut found = match unread {
+            true => inbox.unread(MOST + 1)?,
+            false => inbox.newest(MOST + 1)?,
         };
-        Ok(Answer::Inbox(entries.iter().map(Into::into).collect()))
+        let more = found.len() > MOST;
+        match unread {
+            true => found.truncate(MOST),
+            false => drop(found.drain(..found.len().saturating_sub(MOST))),
+        }
+        let said = found.iter().map(Into::into).collect();
+        Ok(Answer::Inbox { said, more })
     }
 
     fn shown(&self, numbers: &[u64]) -> Result<Answer, FilesError> {
@@ -122,7 +129,10 @@ impl Desk {
 
     fn history(&self) -> Result<Answer, FilesError> {
         let items = self.files.history(MOST)?;
-        Ok(Answer::History(items.iter().map(Into::into).collect()))
+        let more = self.files.inbox().newest(MOST + 1)?.len() > MOST
+            || self.files.outbox().newest(MOST + 1)?.len() > MOST;
+        let said = items.iter().map(Into::into).collect();
+        Ok(Answer::History { said, more })
     }
 
     fn status(&self) -> Result<Answer, FilesError> {

@@ -4,10 +4,11 @@
 //! same messages, as doctor and patient have, gets the same history.
 
 use crate::clock::Timestamp;
+use crate::patient::damaged::Damaged;
 use crate::patient::files::{Files, FilesError};
 use crate::patient::inbox::Entry;
 use crate::patient::outbox::Written;
-use crate::protocol::message::{Boundary, Message};
+use crate::protocol::message::{Boundary, Message, MessageId};
 use crate::session::patient::Delivery;
 
 /// Something in the history.
@@ -17,6 +18,8 @@ pub enum Item {
     Received(Entry),
     /// The patient wrote.
     Sent(Written),
+    /// Something was said that does not open any more.
+    Damaged(Damaged),
     /// A consultation begins, with the message that follows.
     Begins(Timestamp),
     /// The consultation ends, with the message before.
@@ -28,7 +31,15 @@ impl Item {
         match self {
             Self::Received(entry) => Some(&entry.message),
             Self::Sent(written) => Some(&written.message),
-            Self::Begins(_) | Self::Ends(_) => None,
+            Self::Damaged(_) | Self::Begins(_) | Self::Ends(_) => None,
+        }
+    }
+
+    /// Where it belongs; of what does not open only the time is known.
+    fn place(&self) -> Option<(Timestamp, Option<MessageId>)> {
+        match self {
+            Self::Damaged(damaged) => Some((damaged.at, None)),
+            other => other.message().map(|m| (m.written(), Some(m.id()))),
         }
     }
 
@@ -47,10 +58,12 @@ impl Files {
     /// # Errors
     /// [`FilesError`] if they cannot be read.
     pub fn history(&self, limit: usize) -> Result<Vec<Item>, FilesError> {
-        let received = self.inbox().newest(limit)?.into_iter().map(Item::Received);
-        let sent = self.outbox().newest(limit)?.into_iter().map(Item::Sent);
+        let received = self.inbox().newest(limit)?.into_iter();
+        let received = received.map(|found| found.map_or_else(Item::Damaged, Item::Received));
+        let sent = self.outbox().newest(limit)?.into_iter();
+        let sent = sent.map(|found| found.map_or_else(Item::Damaged, Item::Sent));
         let mut items: Vec<Item> = received.chain(sent).collect();
-        items.sort_by_key(|item| item.message().map(|m| (m.written(), m.id())));
+        items.sort_by_key(Item::place);
         Ok(with_consultations(items))
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::clock::Timestamp;
+use crate::patient::damaged::{Damaged, Found};
 use crate::patient::files::{Files, FilesError};
 use crate::protocol::message::{Message, MessageId};
 use crate::random::OsRandom;
@@ -120,7 +121,9 @@ impl Inbox<'_> {
         }
         let known = self.0.store().inbox_with_id(&id)?;
         let known = known.ok_or_else(|| self.0.damaged(INBOX, "a message comes and goes"))?;
-        let known = self.open(known)?;
+        let Ok(known) = self.open(known.clone()) else {
+            return self.heal(known, message, row.sealed);
+        };
         Ok(if known.message != *message {
             Taken::Conflict
         } else if message.is_urgent() && known.confirmed.is_none() {
@@ -130,20 +133,37 @@ impl Inbox<'_> {
         })
     }
 
+    /// A message that was damaged here came again: what came takes its place,
+    /// and is unread.
+    fn heal(
+        &self,
+        damaged: InboxRow,
+        message: &Message,
+        sealed: Vec<u8>,
+    ) -> Result<Taken, FilesError> {
+        self.0.store().replace_inbox(&damaged.id, &sealed)?;
+        let row = InboxRow {
+            sealed,
+            shown: None,
+            ..damaged
+        };
+        Ok(Taken::New(entry_of(row, message.clone())))
+    }
+
     /// The newest messages, at most `limit`, the oldest of them first.
     ///
     /// # Errors
     /// [`FilesError`] if they cannot be read.
-    pub fn newest(&self, limit: usize) -> Result<Vec<Entry>, FilesError> {
-        self.open_all(self.0.store().inbox(limit)?)
+    pub fn newest(&self, limit: usize) -> Result<Vec<Found<Entry>>, FilesError> {
+        Ok(self.open_all(self.0.store().inbox(limit)?))
     }
 
     /// The messages that no person has seen, at most `limit`, the oldest first.
     ///
     /// # Errors
     /// [`FilesError`] if they cannot be read.
-    pub fn unread(&self, limit: usize) -> Result<Vec<Entry>, FilesError> {
-        self.open_all(self.0.store().inbox_unread(limit)?)
+    pub fn unread(&self, limit: usize) -> Result<Vec<Found<Entry>>, FilesError> {
+        Ok(self.open_all(self.0.store().inbox_unread(limit)?))
     }
 
     /// Notes that a person has seen these messages.
@@ -200,11 +220,14 @@ impl Inbox<'_> {
     pub(super) fn unacknowledged(
         &self,
         limit: usize,
-    ) -> Result<Vec<(Message, Timestamp)>, FilesError> {
+    ) -> Result<Vec<Found<(Message, Timestamp)>>, FilesError> {
         let rows = self.0.store().inbox_unacknowledged(limit)?;
-        let entries = self.open_all(rows)?;
-        let confirmed = |entry: Entry| Some((entry.message, entry.confirmed?));
-        Ok(entries.into_iter().filter_map(confirmed).collect())
+        let confirmed = |entry: Entry| {
+            let at = entry.confirmed.unwrap_or(entry.received);
+            (entry.message, at)
+        };
+        let entries = self.open_all(rows).into_iter();
+        Ok(entries.map(|entry| entry.map(confirmed)).collect())
     }
 
     /// Keeps that a confirmation has arrived; gives the message's number, if
@@ -221,19 +244,22 @@ impl Inbox<'_> {
         Ok(row.map(|row| row.number))
     }
 
-    fn open_all(&self, rows: Vec<InboxRow>) -> Result<Vec<Entry>, FilesError> {
+    fn open_all(&self, rows: Vec<InboxRow>) -> Vec<Found<Entry>> {
         rows.into_iter().map(|row| self.open(row)).collect()
     }
 
-    fn open(&self, row: InboxRow) -> Result<Entry, FilesError> {
+    fn open(&self, row: InboxRow) -> Result<Entry, Damaged> {
         let content = self.0.vault().open(column::INBOX, &row.id, &row.sealed);
         let message = content
             .ok()
             .and_then(|content| Message::decode(content.expose()).ok())
             .filter(|message| message.id().0 == row.id);
-        let message = message.ok_or_else(|| {
-            let reason = format!("message {} does not open", row.number);
-            self.0.damaged(INBOX, &reason)
+        let message = message.ok_or(Damaged {
+            from_doctor: true,
+            number: row.number,
+            urgent: row.urgent,
+            at: row.received,
+            shown: row.shown.is_some(),
         })?;
         Ok(entry_of(row, message))
     }
@@ -310,8 +336,9 @@ mod tests {
         assert!(matches!(take(&files, &other), Taken::Conflict));
         let kept = files.inbox().newest(9).unwrap();
         assert_eq!(kept.len(), 1);
-        assert_eq!(kept[0].message, first);
-        assert_eq!(kept[0].shown, None);
+        let kept = kept[0].as_ref().unwrap();
+        assert_eq!(kept.message, first);
+        assert_eq!(kept.shown, None);
     }
 
     #[test]
@@ -354,6 +381,28 @@ mod tests {
         assert_eq!(inbox.confirmation_arrived(id, NOW).unwrap(), Some(2));
         assert_eq!(inbox.confirmation_arrived(id, NOW).unwrap(), None);
         assert_eq!(inbox.unacknowledged(9).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_message_hides_no_other_and_heals_when_it_comes_again() {
+        let base = TempDir::new().unwrap();
+        let urgent = message("leave the house", true);
+        let files = files(&base);
+        take(&files, &message("one", false));
+        take(&files, &urgent);
+        crate::patient::damaged::flip_a_bit(&base, "inbox", 2);
+        let inbox = files.inbox();
+        for found in [inbox.newest(9).unwrap(), inbox.unread(9).unwrap()] {
+            assert_eq!(found[0].as_ref().unwrap().message.text(), "one");
+            let damaged = found[1].as_ref().unwrap_err().to_string();
+            assert!(damaged.starts_with("URGENT message 2, "), "{damaged}");
+            assert!(!damaged.contains("backup"), "{damaged}");
+        }
+        inbox.mark_shown(&[2], NOW).unwrap();
+        let healed = take(&files, &urgent);
+        assert!(matches!(healed, Taken::New(Entry { number: 2, .. })));
+        let unread = inbox.unread(9).unwrap();
+        assert_eq!(unread[1].as_ref().unwrap().message, urgent);
     }
 
     #[test]

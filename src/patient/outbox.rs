@@ -1,10 +1,11 @@
 //! What the person wants the doctor to have: kept until her server has it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
+use crate::patient::damaged::{Damaged, Found};
 use crate::patient::files::{Files, FilesError};
 use crate::protocol::message::{Boundary, Message, MessageId, TextError};
 use crate::protocol::record::Receipt;
@@ -116,8 +117,8 @@ impl Outbox<'_> {
     ///
     /// # Errors
     /// [`FilesError`] if they cannot be read.
-    pub fn newest(&self, limit: usize) -> Result<Vec<Written>, FilesError> {
-        self.open_all(self.0.store().outgoing(limit)?)
+    pub fn newest(&self, limit: usize) -> Result<Vec<Found<Written>>, FilesError> {
+        Ok(self.open_all(self.0.store().outgoing(limit)?))
     }
 
     /// The message with this number.
@@ -126,11 +127,11 @@ impl Outbox<'_> {
     /// [`FilesError`] if it cannot be read.
     pub fn numbered(&self, number: u64) -> Result<Option<Written>, FilesError> {
         let row = self.0.store().outgoing_numbered(number)?;
-        row.map(|row| self.open(row)).transpose()
+        Ok(row.map(|row| self.open(row)).transpose()?)
     }
 
-    fn waiting(&self, limit: usize) -> Result<Vec<Written>, FilesError> {
-        self.open_all(self.0.store().outgoing_waiting(limit)?)
+    fn waiting(&self, limit: usize) -> Result<Vec<Found<Written>>, FilesError> {
+        Ok(self.open_all(self.0.store().outgoing_waiting(limit)?))
     }
 
     /// Notes that messages were given to a connection.
@@ -144,19 +145,22 @@ impl Outbox<'_> {
         Ok(self.0.store().set_delivered(&id.0, now)?)
     }
 
-    fn open_all(&self, rows: Vec<OutgoingRow>) -> Result<Vec<Written>, FilesError> {
+    fn open_all(&self, rows: Vec<OutgoingRow>) -> Vec<Found<Written>> {
         rows.into_iter().map(|row| self.open(row)).collect()
     }
 
-    fn open(&self, row: OutgoingRow) -> Result<Written, FilesError> {
+    fn open(&self, row: OutgoingRow) -> Result<Written, Damaged> {
         let content = self.0.vault().open(column::OUTGOING, &row.id, &row.sealed);
         let message = content
             .ok()
             .and_then(|content| Message::decode(content.expose()).ok())
             .filter(|message| message.id().0 == row.id);
-        let message = message.ok_or_else(|| {
-            let reason = format!("message {} to the doctor does not open", row.number);
-            self.0.damaged("outgoing", &reason)
+        let message = message.ok_or(Damaged {
+            from_doctor: false,
+            number: row.number,
+            urgent: false,
+            at: row.written,
+            shown: true,
         })?;
         Ok(Written {
             number: row.number,
@@ -174,6 +178,44 @@ pub(super) struct InFlight {
     messages: HashMap<MessageId, (Message, Instant)>,
     /// With the hash of the confirmed message.
     confirmations: HashMap<MessageId, ([u8; 64], Instant)>,
+    skipped: Skipped,
+}
+
+/// What waits and does not open; each is told of once.
+#[derive(Default, Debug)]
+struct Skipped {
+    messages: BTreeMap<u64, Damaged>,
+    confirmations: BTreeMap<u64, Damaged>,
+    untold: Vec<Damaged>,
+}
+
+impl Skipped {
+    /// Sorts the damaged ones out of what `waiting` gives. Those that are found
+    /// leave room for others, so it is asked again.
+    fn skip<T>(
+        of: &mut BTreeMap<u64, Damaged>,
+        untold: &mut Vec<Damaged>,
+        limit: usize,
+        waiting: impl Fn(usize) -> Result<Vec<Found<T>>, FilesError>,
+    ) -> Result<Vec<T>, FilesError> {
+        loop {
+            let before = of.len();
+            let mut whole = Vec::new();
+            for found in waiting(limit + before)? {
+                match found {
+                    Ok(found) => whole.push(found),
+                    Err(damaged) => {
+                        if of.insert(damaged.number, damaged.clone()).is_none() {
+                            untold.push(damaged);
+                        }
+                    }
+                }
+            }
+            if of.len() == before {
+                return Ok(whole);
+            }
+        }
+    }
 }
 
 /// What a receipt speaks of.
@@ -192,7 +234,13 @@ impl InFlight {
         if free == 0 {
             return Ok(Vec::new());
         }
-        let waiting = files.outbox().waiting(self.messages.len() + free)?;
+        let limit = self.messages.len() + free;
+        let Skipped {
+            messages, untold, ..
+        } = &mut self.skipped;
+        let waiting = Skipped::skip(messages, untold, limit, |limit| {
+            files.outbox().waiting(limit)
+        })?;
         let waiting = waiting.into_iter().map(|written| written.message);
         let next: Vec<Message> = waiting
             .filter(|message| !self.messages.contains_key(&message.id()))
@@ -215,7 +263,14 @@ impl InFlight {
             return Ok(Vec::new());
         }
         let limit = self.confirmations.len() + free;
-        let waiting = files.inbox().unacknowledged(limit)?;
+        let Skipped {
+            confirmations,
+            untold,
+            ..
+        } = &mut self.skipped;
+        let waiting = Skipped::skip(confirmations, untold, limit, |limit| {
+            files.inbox().unacknowledged(limit)
+        })?;
         let next: Vec<_> = waiting
             .into_iter()
             .filter(|(message, _)| !self.confirmations.contains_key(&message.id()))
@@ -226,6 +281,11 @@ impl InFlight {
         self.confirmations
             .extend(next.iter().map(|(id, hash, _)| (*id, (*hash, now))));
         Ok(next)
+    }
+
+    /// What waits and cannot be sent, since it does not open; each once.
+    pub(super) fn take_damaged(&mut self) -> Vec<Damaged> {
+        std::mem::take(&mut self.skipped.untold)
     }
 
     /// What a receipt speaks of, if it was sent in this session and is still on
@@ -289,7 +349,25 @@ mod tests {
         assert!(files.outbox().delivered(first, NOW).unwrap());
         assert!(!files.outbox().delivered(first, NOW).unwrap());
         assert_eq!(next(&mut InFlight::default(), &files), []);
-        assert_eq!(files.outbox().newest(9).unwrap()[0].word(), "delivered");
+        let newest = files.outbox().newest(9).unwrap();
+        assert_eq!(newest[0].as_ref().unwrap().word(), "delivered");
+    }
+
+    #[test]
+    fn a_damaged_message_is_skipped_and_told_of_and_the_others_are_sent() {
+        let base = TempDir::new().unwrap();
+        let files = files(&base);
+        let ids: Vec<_> = (0..IN_FLIGHT + 1).map(|_| write(&files, "x")).collect();
+        crate::patient::damaged::flip_a_bit(&base, "outgoing", 1);
+        let mut flying = InFlight::default();
+        assert_eq!(next(&mut flying, &files), ids[1..]);
+        let told = flying.take_damaged();
+        assert_eq!(told.len(), 1);
+        assert!(told[0].to_string().starts_with("your message 1, "));
+        files.outbox().delivered(ids[1], NOW).unwrap();
+        flying.arrived(ids[1]);
+        assert_eq!(next(&mut flying, &files), []);
+        assert_eq!(flying.take_damaged(), []);
     }
 
     #[test]

@@ -121,6 +121,10 @@ pub trait MailboxStore {
     /// confirmed first first.
     fn inbox_unacknowledged(&self, limit: usize) -> Result<Vec<InboxRow>, StoreError>;
 
+    /// Puts other sealed content in the place of what is damaged; the message is
+    /// unread again.
+    fn replace_inbox(&self, id: &[u8; 16], sealed: &[u8]) -> Result<(), StoreError>;
+
     /// Notes that a person has seen these messages; the first time stays.
     fn set_shown(&self, numbers: &[u64], at: Timestamp) -> Result<(), StoreError>;
 

@@ -12,6 +12,7 @@ use telemed::patient::config::Config;
 use telemed::patient::enrol::{self, EnrolError, Enrolled};
 use telemed::patient::event::Event;
 use telemed::patient::files::{Files, Name, Patient};
+use telemed::patient::inbox::Entry;
 use telemed::random::OsRandom;
 use tempfile::TempDir;
 
@@ -104,7 +105,8 @@ impl Running {
     /// The texts of all kept messages.
     pub fn texts(&self) -> Vec<String> {
         let entries = self.client.files().inbox().newest(100).unwrap();
-        let texts = entries.iter().map(|entry| entry.message.text().to_owned());
+        let text = |entry: &Entry| entry.message.text().to_owned();
+        let texts = entries.iter().map(|found| text(found.as_ref().unwrap()));
         texts.collect()
     }
 

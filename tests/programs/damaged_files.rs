@@ -232,3 +232,31 @@ fn one_file(directory: &Path, beginning: &str) -> PathBuf {
         });
     found.next().unwrap()
 }
+
+#[test]
+fn a_damaged_message_is_named_in_its_place_and_the_exit_code_is_7() {
+    let clinic = Clinic::new();
+    let doctor = clinic.as_service();
+    clinic.enrol("P1");
+    let mut patient = clinic.connect("P1");
+    for text in ["Drink water.", "Leave the house."] {
+        clinic.command(&["broadcast", "--urgent", text]).code(0);
+        patient.expect(text);
+    }
+    patient.type_lines(&["2"]);
+    patient.finish().code(0);
+    drop(doctor);
+    let database = clinic.patient_files("P1").join("telemed.db");
+    let damage = "UPDATE inbox SET sealed = zeroblob(length(sealed)) WHERE number = 1";
+    let database = rusqlite::Connection::open(database).unwrap();
+    assert_eq!(database.execute(damage, []).unwrap(), 1);
+    drop(database);
+    for command in ["inbox", "history"] {
+        run(clinic.patient("P1", &[command, "--offline"]))
+            .code(7)
+            .says("URGENT message 1, received ")
+            .says("does not open: it is damaged on this disk")
+            .says("    Leave the house.")
+            .complains(&["1 message does not open"]);
+    }
+}

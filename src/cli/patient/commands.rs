@@ -17,7 +17,7 @@ use crate::cli::text::sentence;
 use crate::clock::SystemClock;
 use crate::control::{self, Handler};
 use crate::identity::data_dir::{self, DataDirFault};
-use crate::patient::control::{Answer, Received, Request, Status, Word};
+use crate::patient::control::{Answer, Request, Said, Status, Word};
 use crate::patient::desk::Desk;
 use crate::patient::event::Event;
 use crate::patient::files::{Files, FilesError, Name};
@@ -68,19 +68,24 @@ impl<'a> Command<'a> {
     /// Shows the doctor's messages, and notes that they were shown.
     pub(super) fn inbox(&self, unread: bool) -> Result<Exit, Failure> {
         let caught_up = self.moment(|event| matches!(event, Event::Epoch { .. }));
-        let Answer::Inbox(messages) = self.ask(Request::Inbox { unread })? else {
+        let Answer::Inbox { said, more } = self.ask(Request::Inbox { unread })? else {
             return Err(unexpected());
         };
-        let new = messages.iter().filter(|message| message.shown.is_none());
-        let new: Vec<u64> = new.map(|message| message.number).collect();
-        let people = inbox(&messages, new.len(), unread);
-        let records: Vec<Record> = messages.iter().map(records::received).collect();
+        let new: Vec<u64> = said.iter().filter_map(Said::unread).collect();
+        let people = inbox(&said, new.len(), unread);
+        let records: Vec<Record> = said.iter().map(records::said).collect();
         self.options.form.print(&people, &records)?;
         // Only what was printed was shown.
         if !new.is_empty() {
             self.ask(Request::Shown { numbers: new })?;
         }
-        caught_up.map(|()| Exit::Ok)
+        if more {
+            note(match unread {
+                true => "there are more unread messages: run the same command again",
+                false => "there are older messages, which are kept and not shown",
+            });
+        }
+        caught_up.and_then(|()| failure::if_damaged(&said))
     }
 
     /// Keeps a message to the doctor, and sends it if it can.
@@ -140,12 +145,15 @@ impl<'a> Command<'a> {
     /// Shows what was said in both directions.
     pub(super) fn history(&self) -> Result<Exit, Failure> {
         let caught_up = self.moment(|event| matches!(event, Event::Epoch { .. }));
-        let Answer::History(said) = self.ask(Request::History)? else {
+        let Answer::History { said, more } = self.ask(Request::History)? else {
             return Err(unexpected());
         };
         let records: Vec<Record> = said.iter().map(records::said).collect();
         self.options.form.print(&say::history(&said), &records)?;
-        caught_up.map(|()| Exit::Ok)
+        if more {
+            note("there are older messages, which are kept and not shown");
+        }
+        caught_up.and_then(|()| failure::if_damaged(&said))
     }
 
     /// Says how things are.
@@ -286,14 +294,14 @@ impl Counter {
     }
 }
 
-fn inbox(messages: &[Received], new: usize, unread: bool) -> String {
+fn inbox(messages: &[Said], new: usize, unread: bool) -> String {
     if messages.is_empty() {
         return match unread {
             true => "There are no unread messages.".to_owned(),
             false => "There are no messages.".to_owned(),
         };
     }
-    let mut said: Vec<String> = messages.iter().map(say::received).collect();
+    let mut said: Vec<String> = messages.iter().map(say::said).collect();
     said.push(match new {
         0 => "All of them were read before.".to_owned(),
         1 => "1 of them was unread.".to_owned(),

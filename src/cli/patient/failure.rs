@@ -9,6 +9,7 @@ use crate::handshake::patient::HandshakeError;
 use crate::identity::data_dir::{DataDirError, location};
 use crate::identity::known_doctor::TrustError;
 use crate::patient::connect::ConnectError;
+use crate::patient::control::Said;
 use crate::patient::enrol::EnrolError;
 use crate::patient::event::Stopped;
 use crate::patient::files::{FilesError, Name};
@@ -76,7 +77,9 @@ pub(super) fn directory(error: &DataDirError) -> Failure {
 
 pub(super) fn files(error: &FilesError) -> Failure {
     let exit = match error {
-        FilesError::Missing { .. } | FilesError::Damaged { .. } => Exit::Integrity,
+        FilesError::Missing { .. } | FilesError::Message(_) | FilesError::Damaged { .. } => {
+            Exit::Integrity
+        }
         FilesError::Store(error) => error.fault().into(),
         FilesError::Key(error) | FilesError::Vault(VaultError::KeyFile(error)) => {
             error.fault().into()
@@ -86,6 +89,18 @@ pub(super) fn files(error: &FilesError) -> Failure {
         FilesError::Directory(_) => Exit::Failure,
     };
     Failure::new(exit, error.to_string())
+}
+
+/// What was shown is all there is, but for what does not open.
+pub(super) fn if_damaged(said: &[Said]) -> Result<Exit, Failure> {
+    let is_damaged = |said: &&Said| matches!(said, Said::Damaged(_));
+    let sentence = match said.iter().filter(is_damaged).count() {
+        0 => return Ok(Exit::Ok),
+        1 => "1 message does not open: it is damaged on this disk".to_owned(),
+        count => format!("{count} messages do not open: they are damaged on this disk"),
+    };
+    Err(Failure::new(Exit::Integrity, sentence)
+        .hint("the others are whole; the disk may be failing: copy what you need from it"))
 }
 
 pub(super) fn enrol(error: &EnrolError, place: &Place) -> Failure {

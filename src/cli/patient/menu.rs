@@ -20,7 +20,8 @@ use crate::cli::options::PatientOptions;
 use crate::cli::terminal::{Printer, Stopper, Terminal};
 use crate::cli::text::{check_message, quoted, sentence};
 use crate::patient::client::Client;
-use crate::patient::control::Status;
+use crate::patient::control::{Said, Status};
+use crate::patient::damaged::Damaged;
 use crate::patient::event::{Event, Stopped};
 use crate::patient::files::Files;
 use crate::patient::inbox::Entry;
@@ -217,6 +218,13 @@ impl Follower {
     }
 }
 
+/// What a message is called by, also one that does not open.
+fn number(found: &Result<Entry, Damaged>) -> u64 {
+    found
+        .as_ref()
+        .map_or_else(|damaged| damaged.number, |entry| entry.number)
+}
+
 /// The menu's state.
 struct Session {
     console: Console,
@@ -344,8 +352,8 @@ impl Session {
         let messages = unread.and_then(|unread| {
             // So many newest ones, but each that is unread.
             let mut messages = self.client.files().inbox().newest(SHOWN)?;
-            let first = messages.first().map_or(0, |entry| entry.number);
-            messages.splice(0..0, unread.into_iter().filter(|e| e.number < first));
+            let first = messages.first().map_or(0, number);
+            messages.splice(0..0, unread.into_iter().filter(|e| number(e) < first));
             Ok(messages)
         });
         match messages {
@@ -354,16 +362,16 @@ impl Session {
         }
     }
 
-    fn show_all(&mut self, messages: &[Entry]) {
+    fn show_all(&mut self, messages: &[Result<Entry, Damaged>]) {
         if messages.is_empty() {
             self.console.say("There are no messages.");
         }
-        for entry in messages {
-            self.console.say(&say::received(&entry.into()));
+        let messages: Vec<Said> = messages.iter().map(Into::into).collect();
+        for message in &messages {
+            self.console.say(&say::said(message));
         }
         self.console.printer.flush();
-        let unread = messages.iter().filter(|entry| entry.shown.is_none());
-        let unread: Vec<u64> = unread.map(|entry| entry.number).collect();
+        let unread: Vec<u64> = messages.iter().filter_map(Said::unread).collect();
         if !unread.is_empty()
             && let Err(error) = self.client.shown(&unread)
         {

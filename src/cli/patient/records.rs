@@ -74,6 +74,11 @@ pub(super) fn said(said: &Said) -> Record {
             .with("delivered", message.delivered)
             .with("consultation", message.consultation.map(Word::word))
             .with("text", message.text.as_str()),
+        Said::Damaged(damaged) => Record::new("damaged")
+            .with("message", damaged.number)
+            .with("from_doctor", damaged.from_doctor)
+            .with("urgent", damaged.urgent)
+            .with("sentence", damaged.sentence.as_str()),
         Said::Begins(at) => consultation("begins", *at),
         Said::Ends(at) => consultation("ends", *at),
     }

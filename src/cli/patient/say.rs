@@ -114,14 +114,19 @@ pub(super) fn history(said: &[Said]) -> String {
     if said.is_empty() {
         return "Nothing was said yet.".to_owned();
     }
+    said.iter().map(self::said).collect::<Vec<_>>().join("\n")
+}
+
+/// Something that was said.
+pub(super) fn said(said: &Said) -> String {
     let rule = |what: &str, at: &Timestamp| format!("--- {what} {at} ---");
-    let lines = said.iter().map(|said| match said {
+    match said {
         Said::Received(message) => received(message),
         Said::Sent(message) => sent(message),
+        Said::Damaged(damaged) => sentence(&clean(&damaged.sentence)),
         Said::Begins(at) => rule("a consultation begins", at),
         Said::Ends(at) => rule("the consultation ends", at),
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    }
 }
 
 /// What a message is to a consultation.
@@ -170,8 +175,16 @@ pub(super) fn status(status: &Status) -> String {
     };
     let unread = unread(status).unwrap_or_else(|| "no message is unread".to_owned());
     let waiting = waiting(status).unwrap_or_else(|| "nothing".to_owned());
+    // A confirmation has no end of its own here: it waits for a receipt.
+    let why = match (status.connected, status.waiting_confirmations) {
+        (false, _) | (_, 0) => "",
+        _ => {
+            "\nA confirmation stays there for ever if the doctor's server does not know its \
+             message any more, as after she has restored a backup; there is nothing to do then."
+        }
+    };
     format!(
-        "{connection}\n{}\nNot yet at the doctor's: {waiting}.",
+        "{connection}\n{}\nNot yet at the doctor's: {waiting}.{why}",
         sentence(&unread)
     )
 }
@@ -218,6 +231,9 @@ mod tests {
         let said = status(&shown);
         assert!(said.contains("2 messages are unread, 1 of them URGENT."));
         assert!(said.contains("1 message and 2 confirmations."), "{said}");
+        assert!(!said.contains("restored a backup"), "{said}");
+        shown.connected = true;
+        assert!(status(&shown).contains("restored a backup"));
         shown.waiting_messages = 0;
         shown.waiting_confirmations = 0;
         assert_eq!(waiting(&shown), None);

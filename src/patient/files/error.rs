@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::identity::data_dir::DataDirError;
 use crate::identity::key_file::KeyFileError;
+use crate::patient::damaged::Damaged;
 use crate::store::StoreError;
 use crate::vault::VaultError;
 
@@ -26,6 +27,8 @@ pub enum FilesError {
         /// What is missing.
         name: &'static str,
     },
+    /// A message does not open.
+    Message(Damaged),
     /// Something is not what it was when it was written.
     Damaged {
         /// The directory.
@@ -44,16 +47,17 @@ impl fmt::Display for FilesError {
             Self::Store(error) => write!(f, "{error}"),
             Self::Key(error) => write!(f, "{error}"),
             Self::Vault(error) => write!(f, "{error}"),
+            Self::Message(damaged) => write!(f, "{damaged}"),
             Self::Missing { path, name } => write!(
                 f,
-                "the database '{}' lacks the entry \"{name}\"; restore the directory from a \
-                 backup, or move it away and enrol with a new ticket",
+                "the database '{}' lacks the entry \"{name}\"; move the directory away and \
+                 enrol with a new ticket",
                 path.display()
             ),
             Self::Damaged { path, name, reason } => write!(
                 f,
-                "in '{}' the entry \"{name}\" is damaged ({reason}); restore the directory from \
-                 a backup, or move it away and enrol with a new ticket",
+                "in '{}' the entry \"{name}\" is damaged ({reason}); move the directory \
+                 away and enrol with a new ticket",
                 path.display()
             ),
         }
@@ -67,8 +71,14 @@ impl std::error::Error for FilesError {
             Self::Store(error) => Some(error),
             Self::Key(error) => Some(error),
             Self::Vault(error) => Some(error),
-            Self::Missing { .. } | Self::Damaged { .. } => None,
+            Self::Missing { .. } | Self::Message(_) | Self::Damaged { .. } => None,
         }
+    }
+}
+
+impl From<Damaged> for FilesError {
+    fn from(damaged: Damaged) -> Self {
+        Self::Message(damaged)
     }
 }
 

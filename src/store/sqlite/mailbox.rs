@@ -104,6 +104,11 @@ impl MailboxStore for SqliteStore {
         self.rows(&sql, [limit], read_inbox)
     }
 
+    fn replace_inbox(&self, id: &[u8; 16], sealed: &[u8]) -> Result<(), StoreError> {
+        let sql = "UPDATE inbox SET sealed = ?2, shown = NULL WHERE id = ?1";
+        self.change(sql, (id, sealed)).map(drop)
+    }
+
     fn set_shown(&self, numbers: &[u64], at: Timestamp) -> Result<(), StoreError> {
         self.write(|transaction| {
             let sql = "UPDATE inbox SET shown = ?2 WHERE number = ?1 AND shown IS NULL";

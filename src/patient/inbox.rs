@@ -166,6 +166,34 @@ impl Inbox<'_> {
         Ok(self.open_all(self.0.store().inbox_unread(limit)?))
     }
 
+    /// The messages that no person has seen and that were not made noticed
+    /// either, at most `limit`, the oldest first; without those that do not
+    /// open.
+    ///
+    /// # Errors
+    /// [`FilesError`] if they cannot be read.
+    pub fn unannounced(&self, limit: usize) -> Result<Vec<Entry>, FilesError> {
+        let found = self.open_all(self.0.store().inbox_unannounced(limit)?);
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Notes that a message was made noticed.
+    ///
+    /// # Errors
+    /// [`FilesError`] if that cannot be kept: it is made noticed again.
+    pub fn mark_announced(&self, number: u64, now: Timestamp) -> Result<(), FilesError> {
+        Ok(self.0.store().set_announced(number, now)?)
+    }
+
+    /// Takes a message that is new, for tests of what comes after.
+    #[cfg(test)]
+    pub(crate) fn arrive(&self, message: &Message) -> Entry {
+        match self.take(message, Delivery::Private, message.written()) {
+            Ok(Taken::New(entry)) => entry,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Notes that a person has seen these messages.
     ///
     /// # Errors

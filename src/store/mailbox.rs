@@ -117,6 +117,13 @@ pub trait MailboxStore {
     /// The messages that no person has seen, at most `limit`, the oldest first.
     fn inbox_unread(&self, limit: usize) -> Result<Vec<InboxRow>, StoreError>;
 
+    /// The messages that no person has seen and that were not made noticed, at
+    /// most `limit`, the oldest first.
+    fn inbox_unannounced(&self, limit: usize) -> Result<Vec<InboxRow>, StoreError>;
+
+    /// Notes that a message was made noticed.
+    fn set_announced(&self, number: u64, at: Timestamp) -> Result<(), StoreError>;
+
     /// The messages whose confirmation is on its way, at most `limit`, the one
     /// confirmed first first.
     fn inbox_unacknowledged(&self, limit: usize) -> Result<Vec<InboxRow>, StoreError>;

@@ -30,7 +30,7 @@ pub(super) fn run(options: &PatientOptions, files: Files) -> Result<Exit, Failur
     let signals = Signals::new([SIGINT, SIGTERM]).map_err(broken)?;
     let complain = |said| eprint(&format!("patient: {said}\n"));
     let command = options.on_message.as_deref();
-    let alarm = Alarm::new(command, &files.name().doctor, complain).map_err(broken)?;
+    let alarm = Alarm::new(command, &files, complain).map_err(broken)?;
     let (client, events) = connection::start(options, &files)?;
     let _reachable = Reachable::new(&files, &client)?;
     let on_signal = Arc::clone(&client);

@@ -56,8 +56,7 @@ pub(super) fn run(options: &PatientOptions, files: Files) -> Result<Exit, Failur
     spawn("signals", move || on_signal.heed(signals)).map_err(broken)?;
     let complaints = printer.clone();
     let command = options.on_message.as_deref();
-    let doctor = &files.name().doctor;
-    let alarm = Alarm::new(command, doctor, move |said| complaints.line(said));
+    let alarm = Alarm::new(command, &files, move |said| complaints.line(said));
     let alarm = alarm.map_err(broken)?;
     let (client, events) = connection::start(options, &files)?;
     let _reachable = Reachable::new(&files, &client)?;

@@ -10,6 +10,7 @@ CREATE TABLE inbox (
     urgent INTEGER NOT NULL CHECK (urgent IN (0, 1)),
     received INTEGER NOT NULL CHECK (received >= 0),
     sealed BLOB NOT NULL,
+    announced INTEGER CHECK (announced >= 0),
     shown INTEGER CHECK (shown >= 0),
     confirmed INTEGER CHECK (confirmed >= 0),
     confirmation_arrived INTEGER CHECK (confirmation_arrived >= 0),

@@ -96,6 +96,17 @@ impl MailboxStore for SqliteStore {
         self.rows(&sql, [limit], read_inbox)
     }
 
+    fn inbox_unannounced(&self, limit: usize) -> Result<Vec<InboxRow>, StoreError> {
+        let sql =
+            format!("{INBOX} WHERE shown IS NULL AND announced IS NULL ORDER BY number LIMIT ?1");
+        self.rows(&sql, [limit], read_inbox)
+    }
+
+    fn set_announced(&self, number: u64, at: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE inbox SET announced = ?2 WHERE number = ?1 AND announced IS NULL";
+        self.change(sql, (number, at)).map(drop)
+    }
+
     fn inbox_unacknowledged(&self, limit: usize) -> Result<Vec<InboxRow>, StoreError> {
         let sql = format!(
             "{INBOX} WHERE confirmed IS NOT NULL AND confirmation_arrived IS NULL
@@ -105,7 +116,7 @@ impl MailboxStore for SqliteStore {
     }
 
     fn replace_inbox(&self, id: &[u8; 16], sealed: &[u8]) -> Result<(), StoreError> {
-        let sql = "UPDATE inbox SET sealed = ?2, shown = NULL WHERE id = ?1";
+        let sql = "UPDATE inbox SET sealed = ?2, shown = NULL, announced = NULL WHERE id = ?1";
         self.change(sql, (id, sealed)).map(drop)
     }
 

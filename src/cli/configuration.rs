@@ -6,8 +6,9 @@
 //! the file, the line and the key.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
@@ -20,11 +21,15 @@ use super::text::{clean, quoted};
 
 /// Where the configuration of the whole machine lies.
 const SYSTEM: &str = "/etc";
+/// The longest configuration, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// What kind of value a key has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Text,
+    /// The path of a file or directory.
+    Path,
     Number,
     Switch,
 }
@@ -35,14 +40,14 @@ type Key = (&'static str, Kind);
 const DOCTOR: &[Key] = &[
     ("id", Kind::Text),
     ("listen", Kind::Text),
-    ("data", Kind::Text),
+    ("data", Kind::Path),
     ("public-address", Kind::Text),
     ("tolerance", Kind::Number),
     ("strict-clock", Kind::Switch),
     ("group", Kind::Text),
     ("handshakes-per-address", Kind::Number),
-    ("audit-heads", Kind::Text),
-    ("backup.directory", Kind::Text),
+    ("audit-heads", Kind::Path),
+    ("backup.directory", Kind::Path),
     ("backup.every", Kind::Text),
     ("backup.keep", Kind::Number),
 ];
@@ -51,7 +56,7 @@ const PATIENT: &[Key] = &[
     ("id", Kind::Text),
     ("doctor-id", Kind::Text),
     ("connect", Kind::Text),
-    ("data", Kind::Text),
+    ("data", Kind::Path),
     ("tolerance", Kind::Number),
     ("on-message", Kind::Text),
 ];
@@ -96,7 +101,7 @@ impl Configuration {
                 .find(|place| place.exists()),
         };
         let from_file = match from_file {
-            Some(path) => parse(&path, &load(&path)?, keys)?,
+            Some(path) => parse(&path, &load(&path)?, keys, home(environment).as_deref())?,
             None => Settings::new(),
         };
         let mut from_environment = Settings::new();
@@ -195,16 +200,45 @@ fn places(program: Program, environment: Environment<'_>) -> Vec<PathBuf> {
 }
 
 fn load(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path).map_err(|error: io::Error| {
-        let sentence = format!(
-            "cannot read the configuration '{}': {error}",
-            path.display()
-        );
+    let refused = |reason: &dyn Display| {
+        let place = path.display();
+        let sentence = format!("cannot read the configuration '{place}': {reason}");
         Failure::new(Exit::Failure, sentence)
-    })
+    };
+    // Before it is opened: a pipe would wait for its writer, and a device need
+    // not end.
+    let metadata = fs::metadata(path).map_err(|error| refused(&error))?;
+    if !metadata.is_file() {
+        return Err(refused(&"it is not a regular file"));
+    }
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text))
+        .map_err(|error: io::Error| refused(&error))?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(refused(&"it is longer than 1 MiB"));
+    }
+    Ok(text)
 }
 
-fn parse(path: &Path, text: &str, keys: &[Key]) -> Result<Settings, Failure> {
+/// The home directory, for paths that begin with `~/`.
+fn home(environment: Environment<'_>) -> Option<String> {
+    let home = environment("HOME")?.into_string().ok()?;
+    home.starts_with('/').then_some(home)
+}
+
+/// A path of a file that programs read in whichever directory they run: it must
+/// not depend on that.
+fn absolute(text: String, home: Option<&str>) -> Result<String, &'static str> {
+    match (text.strip_prefix("~/"), home) {
+        _ if text.starts_with('/') => Ok(text),
+        (Some(rest), Some(home)) => Ok(format!("{}/{rest}", home.trim_end_matches('/'))),
+        (Some(_), None) => Err("it begins with ~/, and HOME is not set to an absolute path"),
+        (None, _) => Err("a path in this file must begin with / or ~/"),
+    }
+}
+
+fn parse(path: &Path, text: &str, keys: &[Key], home: Option<&str>) -> Result<Settings, Failure> {
     let place = |offset: usize| {
         let before = text.as_bytes().iter().take(offset);
         let line = 1 + before.filter(|byte| **byte == b'\n').count();
@@ -216,6 +250,13 @@ fn parse(path: &Path, text: &str, keys: &[Key]) -> Result<Settings, Failure> {
     })?;
     let mut settings = Settings::new();
     take_table("", document.get_ref(), keys, &place, &mut settings)?;
+    for (key, _) in keys.iter().filter(|(_, kind)| *kind == Kind::Path) {
+        if let Some(setting) = settings.get_mut(key) {
+            let Setting { text, place } = setting;
+            *text = absolute(text.clone(), home)
+                .map_err(|reason| usage(format!("{place} {}: {reason}", quoted(text))))?;
+        }
+    }
     Ok(settings)
 }
 
@@ -255,10 +296,10 @@ fn take_table(
 /// The value as it would be typed, or what it should have been.
 fn text_of(value: &DeValue<'_>, kind: Kind) -> Result<String, &'static str> {
     match (kind, value) {
-        (Kind::Text, DeValue::String(text)) => Ok(text.to_string()),
+        (Kind::Text | Kind::Path, DeValue::String(text)) => Ok(text.to_string()),
         (Kind::Number, DeValue::Integer(number)) => Ok(number.to_string()),
         (Kind::Switch, DeValue::Boolean(value)) => Ok(value.to_string()),
-        (Kind::Text, _) => Err("a text in quotation marks"),
+        (Kind::Text | Kind::Path, _) => Err("a text in quotation marks"),
         (Kind::Number, _) => Err("a whole number"),
         (Kind::Switch, _) => Err("true or false"),
     }

@@ -58,7 +58,7 @@ fn values(key: &str) -> [&'static str; 3] {
 
 fn in_file(key: &str, kind: Kind, value: &str) -> String {
     match kind {
-        Kind::Text => format!("{key} = \"{value}\"\n"),
+        Kind::Text | Kind::Path => format!("{key} = \"{value}\"\n"),
         Kind::Number | Kind::Switch => format!("{key} = {value}\n"),
     }
 }
@@ -334,4 +334,42 @@ fn backups_are_made_as_the_table_says() {
     let often = schedule("[backup]\ndirectory = \"/b\"\nevery = \"12h\"\nkeep = 14").unwrap();
     assert_eq!((often.every.as_secs(), often.keep.get()), (43_200, 14));
     assert_eq!(often.directory, Path::new("/b"));
+}
+
+#[test]
+fn a_configuration_that_is_no_file_or_has_no_end_is_refused_at_once() {
+    let (_long, long) = file(&"#".repeat(MAX_FILE as usize + 1));
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).unwrap();
+    for (path, reason) in [
+        (long.as_str(), "longer than 1 MiB"),
+        ("/dev/zero", "not a regular file"),
+        (fifo.to_str().unwrap(), "not a regular file"),
+    ] {
+        let failure = patient(&["--config", path], &[]).unwrap_err();
+        assert!(failure.sentence.contains(reason), "{failure}");
+    }
+}
+
+#[test]
+fn a_path_in_the_file_is_absolute_or_in_the_home() {
+    let (_file, path) = file("data = \"~/telemed\"\n");
+    let options = patient(&["--config", &path], &[("HOME", "/home/ada")]).unwrap();
+    assert_eq!(options.data, PathBuf::from("/home/ada/telemed"));
+    let failure = patient(&["--config", &path], &[("HOME", "here")]).unwrap_err();
+    assert!(failure.sentence.contains("HOME"), "{failure}");
+    for (key, text) in [
+        ("data", "\ndata = \"telemed\"\n"),
+        ("audit-heads", "\naudit-heads = \"heads\"\n"),
+        ("backup.directory", "[backup]\ndirectory = \"~ada/b\"\n"),
+    ] {
+        let (_file, path) = file(text);
+        let failure = doctor(&["--config", &path], &[]).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        for part in ["line 2: ", key, "must begin with / or ~/"] {
+            assert!(failure.sentence.contains(part), "{failure}");
+        }
+    }
 }

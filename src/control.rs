@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -26,6 +26,14 @@ const SOCKET: &str = "control.sock";
 const MAX_REQUEST: u64 = 1 << 20;
 /// The longest path a Unix socket's address holds, in bytes (unix(7)).
 const MAX_SOCKET_PATH: usize = 107;
+/// How much of a longer request is read, so that its sender gets an answer, in
+/// bytes.
+const MAX_READ: u64 = 16 * MAX_REQUEST;
+/// How many requests are served at once; more wait.
+const AT_ONCE: usize = 64;
+/// How long it is waited after a connection that could not be taken, as when
+/// the program has no file descriptor left.
+const BREATH: Duration = Duration::from_millis(100);
 /// How long an answer may take that needs nothing but this machine; and how
 /// long either side may take over one line.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -67,15 +75,22 @@ pub fn listen<H: Handler>(directory: &Path, handler: &Arc<H>) -> io::Result<()> 
     thread::Builder::new()
         .name("control".to_owned())
         .spawn(move || {
-            for stream in listener.incoming().flatten() {
+            let slots = Arc::new(Slots::default());
+            for stream in listener.incoming() {
                 if handler.strong_count() == 0 {
                     return;
                 }
+                let Ok(stream) = stream else {
+                    thread::sleep(BREATH);
+                    continue;
+                };
                 if !matches!(peer(&stream), Ok(peer) if is_trusted(peer, geteuid())) {
                     continue;
                 }
                 let handler = Weak::clone(&handler);
+                let slot = Slots::take(&slots);
                 let serve = move || {
+                    let _slot = slot;
                     // Whoever asked has gone: nobody is left to be told.
                     let _ = serve(&handler, &stream);
                 };
@@ -108,19 +123,63 @@ fn serve<H: Handler>(handler: &Weak<H>, stream: &UnixStream) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = Vec::new();
-    BufReader::new(stream.take(MAX_REQUEST)).read_until(b'\n', &mut line)?;
-    let request: Result<H::Request, _> = serde_json::from_slice(&line);
+    let mut reader = BufReader::new(stream.take(MAX_REQUEST));
+    reader.read_until(b'\n', &mut line)?;
+    let is_too_long = line.len() as u64 == MAX_REQUEST && line.last() != Some(&b'\n');
+    if is_too_long {
+        // A socket that is closed with something unread takes its answer back.
+        reader.get_mut().set_limit(MAX_READ);
+        reader.skip_until(b'\n')?;
+    }
+    let request = match is_too_long {
+        true => Err(too_long()),
+        false => serde_json::from_slice::<H::Request>(&line)
+            .map_err(|error| format!("the request is malformed: {error}")),
+    };
     // Held only from here on: who says nothing does not keep the program alive.
     let Some(handler) = handler.upgrade() else {
         return Ok(());
     };
     let answer = match request {
         Ok(request) => handler.answer(request),
-        Err(error) => handler.refuse(format!("the request is malformed: {error}")),
+        Err(reason) => handler.refuse(reason),
     };
     let sent = send(stream, &answer);
     handler.answered(&answer);
     sent
+}
+
+fn too_long() -> String {
+    format!("the request is too long: at most {MAX_REQUEST} bytes are taken")
+}
+
+/// Counts what is served.
+#[derive(Default)]
+struct Slots {
+    taken: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// One of them; free again when it is dropped.
+struct Slot(Arc<Slots>);
+
+impl Slots {
+    /// Waits for a free one.
+    fn take(slots: &Arc<Self>) -> Slot {
+        let taken = slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = slots.freed.wait_while(taken, |taken| *taken >= AT_ONCE);
+        *free.unwrap_or_else(PoisonError::into_inner) += 1;
+        Slot(Arc::clone(slots))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let slots = &self.0;
+        let mut taken = slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        *taken = taken.saturating_sub(1);
+        slots.freed.notify_one();
+    }
 }
 
 fn send(mut stream: &UnixStream, value: &impl Serialize) -> io::Result<()> {
@@ -221,6 +280,30 @@ mod tests {
         );
         unlisten(directory.path());
         assert_eq!(asked(directory.path(), "ha").unwrap(), None);
+    }
+
+    #[test]
+    fn a_request_that_is_too_long_is_told_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let echo = Arc::new(Echo);
+        listen(directory.path(), &echo).unwrap();
+        let long = "x".repeat(2 * MAX_REQUEST as usize);
+        let answer = asked(directory.path(), &long).unwrap().unwrap();
+        assert!(answer.starts_with("the request is too long"), "{answer}");
+    }
+
+    #[test]
+    fn more_than_can_be_served_at_once_wait_for_a_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let echo = Arc::new(Echo);
+        listen(directory.path(), &echo).unwrap();
+        let silent = || UnixStream::connect(directory.path().join(SOCKET)).unwrap();
+        let mut held: Vec<_> = (0..AT_ONCE).map(|_| silent()).collect();
+        let short = Duration::from_millis(200);
+        assert!(ask::<_, String>(directory.path(), &"ha", short).is_err());
+        held.clear();
+        let answer = asked(directory.path(), "ha").unwrap();
+        assert_eq!(answer.as_deref(), Some("haha"));
     }
 
     #[test]

@@ -284,11 +284,19 @@ fn a_watch_tells_the_service_manager_how_it_is() {
             return;
         }
     };
-    let mut command = clinic.patient("P1", &["watch"]);
+    // A command for messages does not speak to the manager.
+    let told = clinic.path("told");
+    let on_message = format!("env > '{0}.new'; mv '{0}.new' '{0}'", told.display());
+    let mut command = clinic.patient("P1", &["watch", "--on-message", &on_message]);
     command.env("NOTIFY_SOCKET", &path);
     let patient = Running::start(command);
     expect("READY=1");
     expect("STATUS=connected");
+    clinic.command(&["broadcast", "Drink water."]).code(0);
+    wait_until("the command", || told.exists());
+    let told = fs::read_to_string(told).unwrap();
+    assert!(told.contains("TELEMED_URGENT=0"), "{told}");
+    assert!(!told.contains("NOTIFY_SOCKET"), "{told}");
     patient.signal(Signal::TERM);
     expect("STOPPING=1");
     patient.finish().code(0);

@@ -196,6 +196,17 @@ fn answer_to(
     ask(options, id, request, control::PATIENCE)
 }
 
+/// Has a request answered by the running server; nothing if none answers now.
+fn answer_of_running(
+    options: &DoctorOptions,
+    id: &Identifier,
+    request: &Request,
+    patience: Duration,
+) -> Result<Option<Answer>, Failure> {
+    let directory = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
+    Ok(control::ask(&directory, request, patience).ok().flatten())
+}
+
 /// Answers a request from the practice's books.
 fn offline(options: &DoctorOptions, id: &Identifier, request: &Request) -> Result<Answer, Failure> {
     let Request::Office(request) = request else {

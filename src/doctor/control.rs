@@ -81,6 +81,9 @@ pub enum Answer {
         devices: usize,
         /// Devices that get it when they come back.
         away: usize,
+        /// The patients it is for, as they were named; nothing if it is for
+        /// everyone.
+        to: Option<Vec<String>>,
     },
     /// The consultation is as it was to be, and was before.
     Consulting {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::Action;
 use crate::clock::Timestamp;
+use crate::doctor::deliveries;
 use crate::doctor::messages::{self, BookError, device_code, mark_of};
 use crate::doctor::practice::Practice;
 use crate::identity::id::Identifier;
@@ -124,7 +125,7 @@ fn history(practice: &Practice, patient: &Identifier) -> Result<Answer, BookErro
     let mut found: Vec<(Timestamp, [u8; 16], LetterReport)> = Vec::new();
     for (row, deliveries) in store.messages_to(patient.as_str(), SHOWN)? {
         let message = messages::open(practice, &row)?;
-        let letter = outgoing(patient, &row, &deliveries, &message);
+        let letter = outgoing(patient, &row, &deliveries, &message, practice.now());
         found.push((message.written(), row.id, letter));
     }
     for row in store.incoming(Some(patient.as_str()), SHOWN)? {
@@ -178,11 +179,15 @@ fn inbox(practice: &Practice, all: bool) -> Result<Answer, BookError> {
 fn outgoing(
     patient: &Identifier,
     row: &MessageRow,
-    deliveries: &[DeliveryRow],
+    at_devices: &[DeliveryRow],
     message: &Message,
+    now: Timestamp,
 ) -> LetterReport {
-    let states = ["confirmed", "delivered", "sent"];
-    let reached = |state: &&&str| deliveries.iter().any(|row| row.state().0 == **state);
+    let states = ["confirmed", "delivered", "sent", "expired"];
+    let reached = |state: &&&str| {
+        let mut reached = at_devices.iter();
+        reached.any(|delivery| deliveries::state(row, delivery, now).0 == **state)
+    };
     let state = states.iter().find(reached).copied().unwrap_or("queued");
     LetterReport {
         incoming: false,

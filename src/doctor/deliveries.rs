@@ -51,8 +51,13 @@ pub enum Answer {
         /// The messages.
         messages: Vec<MessageReport>,
     },
-    /// These patients have not confirmed it.
-    Unconfirmed(Vec<String>),
+    /// Who has not confirmed it.
+    Unconfirmed {
+        /// These patients.
+        patients: Vec<String>,
+        /// Whether it is not given to anybody any more.
+        expired: bool,
+    },
 }
 
 /// What became of one message.
@@ -83,6 +88,8 @@ pub struct MessageReport {
     pub delivered: u64,
     /// Devices whose owner confirmed it.
     pub confirmed: u64,
+    /// Devices that it did not reach before it expired.
+    pub expired: u64,
     /// Device by device; nothing if there are too many and it was not named.
     pub deliveries: Vec<DeliveryReport>,
 }
@@ -97,7 +104,7 @@ pub struct DeliveryReport {
     pub device: String,
     /// Whether the message has several devices of this patient's.
     pub is_one_of_several: bool,
-    /// queued, sent, delivered or confirmed.
+    /// queued, sent, delivered, confirmed or expired.
     pub state: String,
     /// Since when.
     pub at: Timestamp,
@@ -136,13 +143,15 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
             })
         }
         Request::Unconfirmed { message } => {
-            let patients = unconfirmed(practice, *message).map_err(|error| error.to_string())?;
-            Ok(Answer::Unconfirmed(patients))
+            let answer = unconfirmed(practice, *message);
+            answer.map_err(|error| error.to_string())
         }
     }
 }
 
-fn unconfirmed(practice: &Practice, message: u64) -> Result<Vec<String>, BookError> {
+fn unconfirmed(practice: &Practice, message: u64) -> Result<Answer, BookError> {
+    let row = practice.store.message(message)?;
+    let expired = row.is_some_and(|row| has_expired(&row, practice.now()));
     let rows = practice.store.deliveries(message)?;
     let confirmed: BTreeSet<_> = rows
         .iter()
@@ -150,7 +159,27 @@ fn unconfirmed(practice: &Practice, message: u64) -> Result<Vec<String>, BookErr
         .map(|row| &row.patient)
         .collect();
     let all: BTreeSet<_> = rows.iter().map(|row| &row.patient).collect();
-    Ok(all.difference(&confirmed).copied().cloned().collect())
+    let patients = all.difference(&confirmed).copied().cloned().collect();
+    Ok(Answer::Unconfirmed { patients, expired })
+}
+
+/// Whether a message is not given to anybody any more.
+fn has_expired(row: &MessageRow, now: Timestamp) -> bool {
+    row.expires.is_some_and(|expires| expires <= now)
+}
+
+/// How far a message has come at a device, as a word, and since when. What has
+/// not arrived before the message expired never does.
+#[must_use]
+pub fn state(
+    row: &MessageRow,
+    delivery: &DeliveryRow,
+    now: Timestamp,
+) -> (&'static str, Timestamp) {
+    match row.expires {
+        Some(expires) if expires <= now && !delivery.has_arrived() => ("expired", expires),
+        _ => delivery.state(),
+    }
 }
 
 /// The messages that are called this: a number, or the short name or more of
@@ -212,8 +241,10 @@ fn list(
                 false => Vec::new(),
             };
             let mut report = report_of(practice, row, &deliveries)?;
-            report.queued = counts.queued;
-            report.sent = counts.sent;
+            match has_expired(row, practice.now()) {
+                true => report.expired = counts.queued + counts.sent,
+                false => (report.queued, report.sent) = (counts.queued, counts.sent),
+            }
             report.delivered = counts.delivered;
             report.confirmed = counts.confirmed;
             if verify {
@@ -257,7 +288,9 @@ fn list_missing(practice: &Practice, message: Option<&str>) -> Result<Vec<Messag
     let mut reports = Vec::new();
     for (number, rows) in by_message {
         let row = practice.store.message(number).map_err(|e| e.to_string())?;
-        let Some(row) = row else { continue };
+        let Some(row) = row.filter(|row| !has_expired(row, practice.now())) else {
+            continue;
+        };
         let mut report = report_of(practice, &row, &rows).map_err(failed)?;
         for delivery in &mut report.deliveries {
             let phone = phones.get(&delivery.patient);
@@ -280,6 +313,7 @@ fn report_of(
     deliveries: &[DeliveryRow],
 ) -> Result<MessageReport, BookError> {
     let message = messages::open(practice, row)?;
+    let now = practice.now();
     let mut devices: BTreeMap<&str, usize> = BTreeMap::new();
     for delivery in deliveries {
         *devices.entry(&delivery.patient).or_default() += 1;
@@ -287,7 +321,7 @@ fn report_of(
     let deliveries = deliveries
         .iter()
         .map(|delivery| {
-            let (state, at) = delivery.state();
+            let (state, at) = state(row, delivery, now);
             let several = devices.get(delivery.patient.as_str());
             DeliveryReport {
                 patient: delivery.patient.clone(),
@@ -317,6 +351,7 @@ fn report_of(
         sent: 0,
         delivered: 0,
         confirmed: 0,
+        expired: 0,
         deliveries,
     })
 }
@@ -339,7 +374,7 @@ pub struct Report {
 pub struct Outcome {
     /// Whose device it is.
     pub patient: String,
-    /// queued, sent, delivered or confirmed.
+    /// queued, sent, delivered, confirmed or expired.
     pub state: &'static str,
     /// When it came into that state.
     pub at: Timestamp,
@@ -356,7 +391,7 @@ pub fn newest(practice: &Practice, limit: usize) -> Result<Vec<Report>, BookErro
     let rows = practice.store.messages_before(u64::MAX, limit)?;
     let report = |row: &MessageRow| {
         let outcome = |delivery: DeliveryRow| {
-            let (state, at) = delivery.state();
+            let (state, at) = state(row, &delivery, practice.now());
             Outcome {
                 patient: delivery.patient.clone(),
                 state,

@@ -7,7 +7,7 @@ use crate::doctor::control::{Answer, Broadcast, Present, Request};
 use crate::doctor::correspondence;
 use crate::doctor::messages::device_code;
 use crate::doctor::office;
-use crate::doctor::post::{Letter, Recipients, SendError, Sent};
+use crate::doctor::post::{Letter, Recipients};
 use crate::doctor::server::Server;
 use crate::identity::id::{Identifier, IdentifierError};
 use crate::protocol::message::Boundary;
@@ -49,7 +49,7 @@ impl Desk {
                 urgent,
             } => self.to_one(&patient, |to| {
                 let letter = Letter::new(to, &text);
-                sent(self.server.send(&Letter { urgent, ..letter }))
+                self.send(&Letter { urgent, ..letter })
             }),
             Request::Consult { patient, end } => self.to_one(&patient, |to| self.consult(to, end)),
             Request::Disconnect => Answer::Disconnected(self.server.disconnect_all()),
@@ -79,11 +79,11 @@ impl Desk {
             (Ok(chosen), None) if chosen.is_empty() => Recipients::Everyone,
             (Ok(chosen), None) => Recipients::Chosen(chosen),
         };
-        sent(self.server.send(&Letter {
+        self.send(&Letter {
             urgent: broadcast.urgent,
             expires: broadcast.expires_seconds.map(Duration::from_secs),
             ..Letter::new(to, &broadcast.text)
-        }))
+        })
     }
 
     fn to_one(&self, patient: &str, send: impl FnOnce(Recipients) -> Answer) -> Answer {
@@ -117,10 +117,10 @@ impl Desk {
             false => (Boundary::Opens, "The consultation begins."),
             true => (Boundary::Closes, "The consultation has ended."),
         };
-        sent(self.server.send(&Letter {
+        self.send(&Letter {
             boundary: Some(boundary),
             ..Letter::new(to, text)
-        }))
+        })
     }
 
     fn list(&self) -> Answer {
@@ -142,16 +142,25 @@ impl Desk {
             .collect();
         Answer::Connected { devices, unread }
     }
-}
 
-fn sent(result: Result<Sent, SendError>) -> Answer {
-    match result {
-        Ok(sent) => Answer::Sent {
-            number: sent.number,
-            code: sent.code,
-            devices: sent.devices,
-            away: sent.away,
-        },
-        Err(error) => Answer::Failed(error.to_string()),
+    fn send(&self, letter: &Letter<'_>) -> Answer {
+        let to = match &letter.to {
+            Recipients::Everyone => None,
+            Recipients::Chosen(patients) => {
+                Some(patients.iter().map(ToString::to_string).collect())
+            }
+            Recipients::Tagged(_) => Some(Vec::new()),
+            Recipients::One(patient) => Some(vec![patient.to_string()]),
+        };
+        match self.server.send(letter) {
+            Ok(sent) => Answer::Sent {
+                number: sent.number,
+                code: sent.code,
+                devices: sent.devices,
+                away: sent.away,
+                to,
+            },
+            Err(error) => Answer::Failed(error.to_string()),
+        }
     }
 }

@@ -27,7 +27,7 @@ use crate::protocol::{DisconnectReason, sub};
 use crate::random::OsRandom;
 use crate::secret::SecretBytes;
 use crate::session::doctor::{DoctorEnd, FromPatient, SessionError};
-use crate::session::outbox::Outbox;
+use crate::session::outbox::{Outbox, Pushed, QueueFull};
 use crate::session::table::SessionId;
 use crate::store::messages::{Change, IncomingRow, Kind, MessageRow, Outcome, Work};
 
@@ -172,7 +172,7 @@ impl Line<'_> {
         for row in &rows {
             match messages::open(&self.shared.practice, row) {
                 Ok(message) if self.give(row, &message, now) => {}
-                // The queue is full: the session is over.
+                // The session is over.
                 Ok(_) => break,
                 Err(error) => self.cannot_read(&error),
             }
@@ -180,7 +180,7 @@ impl Line<'_> {
         self.shared.flusher.send([Arc::clone(&self.outbox)]);
     }
 
-    /// Gives one message; false if the queue is full.
+    /// Gives one message; false if the session is over, or the queue full.
     fn give(&mut self, row: &MessageRow, message: &Message, now: Timestamp) -> bool {
         let kept = match row.kind {
             Kind::Broadcast => self.shared.signed().get(row.number),
@@ -202,10 +202,14 @@ impl Line<'_> {
         // Held so that "delivered" is written after "sent".
         let mut live = self.shared.live();
         let body = SecretBytes::new(body);
-        if self.outbox.push_record(given.opcode, body).is_err() {
-            drop(live);
-            self.drop_stalled();
-            return false;
+        match self.outbox.push_record(given.opcode, body) {
+            Ok(Pushed::Queued) => {}
+            Ok(Pushed::Over) => return false,
+            Err(QueueFull) => {
+                drop(live);
+                self.drop_stalled();
+                return false;
+            }
         }
         live.record(self.id, message.id(), given);
         self.in_flight.insert(message.id());

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::audit::{Action, Entry};
@@ -19,6 +21,7 @@ use crate::protocol::opcode;
 use crate::protocol::record::Audience;
 use crate::random::OsRandom;
 use crate::secret::SecretBytes;
+use crate::session::outbox::{Pushed, QueueFull};
 use crate::session::signed::{self, Parties};
 use crate::session::table::Connected;
 use crate::store::StoreError;
@@ -26,6 +29,10 @@ use crate::store::messages::{Change, Kind, MessageRow, Work};
 
 /// Recipients that the audit log names one by one.
 const NAMED: usize = 20;
+
+/// Connected devices to which a message is given one by one before the doctor
+/// is answered.
+const AT_ONCE: usize = 16;
 
 /// For whom a message is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -220,7 +227,7 @@ pub fn recipients(practice: &Practice, to: &Recipients) -> Result<Devices, SendE
 ///
 /// # Errors
 /// [`SendError`]; nothing is in the books then, and nothing was sent.
-pub(super) fn send(shared: &Shared, letter: &Letter<'_>) -> Result<Sent, SendError> {
+pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, SendError> {
     let practice = &*shared.practice;
     let now = practice.now();
     let message = letter.message(now)?;
@@ -244,26 +251,35 @@ pub(super) fn send(shared: &Shared, letter: &Letter<'_>) -> Result<Sent, SendErr
     let entry = entry(practice, letter, &message, &devices);
     let number = practice.store.add_message(&row, &devices, &[entry])?;
     let outgoing = Outgoing {
-        shared,
+        shared: Arc::clone(shared),
         message,
         number,
         devices: devices.into_iter().map(|(device, _)| device).collect(),
         now,
     };
-    let (given, epoch) = match row.kind {
-        Kind::Broadcast => outgoing.to_group(),
-        kind => (outgoing.one_by_one(kind), 0),
+    let recipients = outgoing.devices.len();
+    let code = outgoing.message.id().code();
+    let (devices, epoch) = match row.kind {
+        Kind::Broadcast => {
+            let (given, epoch) = outgoing.to_group();
+            drop(order);
+            let devices = given.len();
+            let queues = given.into_iter().map(|member| member.outbox);
+            shared.flusher.send(queues);
+            (devices, epoch)
+        }
+        kind => {
+            let members = outgoing.members();
+            // Whoever joins from now on finds it in the books.
+            drop(order);
+            (outgoing.one_by_one(kind, members), 0)
+        }
     };
-    drop(order);
-    let devices = given.len();
-    shared
-        .flusher
-        .send(given.into_iter().map(|member| member.outbox));
     Ok(Sent {
         number,
-        code: outgoing.message.id().code(),
+        code,
         devices,
-        away: outgoing.devices.len().saturating_sub(devices),
+        away: recipients.saturating_sub(devices),
         epoch,
     })
 }
@@ -296,19 +312,20 @@ fn entry(practice: &Practice, letter: &Letter<'_>, message: &Message, devices: &
 }
 
 /// A message that is in the books.
-struct Outgoing<'a> {
-    shared: &'a Shared,
+#[derive(Clone)]
+struct Outgoing {
+    shared: Arc<Shared>,
     message: Message,
     number: u64,
     devices: HashSet<Fingerprint>,
     now: Timestamp,
 }
 
-impl Outgoing<'_> {
+impl Outgoing {
     /// To everyone who is there, under the group key; gives them, and the
     /// epoch.
     fn to_group(&self) -> (Vec<Connected>, u64) {
-        let shared = self.shared;
+        let shared = &*self.shared;
         let identity = shared.identity();
         // Held until all is noted, so that no receipt comes before it is known
         // what for, and "delivered" is written after "sent".
@@ -332,48 +349,77 @@ impl Outgoing<'_> {
         (recipients, epoch.unwrap_or(0))
     }
 
-    /// To each recipient who is there, under its own session's key; gives them.
-    fn one_by_one(&self, kind: Kind) -> Vec<Connected> {
-        let shared = self.shared;
+    /// The recipients who are there.
+    fn members(&self) -> Vec<Connected> {
+        let members = self.shared.tables.sessions.connected().into_iter();
+        members
+            .filter(|member| self.devices.contains(&member.certificate.fingerprint()))
+            .collect()
+    }
+
+    /// To each of these under its own session's key; gives the number of those
+    /// who have it or are given it at once. Each is signed for alone, which
+    /// takes its time: for many it is done by a thread of its own, and nobody
+    /// waits for it.
+    fn one_by_one(self, kind: Kind, members: Vec<Connected>) -> usize {
+        let count = members.len();
+        if kind == Kind::Private || count <= AT_ONCE {
+            return self.give_all(kind, members);
+        }
+        let (outgoing, for_thread) = (self.clone(), members.clone());
+        let thread = thread::Builder::new().name("post".to_owned());
+        match thread.spawn(move || outgoing.give_all(kind, for_thread)) {
+            Ok(_) => count,
+            Err(_) => self.give_all(kind, members),
+        }
+    }
+
+    /// Gives the number of those who have it.
+    fn give_all(&self, kind: Kind, members: Vec<Connected>) -> usize {
+        let gives = |member| usize::from(self.give(kind, member));
+        members.into_iter().map(gives).sum()
+    }
+
+    /// Whoever has left meanwhile gets it when it comes back.
+    fn give(&self, kind: Kind, member: Connected) -> bool {
+        let shared = &*self.shared;
+        let device = member.certificate.fingerprint();
+        if shared.is_stopping() || !shared.tables.sessions.has(&device, member.id) {
+            return false;
+        }
         let identity = shared.identity();
-        let doctor = identity.certificate.fingerprint();
-        let members = shared.tables.sessions.connected();
-        let to_be_given = members
-            .into_iter()
-            .filter(|member| self.devices.contains(&member.certificate.fingerprint()));
-        let (mut given, mut full) = (Vec::new(), Vec::new());
+        let parties = Parties {
+            doctor: identity.certificate.fingerprint(),
+            patient: device,
+        };
         // Signed before anybody is kept waiting.
-        let bodies: Vec<_> = to_be_given
-            .map(|member| {
-                let patient = member.certificate.fingerprint();
-                let parties = Parties { doctor, patient };
-                let (_, body) = record(kind, &self.message, &identity.signing, &parties);
-                (member, body)
-            })
-            .collect();
-        let given_as = Given {
+        let (opcode, body) = record(kind, &self.message, &identity.signing, &parties);
+        let given = Given {
             number: self.number,
-            opcode: opcode_of(kind),
+            opcode,
             hash: self.message.hash(),
         };
+        // Held so that "delivered" is written after "sent", and so that nothing
+        // is noted of a session that is over.
         let mut live = shared.live();
-        for (member, body) in bodies {
-            let body = SecretBytes::new(body);
-            if member.outbox.push_record(given_as.opcode, body).is_ok() {
-                live.record(member.id, self.message.id(), given_as);
-                given.push(member);
-            } else {
-                full.push(member);
+        if !shared.tables.sessions.has(&device, member.id) {
+            return false;
+        }
+        match member.outbox.push_record(opcode, SecretBytes::new(body)) {
+            Ok(Pushed::Queued) => {}
+            Ok(Pushed::Over) => return false,
+            Err(QueueFull) => {
+                drop(live);
+                let subject = member.certificate.subject();
+                shared.drop_stalled(&device, member.id, &subject.identifier);
+                return false;
             }
         }
-        self.sent(&given);
+        live.record(member.id, self.message.id(), given);
+        self.sent(std::slice::from_ref(&member));
         drop(live);
-        for member in full {
-            let subject = member.certificate.subject();
-            let device = member.certificate.fingerprint();
-            shared.drop_stalled(&device, member.id, &subject.identifier);
-        }
-        given
+        shared.flusher.send([member.outbox]);
+        true
     }
 
     fn sent(&self, members: &[Connected]) {

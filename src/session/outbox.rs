@@ -76,6 +76,16 @@ impl Outgoing {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct QueueFull;
 
+/// What became of what was to be queued.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pushed {
+    /// It is in the queue.
+    Queued,
+    /// It is dropped: the last word was said, or the connection is over.
+    /// Whoever is gone gets it at the next session.
+    Over,
+}
+
 /// How far a queue has been written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Progress {
@@ -156,7 +166,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`QueueFull`]; the record is not queued.
-    pub fn push_record(&self, opcode: u8, body: SecretBytes) -> Result<(), QueueFull> {
+    pub fn push_record(&self, opcode: u8, body: SecretBytes) -> Result<Pushed, QueueFull> {
         self.lock().push(Outgoing::Record(opcode, body))
     }
 
@@ -164,7 +174,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`QueueFull`]; the broadcast is not queued.
-    pub fn push_shared(&self, frame: &Arc<Frame>) -> Result<(), QueueFull> {
+    pub fn push_shared(&self, frame: &Arc<Frame>) -> Result<Pushed, QueueFull> {
         self.lock().push(Outgoing::Shared(Arc::clone(frame)))
     }
 
@@ -173,7 +183,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`QueueFull`]; the answer is not queued.
-    pub fn push_renewal(&self, answer: Frame) -> Result<(), QueueFull> {
+    pub fn push_renewal(&self, answer: Frame) -> Result<Pushed, QueueFull> {
         self.lock().push(Outgoing::Renewal(answer))
     }
 
@@ -334,16 +344,16 @@ impl fmt::Debug for Outbox {
 }
 
 impl State {
-    fn push(&mut self, item: Outgoing) -> Result<(), QueueFull> {
+    fn push(&mut self, item: Outgoing) -> Result<Pushed, QueueFull> {
         if self.ending || self.closed {
-            // Nothing follows a DISCONNECT; whoever is gone misses nothing.
-            return Ok(());
+            // Nothing follows a DISCONNECT.
+            return Ok(Pushed::Over);
         }
         if self.queue.len() >= MAX_FRAMES || self.queued + item.len() > MAX_BYTES {
             return Err(QueueFull);
         }
         self.add(item);
-        Ok(())
+        Ok(Pushed::Queued)
     }
 
     fn add(&mut self, item: Outgoing) {

@@ -24,7 +24,7 @@ use crate::random::{self, Random};
 use crate::secret::{Secret, SecretBytes};
 use crate::session::Direction;
 use crate::session::channel::Sealer;
-use crate::session::outbox::{Outbox, Sink};
+use crate::session::outbox::{Outbox, Pushed, QueueFull, Sink};
 use crate::session::tokens::Tokens;
 
 /// How long after a change the group is rekeyed at the latest, if the last
@@ -321,6 +321,16 @@ impl SessionTable {
             .collect()
     }
 
+    /// Whether this session is not over.
+    #[must_use]
+    pub fn has(&self, device: &Fingerprint, id: SessionId) -> bool {
+        let inner = self.lock();
+        inner
+            .members
+            .get(device)
+            .is_some_and(|member| member.id == id)
+    }
+
     /// How many are connected.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -362,11 +372,14 @@ impl SessionTable {
             return broadcast;
         };
         let frame = Arc::new(sealed.frame.clone());
-        let (recipients, full): (Vec<Connected>, Vec<Connected>) = inner
-            .members
-            .values()
-            .map(Member::connected)
-            .partition(|member| member.outbox.push_shared(&frame).is_ok());
+        let (mut recipients, mut full) = (Vec::new(), Vec::new());
+        for member in inner.members.values() {
+            match member.outbox.push_shared(&frame) {
+                Ok(Pushed::Queued) => recipients.push(member.connected()),
+                Ok(Pushed::Over) => {}
+                Err(QueueFull) => full.push(member.connected()),
+            }
+        }
         inner.drop_full(&full, instant);
         broadcast.sealed = Some(sealed);
         broadcast.recipients = recipients;

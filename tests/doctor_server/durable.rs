@@ -48,7 +48,7 @@ fn listed(practice: &Practice, message: &str, verify: bool) -> Vec<DeliveryRepor
     };
     match deliveries::answer(practice.server().practice(), &request).unwrap() {
         deliveries::Answer::List { mut messages, .. } => messages.remove(0).deliveries,
-        other @ deliveries::Answer::Unconfirmed(_) => panic!("{other:?}"),
+        other @ deliveries::Answer::Unconfirmed { .. } => panic!("{other:?}"),
     }
 }
 
@@ -194,7 +194,7 @@ fn what_has_expired_is_given_to_nobody_any_more() {
         assert!(all_messages(&mut session, &practice).is_empty());
     }
     assert_eq!(practice.state(sent.number, "P1"), "delivered");
-    assert_eq!(practice.state(sent.number, "P2"), "queued");
+    assert_eq!(practice.state(sent.number, "P2"), "expired");
 }
 
 #[test]
@@ -304,7 +304,11 @@ fn a_confirmation_on_one_device_is_the_patients() {
         message: sent.number,
     };
     let answer = deliveries::answer(practice.server().practice(), &request).unwrap();
-    assert_eq!(answer, deliveries::Answer::Unconfirmed(Vec::new()));
+    let nobody = deliveries::Answer::Unconfirmed {
+        patients: Vec::new(),
+        expired: false,
+    };
+    assert_eq!(answer, nobody);
 }
 
 #[test]
@@ -418,7 +422,7 @@ fn what_nobody_has_got_is_missing_until_one_device_has_it() {
                 .flat_map(|message| message.deliveries)
                 .map(|delivery| delivery.patient)
                 .collect::<Vec<_>>(),
-            other @ deliveries::Answer::Unconfirmed(_) => panic!("{other:?}"),
+            other @ deliveries::Answer::Unconfirmed { .. } => panic!("{other:?}"),
         }
     };
     assert_eq!(missing(), ["P1", "P2"]);

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use telemed::doctor::event::{Departure, Event};
+use telemed::doctor::post::{Letter, Recipients};
 use telemed::doctor::shared::{Settings, Timing};
 use telemed::framing::{Frame, MAX_LEN_BEFORE_SESSION};
 use telemed::handshake::patient::certificate_request;
@@ -289,4 +290,41 @@ fn enrolment_with_a_wrong_secret_uses_up_the_allowance_and_leaves_the_ticket() {
     person.connect(address).sync(practice.now());
     person.from = somewhere_else(3);
     assert!(person.try_connect(address, None).is_err());
+}
+
+#[test]
+fn a_message_to_many_chosen_is_answered_before_it_is_signed_for_each() {
+    const PATIENTS: usize = 40;
+    let practice = Practice::open();
+    let papers = practice.papers();
+    let mut people: Vec<Person> = (0..=PATIENTS)
+        .map(|number| practice.admit_with(&papers, &format!("P{number}")))
+        .collect();
+    let mut late = people.pop().unwrap();
+    let mut sessions: Vec<_> = people
+        .iter_mut()
+        .map(|person| person.connect(practice.address()))
+        .collect();
+    let names = (0..=PATIENTS).map(|number| format!("P{number}").parse().unwrap());
+    let letter = Letter::new(Recipients::Chosen(names.collect()), "for you");
+    let begun = Instant::now();
+    let sent = practice.server().send(&letter).unwrap();
+    let answered = begun.elapsed();
+    assert_eq!((sent.devices, sent.away), (PATIENTS, 1));
+    let queued = || {
+        let report = practice.report(sent.number);
+        let mut outcomes = report.outcomes.iter();
+        outcomes.any(|one| one.state == "queued" && one.patient != format!("P{PATIENTS}"))
+    };
+    eventually("everybody was given it", || !queued());
+    let given = begun.elapsed();
+    assert!(answered < given / 2, "{answered:?} of {given:?}");
+    // Whoever joins in the middle of it waits for nobody.
+    let sent = practice.server().send(&letter).unwrap();
+    let mut session = late.connect(practice.address());
+    assert_eq!((session.message().text.as_str(), sent.away), ("for you", 1));
+    for session in &mut sessions {
+        assert_eq!(session.message().text, "for you");
+        assert_eq!(session.message().text, "for you");
+    }
 }

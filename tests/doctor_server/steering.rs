@@ -159,6 +159,7 @@ fn every_request_is_answered() {
         devices: 1,
         away: 0,
         code,
+        ..
     } = sent
     else {
         panic!("{sent:?}");
@@ -169,7 +170,7 @@ fn every_request_is_answered() {
         text: "only you".into(),
         urgent: false,
     });
-    assert!(matches!(sent, Answer::Sent { number: 2, .. }));
+    assert!(matches!(sent, Answer::Sent { number: 2, to: Some(to), .. } if to == ["P1"]));
     assert_eq!(session.message().text, "only you");
     eventually("both are delivered", || {
         let messages = deliveries(&office);

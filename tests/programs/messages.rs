@@ -70,6 +70,48 @@ fn who_did_not_confirm_in_time_is_named_and_the_exit_code_is_6() {
 }
 
 #[test]
+fn a_server_that_dies_can_be_started_again_while_somebody_waits_for_confirmations() {
+    let clinic = Clinic::new();
+    let doctor = clinic.as_service();
+    clinic.enrol("P1");
+    let wait = |seconds, text| {
+        let line = ["--id", "D1", "broadcast", "--wait", seconds, text];
+        Running::start(clinic.doctor(&line))
+    };
+    let mut patient = wait("30", "Hello.");
+    let mut hasty = wait("4", "You, too.");
+    for waiting in [&mut patient, &mut hasty] {
+        waiting.expect("Short name: ");
+    }
+    doctor.program.kill();
+    hasty
+        .finish()
+        .code(6)
+        .complains(&["the server does not answer any more", "the message is kept"]);
+    // Nobody has taken the practice's lock meanwhile.
+    let _again = clinic.as_service();
+    clinic.command(&["list"]).code(0);
+    // Asked again, the new server answers.
+    let line = ["broadcast", "--expires", "1s", "--wait", "60", "Soon over."];
+    clinic
+        .command(&line)
+        .code(6)
+        .complains(&["message 3 has expired, and 1 patient did not confirm it"]);
+    patient
+        .finish()
+        .code(6)
+        .complains(&["1 patient did not confirm message "]);
+    clinic
+        .command(&["deliveries", "3"])
+        .code(0)
+        .says("  expired  ");
+    clinic
+        .command(&["deliveries", "3", "--missing"])
+        .code(0)
+        .never_says("P1");
+}
+
+#[test]
 fn nothing_is_sent_to_anybody_if_one_is_unknown() {
     let clinic = Clinic::new();
     let _doctor = clinic.as_service();

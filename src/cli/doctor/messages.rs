@@ -12,17 +12,19 @@ use std::time::{Duration, Instant};
 
 use argh::{ArgsInfo, FromArgs};
 
-use crate::cli::doctor::{answer_to, show};
+use crate::cli::doctor::{answer_of_running, answer_to, show};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::normalise::usage;
 use crate::cli::options::DoctorOptions;
 use crate::cli::text::{self, quoted};
+use crate::control::PATIENCE;
 use crate::doctor::control::{self, Answer, Request};
 use crate::doctor::{correspondence, deliveries, office};
 use crate::identity::id::Identifier;
 
-/// How often it is looked who has confirmed.
-const WAIT_TICK: Duration = Duration::from_millis(250);
+/// How soon it is looked for the first time who has confirmed, and how often
+/// later.
+const WAIT_TICKS: (Duration, Duration) = (Duration::from_millis(125), Duration::from_secs(1));
 /// The longest that can be waited for confirmations, in seconds: a day.
 const LONGEST_WAIT: u64 = 24 * 60 * 60;
 /// The longest a message can last, in seconds: a year.
@@ -370,28 +372,65 @@ fn send_and_wait(
     let Answer::Sent { number, .. } = answer else {
         return Ok(());
     };
+    wait_for_confirmations(options, id, number, deadline)
+}
+
+/// Asks the running server alone: this program must not take the practice's
+/// lock, or a server that has died could not be started again meanwhile.
+fn wait_for_confirmations(
+    options: &DoctorOptions,
+    id: &Identifier,
+    number: u64,
+    deadline: Instant,
+) -> Result<(), Failure> {
     let request = deliveries::Request::Unconfirmed { message: number };
     let request = Request::Office(office::Request::Deliveries(request));
+    let (mut tick, longest) = WAIT_TICKS;
     loop {
-        let answer = answer_to(options, id, &request)?;
-        let Answer::Office(office::Answer::Deliveries(deliveries::Answer::Unconfirmed(patients))) =
-            &answer
-        else {
-            return show::answer(&answer, options.form);
-        };
-        if patients.is_empty() {
-            return show::answer(&answer, options.form);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let patience = left.clamp(longest, PATIENCE);
+        let answer = answer_of_running(options, id, &request, patience)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        match &answer {
+            Some(
+                answer @ Answer::Office(office::Answer::Deliveries(
+                    deliveries::Answer::Unconfirmed { patients, expired },
+                )),
+            ) => {
+                if patients.is_empty() {
+                    return show::answer(answer, options.form);
+                }
+                if *expired || left.is_zero() {
+                    show::answer(answer, options.form)?;
+                    return Err(unconfirmed(number, patients.len(), *expired));
+                }
+            }
+            Some(answer) => return show::answer(answer, options.form),
+            None if left.is_zero() => return Err(server_gone(number)),
+            None => {}
         }
-        if Instant::now() >= deadline {
-            show::answer(&answer, options.form)?;
-            let count = patients.len();
-            let who = if count == 1 { "patient" } else { "patients" };
-            let sentence = format!("{count} {who} did not confirm message {number} in time");
-            let hint = format!("see who has got it: doctor deliveries {number}");
-            return Err(Failure::new(Exit::Unconfirmed, sentence).hint(hint));
-        }
-        thread::sleep(WAIT_TICK);
+        thread::sleep(tick.min(left));
+        tick = (tick * 2).min(longest);
     }
+}
+
+fn unconfirmed(number: u64, count: usize, expired: bool) -> Failure {
+    let who = if count == 1 { "patient" } else { "patients" };
+    let sentence = match expired {
+        true => format!("message {number} has expired, and {count} {who} did not confirm it"),
+        false => format!("{count} {who} did not confirm message {number} in time"),
+    };
+    let hint = format!("see who has got it: doctor deliveries {number}");
+    Failure::new(Exit::Unconfirmed, sentence).hint(hint)
+}
+
+fn server_gone(number: u64) -> Failure {
+    let sentence = format!(
+        "the server does not answer any more, so it is not known who has confirmed message \
+         {number}; the message is kept"
+    );
+    let hint = format!("start the server again, then: doctor deliveries {number}");
+    Failure::new(Exit::Unconfirmed, sentence).hint(hint)
 }
 
 #[cfg(test)]

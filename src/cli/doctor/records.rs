@@ -34,6 +34,7 @@ pub fn answer(answer: &Answer) -> Vec<Record> {
             code,
             devices,
             away,
+            ..
         } => vec![
             Record::new("sent")
                 .with("message", *number)

@@ -47,7 +47,8 @@ pub fn text(answer: &Answer) -> String {
             code,
             devices,
             away,
-        } => sent(*number, code, *devices, *away),
+            to,
+        } => sent(*number, code, *devices, *away, to.as_deref()),
         Answer::Consulting {
             patient,
             open: true,
@@ -115,9 +116,13 @@ fn connected(present: &[Present], unread: u64) -> String {
     lines
 }
 
-fn sent(number: u64, code: &str, devices: usize, away: usize) -> String {
+fn sent(number: u64, code: &str, devices: usize, away: usize, to: Option<&[String]>) -> String {
     let now = match devices {
-        0 => "nobody is connected".to_owned(),
+        0 => match to {
+            None => "nobody is connected".to_owned(),
+            Some([patient]) => format!("{patient} is not connected"),
+            Some(_) => "none of them is connected".to_owned(),
+        },
         1 => "sent to 1 device".to_owned(),
         _ => format!("sent to {devices} devices"),
     };
@@ -232,5 +237,21 @@ fn event_text(event: Event) -> String {
         Event::Strangers(1) => "1 more stranger was not let in.".to_owned(),
         Event::Strangers(count) => format!("{count} more strangers were not let in."),
         Event::Trouble(sentence) => format!("Trouble: {sentence}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_not_connected_is_named_and_nobody_else() {
+        let said = |to: Option<&[&str]>| {
+            let to = to.map(|to| to.iter().map(ToString::to_string).collect::<Vec<_>>());
+            sent(1, "abcdef", 0, 1, to.as_deref())
+        };
+        assert!(said(None).starts_with("Message 1: nobody is connected; 1 device gets it"));
+        assert!(said(Some(&["P2"])).starts_with("Message 1: P2 is not connected; "));
+        assert!(said(Some(&["P2", "P3"])).starts_with("Message 1: none of them is connected; "));
     }
 }

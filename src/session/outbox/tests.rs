@@ -361,7 +361,8 @@ fn a_broken_connection_is_closed_and_takes_nothing() {
 fn closing_at_once_writes_nothing_more() {
     let pipe = Pipe::wide();
     let outbox = outbox(&pipe);
-    outbox.push_record(PRIVATE, record(b"never")).unwrap();
+    let pushed = outbox.push_record(PRIVATE, record(b"never"));
+    assert_eq!(pushed, Ok(Pushed::Over));
     outbox.close();
     assert_eq!(pump(&outbox), Progress::Closed);
     assert!(pipe.frames().is_empty());

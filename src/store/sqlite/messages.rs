@@ -206,6 +206,8 @@ impl MessageStore for SqliteStore {
             "SELECT {DELIVERY} FROM delivery INDEXED BY delivery_missing
              WHERE delivery.message BETWEEN ?1 AND ?2 AND delivery.delivered IS NULL
                AND delivery.confirmed IS NULL AND NOT {} AND NOT {}
+               AND NOT EXISTS (SELECT 1 FROM message
+                               WHERE message.number = delivery.message AND message.ended = 1)
              ORDER BY delivery.message, delivery.device LIMIT ?3",
             has_other("delivered"),
             has_other("confirmed"),

@@ -11,7 +11,7 @@ pub fn records(answer: &office::Answer) -> Vec<Record> {
         office::Answer::Deliveries(Answer::List { messages, .. }) => {
             messages.iter().flat_map(message).collect()
         }
-        office::Answer::Deliveries(Answer::Unconfirmed(patients)) => {
+        office::Answer::Deliveries(Answer::Unconfirmed { patients, .. }) => {
             let unconfirmed =
                 |patient: &String| Record::new("unconfirmed").with("patient", patient.as_str());
             patients.iter().map(unconfirmed).collect()
@@ -43,7 +43,8 @@ fn message(report: &MessageReport) -> Vec<Record> {
         .with("queued", report.queued)
         .with("sent", report.sent)
         .with("delivered", report.delivered)
-        .with("confirmed", report.confirmed);
+        .with("confirmed", report.confirmed)
+        .with("expired", report.expired);
     let deliveries = report.deliveries.iter().map(|delivery| {
         Record::new("delivery")
             .with("message", report.number)

@@ -5,13 +5,27 @@ use crate::clock::Timestamp;
 use crate::doctor::correspondence::{self, LetterReport};
 use crate::doctor::deliveries::{Answer, DeliveryReport, MessageReport};
 
+/// Patients who have not confirmed that are named one by one; more are counted.
+const NAMED: usize = 20;
+
 /// What became of messages.
 pub fn text(answer: &Answer) -> String {
     match answer {
-        Answer::Unconfirmed(patients) if patients.is_empty() => "Everybody has confirmed.".into(),
-        Answer::Unconfirmed(patients) => format!("Not confirmed by: {}.", patients.join(", ")),
+        Answer::Unconfirmed { patients, .. } if patients.is_empty() => {
+            "Everybody has confirmed.".to_owned()
+        }
+        Answer::Unconfirmed { patients, .. } => not_confirmed(patients),
         Answer::List { missing, messages } => list(*missing, messages),
     }
+}
+
+fn not_confirmed(patients: &[String]) -> String {
+    let (named, more) = patients.split_at(patients.len().min(NAMED));
+    let more = match more.len() {
+        0 => String::new(),
+        count => format!(", and {count} more"),
+    };
+    format!("Not confirmed by: {}{more}.", named.join(", "))
 }
 
 fn list(missing: bool, messages: &[MessageReport]) -> String {
@@ -33,18 +47,23 @@ fn list(missing: bool, messages: &[MessageReport]) -> String {
                 sent,
                 delivered,
                 confirmed,
+                expired,
                 ..
             } = message;
+            let expired = match expired {
+                0 => String::new(),
+                count => format!(", {count} expired"),
+            };
             lines.push(format!(
-                "  {queued} queued, {sent} sent, {delivered} delivered, {confirmed} confirmed; \
-                 one by one: doctor deliveries {number}"
+                "  {queued} queued, {sent} sent, {delivered} delivered, {confirmed} \
+                 confirmed{expired}; one by one: doctor deliveries {number}"
             ));
         }
         lines.extend(message.deliveries.iter().map(delivery));
     }
     lines.push(
         "queued: waits for the device; sent: given to its connection; delivered: the device \
-         proved it; confirmed: a person did."
+         proved it; confirmed: a person did; expired: not given to the device any more."
             .to_owned(),
     );
     lines.join("\n")
@@ -94,7 +113,8 @@ pub fn letters_text(answer: &correspondence::Answer) -> String {
         Answer::Noted => "It is noted.".to_owned(),
         Answer::Inbox { letters, unread } => {
             let head = match unread {
-                0 => "No new message.".to_owned(),
+                0 if letters.is_empty() => "No new message.".to_owned(),
+                0 => "No new message. Read before:".to_owned(),
                 1 => "1 new message:".to_owned(),
                 count => format!("{count} new messages:"),
             };
@@ -154,4 +174,40 @@ fn line(patient: &str, letter: &LetterReport) -> String {
         letter.state,
         text::clean(&letter.text)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_who_did_not_confirm_some_are_named_and_the_others_counted() {
+        let patients: Vec<_> = (1..=25).map(|number| format!("P{number}")).collect();
+        let said = not_confirmed(&patients);
+        assert!(said.ends_with("P19, P20, and 5 more."), "{said}");
+        assert_eq!(not_confirmed(&patients[..2]), "Not confirmed by: P1, P2.");
+    }
+
+    #[test]
+    fn an_inbox_with_old_messages_alone_says_that_they_are_old() {
+        let answer = |letters| correspondence::Answer::Inbox { unread: 0, letters };
+        assert_eq!(letters_text(&answer(Vec::new())), "No new message.");
+        let letter = LetterReport {
+            incoming: true,
+            number: 1,
+            code: "abcdef".to_owned(),
+            patient: "P1".to_owned(),
+            device: None,
+            kind: "private".to_owned(),
+            urgent: false,
+            written: Timestamp::from_millis(0),
+            received: None,
+            state: "read".to_owned(),
+            boundary: None,
+            in_consultation: false,
+            text: "hello".to_owned(),
+        };
+        let said = letters_text(&answer(vec![letter]));
+        assert!(said.starts_with("No new message. Read before:\n"), "{said}");
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! A consultation is the run of private messages from one that opens it to one
 //! that closes it. Both sides find it in the same messages, put in order by
-//! when they were written.
+//! when they were written; but a patient's message never counts as later than
+//! it came, so that a fast clock cannot put its words after all others.
 
 use serde::{Deserialize, Serialize};
 
@@ -126,13 +127,13 @@ fn history(practice: &Practice, patient: &Identifier) -> Result<Answer, BookErro
     for (row, deliveries) in store.messages_to(patient.as_str(), SHOWN)? {
         let message = messages::open(practice, &row)?;
         let letter = outgoing(patient, &row, &deliveries, &message, practice.now());
-        found.push((message.written(), row.id, letter));
+        found.push((row.written, row.id, letter));
     }
     for row in store.incoming(Some(patient.as_str()), SHOWN)? {
         let message = messages::open_incoming(practice, &row)?;
-        found.push((message.written(), row.id, incoming(&row, &message)));
+        found.push((row.counts_at(), row.id, incoming(&row, &message)));
     }
-    found.sort_by_key(|(written, id, _)| (*written, *id));
+    found.sort_by_key(|(at, id, _)| (*at, *id));
     let mut letters: Vec<_> = found.into_iter().map(|(_, _, letter)| letter).collect();
     let mut consulting = false;
     for letter in &mut letters {
@@ -240,8 +241,6 @@ fn word(message: &Message) -> Option<String> {
 /// [`StoreError`].
 pub fn is_consulting(practice: &Practice, patient: &Identifier) -> Result<bool, StoreError> {
     let words = practice.store.boundaries(patient.as_str())?;
-    let last = words
-        .into_iter()
-        .max_by_key(|(_, written, id)| (*written, *id));
+    let last = words.into_iter().max_by_key(|(_, at, id)| (*at, *id));
     Ok(last.is_some_and(|(mark, ..)| mark == BoundaryMark::Opens))
 }

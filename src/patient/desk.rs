@@ -12,7 +12,7 @@ use crate::patient::control::{Answer, Request, Status, Word};
 use crate::patient::files::{Files, FilesError};
 
 /// The most messages in one answer, in each direction: the newest.
-const MOST: usize = 1_000;
+const MOST: usize = if cfg!(test) { 3 } else { 1_000 };
 /// How long something may take to arrive while somebody waits for it.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
@@ -171,4 +171,46 @@ impl Handler for Desk {
 
 fn failed(error: &impl Display) -> Answer {
     Answer::Failed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::clock::{SystemClock, Timestamp};
+    use crate::patient::control::Said;
+    use crate::protocol::message::Message;
+    use crate::random::OsRandom;
+
+    #[test]
+    fn it_is_told_when_there_are_more_messages_than_one_answer_holds() {
+        let base = TempDir::new().unwrap();
+        let name = "P1@D1".parse().unwrap();
+        let files = Arc::new(Files::create_or_open(base.path(), &name).unwrap());
+        let desk = Desk::alone(Arc::clone(&files), Arc::new(SystemClock));
+        let shown = |request| match desk.answer(request) {
+            Answer::Inbox { said, more } | Answer::History { said, more } => {
+                let numbers = said.iter().filter_map(Said::unread);
+                (numbers.collect::<Vec<_>>(), more)
+            }
+            other => panic!("{other:?}"),
+        };
+        let arrive = |at| {
+            let at = Timestamp::from_millis(at);
+            let message = Message::new("x", false, at, &mut OsRandom);
+            files.inbox().arrive(&message.unwrap());
+        };
+        (1..=3).for_each(arrive);
+        let [all, unread] = [false, true].map(|unread| Request::Inbox { unread });
+        let requests = [all, unread, Request::History];
+        for request in &requests {
+            assert_eq!(shown(request.clone()), (vec![1, 2, 3], false));
+        }
+        arrive(4);
+        let expected = [vec![2, 3, 4], vec![1, 2, 3], vec![2, 3, 4]];
+        for (request, numbers) in requests.into_iter().zip(expected) {
+            assert_eq!(shown(request), (numbers, true));
+        }
+    }
 }

@@ -178,6 +178,16 @@ pub struct IncomingRow {
     pub sealed: Vec<u8>,
 }
 
+impl IncomingRow {
+    /// Where it stands among the messages in both directions: when it was
+    /// written, but never after it came. The patient's clock may be wrong, and
+    /// nothing may be shadowed for ever by what claims to be from the future.
+    #[must_use]
+    pub fn counts_at(&self) -> Timestamp {
+        self.written.min(self.received)
+    }
+}
+
 /// A small change of the kind that comes in crowds: many are committed
 /// together.
 #[derive(Debug)]
@@ -373,8 +383,9 @@ pub trait MessageStore {
     fn mark_shown(&self, numbers: &[u64], at: Timestamp, audit: &[Entry])
     -> Result<(), StoreError>;
 
-    /// The newest messages in both directions with which a consultation with
-    /// this patient began or ended: mark, when it was written, and its id.
+    /// The latest messages in both directions with which a consultation with
+    /// this patient began or ended: mark, where it stands in the order of
+    /// messages ([`IncomingRow::counts_at`]), and its id.
     fn boundaries(
         &self,
         patient: &str,

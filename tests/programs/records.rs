@@ -4,6 +4,7 @@
 use std::fs;
 
 use rexpect::session::{Options, spawn_with_options};
+use rusqlite::Connection;
 use serde_json::{Map, Value};
 
 use crate::clinic::{Clinic, Doctor};
@@ -249,6 +250,27 @@ fn what_is_wrong_is_said_in_a_sentence_and_nothing_is_changed() {
     let listed = objects(&clinic, &["list"]);
     assert_eq!((listed.len(), &listed[0]["patient"]), (1, &"P1".into()));
     assert_eq!(objects(&clinic, &["show", "P1"])[0]["version"], 1);
+}
+
+#[test]
+fn a_damaged_record_is_named_in_lists_and_the_others_are_shown() {
+    let clinic = founded();
+    for (patient, name) in [("P1", "Ada"), ("P2", "Ada Bell")] {
+        patients(&clinic, &["add", patient, "--name", name]).code(0);
+    }
+    let database = clinic.doctor_files().join("telemed.db");
+    Connection::open(database)
+        .unwrap()
+        .execute_batch("UPDATE record SET version = 2 WHERE patient = 'P1'")
+        .unwrap();
+    for line in [&["list"][..], &["search", "ada"]] {
+        let finished = patients(&clinic, line).code(7);
+        assert!(finished.out.contains("the record of P1 does not open"));
+        assert!(finished.out.contains("Ada Bell"), "{}", finished.out);
+        finished.complains(&["the record of P1 does not open", "restore a backup"]);
+    }
+    patients(&clinic, &["show", "P1"]).code(7);
+    patients(&clinic, &["show", "P2"]).code(0);
 }
 
 #[test]

@@ -28,7 +28,7 @@ CREATE TABLE message (
 ) STRICT;
 CREATE INDEX message_to_one ON message (patient, number) WHERE patient IS NOT NULL;
 CREATE INDEX message_to_several ON message (number) WHERE patient IS NULL;
-CREATE INDEX message_boundary ON message (patient, number) WHERE boundary IS NOT NULL;
+CREATE INDEX message_boundary ON message (patient, written, id) WHERE boundary IS NOT NULL;
 CREATE INDEX message_expiring ON message (expires) WHERE expires IS NOT NULL AND ended = 0;
 
 CREATE TABLE delivery (
@@ -64,7 +64,8 @@ CREATE TABLE incoming (
     UNIQUE (device, id)
 ) STRICT;
 CREATE INDEX incoming_of_patient ON incoming (patient, number);
-CREATE INDEX incoming_boundary ON incoming (patient, number) WHERE boundary IS NOT NULL;
+CREATE INDEX incoming_boundary ON incoming (patient, min(written, received), id)
+    WHERE boundary IS NOT NULL;
 CREATE INDEX incoming_unread ON incoming (number) WHERE shown IS NULL;
 
 CREATE INDEX certificate_active ON certificate (subject, fingerprint, not_after)

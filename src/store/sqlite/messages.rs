@@ -375,13 +375,14 @@ impl MessageStore for SqliteStore {
         patient: &str,
     ) -> Result<Vec<(BoundaryMark, Timestamp, [u8; 16])>, StoreError> {
         let mut found = Vec::new();
-        for (table, index) in [
-            ("message", "message_boundary"),
-            ("incoming", "incoming_boundary"),
+        for (table, index, counts_at) in [
+            ("message", "message_boundary", "written"),
+            ("incoming", "incoming_boundary", "min(written, received)"),
         ] {
             let sql = format!(
-                "SELECT boundary, written, id FROM {table} INDEXED BY {index}
-                 WHERE patient = ?1 AND boundary IS NOT NULL ORDER BY number DESC LIMIT 1"
+                "SELECT boundary, {counts_at}, id FROM {table} INDEXED BY {index}
+                 WHERE patient = ?1 AND boundary IS NOT NULL
+                 ORDER BY {counts_at} DESC, id DESC LIMIT 1"
             );
             let newest = self.with(|connection| {
                 let row = connection.query_row(&sql, [patient], |row| {

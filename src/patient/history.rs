@@ -1,7 +1,10 @@
 //! All that was said, in both directions, in one order.
 //!
 //! The order is that of the writers' clocks, then of the ids: whoever has the
-//! same messages, as doctor and patient have, gets the same history.
+//! same messages, as doctor and patient have, gets the same history. This
+//! device's clock may be wrong, though. The doctor's server lets no message
+//! count as later than it came there; here that time is not known, but what the
+//! doctor wrote and what came after the receipt for a message is later than it.
 
 use crate::clock::Timestamp;
 use crate::patient::damaged::Damaged;
@@ -35,11 +38,11 @@ impl Item {
         }
     }
 
-    /// Where it belongs; of what does not open only the time is known.
-    fn place(&self) -> Option<(Timestamp, Option<MessageId>)> {
+    /// When it was written; of what does not open, when it came or was kept.
+    fn written(&self) -> Timestamp {
         match self {
-            Self::Damaged(damaged) => Some((damaged.at, None)),
-            other => other.message().map(|m| (m.written(), Some(m.id()))),
+            Self::Damaged(damaged) => damaged.at,
+            other => other.message().map(Message::written).unwrap_or_default(),
         }
     }
 
@@ -63,8 +66,40 @@ impl Files {
         let sent = self.outbox().newest(limit)?.into_iter();
         let sent = sent.map(|found| found.map_or_else(Item::Damaged, Item::Sent));
         let mut items: Vec<Item> = received.chain(sent).collect();
-        items.sort_by_key(Item::place);
+        let answers: Vec<(Timestamp, Timestamp)> = items.iter().filter_map(answer).collect();
+        items.sort_by_cached_key(|item| {
+            let id = item.message().map(|message| message.id().0);
+            (place(item, &answers), id)
+        });
         Ok(with_consultations(items))
+    }
+}
+
+/// When a private message of the doctor's came, and when it was written.
+fn answer(item: &Item) -> Option<(Timestamp, Timestamp)> {
+    match item {
+        Item::Received(entry) if entry.delivery == Delivery::Private => {
+            Some((entry.received, entry.message.written()))
+        }
+        _ => None,
+    }
+}
+
+/// Where something stands: at a time, and whether after (true) or before
+/// (false) what was written at that time.
+fn place(item: &Item, answers: &[(Timestamp, Timestamp)]) -> (Timestamp, bool) {
+    let written = item.written();
+    let Item::Sent(Written {
+        delivered: Some(delivered),
+        ..
+    }) = item
+    else {
+        return (written, true);
+    };
+    let later = answers.iter().filter(|(came, _)| came > delivered);
+    match later.map(|(_, written)| *written).min() {
+        Some(next) if next <= written => (next, false),
+        _ => (written, true),
     }
 }
 
@@ -150,5 +185,34 @@ mod tests {
             "bye",
         ];
         assert_eq!(told, expected);
+    }
+    #[test]
+    fn a_fast_clock_does_not_put_ones_words_after_all_of_the_doctors() {
+        const HOUR: u64 = 3_600_000;
+        let base = TempDir::new().unwrap();
+        let files = Files::create_or_open(base.path(), &"P1@D1".parse().unwrap()).unwrap();
+        let is_open = || is_in_consultation(&files.history(9).unwrap());
+        // The patient's clock is an hour ahead; the times are the doctor's.
+        let doctor = |boundary, time| {
+            let message = Message::at_boundary(boundary, "x", at(time), &mut OsRandom).unwrap();
+            let came = at(HOUR + time + 1);
+            let inbox = files.inbox();
+            inbox.take(&message, Delivery::Private, came).unwrap();
+        };
+        let patient = |boundary, time: u64| {
+            let outbox = files.outbox();
+            let written = outbox.write("y", Some(boundary), at(HOUR + time)).unwrap();
+            let came = at(HOUR + time + 2);
+            outbox.delivered(written.message.id(), came).unwrap();
+        };
+        doctor(Boundary::Opens, 10);
+        assert!(is_open());
+        patient(Boundary::Closes, 20);
+        assert!(!is_open());
+        doctor(Boundary::Opens, 30);
+        assert!(is_open(), "opened again");
+        patient(Boundary::Opens, 40);
+        doctor(Boundary::Closes, 50);
+        assert!(!is_open(), "and ended again");
     }
 }

@@ -415,6 +415,22 @@ pub(in crate::store) fn a_consultations_last_word_is_found(store: &dyn Store) {
         ]
     );
     assert!(store.boundaries("P2").unwrap().is_empty());
+    // What claims to be from the future counts from when it came; what came
+    // late, from when it was written.
+    let word = |id, mark, written, received| IncomingRow {
+        boundary: Some(mark),
+        written: at(written),
+        received: at(received),
+        ..incoming(1, id)
+    };
+    let last = || store.boundaries("P1").unwrap()[1];
+    let (opens, closes) = (BoundaryMark::Opens, BoundaryMark::Closes);
+    one(store, Work::Incoming(word(9, opens, 1 << 63, 1_200)));
+    assert_eq!(last(), (opens, at(1_200), [9; 16]));
+    one(store, Work::Incoming(word(10, closes, 1_250, 1_300)));
+    assert_eq!(last(), (closes, at(1_250), [10; 16]));
+    one(store, Work::Incoming(word(11, opens, 1_150, 1_400)));
+    assert_eq!(last(), (closes, at(1_250), [10; 16]));
 }
 
 pub(in crate::store) fn changes_are_committed_and_logged_together(store: &dyn Store) {

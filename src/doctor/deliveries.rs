@@ -15,8 +15,12 @@ use crate::store::messages::{DeliveryRow, Kind, MessageRow};
 const LISTED: usize = 20;
 /// How many devices of a message are listed one by one where it is not named.
 const DEVICES: u64 = 50;
-/// The most deliveries that are listed as missing.
-const MISSING: usize = 10_000;
+/// How many devices that miss a message are listed where it is not named.
+const MISSING_DEVICES: usize = 100;
+/// The same where it is named: more than a practice has.
+const ALL_MISSING: usize = 1_000_000;
+/// How many messages are listed as missing somewhere.
+const MISSING_MESSAGES: usize = 200;
 /// Hexadecimal digits of a message's short name.
 const CODE_LEN: usize = 6;
 
@@ -44,10 +48,12 @@ pub enum Request {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
-    /// What became of messages, the newest last.
+    /// What became of messages, the newest last; of what is missing, first.
     List {
         /// Whether only what has not arrived is listed.
         missing: bool,
+        /// How many older messages are missing somewhere, too, and not listed.
+        older: u64,
         /// The messages.
         messages: Vec<MessageReport>,
     },
@@ -90,7 +96,10 @@ pub struct MessageReport {
     pub confirmed: u64,
     /// Devices that it did not reach before it expired.
     pub expired: u64,
-    /// Device by device; nothing if there are too many and it was not named.
+    /// How many devices are not listed one by one, because there are too many
+    /// and it was not named.
+    pub unlisted: u64,
+    /// Device by device.
     pub deliveries: Vec<DeliveryReport>,
 }
 
@@ -133,13 +142,14 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
             missing,
             verify,
         } => {
-            let listed = match missing {
+            let (messages, older) = match missing {
                 true => list_missing(practice, message.as_deref())?,
-                false => list(practice, message.as_deref(), *verify)?,
+                false => (list(practice, message.as_deref(), *verify)?, 0),
             };
             Ok(Answer::List {
                 missing: *missing,
-                messages: listed,
+                older,
+                messages,
             })
         }
         Request::Unconfirmed { message } => {
@@ -247,6 +257,7 @@ fn list(
             }
             report.delivered = counts.delivered;
             report.confirmed = counts.confirmed;
+            report.unlisted = devices.saturating_sub(deliveries.len() as u64);
             if verify {
                 for (delivery, found) in report.deliveries.iter_mut().zip(&deliveries) {
                     if found.confirmed.is_some() {
@@ -262,48 +273,62 @@ fn list(
     reports.map_err(|error| error.to_string())
 }
 
-fn list_missing(practice: &Practice, message: Option<&str>) -> Result<Vec<MessageReport>, String> {
-    let failed = |error: BookError| error.to_string();
+/// What is missing, the newest message first, and how many older messages are
+/// missing, too.
+fn list_missing(
+    practice: &Practice,
+    message: Option<&str>,
+) -> Result<(Vec<MessageReport>, u64), String> {
     let numbers = match message {
         Some(name) => {
             let rows = named(practice, name)?;
-            rows.iter().rev().map(|row| Some(row.number)).collect()
+            rows.iter().map(|row| Some(row.number)).collect()
         }
         None => vec![None],
     };
-    let mut by_message: BTreeMap<u64, Vec<DeliveryRow>> = BTreeMap::new();
-    for number in numbers {
-        let rows = practice.store.missing(number, MISSING);
-        for row in rows.map_err(|error| error.to_string())? {
-            by_message.entry(row.message).or_default().push(row);
-        }
-    }
-    let patients: BTreeSet<&str> = by_message
-        .values()
-        .flatten()
-        .map(|row| row.patient.as_str())
-        .collect();
+    let devices = match message {
+        Some(_) => ALL_MISSING,
+        None => MISSING_DEVICES,
+    };
+    let found = find_missing(practice, &numbers, devices);
+    let (mut reports, older) = found.map_err(|error| error.to_string())?;
+    let deliveries = reports.iter().flat_map(|report| &report.deliveries);
+    let patients: BTreeSet<&str> = deliveries.map(|row| row.patient.as_str()).collect();
     let patients: Vec<&str> = patients.into_iter().collect();
     let phones = records::phones(practice, &patients).map_err(|error| error.to_string())?;
+    for delivery in reports.iter_mut().flat_map(|report| &mut report.deliveries) {
+        let phone = phones.get(&delivery.patient);
+        delivery.phone = phone.map(|phone| phone.as_str().to_owned());
+    }
+    Ok((reports, older))
+}
+
+fn find_missing(
+    practice: &Practice,
+    numbers: &[Option<u64>],
+    devices: usize,
+) -> Result<(Vec<MessageReport>, u64), BookError> {
+    let store = &practice.store;
+    let mut counted = Vec::new();
+    for number in numbers {
+        counted.extend(store.missing_counts(*number)?);
+    }
+    let older = counted.len().saturating_sub(MISSING_MESSAGES) as u64;
     let mut reports = Vec::new();
-    for (number, rows) in by_message {
-        let row = practice.store.message(number).map_err(|e| e.to_string())?;
-        let Some(row) = row.filter(|row| !has_expired(row, practice.now())) else {
+    for (number, counts) in counted.into_iter().take(MISSING_MESSAGES) {
+        let Some(row) = store.message(number)? else {
             continue;
         };
-        let mut report = report_of(practice, &row, &rows).map_err(failed)?;
-        for delivery in &mut report.deliveries {
-            let phone = phones.get(&delivery.patient);
-            delivery.phone = phone.map(|phone| phone.as_str().to_owned());
+        if has_expired(&row, practice.now()) {
+            continue;
         }
-        let waiting = |state: &str| {
-            let count = report.deliveries.iter().filter(|row| row.state == state);
-            count.count() as u64
-        };
-        (report.queued, report.sent) = (waiting("queued"), waiting("sent"));
+        let mut report = report_of(practice, &row, &store.missing(Some(number), devices)?)?;
+        (report.queued, report.sent) = (counts.queued, counts.sent);
+        let listed = report.deliveries.len() as u64;
+        report.unlisted = (counts.queued + counts.sent).saturating_sub(listed);
         reports.push(report);
     }
-    Ok(reports)
+    Ok((reports, older))
 }
 
 /// A message's report with these deliveries, and without counts.
@@ -352,6 +377,7 @@ fn report_of(
         delivered: 0,
         confirmed: 0,
         expired: 0,
+        unlisted: 0,
         deliveries,
     })
 }

@@ -11,7 +11,7 @@ use crate::patient::damaged::Damaged;
 use crate::patient::files::{Files, FilesError};
 use crate::patient::inbox::Entry;
 use crate::patient::outbox::Written;
-use crate::protocol::message::{Boundary, Message, MessageId};
+use crate::protocol::message::{Boundary, Message};
 use crate::session::patient::Delivery;
 
 /// Something in the history.

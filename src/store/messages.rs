@@ -325,9 +325,17 @@ pub trait MessageStore {
     /// How far a message has come, in numbers.
     fn delivery_counts(&self, message: u64) -> Result<DeliveryCounts, StoreError>;
 
+    /// How many deliveries have not arrived, neither at this nor at another
+    /// device of the same patient, of one message or of all: by the message's
+    /// number, the newest first.
+    fn missing_counts(
+        &self,
+        message: Option<u64>,
+    ) -> Result<Vec<(u64, DeliveryCounts)>, StoreError>;
+
     /// Deliveries that have not arrived, neither at this nor at another device
     /// of the same patient, of one message or of all, at most `limit`, the
-    /// oldest message first.
+    /// newest message first, each ordered by patient and device.
     fn missing(&self, message: Option<u64>, limit: usize) -> Result<Vec<DeliveryRow>, StoreError>;
 
     /// The sealed confirmation of a message from a device.

@@ -268,14 +268,19 @@ pub(in crate::store) fn what_is_missing_at_one_device_only_is_not_missing(store:
         let message = message(id, Kind::Broadcast);
         store.add_message(&message, &devices, &[]).unwrap();
     }
-    let all = [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)];
+    let all = [(2, 1), (2, 2), (2, 3), (1, 1), (1, 2), (1, 3)];
     assert_eq!(missing(store, None), all);
     sent(store, 1, 3, 2_000);
     delivered(store, 1, 1, 2_000);
     assert_eq!(missing(store, Some(1)), [(1, 3)]);
     confirmed(store, 2, 3, 2_000);
-    assert_eq!(missing(store, None), [(1, 3), (2, 1), (2, 2)]);
+    assert_eq!(missing(store, None), [(2, 1), (2, 2), (1, 3)]);
+    // What does not fit into a list is counted all the same.
     assert_eq!(store.missing(None, 1).unwrap().len(), 1);
+    let counts = store.missing_counts(None).unwrap();
+    let counts = counts.iter().map(|(n, c)| (*n, c.queued, c.sent));
+    assert_eq!(counts.collect::<Vec<_>>(), [(2, 2, 0), (1, 0, 1)]);
+    assert_eq!(store.missing_counts(Some(1)).unwrap().len(), 1);
     assert!(missing(store, Some(3)).is_empty());
 }
 

@@ -8,8 +8,11 @@ use crate::doctor::office;
 /// The records of an answer about messages; none for any other.
 pub fn records(answer: &office::Answer) -> Vec<Record> {
     match answer {
-        office::Answer::Deliveries(Answer::List { messages, .. }) => {
-            messages.iter().flat_map(message).collect()
+        office::Answer::Deliveries(Answer::List {
+            messages, older, ..
+        }) => {
+            let left_out = (*older > 0).then(|| Record::new("left_out").with("messages", *older));
+            messages.iter().flat_map(message).chain(left_out).collect()
         }
         office::Answer::Deliveries(Answer::Unconfirmed { patients, .. }) => {
             let unconfirmed =
@@ -44,7 +47,8 @@ fn message(report: &MessageReport) -> Vec<Record> {
         .with("sent", report.sent)
         .with("delivered", report.delivered)
         .with("confirmed", report.confirmed)
-        .with("expired", report.expired);
+        .with("expired", report.expired)
+        .with("unlisted", report.unlisted);
     let deliveries = report.deliveries.iter().map(|delivery| {
         Record::new("delivery")
             .with("message", report.number)

@@ -15,7 +15,11 @@ pub fn text(answer: &Answer) -> String {
             "Everybody has confirmed.".to_owned()
         }
         Answer::Unconfirmed { patients, .. } => not_confirmed(patients),
-        Answer::List { missing, messages } => list(*missing, messages),
+        Answer::List {
+            missing,
+            older,
+            messages,
+        } => list(*missing, *older, messages),
     }
 }
 
@@ -28,7 +32,7 @@ fn not_confirmed(patients: &[String]) -> String {
     format!("Not confirmed by: {}{more}.", named.join(", "))
 }
 
-fn list(missing: bool, messages: &[MessageReport]) -> String {
+fn list(missing: bool, older: u64, messages: &[MessageReport]) -> String {
     if messages.is_empty() {
         return match missing {
             true => "Every message has reached everybody.".to_owned(),
@@ -60,6 +64,18 @@ fn list(missing: bool, messages: &[MessageReport]) -> String {
             ));
         }
         lines.extend(message.deliveries.iter().map(delivery));
+        if missing && message.unlisted > 0 {
+            lines.push(format!(
+                "  and {} more, not shown; all of them: doctor deliveries --missing {}",
+                message.unlisted, message.number
+            ));
+        }
+    }
+    if older > 0 {
+        lines.push(format!(
+            "{older} older messages are missing somewhere, too; each is shown by: doctor \
+             deliveries --missing NUMBER"
+        ));
     }
     lines.push(
         "queued: waits for the device; sent: given to its connection; delivered: the device \

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use telemed::clock::Timestamp;
 use telemed::doctor::correspondence;
 use telemed::doctor::deliveries::{self, DeliveryReport};
 use telemed::doctor::event::Event;
@@ -444,5 +445,49 @@ fn what_nobody_has_got_is_missing_until_one_device_has_it() {
         };
         let refused = deliveries::answer(practice.server().practice(), &request).unwrap_err();
         assert!(refused.contains("there is no message"), "{refused}");
+    }
+}
+
+/// What the patient's clock says is her word only: whatever it is, the doctor
+/// can open and end a consultation, and the history says the same.
+#[test]
+fn a_fast_clock_shadows_nothing_the_doctor_says_later() {
+    for ahead in [3_600_000, 1 << 63] {
+        let practice = Practice::open();
+        let mut person = practice.admit_one("P1");
+        let p1 = "P1".parse().unwrap();
+        let books = practice.server().practice();
+        let consulting = || {
+            let patient = "P1".to_owned();
+            let request = correspondence::Request::History { patient };
+            let answer = correspondence::answer(books, &request).unwrap();
+            let correspondence::Answer::History { consulting, .. } = answer else {
+                panic!("{answer:?}");
+            };
+            let known = correspondence::is_consulting(books, &p1).unwrap();
+            assert_eq!(known, consulting, "two answers to one question");
+            known
+        };
+        let say = |boundary, text| {
+            let letter = Letter {
+                boundary: Some(boundary),
+                ..Letter::new(Recipients::One(p1.clone()), text)
+            };
+            practice.server().send(&letter).unwrap();
+        };
+        say(Boundary::Opens, "How are you?");
+        let mut session = person.connect(practice.address());
+        session.sync(practice.now());
+        assert!(consulting());
+        let written = Timestamp::from_millis(practice.now().as_millis() + ahead);
+        let closes = Message::at_boundary(Boundary::Closes, "Bye.", written, &mut OsRandom);
+        session.send(opcode::PRIVATE, &closes.unwrap().encode());
+        eventually("the patient has ended it", || !consulting());
+        practice.clock.advance(Duration::from_millis(2));
+        say(Boundary::Opens, "One more thing.");
+        assert!(consulting(), "opened again");
+        practice.clock.advance(Duration::from_millis(2));
+        say(Boundary::Closes, "Now it has ended.");
+        assert!(!consulting(), "and ended again");
     }
 }

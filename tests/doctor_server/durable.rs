@@ -381,6 +381,8 @@ fn a_consultation_ends_by_word_and_not_with_the_line() {
     assert!(consulting(&practice));
     let mut session = come_back(&mut person, &practice);
     session.sync(practice.now());
+    // What is written in one millisecond is in the order of ids.
+    practice.clock.advance(Duration::from_millis(2));
     let now = practice.now();
     let closes = Message::at_boundary(Boundary::Closes, "Thank you.", now, &mut OsRandom).unwrap();
     session.send(opcode::PRIVATE, &closes.encode());

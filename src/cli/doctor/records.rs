@@ -7,8 +7,9 @@ use crate::cli::output::Record;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::doctor::control::Answer;
 use crate::doctor::event::{Departure, Event};
-use crate::doctor::messages::device_code;
+use crate::doctor::messages::{device_code, mark_of};
 use crate::doctor::office;
+use crate::store::messages::BoundaryMark;
 
 /// The records of an answer; none for one that is a failure.
 pub fn answer(answer: &Answer) -> Vec<Record> {
@@ -127,7 +128,8 @@ pub fn event(event: &Event) -> Record {
             .with("written", message.written())
             .with("text", message.text())
             .with("device", device_code(&patient.device))
-            .with("code", message.id().code()),
+            .with("code", message.id().code())
+            .with("boundary", mark_of(message).map(BoundaryMark::word)),
         Event::Enrolled(patient, code) => Record::new("enrolment")
             .with("at", now())
             .with("patient", patient.as_str())

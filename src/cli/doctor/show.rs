@@ -11,6 +11,7 @@ use crate::clock::{Timestamp, in_words};
 use crate::doctor::control::{Answer, Present};
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::office;
+use crate::protocol::message::{Boundary, Message};
 
 /// Receipts for one message that are named one by one; more are counted.
 const NAMED: usize = 10;
@@ -172,9 +173,10 @@ pub fn events(events: &Receiver<Event>, reader: Reader, mut line: impl FnMut(Str
                     .push(patient.to_string());
             } else {
                 line(match (&event, reader) {
-                    (Event::Private(patient, _), Reader::Log) => {
-                        format!("{patient} has written: doctor inbox shows it.")
-                    }
+                    (Event::Private(patient, message), Reader::Log) => format!(
+                        "{patient} has written{}: doctor inbox shows it.",
+                        consultation(message)
+                    ),
                     _ => event_text(event),
                 });
             }
@@ -190,6 +192,14 @@ pub fn events(events: &Receiver<Event>, reader: Reader, mut line: impl FnMut(Str
             });
         }
     }
+}
+
+/// What a patient's message does to the consultation.
+fn consultation(message: &Message) -> &'static str {
+    message.boundary().map_or("", |boundary| match boundary {
+        Boundary::Opens => " and begins a consultation",
+        Boundary::Closes => " and ends the consultation",
+    })
 }
 
 fn event_text(event: Event) -> String {
@@ -224,9 +234,10 @@ fn event_text(event: Event) -> String {
         Event::Delivered(patient, number) => format!("Message {number}: delivered to {patient}."),
         Event::Confirmed(patient, number) => format!("Message {number}: confirmed by {patient}."),
         Event::Private(patient, message) => format!(
-            "{patient} writes ({}, {}): {}",
+            "{patient} writes ({}, {}){}: {}",
             message.written(),
             message.id().code(),
+            consultation(&message),
             text::clean(message.text())
         ),
         Event::Enrolled(patient, code) => format!(

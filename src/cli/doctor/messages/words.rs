@@ -141,14 +141,26 @@ pub fn letters_text(answer: &correspondence::Answer) -> String {
                 } else {
                     ""
                 };
+                let consultation = match letter.boundary.as_deref() {
+                    Some("opens") => " and begins a consultation",
+                    Some(_) => " and ends the consultation",
+                    None => "",
+                };
                 format!(
-                    "{} writes ({new}{}, {}): {}",
+                    "{} writes ({new}{}, {}){consultation}: {}",
                     letter.patient,
                     letter.written,
                     letter.code,
                     text::clean(&letter.text)
                 )
             }));
+            let listed = letters.iter().filter(|letter| letter.state == "unread");
+            match unread.saturating_sub(listed.count() as u64) {
+                0 => {}
+                more => lines.push(format!(
+                    "{more} more new messages are not shown yet: doctor inbox shows the next."
+                )),
+            }
             lines.join("\n")
         }
         Answer::History {
@@ -225,5 +237,41 @@ mod tests {
         };
         let said = letters_text(&answer(vec![letter]));
         assert!(said.starts_with("No new message. Read before:\n"), "{said}");
+    }
+
+    #[test]
+    fn the_inbox_says_what_begins_and_ends_and_what_it_leaves_out() {
+        let letter = |boundary: &str| LetterReport {
+            incoming: true,
+            number: 1,
+            code: "b2c3d4".to_owned(),
+            patient: "P1".to_owned(),
+            device: None,
+            kind: "private".to_owned(),
+            urgent: false,
+            written: Timestamp::from_millis(1),
+            received: None,
+            state: "unread".to_owned(),
+            boundary: Some(boundary.to_owned()),
+            in_consultation: true,
+            text: "hello".to_owned(),
+        };
+        let inbox = |unread| {
+            letters_text(&correspondence::Answer::Inbox {
+                unread,
+                letters: vec![letter("opens"), letter("closes")],
+            })
+        };
+        let text = inbox(5);
+        assert!(
+            text.contains("b2c3d4) and begins a consultation: hello"),
+            "{text}"
+        );
+        assert!(
+            text.contains("b2c3d4) and ends the consultation: hello"),
+            "{text}"
+        );
+        assert!(text.contains("3 more new messages"), "{text}");
+        assert!(!inbox(2).contains("more"));
     }
 }

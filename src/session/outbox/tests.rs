@@ -362,8 +362,10 @@ fn closing_at_once_writes_nothing_more() {
     let pipe = Pipe::wide();
     let outbox = outbox(&pipe);
     let pushed = outbox.push_record(PRIVATE, record(b"never"));
-    assert_eq!(pushed, Ok(Pushed::Over));
+    assert_eq!(pushed, Ok(Pushed::Queued));
     outbox.close();
+    let pushed = outbox.push_record(PRIVATE, record(b"neither"));
+    assert_eq!(pushed, Ok(Pushed::Over));
     assert_eq!(pump(&outbox), Progress::Closed);
     assert!(pipe.frames().is_empty());
 }

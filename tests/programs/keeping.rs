@@ -92,7 +92,7 @@ fn what_was_queued_while_the_doctor_was_away_arrives_once() {
         .code(0)
         .says("Delivered: the doctor's server has it.");
     for text in ["Are you there?", "It hurts.", "Here."] {
-        doctor.expect(&format!("): {text}"));
+        doctor.expect(&format!(": {text}"));
     }
     let history = run(clinic.patient("P1", &["history"])).code(0);
     let places = [

@@ -162,12 +162,34 @@ fn ask(
 
 /// Has a request answered, and prints the answer.
 fn command(options: &DoctorOptions, id: &Identifier, request: &Request) -> Result<(), Failure> {
-    let answer = ask(options, id, request, control::PATIENCE)?;
+    let answer = answer_to(options, id, request)?;
     show::answer(&answer, options.form)?;
     if answer == Answer::Stopping {
         wait_for_end(options, id);
     }
     Ok(())
+}
+
+/// Has the office answer, in the running server or here, within this time.
+fn ask_office(
+    options: &DoctorOptions,
+    id: &Identifier,
+    request: office::Request,
+    patience: Duration,
+) -> Result<office::Answer, Failure> {
+    match ask(options, id, &Request::Office(request), patience)? {
+        Answer::Office(office::Answer::Failed(sentence)) | Answer::Failed(sentence) => {
+            Err(Failure::new(Exit::Failure, sentence))
+        }
+        Answer::Office(answer) => Ok(answer),
+        _ => Err(unexpected()),
+    }
+}
+
+/// An answer to something that was not asked.
+fn unexpected() -> Failure {
+    let sentence = "the running server gives an answer that this program does not understand";
+    Failure::new(Exit::Failure, sentence).hint("it may be another version: restart the server")
 }
 
 /// Has a request about patients' records answered.
@@ -176,14 +198,10 @@ fn patients_office(
     id: &Identifier,
     request: doctor::patients::Request,
 ) -> Result<doctor::patients::Answer, Failure> {
-    let request = Request::Office(office::Request::Patients(request));
-    match ask(options, id, &request, control::PATIENCE)? {
-        Answer::Office(office::Answer::Patients(answer)) => Ok(answer),
-        Answer::Failed(sentence) => Err(Failure::new(Exit::Failure, sentence)),
-        _ => Err(Failure::new(
-            Exit::Failure,
-            "the server gives another answer",
-        )),
+    let request = office::Request::Patients(request);
+    match ask_office(options, id, request, control::PATIENCE)? {
+        office::Answer::Patients(answer) => Ok(answer),
+        _ => Err(unexpected()),
     }
 }
 

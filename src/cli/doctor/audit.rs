@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 
 use argh::{ArgsInfo, FromArgs};
 
-use crate::cli::doctor::{books, failed, no_answer};
+use crate::cli::doctor::{books, failed, no_answer, unexpected};
 use crate::cli::exit::{Exit, Failure, print};
 use crate::cli::options::{AuditTask, DoctorOptions};
 use crate::cli::output::{Form, Record};
@@ -219,11 +219,6 @@ impl<'a> Office<'a> {
         }
         Ok(())
     }
-}
-
-fn unexpected() -> Failure {
-    let sentence = "the running server gives an answer that this program does not understand";
-    Failure::new(Exit::Failure, sentence).hint("it may be another version: restart the server")
 }
 
 fn read(

@@ -13,7 +13,7 @@ pub use records::record;
 pub use words::text;
 
 use crate::backup::{self, BackupError, Reader};
-use crate::cli::doctor::{self, code, failed};
+use crate::cli::doctor::{self, code, failed, unexpected};
 use crate::cli::exit::{Exit, Failure, eprint, hand_out};
 use crate::cli::options::{BackupTask, CodeSource, DoctorOptions};
 use crate::cli::text::quoted;
@@ -22,7 +22,6 @@ use crate::control;
 use crate::doctor::backup::{
     Answer, Checked, Heads, Made, Request, RestoreFailure, check_empty, restore, verify,
 };
-use crate::doctor::control::{Answer as Any, Request as AnyRequest};
 use crate::doctor::office;
 use crate::identity::data_dir;
 use crate::identity::id::Identifier;
@@ -58,16 +57,10 @@ fn ask(options: &DoctorOptions, request: Request) -> Result<Answer, Failure> {
         Request::Make { .. } => LONG,
         _ => control::PATIENCE,
     };
-    let request = AnyRequest::Office(office::Request::Backup(request));
-    match doctor::ask(options, &id, &request, patience)? {
-        Any::Office(office::Answer::Backup(answer)) => Ok(answer),
-        Any::Office(office::Answer::Failed(sentence)) | Any::Failed(sentence) => {
-            Err(Failure::new(Exit::Failure, sentence))
-        }
-        _ => Err(Failure::new(
-            Exit::Failure,
-            "the server answered something else",
-        )),
+    let request = office::Request::Backup(request);
+    match doctor::ask_office(options, &id, request, patience)? {
+        office::Answer::Backup(answer) => Ok(answer),
+        _ => Err(unexpected()),
     }
 }
 
@@ -104,8 +97,7 @@ fn new_code(options: &DoctorOptions) -> Result<(), Failure> {
         )
     };
     let Answer::NewCode { wrapped, .. } = &shown else {
-        let sentence = "the server answered something else";
-        return Err(void(Failure::new(Exit::Failure, sentence)));
+        return Err(void(unexpected()));
     };
     // Who reads it must have got it, even at the other end of a pipe.
     let text = options.form.text(&text(&shown), &[record(&shown)]);
@@ -130,10 +122,7 @@ fn absolute(file: &Path) -> Result<PathBuf, Failure> {
 
 fn check_code(options: &DoctorOptions, source: &CodeSource) -> Result<(), Failure> {
     let Answer::Wrapped(wrapped) = ask(options, Request::Wrapped)? else {
-        return Err(Failure::new(
-            Exit::Failure,
-            "the server answered something else",
-        ));
+        return Err(unexpected());
     };
     let Some(wrapped) = wrapped else {
         let failure = Failure::new(Exit::Failure, "there is no recovery code yet");

@@ -9,7 +9,6 @@ use crate::cli::doctor;
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::options::{DoctorOptions, PurgeTask};
 use crate::cli::output::Record;
-use crate::doctor::control::{Answer as Any, Request as AnyRequest};
 use crate::doctor::office;
 use crate::doctor::purge::Purged;
 
@@ -52,19 +51,13 @@ pub fn run(options: &DoctorOptions, task: &PurgeTask) -> Result<(), Failure> {
 
 fn ask(options: &DoctorOptions, task: &PurgeTask, dry_run: bool) -> Result<Purged, Failure> {
     let id = doctor::identity(options)?;
-    let request = AnyRequest::Office(office::Request::Purge {
+    let request = office::Request::Purge {
         before: task.before,
         dry_run,
-    });
-    match doctor::ask(options, &id, &request, LONG)? {
-        Any::Office(office::Answer::Purged(purged)) => Ok(purged),
-        Any::Office(office::Answer::Failed(sentence)) | Any::Failed(sentence) => {
-            Err(Failure::new(Exit::Failure, sentence))
-        }
-        _ => Err(Failure::new(
-            Exit::Failure,
-            "the server answered something else",
-        )),
+    };
+    match doctor::ask_office(options, &id, request, LONG)? {
+        office::Answer::Purged(purged) => Ok(purged),
+        _ => Err(doctor::unexpected()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::cli::doctor::unexpected;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{Form, Record};
 use crate::cli::text::{clean, clean_lines, sentence};
@@ -43,7 +44,7 @@ pub(super) fn failure(answer: &Answer) -> Failure {
     match answer {
         Answer::Failed(reason) => Failure::new(Exit::Failure, reason.clone()),
         Answer::Damaged(reason) => Failure::new(Exit::Integrity, reason.clone()),
-        _ => Failure::new(Exit::Failure, "the server gives another answer"),
+        _ => unexpected(),
     }
 }
 

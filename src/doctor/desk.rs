@@ -9,7 +9,7 @@ use crate::doctor::messages::device_code;
 use crate::doctor::office;
 use crate::doctor::post::{Letter, Recipients};
 use crate::doctor::server::Server;
-use crate::identity::id::{Identifier, IdentifierError};
+use crate::identity::id::Identifier;
 use crate::protocol::message::Boundary;
 
 /// A running server with what it needs to answer requests.
@@ -47,11 +47,13 @@ impl Desk {
                 patient,
                 text,
                 urgent,
-            } => self.to_one(&patient, |to| {
-                let letter = Letter::new(to, &text);
+            } => self.to_one(&patient, |patient| {
+                let letter = Letter::new(Recipients::One(patient), &text);
                 self.send(&Letter { urgent, ..letter })
             }),
-            Request::Consult { patient, end } => self.to_one(&patient, |to| self.consult(to, end)),
+            Request::Consult { patient, end } => {
+                self.to_one(&patient, |patient| self.consult(patient, end))
+            }
             Request::Disconnect => Answer::Disconnected(self.server.disconnect_all()),
             Request::Stop => Answer::Stopping,
             Request::Office(request) => {
@@ -86,26 +88,20 @@ impl Desk {
         })
     }
 
-    fn to_one(&self, patient: &str, send: impl FnOnce(Recipients) -> Answer) -> Answer {
-        match patient.parse() {
-            Ok(patient) => send(Recipients::One(patient)),
-            Err(error) => {
-                let error: IdentifierError = error;
-                Answer::Failed(error.to_string())
-            }
+    fn to_one(&self, patient: &str, send: impl FnOnce(Identifier) -> Answer) -> Answer {
+        match patient.parse::<Identifier>() {
+            Ok(patient) => send(patient),
+            Err(error) => Answer::Failed(error.to_string()),
         }
     }
 
     /// Opens or closes a consultation, by word: the patient sees it too. What
     /// is open is not opened again.
-    fn consult(&self, to: Recipients, end: bool) -> Answer {
-        let Recipients::One(patient) = &to else {
-            return Answer::Failed("a consultation is with one patient".to_owned());
-        };
-        if let Err(error) = self.server.check_patient(patient) {
-            return Answer::Failed(error.to_string());
+    fn consult(&self, patient: Identifier, end: bool) -> Answer {
+        if let Err(sentence) = self.check_patient(&patient) {
+            return Answer::Failed(sentence);
         }
-        match correspondence::is_consulting(self.server.practice(), patient) {
+        match correspondence::is_consulting(self.server.practice(), &patient) {
             Err(error) => return Answer::Failed(error.to_string()),
             Ok(open) if open != end => {
                 let patient = patient.to_string();
@@ -119,7 +115,7 @@ impl Desk {
         };
         self.send(&Letter {
             boundary: Some(boundary),
-            ..Letter::new(to, text)
+            ..Letter::new(Recipients::One(patient), text)
         })
     }
 

@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::doctor::messages::{self, BookError, device_code};
 use crate::doctor::practice::Practice;
 use crate::doctor::records;
+use crate::hex;
 use crate::protocol::message::{Message, MessageId};
 use crate::store::messages::{DeliveryRow, Kind, MessageRow};
 
@@ -201,7 +202,9 @@ fn named(practice: &Practice, name: &str) -> Result<Vec<MessageRow>, String> {
     {
         return Ok(vec![row]);
     }
-    let found = match prefix(name) {
+    // Of an odd last digit the filter below takes care.
+    let bytes = name.get(..name.len() & !1).and_then(hex::decode);
+    let found = match bytes {
         Some(prefix) if name.len() >= CODE_LEN => {
             let rows = practice.store.messages_with_prefix(&prefix, LISTED);
             rows.map_err(failed)?
@@ -219,13 +222,6 @@ fn named(practice: &Practice, name: &str) -> Result<Vec<MessageRow>, String> {
         )),
         false => Ok(found),
     }
-}
-
-/// The whole bytes of hexadecimal digits; none if they are something else.
-fn prefix(digits: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u32>> = digits.chars().map(|digit| digit.to_digit(16)).collect();
-    let byte = |pair: &[u32]| u8::try_from(pair[0] * 16 + pair[1]).unwrap_or_default();
-    Some(digits?.chunks_exact(2).map(byte).collect())
 }
 
 fn list(

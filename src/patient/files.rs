@@ -24,6 +24,7 @@ use crate::clock::Timestamp;
 use crate::codec::Writer;
 use crate::elgamal::{Group, KemSecret, SignSecret};
 use crate::handshake::enrol::NewKeys;
+use crate::hex;
 use crate::identity::certificate::{self, Certificate, VerifiedCertificate};
 use crate::identity::data_dir::{self, DATABASE, DataDir, DataDirError};
 use crate::identity::id::{Identifier, IdentifierError};
@@ -174,7 +175,7 @@ impl Files {
     }
 
     fn key_path(&self, role: &str, ticket: &TicketId) -> std::path::PathBuf {
-        let ticket: String = ticket.iter().map(|byte| format!("{byte:02x}")).collect();
+        let ticket = hex::encode(ticket);
         self.directory.path(&format!("{role}-{ticket}.key"))
     }
 

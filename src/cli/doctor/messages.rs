@@ -356,8 +356,7 @@ pub fn shown(answer: &Answer) -> Option<Request> {
     };
     let unread = letters.iter().filter(|letter| letter.state == "unread");
     let numbers: Vec<u64> = unread.map(|letter| letter.number).collect();
-    let request = correspondence::Request::Shown { numbers };
-    (!letters.is_empty()).then(|| self::letters(request))
+    (!numbers.is_empty()).then(|| self::letters(correspondence::Request::Shown { numbers }))
 }
 
 fn send_and_wait(

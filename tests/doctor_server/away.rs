@@ -3,25 +3,12 @@
 use telemed::protocol::opcode;
 use telemed::session::patient::Delivery;
 
-use crate::support::{Arrived, Got, Person, Practice, Session};
+use crate::support::{Person, Practice, Session};
 
 fn come_back(person: &mut Person, practice: &Practice, session: Session) -> Session {
     let (ticket, progress) = session.drop_line();
     practice.wait_for_members(0);
     person.resume(practice.address(), ticket, Some(progress))
-}
-
-/// The messages that come before a marker sent last.
-fn all_messages(session: &mut Session, practice: &Practice) -> Vec<Arrived> {
-    session.sync(practice.now());
-    session
-        .skipped
-        .drain(..)
-        .filter_map(|got| match got {
-            Got::Message(arrived) => Some(arrived),
-            _ => None,
-        })
-        .collect()
 }
 
 #[test]
@@ -48,7 +35,7 @@ fn what_was_sent_to_somebody_away_comes_once_at_the_return() {
     practice.wait_for_state(first.number, "P1", "delivered");
     practice.wait_for_state(second.number, "P1", "delivered");
     let mut session = come_back(&mut person, &practice, session);
-    assert!(all_messages(&mut session, &practice).is_empty());
+    assert!(session.all_messages(practice.now()).is_empty());
 }
 
 #[test]
@@ -73,7 +60,7 @@ fn without_a_receipt_a_message_comes_again() {
     }
     practice.wait_for_state(private.number, "P1", "delivered");
     let mut session = come_back(&mut person, &practice, session);
-    assert!(all_messages(&mut session, &practice).is_empty());
+    assert!(session.all_messages(practice.now()).is_empty());
 }
 
 #[test]
@@ -126,7 +113,7 @@ fn a_newcomer_is_not_sent_what_was_said_before_she_enrolled() {
     practice.server().broadcast("old news", false).unwrap();
     let mut newcomer = practice.enrol("P2");
     let mut session = newcomer.connect(practice.address());
-    assert!(all_messages(&mut session, &practice).is_empty());
+    assert!(session.all_messages(practice.now()).is_empty());
 }
 
 #[test]

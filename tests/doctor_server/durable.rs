@@ -16,19 +16,6 @@ use telemed::session::patient::Delivery;
 
 use crate::support::{Arrived, Got, Person, Practice, Session, eventually, holds};
 
-/// The messages that come before a marker sent last.
-fn all_messages(session: &mut Session, practice: &Practice) -> Vec<Arrived> {
-    session.sync(practice.now());
-    session
-        .skipped
-        .drain(..)
-        .filter_map(|got| match got {
-            Got::Message(arrived) => Some(arrived),
-            _ => None,
-        })
-        .collect()
-}
-
 /// Connects anew after a restart, as the same device.
 fn come_back(person: &mut Person, practice: &Practice) -> Session {
     practice.run_a_while();
@@ -88,7 +75,7 @@ fn what_was_queued_and_sent_before_a_restart_arrives_after_it() {
             (again.id, again.delivery),
             (unanswered.id, Delivery::Missed)
         );
-        assert!(all_messages(&mut session, &practice).is_empty());
+        assert!(session.all_messages(practice.now()).is_empty());
     }
     practice.wait_for_state(sent.number, "P1", "delivered");
     practice.wait_for_state(sent.number, "P2", "delivered");
@@ -149,7 +136,7 @@ fn what_is_urgent_comes_again_until_a_person_has_confirmed_it() {
     let sent = practice.server().broadcast("urgent", true).unwrap();
     practice.server().broadcast("not so urgent", false).unwrap();
     let mut session = person.connect(practice.address());
-    let first = all_messages(&mut session, &practice);
+    let first = session.all_messages(practice.now());
     assert_eq!(first.len(), 2);
     practice.wait_for_state(sent.number, "P1", "delivered");
     for round in 0..2 {
@@ -158,7 +145,7 @@ fn what_is_urgent_comes_again_until_a_person_has_confirmed_it() {
         }
         drop(session);
         session = come_back(&mut person, &practice);
-        let again = all_messages(&mut session, &practice);
+        let again = session.all_messages(practice.now());
         assert_eq!(again.len(), 1);
         assert_eq!(again[0].id, first[0].id);
     }
@@ -173,7 +160,7 @@ fn what_is_urgent_comes_again_until_a_person_has_confirmed_it() {
     receipt_of_confirmation(&mut session, &first[0]);
     drop(session);
     let mut session = come_back(&mut person, &practice);
-    assert!(all_messages(&mut session, &practice).is_empty());
+    assert!(session.all_messages(practice.now()).is_empty());
 }
 
 #[test]
@@ -187,12 +174,12 @@ fn what_has_expired_is_given_to_nobody_any_more() {
     };
     let sent = practice.server().send(&letter).unwrap();
     let mut session = early.connect(practice.address());
-    assert_eq!(all_messages(&mut session, &practice).len(), 1);
+    assert_eq!(session.all_messages(practice.now()).len(), 1);
     drop(session);
     practice.clock.advance(Duration::from_secs(3_601));
     for person in [&mut early, &mut late] {
         let mut session = person.connect(practice.address());
-        assert!(all_messages(&mut session, &practice).is_empty());
+        assert!(session.all_messages(practice.now()).is_empty());
     }
     assert_eq!(practice.state(sent.number, "P1"), "delivered");
     assert_eq!(practice.state(sent.number, "P2"), "expired");
@@ -220,11 +207,11 @@ fn only_the_chosen_can_read_what_is_for_them_and_the_others_notice_nothing() {
     // The other's numbers have no gap: the next broadcast is the first.
     practice.server().broadcast("for all", false).unwrap();
     assert_eq!(second.message().text, "for all");
-    assert!(all_messages(&mut second, &practice).is_empty());
+    assert!(second.all_messages(practice.now()).is_empty());
     assert!(!holds(&second.opened, secret.as_bytes()));
     assert_eq!(practice.state(sent.number, "P2"), "none");
     let mut third = three.connect(practice.address());
-    let came = all_messages(&mut third, &practice);
+    let came = third.all_messages(practice.now());
     assert_eq!(came[0].delivery, Delivery::Chosen);
     practice.wait_for_state(sent.number, "P3", "delivered");
 }
@@ -269,7 +256,7 @@ fn a_device_that_enrols_later_gets_what_none_of_its_patient_has_got() {
         .unwrap();
     let mut new = practice.enrol("P1");
     let mut session = new.connect(practice.address());
-    let came = all_messages(&mut session, &practice);
+    let came = session.all_messages(practice.now());
     assert_eq!(came.len(), 1);
     assert_eq!(came[0].text, "then it was lost");
     let devices = listed(&practice, "2", false);
@@ -299,7 +286,7 @@ fn a_confirmation_on_one_device_is_the_patients() {
     drop((on_phone, on_tablet));
     for person in [&mut phone, &mut tablet] {
         let mut session = person.connect(practice.address());
-        assert!(all_messages(&mut session, &practice).is_empty());
+        assert!(session.all_messages(practice.now()).is_empty());
     }
     let request = deliveries::Request::Unconfirmed {
         message: sent.number,

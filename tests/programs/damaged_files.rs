@@ -10,6 +10,17 @@ use std::process::Command;
 use crate::clinic::{Clinic, files};
 use crate::process::run;
 
+/// A clinic with one patient, its server stopped, and where that listened.
+fn closed() -> (Clinic, String) {
+    let clinic = Clinic::new();
+    let doctor = clinic.as_service();
+    clinic.enrol("P1");
+    let address = doctor.address.clone();
+    clinic.command(&["stop"]).code(0);
+    doctor.program.finish().code(0);
+    (clinic, address)
+}
+
 #[test]
 fn a_directory_that_cannot_be_used_is_named() {
     let clinic = Clinic::new();
@@ -111,12 +122,7 @@ fn a_directory_that_cannot_be_written_is_named() {
 
 #[test]
 fn a_key_file_that_cannot_be_used_is_named_and_left_as_it_is() {
-    let clinic = Clinic::new();
-    let doctor = clinic.as_service();
-    clinic.enrol("P1");
-    let address = doctor.address.clone();
-    clinic.command(&["stop"]).code(0);
-    doctor.program.finish().code(0);
+    let (clinic, address) = closed();
     let serve = || clinic.doctor(&["--listen", &address, "serve"]);
     let connect = || clinic.patient("P1", &[]);
     let enrol = || clinic.doctor(&["enrol", "P2"]);
@@ -165,12 +171,7 @@ fn a_key_file_that_cannot_be_used_is_named_and_left_as_it_is() {
 
 #[test]
 fn a_database_that_cannot_be_used_is_named_and_left_as_it_is() {
-    let clinic = Clinic::new();
-    let doctor = clinic.as_service();
-    clinic.enrol("P1");
-    let address = doctor.address.clone();
-    clinic.command(&["stop"]).code(0);
-    doctor.program.finish().code(0);
+    let (clinic, address) = closed();
     let serve = || clinic.doctor(&["--listen", &address, "serve"]);
     let connect = || clinic.patient("P1", &[]);
     let commands: [(&Path, &dyn Fn() -> Command); 2] = [

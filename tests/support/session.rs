@@ -262,6 +262,18 @@ impl Session {
         self.send(opcode::ACK, &ack.encode());
     }
 
+    /// The messages that come before a marker sent last.
+    #[track_caller]
+    pub fn all_messages(&mut self, now: Timestamp) -> Vec<Arrived> {
+        self.sync(now);
+        let skipped = self.skipped.drain(..);
+        let messages = skipped.filter_map(|got| match got {
+            Got::Message(arrived) => Some(arrived),
+            _ => None,
+        });
+        messages.collect()
+    }
+
     /// Says that one is alive, and waits until the server has taken everything
     /// that was sent before: a message is answered in order.
     #[track_caller]

@@ -17,14 +17,12 @@
 //! from a forger is that every chunk is sealed together with it.
 
 mod error;
-mod file;
 mod read;
 #[cfg(test)]
 mod tests;
 mod write;
 
 pub use error::BackupError;
-pub use file::{NewFile, PublishError};
 pub use read::Reader;
 pub use write::Writer;
 

@@ -1,9 +1,5 @@
 //! What goes in comes out, and nothing that was changed does.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-
 use super::*;
 use crate::aes::sealed_len;
 use crate::random::{self, OsRandom};
@@ -216,43 +212,4 @@ fn nothing_of_the_content_shows() {
             .any(|part| part == word.as_bytes());
         assert!(!found, "{word}");
     }
-}
-
-#[test]
-fn a_new_file_appears_whole_or_not_at_all_and_replaces_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let place = directory.path().join("a.backup");
-    let names = || fs::read_dir(directory.path()).unwrap().count();
-    let file = NewFile::beside(&place).unwrap();
-    io::Write::write_all(&mut file.file(), b"half").unwrap();
-    assert!(!place.exists());
-    drop(file);
-    assert_eq!(names(), 0);
-
-    let file = NewFile::beside(&place).unwrap();
-    let late = NewFile::beside(&place).unwrap();
-    io::Write::write_all(&mut file.file(), b"whole").unwrap();
-    file.publish().unwrap();
-    let mode = fs::metadata(&place).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-    let PublishError::NotThere(refused) = late.publish().unwrap_err() else {
-        panic!("it is not there");
-    };
-    assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
-    let refused = NewFile::beside(&place).unwrap_err();
-    assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
-    assert_eq!(fs::read(&place).unwrap(), b"whole");
-    assert_eq!(names(), 1);
-}
-
-#[test]
-fn a_file_whose_directory_cannot_be_synced_is_there_all_the_same() {
-    let directory = tempfile::tempdir().unwrap();
-    let place = directory.path().join("a.backup");
-    let file = NewFile::beside(&place).unwrap();
-    io::Write::write_all(&mut file.file(), b"whole").unwrap();
-    let failed = file.publish_with(|_| Err(io::ErrorKind::PermissionDenied.into()));
-    assert!(matches!(failed, Err(PublishError::MayNotLast(_))));
-    assert_eq!(fs::read(&place).unwrap(), b"whole");
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }

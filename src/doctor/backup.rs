@@ -20,13 +20,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::{Action, Entry};
-use crate::backup::{BackupError, Header, NewFile, PublishError, Writer};
+use crate::backup::{BackupError, Header, Writer};
 use crate::doctor::audit_log::sign_head;
 use crate::doctor::practice::Practice;
 use crate::doctor::recovery::{self, CodeText};
 use crate::doctor::setup::{ROOT_KEY, SIGNING_KEY};
 use crate::identity::data_dir::DATABASE;
 use crate::identity::key_file::{self, KeyFile, KeyKind};
+use crate::new_file::{NewFile, PublishError};
 use crate::random::{self, OsRandom};
 use crate::secret::SecretBytes;
 use crate::store::fact;

@@ -22,7 +22,7 @@
 #[cfg(test)]
 mod attacks;
 mod drbg;
-mod generate;
+pub mod generate;
 mod group;
 mod kem;
 mod key;

@@ -7,6 +7,12 @@
 //! rest. What remains passes the full check of [`Group::import`]. All of it is
 //! public, so nothing here takes constant time.
 
+use std::f64::consts::LN_2;
+use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
 use num_bigint::BigUint;
 use num_traits::{One, ToPrimitive};
 
@@ -25,28 +31,31 @@ const SIEVE_LIMIT: usize = 1 << 20;
 
 impl Group {
     /// A new group with a random prime of `bits` bits: 2048, 3072 or 4096.
-    /// Takes about half a minute at 2048 bits and many minutes at 4096, or a
-    /// multiple as luck will have it; `progress` is told after each candidate
-    /// how many have been tested, some thousands in the end. Variable time: a group is public.
+    /// Each of the `threads` has a copy of `random`. Takes about half a minute
+    /// of one processor at 2048 bits and many minutes at 4096, or a multiple as
+    /// luck will have it: see [`expected_candidates`]. `progress` is told after
+    /// each candidate how many have been tested. Variable time: a group is
+    /// public.
     ///
     /// # Errors
     /// [`GroupError::Size`] if `bits` is anything else.
-    pub fn generate(
+    pub fn generate<R: Random + Clone + Sync>(
         bits: usize,
-        random: &mut dyn Random,
-        progress: &mut dyn FnMut(u64),
+        threads: NonZeroUsize,
+        random: &R,
+        progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Self, GroupError> {
         let bytes = bits.div_ceil(8);
         if !matches!(bits, 2048 | 3072 | 4096) {
             return Err(GroupError::Size { bytes });
         }
-        let mut tested = 0;
+        let tested = AtomicU64::new(0);
+        let count = || progress(tested.fetch_add(1, Ordering::Relaxed) + 1);
         loop {
-            let p = search(bits, random, &mut || {
-                tested += 1;
-                progress(tested);
-            });
-            match Self::import(&padded(&p, bytes), random) {
+            let Some(p) = search_in_parallel(bits, threads, random, &count) else {
+                continue;
+            };
+            match Self::import(&padded(&p, bytes), &mut random.clone()) {
                 // Only base 2 took it for a safe prime.
                 Err(GroupError::NotSafePrime) => {}
                 checked => return checked,
@@ -55,18 +64,64 @@ impl Group {
     }
 }
 
-/// A number of exactly `bits` bits that is 23 mod 24 and, as far as base 2 can
-/// tell, a safe prime. Every window begins at a random number of its own.
-fn search(bits: usize, random: &mut dyn Random, tested: &mut dyn FnMut()) -> BigUint {
+/// How many candidates [`Group::generate`] tests on average, for a prime of
+/// `bits` bits. Each is as likely as the one before to be the last: how many
+/// were tested in vain says nothing of how many are still to come.
+#[must_use]
+pub fn expected_candidates(bits: usize) -> f64 {
+    // As many numbers around p and q have no factor below the sieve's limit as
+    // Mertens' third theorem says, e^-gamma / ln(limit); of those, primes are
+    // one in ln p times that.
+    const E_TO_GAMMA: f64 = 1.781_072_417_990_198;
+    let chance = |bits: f64| E_TO_GAMMA * (SIEVE_LIMIT as f64).ln() / (bits * LN_2);
+    let bits = bits as f64;
+    1.0 / (chance(bits) * chance(bits - 1.0))
+}
+
+/// What the first of the threads finds.
+fn search_in_parallel<R: Random + Clone + Sync>(
+    bits: usize,
+    threads: NonZeroUsize,
+    random: &R,
+    tested: &(dyn Fn() + Sync),
+) -> Option<BigUint> {
     let primes = sieve_primes(bits);
+    let found = OnceLock::new();
+    thread::scope(|scope| {
+        for _ in 0..threads.get() {
+            scope.spawn(|| {
+                let p = search(bits, &primes, &mut random.clone(), &mut || {
+                    tested();
+                    found.get().is_none()
+                });
+                // Two at once: the first is as good as the second.
+                let _ = p.map(|p| found.set(p));
+            });
+        }
+    });
+    found.into_inner()
+}
+
+/// A number of exactly `bits` bits that is 23 mod 24 and, as far as base 2 can
+/// tell, a safe prime. Every window begins at a random number of its own. None
+/// if `go_on`, which is asked after each candidate, says no.
+fn search(
+    bits: usize,
+    primes: &[u32],
+    random: &mut dyn Random,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Option<BigUint> {
     loop {
         let start = random_start(bits, random);
-        let found = survivors(&start, bits, WINDOW, &primes).find(|p| {
-            tested();
-            seems_safe(p)
-        });
-        if let Some(p) = found {
-            return p;
+        for p in survivors(&start, bits, WINDOW, primes) {
+            let is_safe = seems_safe(&p);
+            let go_on = go_on();
+            if is_safe {
+                return Some(p);
+            }
+            if !go_on {
+                return None;
+            }
         }
     }
 }
@@ -159,6 +214,9 @@ fn power_of_two(exponent: &BigUint, n: &BigUint) -> BigUint {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::sync::Mutex;
+
     use super::super::attacks::{SEVEN_MOD_EIGHT, number};
     use super::*;
     use crate::bigint::is_probable_prime_vartime;
@@ -176,13 +234,14 @@ mod tests {
     }
 
     /// Gives these bytes first, then random ones.
+    #[derive(Clone)]
     struct Starting(Option<Vec<u8>>);
 
     impl Random for Starting {
         fn fill(&mut self, bytes: &mut [u8]) {
             match self.0.take() {
-                Some(start) => bytes.copy_from_slice(&start),
-                None => OsRandom.fill(bytes),
+                Some(start) if start.len() == bytes.len() => bytes.copy_from_slice(&start),
+                _ => OsRandom.fill(bytes),
             }
         }
     }
@@ -190,7 +249,8 @@ mod tests {
     #[test]
     fn the_search_finds_another_safe_prime_of_the_size_each_time() {
         for bits in [64, 65, 100, 128, 256] {
-            let found = [(); 3].map(|()| search(bits, &mut OsRandom, &mut || {}));
+            let found = [(); 3]
+                .map(|()| search(bits, &sieve_primes(bits), &mut OsRandom, &mut || true).unwrap());
             for p in &found {
                 assert_eq!(p.bits(), bits as u64);
                 assert_eq!(p % STEP, BigUint::from(23u32));
@@ -228,17 +288,55 @@ mod tests {
     fn generates_a_group_that_import_accepts() {
         let known = number(SEVEN_MOD_EIGHT);
         let start = padded(&(&known - 24_000u32), 256);
-        let mut tested = Vec::new();
-        let mut random = Starting(Some(start));
-        let group = Group::generate(2048, &mut random, &mut |count| tested.push(count)).unwrap();
+        let tested = Mutex::new(Vec::new());
+        let count = |count| tested.lock().unwrap().push(count);
+        let random = Starting(Some(start));
+        let group = Group::generate(2048, NonZeroUsize::MIN, &random, &count).unwrap();
         assert_eq!(group.modulus_bytes(), padded(&known, 256));
+        let tested = tested.into_inner().unwrap();
         assert!(tested.len() < 100 && tested.iter().copied().eq(1..=tested.len() as u64));
+    }
+
+    #[test]
+    fn threads_search_together_and_stop_when_one_has_found() {
+        let threads = NonZeroUsize::new(3).unwrap();
+        let tested = AtomicU64::new(0);
+        let count = || {
+            tested.fetch_add(1, Ordering::Relaxed);
+        };
+        let found = search_in_parallel(256, threads, &OsRandom, &count).unwrap();
+        assert!(is_prime(&found) && is_prime(&(&found >> 1)));
+        assert!(tested.into_inner() > 0);
+        // With one that need not search at all, the others stop at once.
+        let known = number(SEVEN_MOD_EIGHT);
+        let random = Starting(Some(padded(&(&known - 24_000u32), 256)));
+        let found = search_in_parallel(2048, threads, &random, &|| {}).unwrap();
+        assert_eq!(found, known);
+    }
+
+    #[test]
+    fn the_expected_number_of_candidates_is_what_is_found() {
+        let bits = 192;
+        let tests = Cell::new(0u32);
+        let primes = sieve_primes(bits);
+        const SEARCHES: u32 = 60;
+        for _ in 0..SEARCHES {
+            let count = &mut || {
+                tests.set(tests.get() + 1);
+                true
+            };
+            search(bits, &primes, &mut OsRandom, count).unwrap();
+        }
+        let mean = f64::from(tests.get()) / f64::from(SEARCHES);
+        // The mean of so many strays by an eighth.
+        let ratio = mean / expected_candidates(bits);
+        assert!((0.25..1.8).contains(&ratio), "{ratio}");
     }
 
     #[test]
     fn a_group_of_another_size_is_not_generated() {
         for bits in [0, 1, 1024, 2047, 2049, 8192] {
-            let found = Group::generate(bits, &mut OsRandom, &mut |_| {}).unwrap_err();
+            let found = Group::generate(bits, NonZeroUsize::MIN, &OsRandom, &|_| {}).unwrap_err();
             let bytes = bits.div_ceil(8);
             assert_eq!(found, GroupError::Size { bytes });
         }

@@ -272,7 +272,10 @@ fn a_device_that_enrols_later_gets_what_none_of_its_patient_has_got() {
         states.sort_unstable();
         states == ["delivered", "queued"]
     };
-    eventually("the receipt of the new device is kept", delivered_to_the_new_one);
+    eventually(
+        "the receipt of the new device is kept",
+        delivered_to_the_new_one,
+    );
 }
 
 #[test]

@@ -100,7 +100,7 @@ pub struct DoctorArgs {
     /// print one JSON object a line, for programs
     #[argh(switch)]
     pub json: bool,
-    /// print one record a line, fields separated by tabs, for scripts
+    /// print one object a line, fields separated by tabs, for scripts
     #[argh(switch)]
     pub plain: bool,
     /// what to do
@@ -214,7 +214,7 @@ pub struct PatientArgs {
     /// print one JSON object a line, for programs; without a menu
     #[argh(switch)]
     pub json: bool,
-    /// print one record a line, fields separated by tabs, for scripts
+    /// print one object a line, fields separated by tabs, for scripts
     #[argh(switch)]
     pub plain: bool,
     /// what to do

@@ -6,9 +6,9 @@ mod books;
 mod code;
 mod menu;
 pub mod messages;
+mod objects;
 pub mod patients;
 pub mod purge;
-mod records;
 mod serve;
 mod show;
 

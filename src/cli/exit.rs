@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::Program;
-use super::output::{Form, Record};
+use super::output::{Form, Object};
 use super::text;
 use crate::identity::key_file::KeyFileFault;
 use crate::store::StoreFault;
@@ -118,13 +118,13 @@ impl Failure {
     pub fn report(&self, program: Program, form: Form) -> Exit {
         match form {
             Form::People | Form::Plain => eprint(&self.lines(program)),
-            Form::Json => eprint(&format!("{}\n", self.record().json())),
+            Form::Json => eprint(&format!("{}\n", self.object().json())),
         }
         self.exit
     }
 
-    fn record(&self) -> Record {
-        Record::new("error")
+    fn object(&self) -> Object {
+        Object::new("error")
             .with("exit", self.exit.code())
             .with("sentence", self.sentence.as_str())
             .with("hint", self.hint.as_deref())

@@ -1,6 +1,6 @@
 //! What the programs print for whom: sentences for people, lines of fields for
 //! simple scripts (`--plain`), one JSON object a line for programs (`--json`).
-//! docs/json.md has every record; a test keeps it complete.
+//! docs/json.md has every object; a test keeps it complete.
 
 use std::ffi::OsString;
 
@@ -13,7 +13,7 @@ use super::normalise::usage;
 use super::text;
 use crate::clock::Timestamp;
 
-/// The version of the records: it changes when a field goes or changes its
+/// The version of the objects: it changes when a field goes or changes its
 /// meaning, not when one is added.
 const VERSION: u8 = 1;
 
@@ -23,9 +23,9 @@ pub enum Form {
     /// Sentences and tables, which may change at any time.
     #[default]
     People,
-    /// One record a line, its fields separated by tabs.
+    /// One object a line, its fields separated by tabs.
     Plain,
-    /// One record a line, as a JSON object.
+    /// One object a line, as JSON.
     Json,
 }
 
@@ -55,37 +55,37 @@ impl Form {
     }
 
     /// Prints a result on standard output in this form: `people` for people,
-    /// `records` otherwise.
+    /// `objects` otherwise.
     ///
     /// # Errors
     /// If standard output cannot be written.
-    pub fn print(self, people: &str, records: &[Record]) -> Result<(), Failure> {
-        print(&self.text(people, records))
+    pub fn print(self, people: &str, objects: &[Object]) -> Result<(), Failure> {
+        print(&self.text(people, objects))
     }
 
     /// A result in this form, as it is printed.
     #[must_use]
-    pub fn text(self, people: &str, records: &[Record]) -> String {
+    pub fn text(self, people: &str, objects: &[Object]) -> String {
         match self {
             Self::People => format!("{people}\n"),
-            Self::Plain | Self::Json => self.lines(records),
+            Self::Plain | Self::Json => self.lines(objects),
         }
     }
 
-    /// Prints records, as JSON unless it is to be plain.
+    /// Prints objects, as JSON unless it is to be plain.
     ///
     /// # Errors
     /// If standard output cannot be written.
-    pub fn print_records(self, records: &[Record]) -> Result<(), Failure> {
-        print(&self.lines(records))
+    pub fn print_objects(self, objects: &[Object]) -> Result<(), Failure> {
+        print(&self.lines(objects))
     }
 
-    fn lines(self, records: &[Record]) -> String {
+    fn lines(self, objects: &[Object]) -> String {
         let mut lines = String::new();
-        for record in records {
+        for object in objects {
             lines += &match self {
-                Self::Plain => record.plain(),
-                Self::People | Self::Json => record.json(),
+                Self::Plain => object.plain(),
+                Self::People | Self::Json => object.json(),
             };
             lines.push('\n');
         }
@@ -96,13 +96,13 @@ impl Form {
 /// One thing that is said to a program. Its fields are always all there, in the
 /// same order; what is not known is `null`.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Record {
+pub struct Object {
     kind: &'static str,
     fields: Vec<(&'static str, Value)>,
 }
 
-impl Record {
-    /// A record of this type.
+impl Object {
+    /// An object of this type.
     #[must_use]
     pub const fn new(kind: &'static str) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl Record {
         self
     }
 
-    /// The record as a JSON object on one line. Characters that could steer a
+    /// The object as JSON on one line. Characters that could steer a
     /// terminal or deceive its reader are escaped: to a program that changes
     /// nothing.
     #[must_use]
@@ -138,7 +138,7 @@ impl Record {
         escaped
     }
 
-    /// The record as its type and its fields, separated by tabs, cleaned as for
+    /// The object as its type and its fields, separated by tabs, cleaned as for
     /// people. What is not known is empty.
     #[must_use]
     pub fn plain(&self) -> String {
@@ -162,7 +162,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-impl Serialize for Record {
+impl Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(2 + self.fields.len()))?;
         map.serialize_entry("v", &VERSION)?;

@@ -11,7 +11,7 @@ mod connection;
 mod failure;
 mod listen;
 mod menu;
-mod records;
+mod objects;
 mod say;
 
 use self::commands::Command;
@@ -131,7 +131,7 @@ fn enrol(options: &PatientOptions, source: TicketSource) -> Result<Exit, Failure
     let said = said(&name, &enrolled, options);
     options
         .form
-        .print(&said, &[records::enrolled(&name, &enrolled)])?;
+        .print(&said, &[objects::enrolled(&name, &enrolled)])?;
     Ok(Exit::Ok)
 }
 

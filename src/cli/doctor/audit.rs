@@ -10,7 +10,7 @@ use argh::{ArgsInfo, FromArgs};
 use crate::cli::doctor::{books, failed, no_answer, unexpected};
 use crate::cli::exit::{Exit, Failure, print};
 use crate::cli::options::{AuditTask, DoctorOptions};
-use crate::cli::output::{Form, Record};
+use crate::cli::output::{Form, Object};
 use crate::cli::text;
 use crate::control;
 use crate::doctor::audit::{Answer, Purpose, Request, Row};
@@ -242,7 +242,7 @@ fn read(
         match form {
             Form::People => print(&rows.iter().map(line).collect::<String>()),
             Form::Plain | Form::Json => {
-                form.print_records(&rows.iter().map(record).collect::<Vec<_>>())
+                form.print_objects(&rows.iter().map(object).collect::<Vec<_>>())
             }
         }
     })?;
@@ -268,8 +268,8 @@ fn line(row: &Row) -> String {
 }
 
 /// An entry for programs.
-fn record(row: &Row) -> Record {
-    Record::new("audit_entry")
+fn object(row: &Row) -> Object {
+    Object::new("audit_entry")
         .with("number", row.number)
         .with("at", row.at)
         .with("actor", row.actor.as_str())

@@ -1,6 +1,6 @@
 //! `doctor backup`, `restore` and `recovery-code`.
 
-mod records;
+mod objects;
 mod words;
 
 use std::env;
@@ -9,7 +9,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use records::record;
+pub use objects::object;
 pub use words::text;
 
 use crate::backup::{self, BackupError, Reader};
@@ -39,7 +39,7 @@ pub fn run(options: &DoctorOptions, task: &BackupTask) -> Result<(), Failure> {
             if let Answer::Made(made) = &answer {
                 is_here(made)?;
             }
-            options.form.print(&text(&answer), &[record(&answer)])
+            options.form.print(&text(&answer), &[object(&answer)])
         }
         BackupTask::NewCode => new_code(options),
         BackupTask::CheckCode(source) => check_code(options, source),
@@ -100,7 +100,7 @@ fn new_code(options: &DoctorOptions) -> Result<(), Failure> {
         return Err(void(unexpected()));
     };
     // Who reads it must have got it, even at the other end of a pipe.
-    let text = options.form.text(&text(&shown), &[record(&shown)]);
+    let text = options.form.text(&text(&shown), &[object(&shown)]);
     hand_out(&text).map_err(void)?;
     let wrapped = wrapped.clone();
     ask(options, Request::KeepCode { wrapped }).map_err(void)?;
@@ -135,7 +135,7 @@ fn check_code(options: &DoctorOptions, source: &CodeSource) -> Result<(), Failur
             .hint("an older one opens older backups only; make a new one: doctor recovery-code")
     })?;
     let sentence = "The recovery code is right: it opens the data key.";
-    options.form.print(sentence, &[records::code_checked(true)])
+    options.form.print(sentence, &[objects::code_checked(true)])
 }
 
 fn open(file: &Path) -> Result<Reader<BufReader<File>>, Failure> {
@@ -160,8 +160,8 @@ fn verify_file(options: &DoctorOptions, file: &Path, source: &CodeSource) -> Res
     };
     let checked = verify(&options.data, reader, &vault).map_err(|e| unusable(file, &e))?;
     let people = words::checked(&checked, with_code);
-    let record = records::checked(&checked, with_code);
-    options.form.print(people.trim_end(), &[record])?;
+    let object = objects::checked(&checked, with_code);
+    options.form.print(people.trim_end(), &[object])?;
     sound(file, &checked)
 }
 
@@ -214,7 +214,7 @@ fn restore_file(
     let people = words::restored(&restored, heads, &options.data_option);
     options
         .form
-        .print(people.trim_end(), &[records::restored(&restored)])?;
+        .print(people.trim_end(), &[objects::restored(&restored)])?;
     intact(&restored.checked)
 }
 

@@ -1,10 +1,10 @@
 //! Commands about messages: what can be typed, what it means, and what is
 //! printed.
 
-mod records;
+mod objects;
 mod words;
 
-pub use records::records;
+pub use objects::objects;
 pub use words::{letters_text, text};
 
 use std::thread;

@@ -7,7 +7,7 @@ mod show;
 mod task;
 
 pub use menu::run as run_menu;
-pub use show::{answer, records, text};
+pub use show::{answer, objects, text};
 pub use task::PatientsTask;
 
 use std::fs::File;

@@ -8,7 +8,7 @@ use argh::{ArgsInfo, FromArgs};
 use crate::cli::doctor;
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::options::{DoctorOptions, PurgeTask};
-use crate::cli::output::Record;
+use crate::cli::output::Object;
 use crate::doctor::office;
 use crate::doctor::purge::Purged;
 
@@ -40,13 +40,13 @@ pub struct Purge {
 pub fn run(options: &DoctorOptions, task: &PurgeTask) -> Result<(), Failure> {
     let found = ask(options, task, true)?;
     if task.dry_run {
-        return options.form.print(&text(&found), &[record(&found)]);
+        return options.form.print(&text(&found), &[object(&found)]);
     }
     if !task.yes && !is_empty(&found) {
         confirm(&found)?;
     }
     let purged = ask(options, task, false)?;
-    options.form.print(&text(&purged), &[record(&purged)])
+    options.form.print(&text(&purged), &[object(&purged)])
 }
 
 fn ask(options: &DoctorOptions, task: &PurgeTask, dry_run: bool) -> Result<Purged, Failure> {
@@ -99,8 +99,8 @@ pub fn text(purged: &Purged) -> String {
 }
 
 /// The same for programs.
-pub fn record(purged: &Purged) -> Record {
-    Record::new("purged")
+pub fn object(purged: &Purged) -> Object {
+    Object::new("purged")
         .with("before", purged.before)
         .with("messages", purged.messages)
         .with("incoming", purged.incoming)

@@ -13,12 +13,12 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::Program;
-use crate::cli::doctor::{books, failed, menu, records, show, store_failed};
+use crate::cli::doctor::{books, failed, menu, objects, show, store_failed};
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::menu::Console;
 use crate::cli::notify::{Observation, Supervision};
 use crate::cli::options::DoctorOptions;
-use crate::cli::output::{Form, Record};
+use crate::cli::output::{Form, Object};
 use crate::cli::terminal::{Stopper, Terminal};
 use crate::clock::{Clock, SystemClock};
 use crate::control;
@@ -178,8 +178,8 @@ fn on_signals(mut signals: Signals, stop: mpsc::Sender<()>) -> Result<(), Failur
 
 fn announce(id: &Identifier, listening: SocketAddr, reachable: Option<&str>, form: Form) {
     if form != Form::People {
-        let serving = records::serving(id.as_str(), &listening.to_string(), reachable);
-        print_record(serving, form);
+        let serving = objects::serving(id.as_str(), &listening.to_string(), reachable);
+        print_object(serving, form);
         return;
     }
     let mut lines = format!("doctor: {id} is serving on {listening}\n");
@@ -266,8 +266,8 @@ fn as_service(
         .name("events".to_owned())
         .spawn(move || {
             if form != Form::People {
-                let records = events.iter().map(|event| records::event(&event));
-                return records.for_each(|record| print_record(record, form));
+                let objects = events.iter().map(|event| objects::event(&event));
+                return objects.for_each(|object| print_object(object, form));
             }
             let reader = match io::stderr().is_terminal() {
                 true => show::Reader::Person,
@@ -288,9 +288,9 @@ fn as_service(
     Ok(())
 }
 
-/// Prints a record of a server that serves on, whatever becomes of its output.
-fn print_record(record: Record, form: Form) {
-    if let Err(failure) = form.print_records(&[record]) {
+/// Prints an object of a server that serves on, whatever becomes of its output.
+fn print_object(object: Object, form: Form) {
+    if let Err(failure) = form.print_objects(&[object]) {
         failure.report(Program::Doctor, form);
     }
 }

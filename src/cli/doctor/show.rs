@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 
-use crate::cli::doctor::{messages, patients, records};
+use crate::cli::doctor::{messages, objects, patients};
 use crate::cli::exit::{Exit, Failure, eprint, print};
 use crate::cli::output::Form;
 use crate::cli::{qr, text};
@@ -35,7 +35,7 @@ pub fn answer(answer: &Answer, form: Form) -> Result<(), Failure> {
             print(&format!("{text}\n"))
         }
         Answer::Office(office::Answer::Patients(answer)) => patients::answer(answer, form),
-        answer => form.print(&self::text(answer), &records::answer(answer)),
+        answer => form.print(&self::text(answer), &objects::answer(answer)),
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::*;
 
 #[test]
-fn a_record_is_one_object_or_one_line_of_fields() {
-    let record = Record::new("device")
+fn an_object_is_one_line_of_json_or_one_line_of_fields() {
+    let object = Object::new("device")
         .with("patient", "P1")
         .with("since", Timestamp::from_millis(0))
         .with("seconds", 3_u64)
@@ -14,11 +14,11 @@ fn a_record_is_one_object_or_one_line_of_fields() {
         .with("clock", None::<String>)
         .with("tags", vec!["a", "b"]);
     assert_eq!(
-        record.json(),
+        object.json(),
         r#"{"v":1,"type":"device","patient":"P1","since":"1970-01-01T00:00:00Z","seconds":3,"resumed":true,"clock":null,"tags":["a","b"]}"#
     );
     assert_eq!(
-        record.plain(),
+        object.plain(),
         "device\tP1\t1970-01-01T00:00:00Z\t3\tyes\t\ta,b"
     );
 }
@@ -26,13 +26,13 @@ fn a_record_is_one_object_or_one_line_of_fields() {
 #[test]
 fn json_keeps_every_character_and_steers_no_terminal() {
     let text = "5 mg\r\n\u{202e}gm\t\"x\"\u{9b}31m\u{7f}\u{e0041} ä \u{1f489}\\";
-    let record = Record::new("message").with("text", text);
-    let json = record.json();
+    let object = Object::new("message").with("text", text);
+    let json = object.json();
     assert!(!json.chars().any(text::is_hidden), "{json}");
     assert!(json.contains("ä \u{1f489}"), "{json}");
     let read: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(read["text"], text);
-    let plain = record.plain();
+    let plain = object.plain();
     assert_eq!(plain.matches('\t').count(), 1, "{plain}");
     assert_eq!(plain, "message\t5 mg \u{23ce} gm    \"x\"31m ä \u{1f489}\\");
 }
@@ -48,7 +48,7 @@ fn the_form_is_known_even_if_the_command_line_is_wrong() {
     assert!(Form::chosen(true, true).is_err());
 }
 
-/// The types that the code makes records of, by its text.
+/// The types that the code makes objects of, by its text.
 fn types_in(directory: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -56,7 +56,7 @@ fn types_in(directory: &Path, found: &mut BTreeSet<String>) {
             types_in(&path, found);
         } else if !path.ends_with("output/tests.rs") {
             let code = fs::read_to_string(&path).unwrap();
-            for part in code.split("Record::new(").skip(1) {
+            for part in code.split("Object::new(").skip(1) {
                 let name = part.trim_start().strip_prefix('"').and_then(|part| {
                     let (name, _) = part.split_once('"')?;
                     Some(name.to_owned())
@@ -68,7 +68,7 @@ fn types_in(directory: &Path, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_type_of_record_is_documented_and_every_documented_one_is_made() {
+fn every_type_of_object_is_documented_and_every_documented_one_is_made() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut made = BTreeSet::new();
     types_in(&root.join("src"), &mut made);

@@ -9,10 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::failure::{self, Place};
-use super::{connection, enrolled, records, say};
+use super::{connection, enrolled, objects, say};
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::options::PatientOptions;
-use crate::cli::output::{Form, Record};
+use crate::cli::output::{Form, Object};
 use crate::cli::text::sentence;
 use crate::clock::SystemClock;
 use crate::control::{self, Handler};
@@ -73,8 +73,8 @@ impl<'a> Command<'a> {
         };
         let new: Vec<u64> = said.iter().filter_map(Said::unread).collect();
         let people = inbox(&said, new.len(), unread);
-        let records: Vec<Record> = said.iter().map(records::said).collect();
-        self.options.form.print(&people, &records)?;
+        let objects: Vec<Object> = said.iter().map(objects::said).collect();
+        self.options.form.print(&people, &objects)?;
         // Only what was printed was shown.
         if !new.is_empty() {
             self.ask(Request::Shown { numbers: new })?;
@@ -104,14 +104,14 @@ impl<'a> Command<'a> {
         };
         let form = self.options.form;
         let queued = format!("Queued, code {code}: it is kept here until it has arrived.");
-        form.print(&queued, &[records::queued(number, &code)])?;
+        form.print(&queued, &[objects::queued(number, &code)])?;
         let waited = self.settle(connected, &Request::WaitDelivered { number })?;
         let said = match waited {
             Ok(true) => "Delivered: the doctor's server has it.",
             _ => "It has not arrived yet, and will be sent at the next connection.",
         };
         let arrived = matches!(waited, Ok(true));
-        form.print(said, &[records::delivery(number, &code, arrived)])?;
+        form.print(said, &[objects::delivery(number, &code, arrived)])?;
         self.unread_note();
         waited.map(|_| Exit::Ok)
     }
@@ -136,8 +136,8 @@ impl<'a> Command<'a> {
             false => "The doctor will learn of it at the next connection.",
         };
         let people = format!("You have confirmed message {number}, code {code}. {said}");
-        let record = records::confirmation(number, &code, arrived);
-        self.options.form.print(&people, &[record])?;
+        let object = objects::confirmation(number, &code, arrived);
+        self.options.form.print(&people, &[object])?;
         self.unread_note();
         waited.map(|_| Exit::Ok)
     }
@@ -148,8 +148,8 @@ impl<'a> Command<'a> {
         let Answer::History { said, more } = self.ask(Request::History)? else {
             return Err(unexpected());
         };
-        let records: Vec<Record> = said.iter().map(records::said).collect();
-        self.options.form.print(&say::history(&said), &records)?;
+        let objects: Vec<Object> = said.iter().map(objects::said).collect();
+        self.options.form.print(&say::history(&said), &objects)?;
         if more {
             note("there are older messages, which are kept and not shown");
         }
@@ -159,8 +159,8 @@ impl<'a> Command<'a> {
     /// Says how things are.
     pub(super) fn status(&self) -> Result<Exit, Failure> {
         let status = self.ask_status()?;
-        let record = records::status(&status);
-        self.options.form.print(&say::status(&status), &[record])?;
+        let object = objects::status(&status);
+        self.options.form.print(&say::status(&status), &[object])?;
         Ok(Exit::Ok)
     }
 

@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use super::alarm::Alarm;
 use super::connection::{self, Reachable, broken};
 use super::failure::{self, Place};
-use super::{records, say};
+use super::{objects, say};
 use crate::cli::exit::{Exit, Failure, eprint, print};
 use crate::cli::notify::{Observation, Supervision};
 use crate::cli::options::PatientOptions;
@@ -74,7 +74,7 @@ fn supervise(client: &Arc<Client>) -> Result<Option<Supervision>, Failure> {
 fn show(form: Form, client: &Client, event: &Event) -> Result<(), Failure> {
     let is_whole = match form {
         Form::Plain | Form::Json => {
-            form.print_records(&[records::event(event)])?;
+            form.print_objects(&[objects::event(event)])?;
             true
         }
         // What goes to a terminal a person reads. Anything else, such as the

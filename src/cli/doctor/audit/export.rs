@@ -5,9 +5,9 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::cli::doctor::audit::{Office, record, unexpected};
+use crate::cli::doctor::audit::{Office, object, unexpected};
 use crate::cli::exit::{Exit, Failure, print};
-use crate::cli::output::Record;
+use crate::cli::output::Object;
 use crate::doctor::audit::{Answer, Purpose, Request};
 use crate::store::AuditFilter;
 
@@ -68,7 +68,7 @@ pub fn run(office: &Office<'_>, file: Option<&Path>, filter: &AuditFilter) -> Re
     let people = format!(
         "{entries} entries, up to number {last}, and the signed head of that one are in '{shown}'."
     );
-    let exported = Record::new("audit_exported")
+    let exported = Object::new("audit_exported")
         .with("file", shown)
         .with("entries", entries)
         .with("last", last);
@@ -92,7 +92,7 @@ fn write(
     let mut entries = 0;
     office.pages(filter, (first, last), |rows| {
         entries += rows.len() as u64;
-        let lines: Vec<_> = rows.iter().map(|row| record(row).json() + "\n").collect();
+        let lines: Vec<_> = rows.iter().map(|row| object(row).json() + "\n").collect();
         target.write(&lines.concat())
     })?;
     target.write(&head.unwrap_or_default())?;

@@ -11,7 +11,7 @@ use crate::cli::doctor::audit::Office;
 use crate::cli::doctor::{failed, store_failed};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::options::{DoctorOptions, Verification};
-use crate::cli::output::{Form, Record};
+use crate::cli::output::{Form, Object};
 use crate::cli::text;
 use crate::doctor::audit::Request;
 use crate::doctor::setup::SIGNING_KEY;
@@ -90,7 +90,7 @@ fn check(
             VerifyError::HeadsFile(error) => failed(error),
         })?;
     let people = people(&report, heads, root, pinned);
-    form.print(&people, &records(&report, root))?;
+    form.print(&people, &objects(&report, root))?;
     match report.findings.len() {
         0 => Ok(()),
         1 => Err(damaged("something is wrong with the audit log")),
@@ -161,14 +161,14 @@ fn groups(root: &[u8]) -> String {
     fingerprint_groups(&padded)
 }
 
-fn records(report: &Report, root: &[u8]) -> Vec<Record> {
+fn objects(report: &Report, root: &[u8]) -> Vec<Object> {
     let findings = report.findings.iter().map(|finding| {
-        Record::new("audit_finding")
+        Object::new("audit_finding")
             .with("kind", finding.word())
             .with("entry", finding.entry())
             .with("sentence", finding.to_string())
     });
-    let verified = Record::new("audit_verified")
+    let verified = Object::new("audit_verified")
         .with("entries", report.entries)
         .with("last", report.last)
         .with("heads", report.heads)

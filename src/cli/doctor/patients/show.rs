@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cli::doctor::unexpected;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{Form, Record};
+use crate::cli::output::{Form, Object};
 use crate::cli::text::{clean, clean_lines, sentence};
 use crate::clock::Timestamp;
 use crate::doctor::patients::Answer;
@@ -15,7 +15,7 @@ pub fn answer(answer: &Answer, form: Form) -> Result<(), Failure> {
     match answer {
         Answer::Failed(_) | Answer::Damaged(_) => Err(failure(answer)),
         answer => {
-            form.print(&text(answer), &records(answer))?;
+            form.print(&text(answer), &objects(answer))?;
             damage(answer)
         }
     }
@@ -206,58 +206,58 @@ fn found_text(found: &[Found]) -> String {
     found.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The records of an answer; none for one that is a failure.
-pub fn records(answer: &Answer) -> Vec<Record> {
+/// The objects of an answer; none for one that is a failure.
+pub fn objects(answer: &Answer) -> Vec<Object> {
     match answer {
         Answer::Added { patient } => {
-            vec![Record::new("record_added").with("patient", patient.as_str())]
+            vec![Object::new("record_added").with("patient", patient.as_str())]
         }
         Answer::Edited {
             patient,
             version,
             fields,
         } => vec![
-            Record::new("record_changed")
+            Object::new("record_changed")
                 .with("patient", patient.as_str())
                 .with("version", *version)
                 .with("fields", fields.clone()),
         ],
-        Answer::Shown(shown) => shown_records(shown),
+        Answer::Shown(shown) => shown_objects(shown),
         Answer::Listed(patients) => patients
             .iter()
-            .map(|listed| front(Record::new("patient"), listed))
+            .map(|listed| front(Object::new("patient"), listed))
             .collect(),
         Answer::Found(found) => found
             .iter()
             .map(|found| {
-                front(Record::new("patient_found"), &found.patient)
+                front(Object::new("patient_found"), &found.patient)
                     .with("fields", found.fields.clone())
             })
             .collect(),
         Answer::Archived { patient } => vec![archived(patient, true)],
         Answer::Unarchived { patient } => vec![archived(patient, false)],
         Answer::Noted { patient } => {
-            vec![Record::new("consultation_noted").with("patient", patient.as_str())]
+            vec![Object::new("consultation_noted").with("patient", patient.as_str())]
         }
         Answer::Failed(_) | Answer::Damaged(_) => Vec::new(),
     }
 }
 
-fn archived(patient: &str, archived: bool) -> Record {
-    Record::new("record_archived")
+fn archived(patient: &str, archived: bool) -> Object {
+    Object::new("record_archived")
         .with("patient", patient)
         .with("archived", archived)
 }
 
 /// What lists say of a patient.
-fn front(record: Record, listed: &Listed) -> Record {
+fn front(object: Object, listed: &Listed) -> Object {
     let of_record = |text: fn(&kept::Summary) -> &Personal| {
         listed
             .record
             .as_ref()
             .map_or(Value::Null, |record| known(text(record)))
     };
-    record
+    object
         .with("patient", listed.patient.as_str())
         .with("name", of_record(|record| &record.name))
         .with("born", of_record(|record| &record.born))
@@ -271,14 +271,14 @@ fn front(record: Record, listed: &Listed) -> Record {
         .with("damaged", listed.damaged)
 }
 
-fn shown_records(shown: &Shown) -> Vec<Record> {
-    let mut records = Vec::new();
+fn shown_objects(shown: &Shown) -> Vec<Object> {
+    let mut objects = Vec::new();
     let patient = shown.patient.as_str();
     if let Some(record) = &shown.record {
         let content = &record.content;
         let tags: Vec<_> = content.tags.iter().map(Personal::as_str).collect();
-        records.push(
-            Record::new("patient_record")
+        objects.push(
+            Object::new("patient_record")
                 .with("patient", patient)
                 .with("name", known(&content.name))
                 .with("born", known(&content.born))
@@ -294,19 +294,19 @@ fn shown_records(shown: &Shown) -> Vec<Record> {
                 .with("archived", time(record.archived)),
         );
         let consultations = record.consultations.iter();
-        records.extend(consultations.map(|consultation| consulted(patient, consultation)));
+        objects.extend(consultations.map(|consultation| consulted(patient, consultation)));
     }
-    records.extend(shown.devices.iter().map(|device| {
-        Record::new("patient_device")
+    objects.extend(shown.devices.iter().map(|device| {
+        Object::new("patient_device")
             .with("patient", patient)
             .with("state", device.state.as_str())
             .with("last_seen", time(device.last_seen))
     }));
-    records
+    objects
 }
 
-fn consulted(patient: &str, consultation: &Consultation) -> Record {
-    Record::new("patient_consultation")
+fn consulted(patient: &str, consultation: &Consultation) -> Object {
+    Object::new("patient_consultation")
         .with("patient", patient)
         .with("written", consultation.written)
         .with("begun", consultation.begun)

@@ -1,48 +1,48 @@
 //! Backups as programs read of them.
 
 use crate::cli::doctor::backup::words;
-use crate::cli::output::Record;
+use crate::cli::output::Object;
 use crate::doctor::backup::{Answer, Checked, Restored};
 
 /// An answer of the office.
-pub fn record(answer: &Answer) -> Record {
+pub fn object(answer: &Answer) -> Object {
     match answer {
-        Answer::Made(made) => Record::new("backup")
+        Answer::Made(made) => Object::new("backup")
             .with("file", made.file.to_string_lossy())
             .with("bytes", made.bytes)
             .with("root_key", made.root_key),
-        Answer::NewCode { code, .. } => Record::new("recovery_code").with("code", code.expose()),
+        Answer::NewCode { code, .. } => Object::new("recovery_code").with("code", code.expose()),
         Answer::CodeKept => code_checked(true),
         Answer::Wrapped(wrapped) => code_checked(wrapped.is_some()),
     }
 }
 
 /// A recovery code that was checked.
-pub fn code_checked(right: bool) -> Record {
-    Record::new("recovery_code_check").with("right", right)
+pub fn code_checked(right: bool) -> Object {
+    Object::new("recovery_code_check").with("right", right)
 }
 
 /// What was found in a backup.
-pub fn checked(checked: &Checked, with_code: bool) -> Record {
-    content(Record::new("backup_content"), checked).with("with_code", with_code)
+pub fn checked(checked: &Checked, with_code: bool) -> Object {
+    content(Object::new("backup_content"), checked).with("with_code", with_code)
 }
 
 /// What was restored.
-pub fn restored(restored: &Restored) -> Record {
+pub fn restored(restored: &Restored) -> Object {
     let stopped = restored.stopped.iter();
     let stopped: Vec<_> = stopped
         .map(|revocation| revocation.subject.as_str())
         .collect();
-    content(Record::new("restored"), &restored.checked)
+    content(Object::new("restored"), &restored.checked)
         .with("void_tickets", restored.tickets.clone())
         .with("stopped", stopped)
         .with("log_end", restored.log_end)
         .with("known_end", restored.known_end)
 }
 
-fn content(record: Record, checked: &Checked) -> Record {
+fn content(object: Object, checked: &Checked) -> Object {
     let inventory = &checked.inventory;
-    record
+    object
         .with("doctor", checked.doctor.as_str())
         .with("made", checked.made)
         .with("patients", inventory.patients)

@@ -3,7 +3,7 @@
 use crate::cli::doctor::backup;
 use crate::cli::doctor::messages;
 use crate::cli::doctor::patients;
-use crate::cli::output::Record;
+use crate::cli::output::Object;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::doctor::control::Answer;
 use crate::doctor::event::{Departure, Event};
@@ -11,14 +11,14 @@ use crate::doctor::messages::{device_code, mark_of};
 use crate::doctor::office;
 use crate::store::messages::BoundaryMark;
 
-/// The records of an answer; none for one that is a failure.
-pub fn answer(answer: &Answer) -> Vec<Record> {
+/// The objects of an answer; none for one that is a failure.
+pub fn answer(answer: &Answer) -> Vec<Object> {
     match answer {
         Answer::Connected { devices, unread } => {
-            let mut records: Vec<_> = devices
+            let mut objects: Vec<_> = devices
                 .iter()
                 .map(|present| {
-                    Record::new("device")
+                    Object::new("device")
                         .with("patient", present.patient.as_str())
                         .with("since", present.since)
                         .with("silent_seconds", present.silent_seconds)
@@ -26,9 +26,9 @@ pub fn answer(answer: &Answer) -> Vec<Record> {
                 })
                 .collect();
             if *unread > 0 {
-                records.push(Record::new("unread").with("messages", *unread));
+                objects.push(Object::new("unread").with("messages", *unread));
             }
-            records
+            objects
         }
         Answer::Sent {
             number,
@@ -37,25 +37,25 @@ pub fn answer(answer: &Answer) -> Vec<Record> {
             away,
             ..
         } => vec![
-            Record::new("sent")
+            Object::new("sent")
                 .with("message", *number)
                 .with("devices", *devices)
                 .with("away", *away)
                 .with("code", code.as_str()),
         ],
         Answer::Consulting { patient, open } => vec![
-            Record::new("consulting")
+            Object::new("consulting")
                 .with("patient", patient.as_str())
                 .with("open", *open),
         ],
-        Answer::Disconnected(count) => vec![Record::new("disconnected").with("devices", *count)],
-        Answer::Stopping => vec![Record::new("stopping")],
+        Answer::Disconnected(count) => vec![Object::new("disconnected").with("devices", *count)],
+        Answer::Stopping => vec![Object::new("stopping")],
         Answer::Office(answer) => office_answer(answer),
         Answer::Failed(_) => Vec::new(),
     }
 }
 
-fn office_answer(answer: &office::Answer) -> Vec<Record> {
+fn office_answer(answer: &office::Answer) -> Vec<Object> {
     match answer {
         office::Answer::Ticket {
             patient,
@@ -64,17 +64,17 @@ fn office_answer(answer: &office::Answer) -> Vec<Record> {
             address,
             expires,
         } => vec![
-            Record::new("ticket")
+            Object::new("ticket")
                 .with("patient", patient.as_str())
                 .with("ticket", text.as_str())
                 .with("qr", qr.as_str())
                 .with("address", address.as_str())
                 .with("expires", *expires),
         ],
-        office::Answer::Patients(answer) => patients::records(answer),
-        office::Answer::Backup(answer) => vec![backup::record(answer)],
-        office::Answer::Purged(purged) => vec![super::purge::record(purged)],
-        office::Answer::Deliveries(_) | office::Answer::Letters(_) => messages::records(answer),
+        office::Answer::Patients(answer) => patients::objects(answer),
+        office::Answer::Backup(answer) => vec![backup::object(answer)],
+        office::Answer::Purged(purged) => vec![super::purge::object(purged)],
+        office::Answer::Deliveries(_) | office::Answer::Letters(_) => messages::objects(answer),
         office::Answer::Audit(_) | office::Answer::AddressNeeded | office::Answer::Failed(_) => {
             Vec::new()
         }
@@ -82,8 +82,8 @@ fn office_answer(answer: &office::Answer) -> Vec<Record> {
 }
 
 /// The server serves.
-pub fn serving(doctor: &str, address: &str, public_address: Option<&str>) -> Record {
-    Record::new("serving")
+pub fn serving(doctor: &str, address: &str, public_address: Option<&str>) -> Object {
+    Object::new("serving")
         .with("at", now())
         .with("doctor", doctor)
         .with("address", address)
@@ -91,38 +91,38 @@ pub fn serving(doctor: &str, address: &str, public_address: Option<&str>) -> Rec
 }
 
 /// An event, at the time it is told.
-pub fn event(event: &Event) -> Record {
+pub fn event(event: &Event) -> Object {
     match event {
         Event::Joined {
             patient,
             resumed,
             clock_off,
-        } => Record::new("joined")
+        } => Object::new("joined")
             .with("at", now())
             .with("patient", patient.as_str())
             .with("resumed", *resumed)
             .with("clock_off_seconds", clock_off.map(|off| off.as_secs()))
             .with("device", device_code(&patient.device)),
-        Event::Superseded(patient) => Record::new("superseded")
+        Event::Superseded(patient) => Object::new("superseded")
             .with("at", now())
             .with("patient", patient.as_str())
             .with("device", device_code(&patient.device)),
-        Event::Left(patient, departure) => Record::new("left")
+        Event::Left(patient, departure) => Object::new("left")
             .with("at", now())
             .with("patient", patient.as_str())
             .with("why", why(*departure))
             .with("device", device_code(&patient.device)),
-        Event::Delivered(patient, number) => Record::new("delivered")
+        Event::Delivered(patient, number) => Object::new("delivered")
             .with("at", now())
             .with("message", *number)
             .with("patient", patient.as_str())
             .with("device", device_code(&patient.device)),
-        Event::Confirmed(patient, number) => Record::new("confirmed")
+        Event::Confirmed(patient, number) => Object::new("confirmed")
             .with("at", now())
             .with("message", *number)
             .with("patient", patient.as_str())
             .with("device", device_code(&patient.device)),
-        Event::Private(patient, message) => Record::new("private")
+        Event::Private(patient, message) => Object::new("private")
             .with("at", now())
             .with("patient", patient.as_str())
             .with("written", message.written())
@@ -130,18 +130,18 @@ pub fn event(event: &Event) -> Record {
             .with("device", device_code(&patient.device))
             .with("code", message.id().code())
             .with("boundary", mark_of(message).map(BoundaryMark::word)),
-        Event::Enrolled(patient, code) => Record::new("enrolment")
+        Event::Enrolled(patient, code) => Object::new("enrolment")
             .with("at", now())
             .with("patient", patient.as_str())
             .with("check_code", code.as_str()),
-        Event::Refused(address, reason) => Record::new("refused")
+        Event::Refused(address, reason) => Object::new("refused")
             .with("at", now())
             .with("address", address.to_string())
             .with("reason", reason.to_string()),
-        Event::Strangers(count) => Record::new("strangers")
+        Event::Strangers(count) => Object::new("strangers")
             .with("at", now())
             .with("count", *count),
-        Event::Trouble(sentence) => Record::new("trouble")
+        Event::Trouble(sentence) => Object::new("trouble")
             .with("at", now())
             .with("sentence", sentence.as_str()),
     }

@@ -1,22 +1,22 @@
 //! Messages and their deliveries as programs read them.
 
-use crate::cli::output::Record;
+use crate::cli::output::Object;
 use crate::doctor::correspondence::{self, LetterReport};
 use crate::doctor::deliveries::{Answer, MessageReport};
 use crate::doctor::office;
 
-/// The records of an answer about messages; none for any other.
-pub fn records(answer: &office::Answer) -> Vec<Record> {
+/// The objects of an answer about messages; none for any other.
+pub fn objects(answer: &office::Answer) -> Vec<Object> {
     match answer {
         office::Answer::Deliveries(Answer::List {
             messages, older, ..
         }) => {
-            let left_out = (*older > 0).then(|| Record::new("left_out").with("messages", *older));
+            let left_out = (*older > 0).then(|| Object::new("left_out").with("messages", *older));
             messages.iter().flat_map(message).chain(left_out).collect()
         }
         office::Answer::Deliveries(Answer::Unconfirmed { patients, .. }) => {
             let unconfirmed =
-                |patient: &String| Record::new("unconfirmed").with("patient", patient.as_str());
+                |patient: &String| Object::new("unconfirmed").with("patient", patient.as_str());
             patients.iter().map(unconfirmed).collect()
         }
         office::Answer::Letters(
@@ -28,13 +28,13 @@ pub fn records(answer: &office::Answer) -> Vec<Record> {
 }
 
 /// A message, and after it what became of it at each device.
-fn message(report: &MessageReport) -> Vec<Record> {
+fn message(report: &MessageReport) -> Vec<Object> {
     let to = match report.kind.as_str() {
         "broadcast" => "everyone",
         "chosen" => "chosen",
         _ => "one",
     };
-    let message = Record::new("message")
+    let message = Object::new("message")
         .with("message", report.number)
         .with("to", to)
         .with("written", report.written)
@@ -50,7 +50,7 @@ fn message(report: &MessageReport) -> Vec<Record> {
         .with("expired", report.expired)
         .with("unlisted", report.unlisted);
     let deliveries = report.deliveries.iter().map(|delivery| {
-        Record::new("delivery")
+        Object::new("delivery")
             .with("message", report.number)
             .with("patient", delivery.patient.as_str())
             .with("state", delivery.state.as_str())
@@ -66,9 +66,9 @@ fn message(report: &MessageReport) -> Vec<Record> {
     std::iter::once(message).chain(deliveries).collect()
 }
 
-fn letter(letter: &LetterReport) -> Record {
+fn letter(letter: &LetterReport) -> Object {
     let direction = if letter.incoming { "in" } else { "out" };
-    Record::new("letter")
+    Object::new("letter")
         .with("direction", direction)
         .with("message", letter.number)
         .with("code", letter.code.as_str())

@@ -1,6 +1,6 @@
 //! What happens to a patient, as programs read it.
 
-use crate::cli::output::Record;
+use crate::cli::output::Object;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::patient::control::{Received, Said, Status, Word};
 use crate::patient::enrol::Enrolled;
@@ -8,20 +8,20 @@ use crate::patient::event::{self, Event};
 use crate::patient::files::Name;
 
 /// An enrolment that has succeeded; one that had before has no code to compare.
-pub(super) fn enrolled(name: &Name, enrolled: &Enrolled) -> Record {
+pub(super) fn enrolled(name: &Name, enrolled: &Enrolled) -> Object {
     let check_code = match enrolled {
         Enrolled::Now { check_code } => Some(check_code.to_string()),
         Enrolled::Before => None,
     };
-    Record::new("enrolled")
+    Object::new("enrolled")
         .with("patient", name.patient.as_str())
         .with("doctor", name.doctor.as_str())
         .with("check_code", check_code)
 }
 
 /// A message from the doctor.
-pub(super) fn received(message: &Received) -> Record {
-    Record::new("received")
+pub(super) fn received(message: &Received) -> Object {
+    Object::new("received")
         .with("message", message.number)
         .with("urgent", message.urgent)
         .with("to", message.to.as_str())
@@ -37,16 +37,16 @@ pub(super) fn received(message: &Received) -> Record {
 }
 
 /// A message to the doctor that is kept now.
-pub(super) fn queued(number: u64, code: &str) -> Record {
-    Record::new("queued")
+pub(super) fn queued(number: u64, code: &str) -> Object {
+    Object::new("queued")
         .with("at", now())
         .with("message", number)
         .with("code", code)
 }
 
 /// Whether a message to the doctor has arrived there.
-pub(super) fn delivery(number: u64, code: &str, arrived: bool) -> Record {
-    Record::new("sending")
+pub(super) fn delivery(number: u64, code: &str, arrived: bool) -> Object {
+    Object::new("sending")
         .with("at", now())
         .with("message", number)
         .with("code", code)
@@ -54,8 +54,8 @@ pub(super) fn delivery(number: u64, code: &str, arrived: bool) -> Record {
 }
 
 /// A message is confirmed; and whether the doctor has the confirmation.
-pub(super) fn confirmation(number: u64, code: &str, arrived: bool) -> Record {
-    Record::new("confirmation")
+pub(super) fn confirmation(number: u64, code: &str, arrived: bool) -> Object {
+    Object::new("confirmation")
         .with("at", now())
         .with("message", number)
         .with("code", code)
@@ -63,10 +63,10 @@ pub(super) fn confirmation(number: u64, code: &str, arrived: bool) -> Record {
 }
 
 /// Something in the history.
-pub(super) fn said(said: &Said) -> Record {
+pub(super) fn said(said: &Said) -> Object {
     match said {
         Said::Received(message) => received(message),
-        Said::Sent(message) => Record::new("written")
+        Said::Sent(message) => Object::new("written")
             .with("message", message.number)
             .with("code", message.code.as_str())
             .with("written", message.written)
@@ -74,7 +74,7 @@ pub(super) fn said(said: &Said) -> Record {
             .with("delivered", message.delivered)
             .with("consultation", message.consultation.map(Word::word))
             .with("text", message.text.as_str()),
-        Said::Damaged(damaged) => Record::new("damaged")
+        Said::Damaged(damaged) => Object::new("damaged")
             .with("message", damaged.number)
             .with("from_doctor", damaged.from_doctor)
             .with("urgent", damaged.urgent)
@@ -84,15 +84,15 @@ pub(super) fn said(said: &Said) -> Record {
     }
 }
 
-fn consultation(what: &'static str, at: Timestamp) -> Record {
-    Record::new("consultation")
+fn consultation(what: &'static str, at: Timestamp) -> Object {
+    Object::new("consultation")
         .with("at", at)
         .with("what", what)
 }
 
 /// How things are.
-pub(super) fn status(status: &Status) -> Record {
-    Record::new("status")
+pub(super) fn status(status: &Status) -> Object {
+    Object::new("status")
         .with("running", status.running)
         .with("connected", status.connected)
         .with("unread", status.unread)
@@ -102,46 +102,46 @@ pub(super) fn status(status: &Status) -> Record {
 }
 
 /// An event, at the time it is told.
-pub(super) fn event(event: &Event) -> Record {
+pub(super) fn event(event: &Event) -> Object {
     match event {
         Event::Connected {
             doctor,
             resumed,
             clock,
-        } => Record::new("connected")
+        } => Object::new("connected")
             .with("at", now())
             .with("doctor", doctor.as_str())
             .with("resumed", *resumed)
             .with("clock", clock.map(|clock| clock.to_string())),
-        Event::Epoch { devices, missed } => Record::new("group")
+        Event::Epoch { devices, missed } => Object::new("group")
             .with("at", now())
             .with("devices", *devices)
             .with("missed", *missed),
         Event::Message(entry) => received(&entry.into()),
-        Event::Reminder(entry) => Record::new("reminder")
+        Event::Reminder(entry) => Object::new("reminder")
             .with("at", now())
             .with("message", entry.number)
             .with("code", entry.message.id().code())
             .with("text", entry.message.text()),
-        Event::ConfirmationArrived(number) => Record::new("confirmation_arrived")
+        Event::ConfirmationArrived(number) => Object::new("confirmation_arrived")
             .with("at", now())
             .with("message", *number),
-        Event::FilesFailed(error) => Record::new("trouble")
+        Event::FilesFailed(error) => Object::new("trouble")
             .with("at", now())
             .with("sentence", error.to_string()),
-        Event::Delivered(id) => Record::new("arrived")
+        Event::Delivered(id) => Object::new("arrived")
             .with("at", now())
             .with("id", id.to_string()),
-        Event::ConnectionLost(loss) => Record::new("lost")
+        Event::ConnectionLost(loss) => Object::new("lost")
             .with("at", now())
             .with("sentence", loss.to_string()),
-        Event::Ended(reason) => Record::new("ended")
+        Event::Ended(reason) => Object::new("ended")
             .with("at", now())
             .with("sentence", event::ended(*reason)),
-        Event::NotConnected(error) => Record::new("not_connected")
+        Event::NotConnected(error) => Object::new("not_connected")
             .with("at", now())
             .with("sentence", error.to_string()),
-        Event::Retrying { after } => Record::new("retrying").with("at", now()).with(
+        Event::Retrying { after } => Object::new("retrying").with("at", now()).with(
             "seconds",
             after
                 .as_millis()
@@ -149,7 +149,7 @@ pub(super) fn event(event: &Event) -> Record {
                 .try_into()
                 .unwrap_or(u64::MAX),
         ),
-        Event::Stopped(stopped) => Record::new("stopped")
+        Event::Stopped(stopped) => Object::new("stopped")
             .with("at", now())
             .with("sentence", stopped.to_string()),
     }

@@ -4,6 +4,7 @@
 pub mod authority;
 pub mod certificate;
 pub mod data_dir;
+pub mod group_file;
 pub mod id;
 pub mod key_file;
 pub mod known_doctor;

@@ -15,6 +15,7 @@ use super::exit::{Failure, print};
 use super::normalise::{Normalised, normalise, see_help, usage};
 
 pub mod backup;
+pub mod keygen_group;
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -82,8 +83,8 @@ pub struct DoctorArgs {
     /// refuse patients whose clock differs by more, instead of telling them
     #[argh(switch)]
     pub strict_clock: bool,
-    /// ffdhe2048, ffdhe3072 (default) or ffdhe4096; used at the first start
-    /// only
+    /// ffdhe2048, ffdhe3072 (default) or ffdhe4096, or the path of a file made
+    /// with keygen-group, such as ./own.group; used at the first start only
     #[argh(option)]
     pub group: Option<String>,
     /// handshakes one address may start at once (default 64)
@@ -135,6 +136,7 @@ pub enum DoctorCommand {
     History(messages::History),
     Inbox(messages::Inbox),
     Consult(Consult),
+    KeygenGroup(keygen_group::KeygenGroup),
 }
 
 /// Serve without a menu, ignoring standard input, until told to stop.

@@ -4,6 +4,7 @@ pub mod audit;
 mod backup;
 mod books;
 mod code;
+mod keygen_group;
 mod menu;
 pub mod messages;
 mod objects;
@@ -65,6 +66,7 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
     let request = match options.task.clone() {
         DoctorTask::Menu => return serve::run(&options, &id()?, serve::Mode::Menu),
         DoctorTask::Serve => return serve::run(&options, &id()?, serve::Mode::Service),
+        DoctorTask::KeygenGroup(task) => return keygen_group::run(&options, &task),
         DoctorTask::Backup(task) => return backup::run(&options, &task),
         DoctorTask::List => Request::List,
         DoctorTask::Enrol(patient) => Request::Office(office::Request::Enrol {

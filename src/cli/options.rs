@@ -23,12 +23,14 @@ use crate::patient::control::Word;
 mod audit;
 mod backup;
 mod backup_task;
+mod keygen_group;
 mod purge;
 mod ticket;
 mod value;
 
 pub use audit::{AuditTask, Verification};
 pub use backup_task::{BackupTask, CodeSource};
+pub use keygen_group::KeygenGroupTask;
 pub use purge::PurgeTask;
 pub use ticket::TicketSource;
 pub use value::{Environment, GroupName};
@@ -100,6 +102,8 @@ pub enum DoctorTask {
     Backup(BackupTask),
     /// Something about messages.
     Messages(messages::Task),
+    /// Search for a group.
+    KeygenGroup(KeygenGroupTask),
 }
 
 /// What `patient` is to do.
@@ -241,6 +245,7 @@ fn doctor_task(command: DoctorCommand) -> Result<DoctorTask, Failure> {
         DoctorCommand::Patients(args) => DoctorTask::Patients(PatientsTask::new(args.command)?),
         DoctorCommand::Backup(args) => DoctorTask::Backup(BackupTask::backup(args)?),
         DoctorCommand::Restore(args) => DoctorTask::Backup(BackupTask::restore(args)?),
+        DoctorCommand::KeygenGroup(args) => DoctorTask::KeygenGroup(KeygenGroupTask::new(&args)?),
         DoctorCommand::RecoveryCode(args) => DoctorTask::Backup(BackupTask::recovery_code(args)?),
     })
 }

@@ -16,6 +16,8 @@ pub struct Clinic {
     /// An address of its own in 127.0.0.0/8, so that a server finds its port
     /// free again after a restart, whatever other tests do meanwhile.
     host: String,
+    /// The group of its keys.
+    group: String,
 }
 
 /// A running server.
@@ -29,6 +31,11 @@ pub struct Doctor {
 impl Clinic {
     /// A clinic in which nothing has happened yet.
     pub fn new() -> Self {
+        Self::on_group("ffdhe2048")
+    }
+
+    /// The same, with keys in another group.
+    pub fn on_group(group: &str) -> Self {
         static CLINICS: AtomicU32 = AtomicU32::new(1);
         let number = CLINICS.fetch_add(1, Ordering::Relaxed);
         let process = std::process::id();
@@ -41,6 +48,7 @@ impl Clinic {
         Self {
             directory: tempfile::tempdir().unwrap(),
             host,
+            group: group.to_owned(),
         }
     }
 
@@ -62,7 +70,7 @@ impl Clinic {
     /// `doctor` with these arguments, not run yet.
     pub fn doctor(&self, arguments: &[&str]) -> Command {
         let mut command = program(env!("CARGO_BIN_EXE_doctor"), self.directory.path());
-        command.args(["--group", "ffdhe2048", "--data"]);
+        command.args(["--group", &self.group, "--data"]);
         command.arg(self.path("doctor")).args(arguments);
         command
     }

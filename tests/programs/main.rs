@@ -16,6 +16,7 @@ mod command_line;
 mod damaged_files;
 mod disk;
 mod ends;
+mod groups;
 mod keeping;
 mod messages;
 mod output;

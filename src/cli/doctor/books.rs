@@ -14,6 +14,7 @@ use crate::doctor::{recovery, setup};
 use crate::elgamal::Group;
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::data_dir::{self, DataDir};
+use crate::identity::group_file;
 use crate::identity::id::Identifier;
 use crate::identity::known_doctor::fingerprint_groups;
 use crate::random::OsRandom;
@@ -89,10 +90,13 @@ fn found(
     directory: &DataDir,
     store: &dyn Store,
 ) -> Result<DoctorIdentity, Failure> {
-    let group = match options.group {
+    let group = match &options.group {
         GroupName::Ffdhe2048 => Group::ffdhe2048(),
         GroupName::Ffdhe3072 => Group::ffdhe3072(),
         GroupName::Ffdhe4096 => Group::ffdhe4096(),
+        GroupName::File(path) => {
+            group_file::load(path, &mut OsRandom).map_err(|error| failed(&error))?
+        }
     };
     eprint(&format!(
         "doctor: first start: making a clinic with doctor {id} ({})\n",

@@ -20,8 +20,8 @@ const SHORTEST_PERIOD: Duration = Duration::from_secs(10 * 60);
 /// The longest: 52 weeks.
 const LONGEST_PERIOD: Duration = Duration::from_secs(52 * 7 * 24 * 60 * 60);
 
-/// The groups of RFC 7919 that keys can be made in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// The groups that keys can be made in: those of RFC 7919, and one's own.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum GroupName {
     /// 2048 bits.
     Ffdhe2048,
@@ -29,6 +29,8 @@ pub enum GroupName {
     Ffdhe3072,
     /// 4096 bits.
     Ffdhe4096,
+    /// The one in this file.
+    File(PathBuf),
 }
 
 /// Looks an environment variable up; a function, so that tests need not touch
@@ -84,7 +86,12 @@ pub(super) fn group(text: &str) -> Result<GroupName, String> {
         "ffdhe2048" => Ok(GroupName::Ffdhe2048),
         "ffdhe3072" => Ok(GroupName::Ffdhe3072),
         "ffdhe4096" => Ok(GroupName::Ffdhe4096),
-        _ => Err("the groups are ffdhe2048, ffdhe3072 and ffdhe4096".to_owned()),
+        path if path.contains('/') => Ok(GroupName::File(PathBuf::from(path))),
+        _ => Err(
+            "this is ffdhe2048, ffdhe3072, ffdhe4096 or the path of a group file, such as \
+             ./own.group"
+                .to_owned(),
+        ),
     }
 }
 

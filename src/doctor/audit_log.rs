@@ -379,6 +379,7 @@ mod tests {
 
     use super::*;
     use crate::audit::heads_file;
+    use crate::audit::verify::{Finding, HeadsFiles, verify};
     use crate::clock::{Clock, SystemClock};
     use crate::doctor::setup;
     use crate::elgamal::Group;
@@ -528,6 +529,47 @@ mod tests {
         assert!(sentence.contains("impossible numbers"), "{sentence}");
         let keeper = start(&practice, &Settings::default());
         assert_eq!(keeper.signed.1, 4);
+    }
+
+    #[test]
+    fn entries_that_leave_no_room_for_more_are_found_and_do_not_stop_the_log() {
+        let base = TempDir::new().unwrap();
+        let practice = practice(base.path());
+        drop(start(&practice, &Settings::default()));
+        let highest = [62, 52].map(|bits| (1_u64 << bits) - 1);
+        for number in highest.iter().flat_map(|top| [*top, top - 5]) {
+            put(
+                &practice,
+                &format!(
+                    "INSERT INTO audit_entry SELECT {number}, at, actor, action, subject,
+                     detail, link FROM audit_entry WHERE number = 1"
+                ),
+            );
+            happen(&practice, 10);
+        }
+        let head = sign_head(&practice).unwrap().unwrap();
+        assert_eq!(head.number, 2 + 40 + 1);
+        assert_eq!(practice.store.audit_head().unwrap().unwrap().0, 43);
+        let root = practice.identity().root.fingerprint();
+        let papers = Papers::of(&practice.identity());
+        let files = HeadsFiles::default();
+        let report = verify(&*practice.store, papers, &files, &root, &mut OsRandom).unwrap();
+        let missing = Finding::Missing {
+            first: 44,
+            last: highest[1] - 6,
+        };
+        assert_eq!(report.findings[0], missing);
+        // Who goes on until there is no room at all is told so.
+        put(
+            &practice,
+            &format!(
+                "INSERT INTO audit_entry SELECT {}, at, actor, action, subject, detail, link
+                 FROM audit_entry WHERE number = 1",
+                (1_u64 << 42) - 1
+            ),
+        );
+        let error = sign_head(&practice).unwrap_err();
+        assert!(error.to_string().contains("audit log"), "{error}");
     }
 
     #[test]

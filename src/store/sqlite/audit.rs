@@ -13,6 +13,10 @@ use crate::store::{AuditFilter, AuditRow, AuditStore, StoreError, StoreFault};
 /// The highest number: far more than there will ever be, and far enough from
 /// what a row can hold that one more can always be written.
 const LAST: u64 = (1 << 62) - 1;
+/// Below these numbers the end of the log is looked for, one after the other.
+const ENDS: [u64; 3] = [LAST, (1 << 52) - 1, (1 << 42) - 1];
+/// So much room must be left before them: more than is ever logged at once.
+const ROOM: u64 = 1 << 20;
 
 /// A number as a row can hold it.
 fn stored(number: u64) -> i64 {
@@ -68,15 +72,24 @@ fn read_head(row: &Row<'_>) -> rusqlite::Result<Head> {
     })
 }
 
-fn head(connection: &Connection) -> rusqlite::Result<Option<(u64, Link)>> {
-    connection
-        .query_row(
-            "SELECT number, link FROM audit_entry WHERE number <= ?1
-             ORDER BY number DESC LIMIT 1",
-            [LAST],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .optional()
+/// The last entry. One that somebody put just below the highest number must not
+/// stop the log: no log gets there, so it goes on with the entries far below.
+fn head(connection: &Connection) -> Result<Option<(u64, Link)>, StoreFault> {
+    for end in ENDS {
+        let found: Option<(u64, Link)> = connection
+            .query_row(
+                "SELECT number, link FROM audit_entry WHERE number <= ?1
+                 ORDER BY number DESC LIMIT 1",
+                [end],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        if found.is_none_or(|(number, _)| number <= end - ROOM) {
+            return Ok(found);
+        }
+    }
+    let finding = "somebody put entries into the audit log whose numbers leave no room for more";
+    Err(StoreFault::Damaged(finding.to_owned()))
 }
 
 /// Adds entries to the chain, within the transaction of what they tell of.
@@ -140,7 +153,7 @@ impl AuditStore for SqliteStore {
     }
 
     fn audit_head(&self) -> Result<Option<(u64, Link)>, StoreError> {
-        self.with(|connection| Ok(head(connection)?))
+        self.with(|connection| head(connection))
     }
 
     fn add_signed_head(&self, head: &Head, certificate: &[u8]) -> Result<bool, StoreError> {

@@ -119,7 +119,7 @@ pub fn found(
     }
     for row in store.prekeys()? {
         set_aside(directory, &prekey_file(&row.kid), now)?;
-        store.remove_prekey(&row.kid)?;
+        store.remove_prekey(&row.kid, &[])?;
     }
     let (root_secret, identity) = found_clinic(group, doctor, now, random);
     save(
@@ -183,8 +183,7 @@ pub fn load(
     if identity.certificate.check_dates(now).is_ok() {
         for row in store.prekeys()? {
             if now > row.not_after {
-                key_file::remove(&directory.path(&prekey_file(&row.kid)))?;
-                store.remove_prekey(&row.kid)?;
+                remove_prekey(directory, store, &identity, &row.kid, now)?;
             }
         }
     }
@@ -288,9 +287,7 @@ pub fn renew_prekeys(
     let mut changed = false;
     if identity.needs_prekey(now) {
         let own = OwnPrekey::generate(&identity.signing, now, random);
-        let detail = format!("new prekey {}", hex::encode(&own.prekey.id()));
-        let doctor = identity.identifier().as_str();
-        let entry = Entry::new(now, SERVER, Action::KeyChanged, doctor, &detail);
+        let entry = prekey_entry(identity, "new prekey", &own.prekey.id(), now);
         add_prekey(directory, store, &own, &[entry])?;
         identity.prekeys.push(own);
         identity.prekeys.sort_by_key(|own| own.prekey.not_before());
@@ -303,8 +300,7 @@ pub fn renew_prekeys(
         .map(|own| own.prekey.id())
         .collect();
     for kid in ended {
-        key_file::remove(&directory.path(&prekey_file(&kid)))?;
-        store.remove_prekey(&kid)?;
+        remove_prekey(directory, store, identity, &kid, now)?;
         identity.prekeys.retain(|own| own.prekey.id() != kid);
         changed = true;
     }
@@ -336,6 +332,26 @@ fn add_prekey(
     Ok(store.add_prekey(&row, audit)?)
 }
 
+/// Deletes the secret of a prekey, and then what is public of it.
+fn remove_prekey(
+    directory: &DataDir,
+    store: &dyn Store,
+    doctor: &DoctorIdentity,
+    kid: &PrekeyId,
+    now: Timestamp,
+) -> Result<(), SetupError> {
+    key_file::remove(&directory.path(&prekey_file(kid)))?;
+    let entry = prekey_entry(doctor, "deleted prekey", kid, now);
+    store.remove_prekey(kid, &[entry])?;
+    Ok(())
+}
+
+fn prekey_entry(doctor: &DoctorIdentity, what: &str, kid: &PrekeyId, now: Timestamp) -> Entry {
+    let detail = format!("{what} {}", hex::encode(kid));
+    let doctor = doctor.identifier().as_str();
+    Entry::new(now, SERVER, Action::KeyChanged, doctor, &detail)
+}
+
 /// The name of a prekey's file.
 #[must_use]
 pub fn prekey_file(kid: &PrekeyId) -> String {
@@ -355,4 +371,51 @@ fn save(
         secret,
     };
     Ok(key_file::save(&directory.path(name), &key)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::random::OsRandom;
+    use crate::store::{AuditStore, TrustStore};
+    use crate::testing::NOW;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    #[test]
+    fn a_prekey_that_has_ended_is_deleted_and_that_is_logged() {
+        for at_start in [true, false] {
+            let base = TempDir::new().unwrap();
+            let directory = DataDir::create_or_open(base.path(), "D1").unwrap();
+            let store = open_store(&directory).unwrap();
+            let (group, doctor) = (Group::ffdhe2048(), "D1".parse().unwrap());
+            let random = &mut OsRandom;
+            let mut identity = found(&directory, &store, &group, &doctor, NOW, random).unwrap();
+            let [first] = &*store.prekeys().unwrap() else {
+                panic!("there is one prekey at first");
+            };
+            let later = first.not_after.plus(DAY);
+            if at_start {
+                load(&directory, &store, later, random).unwrap();
+            } else {
+                assert!(renew_prekeys(&directory, &store, &mut identity, later, random).unwrap());
+            }
+            assert!(!directory.path(&prekey_file(&first.kid)).exists());
+            let logged = store.audit(1, 9).unwrap();
+            let last = logged.last().unwrap();
+            assert_eq!(last.action, Action::KeyChanged.word());
+            assert_eq!(
+                last.detail,
+                format!("deleted prekey {}", hex::encode(&first.kid))
+            );
+            assert_eq!((&*last.actor, &*last.subject), (SERVER, "D1"));
+            // Once.
+            load(&directory, &store, later, random).unwrap();
+            assert_eq!(store.audit(1, 9).unwrap(), logged);
+        }
+    }
 }

@@ -218,7 +218,9 @@ pub(super) fn what_is_not_there_is_absent_not_broken(store: &dyn Store) {
     assert!(!store.set_certificate_state(&[7; 16], frozen).unwrap());
     assert_eq!(store.last_timestamp(&[7; 16]).unwrap(), None);
     assert!(store.prekeys().unwrap().is_empty());
-    assert!(!store.remove_prekey(&[1; 8]).unwrap());
+    let entry = Entry::new(at(5), "server", Action::KeyChanged, "D1", "");
+    assert!(!store.remove_prekey(&[1; 8], &[entry]).unwrap());
+    assert_eq!(store.audit_head().unwrap(), None);
 }
 
 pub(super) fn a_certificate_that_cannot_be_stored_leaves_the_ticket_open(store: &dyn Store) {
@@ -401,8 +403,10 @@ pub(super) fn prekeys_are_listed_and_removed(store: &dyn Store) {
     let error = store.add_prekey(&prekey(2), &[]).unwrap_err();
     assert!(matches!(error.fault(), StoreFault::Duplicate), "{error}");
     assert_eq!(store.prekeys().unwrap(), [prekey(2), prekey(1)]);
-    assert!(store.remove_prekey(&[2; 8]).unwrap());
+    let entry = Entry::new(at(5), "server", Action::KeyChanged, "D1", "");
+    assert!(store.remove_prekey(&[2; 8], &[entry]).unwrap());
     assert_eq!(store.prekeys().unwrap(), [prekey(1)]);
+    assert_eq!(store.audit(0, 9).unwrap().len(), 1);
 }
 
 pub(super) fn audit_entries_form_a_chain(store: &dyn Store) {

@@ -225,8 +225,9 @@ pub trait TrustStore {
     /// All prekeys, the one that began first first.
     fn prekeys(&self) -> Result<Vec<PrekeyRow>, StoreError>;
 
-    /// Forgets a prekey; says whether there was one.
-    fn remove_prekey(&self, kid: &[u8; 8]) -> Result<bool, StoreError>;
+    /// Forgets a prekey, and logs that; says whether there was one. If not,
+    /// nothing is logged.
+    fn remove_prekey(&self, kid: &[u8; 8], audit: &[Entry]) -> Result<bool, StoreError>;
 }
 
 #[cfg(test)]

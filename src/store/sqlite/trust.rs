@@ -260,8 +260,14 @@ impl TrustStore for SqliteStore {
         self.all(sql, read_prekey)
     }
 
-    fn remove_prekey(&self, kid: &[u8; 8]) -> Result<bool, StoreError> {
-        self.change("DELETE FROM prekey WHERE kid = ?1", [kid])
+    fn remove_prekey(&self, kid: &[u8; 8], entries: &[Entry]) -> Result<bool, StoreError> {
+        self.write(|transaction| {
+            let removed = transaction.execute("DELETE FROM prekey WHERE kid = ?1", [kid])? > 0;
+            if removed {
+                audit::append(transaction, entries)?;
+            }
+            Ok(removed)
+        })
     }
 }
 

@@ -4,13 +4,15 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
 use crate::audit::head::Head;
-use crate::audit::heads_file::{Record, json};
+use crate::audit::heads_file::{HeadsFile, Record, json};
 use crate::audit::papers::Papers;
 use crate::clock::SystemClock;
 use crate::doctor::audit_log::sign_head;
@@ -188,6 +190,49 @@ fn heads_that_know_of_nothing_later_say_so() {
     assert_eq!(last.len(), 1);
     assert_eq!(last[0].action, Action::Restored.word());
     assert_eq!(last[0].actor, "D1");
+}
+
+#[test]
+fn no_backup_lacks_a_head_that_the_file_of_heads_has() {
+    let scene = Scene::new();
+    let practice = &scene.practice;
+    let path = scene.base.path().join("heads.jsonl");
+    let papers = Papers::of(&practice.identity());
+    let (file, _) = HeadsFile::open(&path, papers).unwrap();
+    let (signed, done) = (AtomicU64::new(0), AtomicBool::new(false));
+    let backups: Vec<_> = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                scene.note();
+                let head = sign_head(practice).unwrap().unwrap();
+                file.append(&[Record::Head(head)]).unwrap();
+                signed.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let backups = (0..5).map(|number| {
+            let before = signed.load(Ordering::Relaxed);
+            while signed.load(Ordering::Relaxed) == before {
+                thread::yield_now();
+            }
+            scene.backup(&format!("{number}.backup"))
+        });
+        let backups = backups.collect();
+        done.store(true, Ordering::Relaxed);
+        backups
+    });
+    let heads = Heads::read(&path).unwrap();
+    for (number, backup) in backups.iter().enumerate() {
+        let reader = Reader::new(File::open(backup).unwrap()).unwrap();
+        let database = scene.base.path().join(format!("{number}.db"));
+        let content = Content::take_out(reader, &practice.vault, &database).unwrap();
+        let mut findings = content
+            .check(&practice.vault, &heads.files)
+            .unwrap()
+            .findings;
+        let last = content.store.audit_head().unwrap().unwrap().0;
+        forgive_later_entries(&content.store, last, &mut findings).unwrap();
+        assert_eq!(findings, []);
+    }
 }
 
 #[test]

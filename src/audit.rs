@@ -13,6 +13,7 @@
 pub mod head;
 pub mod heads_file;
 pub mod papers;
+pub mod revocation;
 pub mod verify;
 
 use std::fmt;

@@ -125,6 +125,9 @@ pub mod label {
     pub const AUDIT: Label = Label("tmc1 audit");
     /// Signature: the doctor's, on the newest link of the audit log.
     pub const SIG_AUDIT_HEAD: Label = Label("tmc1 audit head");
+    /// Signature: the doctor's, on what the file of heads says of a certificate
+    /// that was stopped.
+    pub const SIG_AUDIT_STOP: Label = Label("tmc1 audit stop");
     /// Hash: the name of a data key.
     pub const DATA_KEY_ID: Label = Label("tmc1 data key id");
     /// Key: a column of the database.
@@ -138,7 +141,7 @@ pub mod label {
 
     /// All of them, for the test that no two are the same.
     #[cfg(test)]
-    pub(super) const ALL: [Label; 50] = [
+    pub(super) const ALL: [Label; 51] = [
         GROUP_ID,
         KEY_ID,
         TH2,
@@ -184,6 +187,7 @@ pub mod label {
         SIGN_NONCE,
         AUDIT,
         SIG_AUDIT_HEAD,
+        SIG_AUDIT_STOP,
         DATA_KEY_ID,
         AT_REST,
         RECOVERY,

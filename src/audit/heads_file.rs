@@ -7,7 +7,7 @@
 //! ```text
 //! {"v":1,"type":"certificates","root":HEX,"group":HEX or "","doctors":[HEX]}
 //! {"v":1,"type":"head","number":N,"link":HEX,"at":MILLIS,"certificate":HEX,"signature":HEX}
-//! {"v":1,"type":"revocation","serial":HEX,"subject":"P1","state":"frozen","at":MILLIS}
+//! {"v":1,"type":"revocation","serial":HEX,"subject":"P1","state":"frozen","at":MILLIS,"certificate":HEX,"signature":HEX}
 //! ```
 //!
 //! `group` is the prime of a group that is not built in. A program killed while
@@ -25,8 +25,7 @@ use std::path::{Path, PathBuf};
 
 use crate::audit::head::Head;
 use crate::audit::papers::Papers;
-use crate::clock::Timestamp;
-use crate::identity::certificate::Serial;
+use crate::audit::revocation::Revocation;
 
 pub use line::json;
 pub use read::{Contents, Lines, open, read};
@@ -43,19 +42,6 @@ pub enum Record {
     Revocation(Revocation),
     /// Something else, perhaps of a later version.
     Other,
-}
-
-/// A certificate that was stopped.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Revocation {
-    /// Its serial number.
-    pub serial: Serial,
-    /// The identifier it was issued to.
-    pub subject: String,
-    /// `frozen` or `revoked`.
-    pub state: String,
-    /// When that was noticed here.
-    pub at: Timestamp,
 }
 
 /// The file cannot be used.

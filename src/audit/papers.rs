@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::audit::head::Head;
+use crate::audit::revocation::Revocation;
 use crate::elgamal::{Group, SignSecret};
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::{Certificate, Fingerprint, VerifiedCertificate, fingerprint};
@@ -94,7 +95,7 @@ impl Papers {
     }
 }
 
-/// Why a head proves nothing.
+/// Why a head, or what else a doctor is said to have signed, proves nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HeadFault {
     /// It names a certificate that is not there or not of this clinic.
@@ -140,11 +141,23 @@ impl Trust {
     /// # Errors
     /// [`HeadFault`].
     pub fn check(&self, head: &Head) -> Result<(), HeadFault> {
-        let doctor = self
-            .doctors
-            .get(&head.certificate)
-            .ok_or(HeadFault::UnknownKey)?;
+        let doctor = self.doctor(&head.certificate)?;
         head.verify(doctor).map_err(|_| HeadFault::BadSignature)
+    }
+
+    /// Checks the key and the signature of a line about a certificate that was
+    /// stopped.
+    ///
+    /// # Errors
+    /// [`HeadFault`].
+    pub fn check_revocation(&self, line: &Revocation) -> Result<(), HeadFault> {
+        let doctor = self.doctor(&line.certificate)?;
+        line.verify(doctor).map_err(|_| HeadFault::BadSignature)
+    }
+
+    fn doctor(&self, certificate: &Fingerprint) -> Result<&VerifiedCertificate, HeadFault> {
+        let doctor = self.doctors.get(certificate);
+        doctor.ok_or(HeadFault::UnknownKey)
     }
 }
 

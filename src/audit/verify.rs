@@ -90,6 +90,15 @@ impl HeadsFiles {
         }
         Ok(opened)
     }
+
+    /// Whom to trust of these papers and those in the files (see
+    /// [`Trust::new`]).
+    #[must_use]
+    pub fn trust(&self, papers: Papers, root: &[u8], random: &mut dyn Random) -> Option<Trust> {
+        let mut all = self.papers.clone();
+        all.push(papers);
+        Trust::new(root, &all, random)
+    }
 }
 
 /// What came of a verification.
@@ -133,8 +142,6 @@ pub fn verify(
     random: &mut dyn Random,
 ) -> Result<Report, VerifyError> {
     let mut report = Report::default();
-    let mut all = files.papers.clone();
-    all.push(papers);
     chain::walk(store, &mut report)?;
     match store.impossible_numbers()? {
         0 => {}
@@ -142,7 +149,7 @@ pub fn verify(
             report.add(Finding::ImpossibleNumber { count });
         }
     }
-    match Trust::new(root, &all, random) {
+    match files.trust(papers, root, random) {
         Some(trust) if !report.cut_short => heads::check(store, files, &trust, &mut report)?,
         Some(_) => {}
         None => {

@@ -13,8 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::audit::head::{HEAD_AFTER, Head};
-use crate::audit::heads_file::{HeadsFile, HeadsFileError, Known, Record, Revocation};
+use crate::audit::heads_file::{HeadsFile, HeadsFileError, Known, Record};
 use crate::audit::papers::Papers;
+use crate::audit::revocation::Revocation;
 use crate::audit::{Action, Entry};
 use crate::clock::{Timestamp, in_words};
 use crate::doctor::event::{Departure, Event};
@@ -22,6 +23,7 @@ use crate::doctor::practice::{Practice, SERVER, STRANGER};
 use crate::doctor::shared::{Settings, Shared};
 use crate::handshake::doctor::RefusalReason;
 use crate::identity::certificate::Serial;
+use crate::random::OsRandom;
 use crate::store::StoreError;
 
 pub use heads::{log_and_sign, sign_head};
@@ -336,12 +338,10 @@ impl Copy {
             if self.stopped.contains(&key) {
                 continue;
             }
-            self.file.append(&[Record::Revocation(Revocation {
-                serial,
-                subject,
-                state: key.1.clone(),
-                at: practice.now(),
-            })])?;
+            let doctor = practice.identity();
+            let (whom, now) = ((serial, &*subject), practice.now());
+            let line = Revocation::sign(&doctor, whom, &key.1, now, &mut OsRandom);
+            self.file.append(&[Record::Revocation(line)])?;
             self.stopped.insert(key);
         }
         // What names an entry that is not there yet is nobody's head.
@@ -384,7 +384,6 @@ mod tests {
     use crate::doctor::setup;
     use crate::elgamal::Group;
     use crate::identity::data_dir::{DATABASE, DataDir};
-    use crate::random::OsRandom;
 
     fn practice(base: &Path) -> Practice {
         let directory = DataDir::create_or_open(base, "D1").unwrap();

@@ -509,7 +509,7 @@ fn what_was_damaged_before_the_backup_is_restored_and_told() {
 }
 
 #[test]
-fn a_restore_says_that_nobody_signed_whom_it_stops() {
+fn a_restore_stops_nobody_on_the_word_of_a_line_that_the_doctor_did_not_sign() {
     let closed = Closed::new();
     let database = closed.clinic.doctor_files().join("telemed.db");
     let database = Connection::open(database).unwrap();
@@ -520,14 +520,17 @@ fn a_restore_says_that_nobody_signed_whom_it_stops() {
     let heads = closed.clinic.path("heads.jsonl");
     let line = format!(
         "{{\"v\":1,\"type\":\"revocation\",\"serial\":\"{serial}\",\"subject\":\"P1\",\
-         \"state\":\"frozen\",\"at\":1}}\n"
+         \"state\":\"frozen\",\"at\":1,\"certificate\":\"{}\",\"signature\":\"00\"}}\n",
+        "00".repeat(32)
     );
     fs::write(&heads, line).unwrap();
     let restore = ["restore", "--heads", shown(&heads)];
     run(closed.with_code(&restore, &closed.backup, &closed.code))
-        .code(0)
-        .says("A device of P1 was frozen after the backup, according to a line in '")
-        .says("heads.jsonl' that nobody signed, and is again.");
+        .code(7)
+        .says("Doctor D1 is restored.")
+        .says("This is damaged: what stands on line 1 of '")
+        .says("about a device that was stopped is forged")
+        .never_says("and is again");
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::audit::head::Head;
-use crate::audit::heads_file::{Record, Revocation};
+use crate::audit::heads_file::Record;
 use crate::audit::papers::Papers;
+use crate::audit::revocation::Revocation;
 use crate::clock::Timestamp;
 use crate::hex;
 
@@ -55,6 +56,8 @@ enum Said {
         subject: String,
         state: String,
         at: u64,
+        certificate: Hex,
+        signature: Hex,
     },
     #[serde(other)]
     Other,
@@ -82,6 +85,8 @@ pub fn json(record: &Record) -> String {
             subject: revocation.subject.clone(),
             state: revocation.state.clone(),
             at: revocation.at.as_millis(),
+            certificate: of(&revocation.certificate),
+            signature: of(&revocation.signature),
         },
         Record::Other => return String::new(),
     };
@@ -142,11 +147,15 @@ fn record(said: Said) -> Option<Record> {
             subject,
             state,
             at,
+            certificate,
+            signature,
         } => Record::Revocation(Revocation {
             serial: serial.0.try_into().ok()?,
             subject,
             state,
             at: Timestamp::from_millis(at),
+            certificate: certificate.0.try_into().ok()?,
+            signature: signature.0,
         }),
         Said::Other => Record::Other,
     })

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::audit::head::Head;
 use crate::audit::heads_file::line::{LineFault, parse};
-use crate::audit::heads_file::{HeadsFileError, HeadsFileFault, Record, Revocation};
+use crate::audit::heads_file::{HeadsFileError, HeadsFileFault, Record};
 use crate::audit::papers::Papers;
+use crate::audit::revocation::Revocation;
 
 /// The longest line, in bytes: certificates of the largest group need a
 /// fraction of it.
@@ -122,6 +123,7 @@ pub struct Contents {
     /// Heads, the oldest first. They were not checked.
     pub heads: Vec<Head>,
     /// Certificates that were stopped, in the order in which that was noticed.
+    /// They were not checked.
     pub revocations: Vec<Revocation>,
     /// Numbers of the lines that cannot be understood.
     pub unreadable: Vec<u64>,

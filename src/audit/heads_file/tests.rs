@@ -14,12 +14,8 @@ fn head(number: u64) -> Head {
 }
 
 fn frozen(serial: u8) -> Revocation {
-    Revocation {
-        serial: [serial; 16],
-        subject: "P1".to_owned(),
-        state: "frozen".to_owned(),
-        at: NOW,
-    }
+    let whom = ([serial; 16], "P1");
+    Revocation::sign(&clinic().doctor, whom, "frozen", NOW, &mut OsRandom)
 }
 
 fn in_directory() -> (TempDir, PathBuf) {
@@ -39,16 +35,23 @@ fn what_was_appended_is_read_and_known_again() {
     assert_eq!(known, Known::default());
     let (one, two) = (head(1), head(2));
     file.append(&[Record::Head(one.clone())]).unwrap();
-    file.append(&[Record::Revocation(frozen(7)), Record::Head(two.clone())])
-        .unwrap();
+    let stopped = frozen(7);
+    let unsigned = Revocation {
+        serial: [8; 16],
+        ..stopped.clone()
+    };
+    let both = [stopped.clone(), unsigned.clone()].map(Record::Revocation);
+    file.append(&both).unwrap();
+    file.append(&[Record::Head(two.clone())]).unwrap();
     let contents = read(&path).unwrap();
     assert_eq!(contents.papers, [papers()]);
     assert_eq!(contents.heads, [one, two.clone()]);
-    assert_eq!(contents.revocations, [frozen(7)]);
+    assert_eq!(contents.revocations, [stopped, unsigned]);
     assert!(contents.unreadable.is_empty());
     let (_, known) = HeadsFile::open(&path, papers()).unwrap();
     assert_eq!(known.newest, Some(two));
-    assert!(known.stopped.contains(&([7; 16], "frozen".to_owned())));
+    // What nobody signed must not keep the doctor from saying it.
+    assert_eq!(known.stopped, [([7; 16], "frozen".to_owned())].into());
     // The papers stand in it once, before everything else.
     let text = fs::read_to_string(&path).unwrap();
     assert!(

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use crate::audit::head::Head;
 use crate::audit::heads_file::read::open;
 use crate::audit::heads_file::{HeadsFileError, HeadsFileFault, Record, json};
-use crate::audit::papers::Papers;
-use crate::identity::certificate::Serial;
+use crate::audit::papers::{Papers, Trust};
+use crate::identity::certificate::{Serial, fingerprint};
+use crate::random::OsRandom;
 
 /// A file that heads are appended to. It is opened anew each time, so that it
 /// may be moved away, and comes back with its disk.
@@ -25,7 +26,8 @@ pub struct HeadsFile {
 pub struct Known {
     /// The last head in it.
     pub newest: Option<Head>,
-    /// Serial and state of each certificate that it names as stopped.
+    /// Serial and state of each certificate that it names as stopped, with the
+    /// signature of a doctor of this clinic.
     pub stopped: BTreeSet<(Serial, String)>,
 }
 
@@ -45,19 +47,28 @@ impl HeadsFile {
         file.append(&[])?;
         let mut known = Known::default();
         let mut is_named = false;
+        let (mut everybody, mut stopped) = (vec![file.papers.clone()], Vec::new());
         for line in open(path)? {
             match line?.1 {
                 Some(Record::Certificates(papers)) if papers.root != file.papers.root => {
                     return Err(HeadsFileError::new(path, HeadsFileFault::OtherClinic));
                 }
-                Some(Record::Certificates(papers)) => is_named |= papers == file.papers,
-                Some(Record::Head(head)) => known.newest = Some(head),
-                Some(Record::Revocation(stopped)) => {
-                    known.stopped.insert((stopped.serial, stopped.state));
+                Some(Record::Certificates(papers)) => {
+                    is_named |= papers == file.papers;
+                    everybody.push(papers);
                 }
+                Some(Record::Head(head)) => known.newest = Some(head),
+                Some(Record::Revocation(revocation)) => stopped.push(revocation),
                 Some(Record::Other) | None => {}
             }
         }
+        let trust = Trust::new(&fingerprint(&file.papers.root), &everybody, &mut OsRandom);
+        stopped.retain(|line| {
+            let is_signed = |trust: &Trust| trust.check_revocation(line).is_ok();
+            trust.as_ref().is_some_and(is_signed)
+        });
+        let stopped = stopped.into_iter().map(|line| (line.serial, line.state));
+        known.stopped.extend(stopped);
         if !is_named {
             file.append(&[Record::Certificates(file.papers.clone())])?;
         }

@@ -108,6 +108,14 @@ pub enum Finding {
         /// Where it is.
         origin: Origin,
     },
+    /// What a file says of a certificate that was stopped was not signed by a
+    /// doctor of this clinic.
+    ForgedRevocation {
+        /// Where it is.
+        origin: Origin,
+        /// What is wrong with it.
+        fault: HeadFault,
+    },
     /// No head vouches for entries for which there must be one.
     Unvouched {
         /// Number of the first one.
@@ -141,6 +149,7 @@ impl Finding {
             Self::Replaced { .. } => "replaced",
             Self::ForgedHead { .. } => "forged_head",
             Self::HeadMissing { .. } => "head_missing",
+            Self::ForgedRevocation { .. } => "forged_revocation",
             Self::Unvouched { .. } => "unvouched",
             Self::ImpossibleNumber { .. } => "impossible_number",
             Self::BadLine(_) => "bad_line",
@@ -163,7 +172,10 @@ impl Finding {
             | Self::HeadMissing { number, .. } => Some(*number),
             Self::Truncated { last, .. } => Some(*last + 1),
             Self::Replaced { good, .. } => Some(*good + 1),
-            Self::ImpossibleNumber { .. } | Self::BadLine(_) | Self::OtherClinic => None,
+            Self::ForgedRevocation { .. }
+            | Self::ImpossibleNumber { .. }
+            | Self::BadLine(_)
+            | Self::OtherClinic => None,
         }
     }
 }
@@ -227,6 +239,10 @@ impl fmt::Display for Finding {
             } => write!(
                 f,
                 "the head of entry {number}, {origin}, is forged: {fault}"
+            ),
+            Self::ForgedRevocation { origin, fault } => write!(
+                f,
+                "what stands {origin} about a device that was stopped is forged: {fault}"
             ),
             Self::HeadMissing { number, origin } => write!(
                 f,

@@ -4,6 +4,7 @@ use crate::audit::Action;
 use crate::audit::head::Head;
 use crate::audit::heads_file::Record;
 use crate::audit::papers::Trust;
+use crate::audit::revocation::Revocation;
 use crate::audit::verify::chain::is_damage;
 use crate::audit::verify::{Finding, HeadsFiles, Origin, Report, VerifyError};
 use crate::clock::Timestamp;
@@ -39,7 +40,8 @@ pub(super) fn check(
             let origin = || Origin::File(file.path().to_owned(), number);
             let go_on = match record {
                 Some(Record::Head(head)) => check.head(&head, origin())?,
-                Some(_) => true,
+                Some(Record::Revocation(line)) => check.revocation(&line, origin()),
+                Some(Record::Certificates(_) | Record::Other) => true,
                 None => check.report.add(Finding::BadLine(origin())),
             };
             if !go_on {
@@ -165,6 +167,15 @@ impl Check<'_> {
         self.report.heads += 1;
         self.report.vouched = self.report.vouched.max(number);
         self.is_kept(head, origin)
+    }
+
+    /// Checks a line about a certificate that was stopped; false if enough is
+    /// wrong.
+    fn revocation(&mut self, line: &Revocation, origin: Origin) -> bool {
+        match self.trust.check_revocation(line) {
+            Ok(()) => true,
+            Err(fault) => self.report.add(Finding::ForgedRevocation { origin, fault }),
+        }
     }
 
     /// A head of a file was in the database before it was in the file.

@@ -211,7 +211,7 @@ fn restore_file(
     let now = SystemClock.now();
     let restored = restore(&options.data, reader, &vault, known.as_ref(), now)
         .map_err(|error| unusable(file, &error))?;
-    let people = words::restored(&restored, heads, &options.data_option);
+    let people = words::restored(&restored, &options.data_option);
     options
         .form
         .print(people.trim_end(), &[objects::restored(&restored)])?;

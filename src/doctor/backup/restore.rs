@@ -6,14 +6,18 @@ use std::path::Path;
 
 use super::workplace::Workplace;
 use super::{Checked, Content, RestoreFailure, kind_of};
-use crate::audit::heads_file::{self, Revocation};
+use crate::audit::heads_file;
+use crate::audit::papers::Papers;
+use crate::audit::revocation::Revocation;
 use crate::audit::verify::{Finding, HeadsFiles, Origin};
 use crate::audit::{Action, Entry};
 use crate::backup::Reader;
 use crate::clock::Timestamp;
+use crate::identity::certificate::fingerprint;
 use crate::identity::data_dir::{self, DATABASE, DataDir};
 use crate::identity::id::Identifier;
 use crate::identity::key_file::{self, KeyFile};
+use crate::random::OsRandom;
 use crate::store::{
     AuditStore, CertificateState, SqliteStore, Store, StoreError, TicketState, TrustStore, fact,
 };
@@ -116,7 +120,7 @@ pub fn restore<R: Read>(
     let known_end = heads.map(|_| beyond(&checked.findings).unwrap_or(log_end));
     forgive_later_entries(&store, log_end, &mut checked.findings)?;
     let tickets = void_tickets(&store)?;
-    let stopped = stop(&store, &heads.unwrap_or(&none).stopped)?;
+    let stopped = stop(&store, heads.unwrap_or(&none))?;
     let detail = format!(
         "from the backup of {}; open tickets made void: {}; certificates stopped: {}",
         header.made,
@@ -183,10 +187,19 @@ fn void_tickets(store: &SqliteStore) -> Result<Vec<String>, StoreError> {
     Ok(void)
 }
 
-/// Stops again what was stopped since; gives what the backup took for good.
-fn stop(store: &SqliteStore, stopped: &[Revocation]) -> Result<Vec<Revocation>, StoreError> {
+/// Stops again what was stopped since, as far as a doctor of the clinic has
+/// signed it; gives what the backup took for good.
+fn stop(store: &SqliteStore, heads: &Heads) -> Result<Vec<Revocation>, StoreError> {
+    let papers = Papers::stored(store)?;
+    // The root of the backup, which was checked.
+    let root = fingerprint(&papers.root);
+    let trust = heads.files.trust(papers, &root, &mut OsRandom);
+    let is_signed = |line: &&Revocation| {
+        let trust = trust.as_ref();
+        trust.is_some_and(|trust| trust.check_revocation(line).is_ok())
+    };
     let mut news = Vec::new();
-    for revocation in stopped {
+    for revocation in heads.stopped.iter().filter(is_signed) {
         let Some(state) = CertificateState::from_word(&revocation.state) else {
             continue;
         };

@@ -1,7 +1,5 @@
 //! What is said about backups.
 
-use std::path::Path;
-
 use crate::cli::text::clean;
 use crate::doctor::backup::{Answer, Checked, Made, Restored};
 
@@ -75,9 +73,8 @@ pub fn faults(checked: &Checked) -> Vec<String> {
     unopened.chain(findings).collect()
 }
 
-/// What was restored, with this file of heads if there is one, and what is left
-/// to do, as lines.
-pub fn restored(restored: &Restored, heads: Option<&Path>, data_option: &str) -> String {
+/// What was restored and what is left to do, as lines.
+pub fn restored(restored: &Restored, data_option: &str) -> String {
     let checked = &restored.checked;
     let mut lines = format!("Doctor {} is restored.\n", checked.doctor);
     lines += &content(checked);
@@ -93,11 +90,9 @@ pub fn restored(restored: &Restored, heads: Option<&Path>, data_option: &str) ->
     lines += &lost(restored);
     for revocation in &restored.stopped {
         lines += &format!(
-            "A device of {} was {} after the backup, according to a line in '{}' that nobody \
-             signed, and is again.\n",
+            "A device of {} was {} after the backup, and is again.\n",
             clean(&revocation.subject),
             revocation.state,
-            clean(&heads.unwrap_or(Path::new("")).to_string_lossy())
         );
     }
     lines

@@ -21,8 +21,8 @@ use crate::doctor::practice::Practice;
 use crate::doctor::{recovery, setup};
 use crate::elgamal::Group;
 use crate::handshake::enrol::NewKeys;
+use crate::hex;
 use crate::identity::certificate::Serial;
-use crate::random::OsRandom;
 use crate::store::{CertificateRow, RecordRow, RecordStore, TicketRow};
 use crate::vault::{RecoveryCode, column};
 
@@ -128,12 +128,8 @@ impl Scene {
             Record::Head(head),
         ];
         records.extend(stopped.iter().map(|(serial, state)| {
-            Record::Revocation(Revocation {
-                serial: *serial,
-                subject: "P".to_owned(),
-                state: (*state).to_owned(),
-                at: self.practice.now(),
-            })
+            let (whom, now) = ((*serial, "P"), self.practice.now());
+            Record::Revocation(Revocation::sign(&doctor, whom, state, now, &mut OsRandom))
         }));
         let path = self.base.path().join("heads.jsonl");
         let lines: String = records.iter().map(json).collect();
@@ -176,6 +172,30 @@ fn what_was_stopped_after_the_backup_is_stopped_again_and_named() {
     assert_eq!(restored.log_end, end - 1);
     assert_eq!(restored.known_end, Some(end + 2));
     assert_eq!(restored.checked.findings, []);
+}
+
+#[test]
+fn what_a_file_of_heads_says_without_the_doctors_signature_stops_nobody() {
+    let scene = Scene::new();
+    let [first, second] = ["P1", "P2"].map(|name| scene.enrol(name));
+    let file = scene.backup("a.backup");
+    scene.heads(&[(first, "frozen")]);
+    let path = scene.base.path().join("heads.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    // The line about one device, made one about the other.
+    let [from, to] = [first, second].map(|serial| hex::encode(&serial));
+    fs::write(&path, text.replace(&from, &to)).unwrap();
+    let heads = Heads::read(&path).unwrap();
+    let (restored, store) = scene.restore(&file, Some(&heads));
+    assert_eq!(restored.stopped, []);
+    for serial in [first, second] {
+        let state = store.certificate(&serial).unwrap().unwrap().state;
+        assert_eq!(state, CertificateState::Active);
+    }
+    let [Finding::ForgedRevocation { ref origin, .. }] = restored.checked.findings[..] else {
+        panic!("{:?}", restored.checked.findings);
+    };
+    assert_eq!(*origin, Origin::File(path, 3));
 }
 
 #[test]

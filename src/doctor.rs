@@ -21,6 +21,7 @@ pub mod peer;
 pub mod post;
 pub mod practice;
 pub mod purge;
+pub mod reach;
 pub mod records;
 pub mod recovery;
 pub mod server;

@@ -30,3 +30,5 @@ mod resumption;
 mod sessions;
 #[path = "doctor_server/steering.rs"]
 mod steering;
+#[path = "doctor_server/unreached.rs"]
+mod unreached;

@@ -7,6 +7,8 @@ use crate::clock::Timestamp;
 use crate::control::Handler;
 use crate::doctor::desk::Desk;
 use crate::doctor::office;
+use crate::doctor::reach::Unreached;
+use crate::protocol::message::Boundary;
 
 /// What a running server can be asked.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
@@ -84,6 +86,10 @@ pub enum Answer {
         /// The patients it is for, as they were named; nothing if it is for
         /// everyone.
         to: Option<Vec<String>>,
+        /// What it is to a consultation.
+        boundary: Option<Boundary>,
+        /// Patients it would be for, but whom no message reaches.
+        left_out: Vec<Unreached>,
     },
     /// The consultation is as it was to be, and was before.
     Consulting {

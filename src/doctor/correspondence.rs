@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::doctor::deliveries;
 use crate::doctor::messages::{self, BookError, device_code, mark_of};
 use crate::doctor::practice::Practice;
+use crate::doctor::reach;
 use crate::identity::id::Identifier;
 use crate::protocol::message::{Message, MessageId};
 use crate::store::StoreError;
@@ -89,7 +90,8 @@ pub struct LetterReport {
     /// When it came.
     pub received: Option<Timestamp>,
     /// Whether it was shown to the doctor before; how far it has come at the
-    /// patient's devices, in words: what is furthest counts.
+    /// patient's devices, in words: what is furthest counts. `kept` if it is for
+    /// no device.
     pub state: String,
     /// `opens` or `closes`, if a consultation begins or ends with it.
     pub boundary: Option<String>,
@@ -109,7 +111,11 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
             let patient: Identifier = patient
                 .parse()
                 .map_err(|error: crate::identity::id::IdentifierError| error.to_string())?;
-            history(practice, &patient)
+            match reach::is_on_file(practice, &patient) {
+                Ok(true) => history(practice, &patient),
+                Ok(false) => return Err(reach::unknown(&patient)),
+                Err(error) => Err(BookError::from(error)),
+            }
         }
         Request::Inbox { all } => inbox(practice, *all),
         Request::Shown { numbers } => practice
@@ -184,12 +190,12 @@ fn outgoing(
     message: &Message,
     now: Timestamp,
 ) -> LetterReport {
-    let states = ["confirmed", "delivered", "sent", "expired"];
+    let states = ["confirmed", "delivered", "sent", "expired", "queued"];
     let reached = |state: &&&str| {
         let mut reached = at_devices.iter();
         reached.any(|delivery| deliveries::state(row, delivery, now).0 == **state)
     };
-    let state = states.iter().find(reached).copied().unwrap_or("queued");
+    let state = states.iter().find(reached).copied().unwrap_or("kept");
     LetterReport {
         incoming: false,
         number: row.number,

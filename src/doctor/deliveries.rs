@@ -104,6 +104,14 @@ pub struct MessageReport {
     pub deliveries: Vec<DeliveryReport>,
 }
 
+impl MessageReport {
+    /// Whether it is for no device at all.
+    #[must_use]
+    pub const fn is_for_nobody(&self) -> bool {
+        self.deliveries.is_empty() && self.unlisted == 0
+    }
+}
+
 /// What became of one message at one device.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]

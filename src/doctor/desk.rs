@@ -8,6 +8,7 @@ use crate::doctor::correspondence;
 use crate::doctor::messages::device_code;
 use crate::doctor::office;
 use crate::doctor::post::{Letter, Recipients};
+use crate::doctor::reach;
 use crate::doctor::server::Server;
 use crate::identity::id::Identifier;
 use crate::protocol::message::Boundary;
@@ -62,7 +63,7 @@ impl Desk {
         }
     }
 
-    /// Whether there is a patient of this name; a sentence if not.
+    /// Whether messages reach the patient of this name; a sentence if not.
     ///
     /// # Errors
     /// The sentence.
@@ -70,6 +71,19 @@ impl Desk {
         self.server
             .check_patient(patient)
             .map_err(|error| error.to_string())
+    }
+
+    /// Whether anything is on file of a patient of this name; a sentence if
+    /// not.
+    ///
+    /// # Errors
+    /// The sentence.
+    pub fn check_on_file(&self, patient: &Identifier) -> Result<(), String> {
+        match reach::is_on_file(self.server.practice(), patient) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(reach::unknown(patient)),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     fn broadcast(&self, broadcast: Broadcast) -> Answer {
@@ -96,9 +110,14 @@ impl Desk {
     }
 
     /// Opens or closes a consultation, by word: the patient sees it too. What
-    /// is open is not opened again.
+    /// is open is not opened again. It ends even where no message reaches the
+    /// patient any more.
     fn consult(&self, patient: Identifier, end: bool) -> Answer {
-        if let Err(sentence) = self.check_patient(&patient) {
+        let checked = match end {
+            false => self.check_patient(&patient),
+            true => self.check_on_file(&patient),
+        };
+        if let Err(sentence) = checked {
             return Answer::Failed(sentence);
         }
         match correspondence::is_consulting(self.server.practice(), &patient) {
@@ -155,6 +174,8 @@ impl Desk {
                 devices: sent.devices,
                 away: sent.away,
                 to,
+                boundary: letter.boundary,
+                left_out: sent.left_out,
             },
             Err(error) => Answer::Failed(error.to_string()),
         }

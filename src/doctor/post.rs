@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::doctor::messages::live::Given;
 use crate::doctor::messages::{self, mark_of};
 use crate::doctor::practice::Practice;
+use crate::doctor::reach::{self, Unreached};
 use crate::doctor::records::{self, RecordError};
 use crate::doctor::shared::Shared;
 use crate::identity::certificate::Fingerprint;
@@ -101,12 +102,12 @@ impl<'a> Letter<'a> {
 pub enum SendError {
     /// The text.
     Text(TextError),
-    /// Nobody has enrolled yet.
-    NoPatients,
-    /// Nobody of these names has enrolled.
-    UnknownPatients(Vec<Identifier>),
-    /// Nobody's record has this tag, or nobody who has it is enrolled.
-    NobodyTagged(String),
+    /// Nobody has enrolled yet, or these have and no message reaches them.
+    NoPatients(Vec<Unreached>),
+    /// No message reaches these of the named.
+    Unreached(Vec<Unreached>),
+    /// Nobody's record has this tag, or no message reaches those who have it.
+    NobodyTagged(String, Vec<Unreached>),
     /// The patients' records.
     Records(RecordError),
     /// The store.
@@ -117,19 +118,18 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(error) => write!(f, "{error}"),
-            Self::NoPatients => {
+            Self::NoPatients(unreached) if unreached.is_empty() => {
                 f.write_str("nothing was sent: no patient has enrolled yet; enrol one first")
             }
-            Self::UnknownPatients(patients) => {
-                let names: Vec<_> = patients.iter().map(Identifier::as_str).collect();
-                let names = names.join(", ");
-                write!(
-                    f,
-                    "no patient {names} has enrolled, nothing was sent; check the name, or enrol \
-                     {names} first"
-                )
+            Self::NoPatients(unreached) | Self::Unreached(unreached) => {
+                f.write_str(&reach::refusal(unreached))
             }
-            Self::NobodyTagged(tag) => write!(
+            Self::NobodyTagged(tag, unreached) if !unreached.is_empty() => write!(
+                f,
+                "nobody with the tag {tag} is reached: {}",
+                reach::refusal(unreached)
+            ),
+            Self::NobodyTagged(tag, _) => write!(
                 f,
                 "no enrolled patient has the tag {tag}, nothing was sent; check the tag, or give \
                  it to somebody"
@@ -161,64 +161,89 @@ pub struct Sent {
     pub away: usize,
     /// Number of the group's epoch; 0 for what did not go to the group.
     pub epoch: u64,
+    /// Patients it would be for, but whom no message reaches.
+    pub left_out: Vec<Unreached>,
 }
 
 type Devices = Vec<(Fingerprint, String)>;
 
-/// The devices that are to get a letter, with their patients.
+/// The devices that are to get a letter, with their patients; and the patients
+/// it would be for, but whom no message reaches.
 ///
 /// # Errors
-/// [`SendError`] if one of those who are named is not enrolled, or if there is
-/// nobody.
-pub fn recipients(practice: &Practice, to: &Recipients) -> Result<Devices, SendError> {
-    let now = practice.now();
-    let of = |patient: &Identifier| {
-        let patient = Some(patient.as_str());
-        practice.store.active_devices(patient, now)
+/// [`SendError`] if no message reaches one of those who are named, or if there
+/// is nobody.
+pub fn recipients(
+    practice: &Practice,
+    to: &Recipients,
+) -> Result<(Devices, Vec<Unreached>), SendError> {
+    let of = |patient: Option<&str>| practice.store.active_devices(patient, practice.now());
+    let (mut devices, mut unreached) = (Vec::new(), Vec::new());
+    let mut add = |patient: &Identifier| -> Result<(), StoreError> {
+        let found = of(Some(patient.as_str()))?;
+        if found.is_empty() {
+            unreached.push(reach::why_not(practice, patient)?);
+        }
+        devices.extend(found);
+        Ok(())
     };
     match to {
         Recipients::Everyone => {
-            let devices = practice.store.active_devices(None, now)?;
+            let (devices, left_out) = (of(None)?, reach::unreached(practice, None)?);
             match devices.is_empty() {
-                true => Err(SendError::NoPatients),
-                false => Ok(devices),
+                true => Err(SendError::NoPatients(left_out)),
+                false => Ok((devices, left_out)),
             }
         }
         Recipients::One(patient) => {
-            let devices = of(patient)?;
-            match devices.is_empty() {
-                true => Err(SendError::UnknownPatients(vec![patient.clone()])),
-                false => Ok(devices),
-            }
+            add(patient)?;
+            all_or_none(devices, unreached)
         }
         Recipients::Chosen(patients) => {
-            let (mut devices, mut unknown) = (Vec::new(), Vec::new());
-            let patients: std::collections::BTreeSet<_> = patients.iter().collect();
-            for patient in patients {
-                let found = of(patient)?;
-                if found.is_empty() {
-                    unknown.push(patient.clone());
-                }
-                devices.extend(found);
+            for patient in patients.iter().collect::<std::collections::BTreeSet<_>>() {
+                add(patient)?;
             }
-            match unknown.is_empty() {
-                true => Ok(devices),
-                false => Err(SendError::UnknownPatients(unknown)),
-            }
+            all_or_none(devices, unreached)
         }
         Recipients::Tagged(tag) => {
-            let mut devices = Vec::new();
             let patients = records::patients_with_tag(practice, tag);
             for patient in patients.map_err(SendError::Records)? {
-                // Who has a record and no device yet gets nothing.
-                let patient = Some(patient.as_str());
-                devices.extend(practice.store.active_devices(patient, now)?);
+                // A record under a name that nobody can have is nobody's.
+                if let Ok(patient) = patient.parse() {
+                    add(&patient)?;
+                }
             }
             match devices.is_empty() {
-                true => Err(SendError::NobodyTagged(tag.clone())),
-                false => Ok(devices),
+                true => Err(SendError::NobodyTagged(tag.clone(), unreached)),
+                false => Ok((devices, unreached)),
             }
         }
+    }
+}
+
+fn all_or_none(
+    devices: Devices,
+    unreached: Vec<Unreached>,
+) -> Result<(Devices, Vec<Unreached>), SendError> {
+    match unreached.is_empty() {
+        true => Ok((devices, unreached)),
+        false => Err(SendError::Unreached(unreached)),
+    }
+}
+
+/// The same of a letter. The word that ends a consultation is kept whether it
+/// reaches the patient or not: it waits for devices that may come back.
+fn recipients_of(
+    practice: &Practice,
+    letter: &Letter<'_>,
+) -> Result<(Devices, Vec<Unreached>), SendError> {
+    match (recipients(practice, &letter.to), &letter.to) {
+        (Err(SendError::Unreached(_)), Recipients::One(patient))
+            if letter.boundary == Some(Boundary::Closes) =>
+        {
+            Ok((reach::waiting_devices(practice, patient)?, Vec::new()))
+        }
+        (found, _) => found,
     }
 }
 
@@ -233,7 +258,7 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
     let message = letter.message(now)?;
     // Whoever joins is either before this message or after it.
     let order = shared.order();
-    let devices = recipients(practice, &letter.to)?;
+    let (devices, left_out) = recipients_of(practice, letter)?;
     let row = MessageRow {
         number: 0,
         id: message.id().0,
@@ -281,6 +306,7 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
         devices,
         away: recipients.saturating_sub(devices),
         epoch,
+        left_out,
     })
 }
 

@@ -256,10 +256,10 @@ impl Server {
         self.send(&Letter::new(Recipients::One(patient.clone()), text))
     }
 
-    /// Whether somebody of that name has enrolled.
+    /// Whether messages reach the patient of that name.
     ///
     /// # Errors
-    /// [`SendError::UnknownPatients`] if not.
+    /// [`SendError::Unreached`] if not.
     pub fn check_patient(&self, patient: &Identifier) -> Result<(), SendError> {
         let to = Recipients::One(patient.clone());
         post::recipients(self.practice(), &to).map(drop)

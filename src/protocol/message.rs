@@ -10,6 +10,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::kdf;
@@ -70,7 +72,8 @@ impl std::error::Error for TextError {}
 
 /// What a private message is to the consultation that is going on: it begins
 /// and ends by word, never because a connection does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "snake_case")]
 pub enum Boundary {
     /// The consultation begins with this message.
     Opens,
@@ -79,6 +82,15 @@ pub enum Boundary {
 }
 
 impl Boundary {
+    /// The boundary as one lower-case word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Opens => "opens",
+            Self::Closes => "closes",
+        }
+    }
+
     const fn flag(self) -> u8 {
         match self {
             Self::Opens => OPENS,

@@ -76,6 +76,7 @@ macro_rules! conformance_tests {
             a_consultations_last_word_is_found,
             changes_are_committed_and_logged_together,
             only_active_devices_are_recipients,
+            who_has_no_active_device_is_found_with_the_reason,
         );
     };
 }

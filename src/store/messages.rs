@@ -11,7 +11,7 @@ use std::fmt;
 
 use crate::audit::Entry;
 use crate::clock::Timestamp;
-use crate::store::StoreError;
+use crate::store::{CertificateState, StoreError};
 
 /// A device, by the fingerprint of its certificate.
 pub type Device = [u8; 32];
@@ -188,6 +188,19 @@ impl IncomingRow {
     }
 }
 
+/// A device that is given nothing now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClosedDevice {
+    /// Which one it is.
+    pub device: Device,
+    /// Whose it is.
+    pub patient: String,
+    /// The state of its certificate; an active one has ended.
+    pub state: CertificateState,
+    /// When the certificate ends.
+    pub not_after: Timestamp,
+}
+
 /// A small change of the kind that comes in crowds: many are committed
 /// together.
 #[derive(Debug)]
@@ -357,6 +370,14 @@ pub trait MessageStore {
         patient: Option<&str>,
         now: Timestamp,
     ) -> Result<Vec<(Device, String)>, StoreError>;
+
+    /// The devices of patients who have no active one by `now`: of one patient
+    /// or of all. Ordered by patient, each patient's newest device last.
+    fn closed_devices(
+        &self,
+        patient: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<ClosedDevice>, StoreError>;
 
     /// The certificate of this device, as it is sent.
     fn certificate_bytes(&self, device: &Device) -> Result<Option<Vec<u8>>, StoreError>;

@@ -230,7 +230,7 @@ fn an_unknown_recipient_stops_the_whole_message() {
             .unwrap_err();
         assert!(matches!(
             refused,
-            SendError::UnknownPatients(_) | SendError::NobodyTagged(_)
+            SendError::Unreached(_) | SendError::NobodyTagged(..)
         ));
         assert!(
             refused.to_string().contains("nothing was sent"),

@@ -4,6 +4,8 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use telemed::store::{CertificateState, SqliteStore, TrustStore};
+
 use crate::clinic::Clinic;
 use crate::disk::SmallDisk;
 use crate::process::Running;
@@ -140,6 +142,66 @@ fn nothing_is_sent_to_anybody_if_one_is_unknown() {
         .command(&["deliveries", "1"])
         .code(1)
         .complains(&["there is no message 1"]);
+}
+
+#[test]
+fn whoever_is_not_reached_is_named_with_the_reason_and_stays_on_file() {
+    let clinic = Clinic::new();
+    let doctor = clinic.as_service();
+    let mut patients = Vec::new();
+    for patient in ["P1", "P2"] {
+        clinic.enrol(patient);
+        patients.push(clinic.connect(patient));
+    }
+    clinic
+        .command(&["consult", "P2"])
+        .code(0)
+        .says("The consultation with P2 has begun. Message 1: sent to 1 device.");
+    patients[1].expect("The consultation begins.");
+    until_it_says(&clinic, &["deliveries", "1"], "delivered");
+    clinic.command(&["stop"]).code(0);
+    doctor.program.finish().code(0);
+    {
+        let store = SqliteStore::open(&clinic.doctor_files().join("telemed.db")).unwrap();
+        let rows = store.certificates().unwrap();
+        let row = rows.iter().find(|row| row.subject == "P2").unwrap();
+        let revoked = CertificateState::Revoked;
+        assert!(store.set_certificate_state(&row.serial, revoked).unwrap());
+    }
+    let mut doctor = clinic.with_menu().program;
+    clinic
+        .command(&["broadcast", "Hello."])
+        .code(0)
+        .says("Message 2: ")
+        .says("1 left out: P2 (revoked).");
+    clinic
+        .command(&["broadcast", "--json", "Hello."])
+        .code(0)
+        .says(r#""left_out":1"#)
+        .says(r#"{"v":1,"type":"unreached","patient":"P2","why":"revoked","ended":null}"#);
+    doctor.type_lines(&["2", "From the menu."]);
+    doctor.expect("1 left out: P2 (revoked).");
+    clinic
+        .command(&["message", "P2", "Hello."])
+        .code(1)
+        .complains(&["the certificate of P2 is revoked, nothing was sent"]);
+    doctor.type_lines(&["11", "P2"]);
+    doctor.expect("[begins] The consultation begins.");
+    doctor.type_lines(&["13", "P2"]);
+    doctor.expect("The consultation with P2 has ended. Message 5: kept here, P2 has no device");
+    clinic
+        .command(&["history", "P2"])
+        .code(0)
+        .says("[begins] The consultation begins.")
+        .says("kept): [ends] The consultation has ended.");
+    clinic
+        .command(&["deliveries", "5"])
+        .code(0)
+        .says("kept here: no device was there that may come back");
+    clinic
+        .command(&["history", "P9"])
+        .code(1)
+        .complains(&["there is no patient P9"]);
 }
 
 #[test]

@@ -114,14 +114,18 @@ fn request_for(
             });
         }
         DoctorChoice::History => {
-            return patient(dialogue, |patient| desk.check_patient(patient))?.and_then(|patient| {
+            return patient(dialogue, |patient| desk.check_on_file(patient))?.and_then(|patient| {
                 let request = correspondence::Request::History { patient };
                 Ok(Choice::Given(messages::letters(request)))
             });
         }
         DoctorChoice::Consult | DoctorChoice::EndConsult => {
             let end = choice == DoctorChoice::EndConsult;
-            return patient(dialogue, |patient| desk.check_patient(patient))?
+            let check = |patient: &Identifier| match end {
+                false => desk.check_patient(patient),
+                true => desk.check_on_file(patient),
+            };
+            return patient(dialogue, check)?
                 .and_then(|patient| Ok(Choice::Given(Request::Consult { patient, end })));
         }
         DoctorChoice::Enrol => {

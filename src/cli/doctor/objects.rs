@@ -9,6 +9,8 @@ use crate::doctor::control::Answer;
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::messages::{device_code, mark_of};
 use crate::doctor::office;
+use crate::doctor::reach::{Unreached, Why};
+use crate::protocol::message::Boundary;
 use crate::store::messages::BoundaryMark;
 
 /// The objects of an answer; none for one that is a failure.
@@ -35,14 +37,21 @@ pub fn answer(answer: &Answer) -> Vec<Object> {
             code,
             devices,
             away,
-            ..
-        } => vec![
-            Object::new("sent")
+            to: _,
+            boundary,
+            left_out,
+        } => {
+            let sent = Object::new("sent")
                 .with("message", *number)
                 .with("devices", *devices)
                 .with("away", *away)
-                .with("code", code.as_str()),
-        ],
+                .with("code", code.as_str())
+                .with("boundary", boundary.map(Boundary::word))
+                .with("left_out", left_out.len());
+            std::iter::once(sent)
+                .chain(left_out.iter().map(unreached))
+                .collect()
+        }
         Answer::Consulting { patient, open } => vec![
             Object::new("consulting")
                 .with("patient", patient.as_str())
@@ -53,6 +62,17 @@ pub fn answer(answer: &Answer) -> Vec<Object> {
         Answer::Office(answer) => office_answer(answer),
         Answer::Failed(_) => Vec::new(),
     }
+}
+
+fn unreached(unreached: &Unreached) -> Object {
+    let ended = match unreached.why {
+        Why::Ended(at) => Some(at),
+        _ => None,
+    };
+    Object::new("unreached")
+        .with("patient", unreached.patient.as_str())
+        .with("why", unreached.why.word())
+        .with("ended", ended)
 }
 
 fn office_answer(answer: &office::Answer) -> Vec<Object> {

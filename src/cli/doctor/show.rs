@@ -11,10 +11,13 @@ use crate::clock::{Timestamp, in_words};
 use crate::doctor::control::{Answer, Present};
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::office;
+use crate::doctor::reach::Unreached;
 use crate::protocol::message::{Boundary, Message};
 
 /// Receipts for one message that are named one by one; more are counted.
 const NAMED: usize = 10;
+/// Patients whom a message does not reach that are named one by one.
+const NAMED_LEFT_OUT: usize = 20;
 
 /// Prints an answer to a command: results on standard output.
 pub fn answer(answer: &Answer, form: Form) -> Result<(), Failure> {
@@ -49,7 +52,13 @@ pub fn text(answer: &Answer) -> String {
             devices,
             away,
             to,
-        } => sent(*number, code, *devices, *away, to.as_deref()),
+            boundary,
+            left_out,
+        } => {
+            let said = sent(*number, code, *devices, *away, to.as_deref());
+            let consultation = consulted(*boundary, to.as_deref());
+            format!("{consultation}{said}{}", without(left_out))
+        }
         Answer::Consulting {
             patient,
             open: true,
@@ -119,6 +128,10 @@ fn connected(present: &[Present], unread: u64) -> String {
 
 fn sent(number: u64, code: &str, devices: usize, away: usize, to: Option<&[String]>) -> String {
     let now = match devices {
+        0 if away == 0 => match to {
+            Some([patient]) => format!("kept here, {patient} has no device that may come back"),
+            _ => "nobody gets it".to_owned(),
+        },
         0 => match to {
             None => "nobody is connected".to_owned(),
             Some([patient]) => format!("{patient} is not connected"),
@@ -134,6 +147,34 @@ fn sent(number: u64, code: &str, devices: usize, away: usize, to: Option<&[Strin
         _ => format!("; {away}{more} devices get it when they come back"),
     };
     format!("Message {number}: {now}{later}. Short name: {code}.")
+}
+
+/// What a message to one patient has done to the consultation.
+fn consulted(boundary: Option<Boundary>, to: Option<&[String]>) -> String {
+    match (boundary, to) {
+        (Some(Boundary::Opens), Some([patient])) => {
+            format!("The consultation with {patient} has begun. ")
+        }
+        (Some(Boundary::Closes), Some([patient])) => {
+            format!("The consultation with {patient} has ended. ")
+        }
+        _ => String::new(),
+    }
+}
+
+/// Whom a message to many does not reach, on a line of its own.
+fn without(left_out: &[Unreached]) -> String {
+    if left_out.is_empty() {
+        return String::new();
+    }
+    let (named, more) = left_out.split_at(left_out.len().min(NAMED_LEFT_OUT));
+    let named: Vec<_> = named.iter().map(ToString::to_string).collect();
+    let more = match more.len() {
+        0 => String::new(),
+        count => format!(", and {count} more; all of them: --json"),
+    };
+    let count = left_out.len();
+    format!("\n{count} left out: {}{more}.", named.join(", "))
 }
 
 /// A ticket, its text alone on the last line.

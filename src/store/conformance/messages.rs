@@ -485,3 +485,36 @@ pub(in crate::store) fn only_active_devices_are_recipients(store: &dyn Store) {
     assert_eq!(active(Some("P1"), 1_000), [2]);
     assert_eq!(active(Some("P4"), 1_000), Vec::<u8>::new(), "inactive");
 }
+
+pub(in crate::store) fn who_has_no_active_device_is_found_with_the_reason(store: &dyn Store) {
+    use CertificateState::{Active, Frozen, Inactive, Revoked};
+    for (serial, patient, state, created) in [
+        (1, "P1", Active, 10),
+        (2, "P1", Revoked, 20),
+        (3, "P2", Revoked, 20),
+        (4, "P2", Frozen, 30),
+        (5, "P2", Inactive, 10),
+        (6, "P3", Active, 10),
+    ] {
+        let row = CertificateRow {
+            subject: patient.to_owned(),
+            state,
+            created: at(created),
+            not_after: at(if serial == 6 { 5_000 } else { 9_000 }),
+            ..certificate(serial)
+        };
+        store.add_certificate(&row).unwrap();
+    }
+    let closed = |patient, millis| {
+        let devices = store.closed_devices(patient, at(millis)).unwrap();
+        let short = devices.into_iter().map(|row| (row.device[0], row.state));
+        short.collect::<Vec<_>>()
+    };
+    let second = [(5, Inactive), (3, Revoked), (4, Frozen)];
+    assert_eq!(closed(None, 5_000), second, "of the others one is active");
+    assert_eq!(closed(Some("P2"), 5_000), second);
+    assert_eq!(closed(Some("P1"), 5_000), []);
+    assert_eq!(closed(Some("P3"), 5_001), [(6, Active)], "ended");
+    assert_eq!(closed(None, 9_001).len(), 6);
+    assert_eq!(closed(Some("P4"), 9_001), []);
+}

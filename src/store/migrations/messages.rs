@@ -70,5 +70,6 @@ CREATE INDEX incoming_unread ON incoming (number) WHERE shown IS NULL;
 
 CREATE INDEX certificate_active ON certificate (subject, fingerprint, not_after)
     WHERE state = 'active';
-CREATE INDEX certificate_subject ON certificate (subject, fingerprint);
+CREATE INDEX certificate_subject
+    ON certificate (subject, fingerprint, created, state, not_after);
 ";

@@ -12,8 +12,8 @@ use rusqlite::{OptionalExtension, Row};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::store::messages::{
-    BoundaryMark, Change, DeliveryCounts, DeliveryRow, Device, IncomingRow, Kind, MessageRow,
-    MessageStore, Outcome,
+    BoundaryMark, Change, ClosedDevice, DeliveryCounts, DeliveryRow, Device, IncomingRow, Kind,
+    MessageRow, MessageStore, Outcome,
 };
 use crate::store::sqlite::{SqliteStore, audit};
 use crate::store::{StoreError, stored_millis};
@@ -315,6 +315,35 @@ impl MessageStore for SqliteStore {
              WHERE state = 'active' AND not_after >= ?1 {one} ORDER BY subject, fingerprint"
         );
         self.rows(&sql, (now, patient), |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn closed_devices(
+        &self,
+        patient: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<ClosedDevice>, StoreError> {
+        let one = if patient.is_some() {
+            "subject = ?2"
+        } else {
+            "?2 IS NULL"
+        };
+        let sql = format!(
+            "SELECT fingerprint, subject, state, not_after
+             FROM certificate INDEXED BY certificate_subject
+             WHERE {one} AND (state <> 'active' OR not_after < ?1) AND NOT EXISTS (
+                 SELECT 1 FROM certificate AS active INDEXED BY certificate_active
+                 WHERE active.subject = certificate.subject AND active.state = 'active'
+                   AND active.not_after >= ?1)
+             ORDER BY subject, created, fingerprint"
+        );
+        self.rows(&sql, (now, patient), |row| {
+            Ok(ClosedDevice {
+                device: row.get(0)?,
+                patient: row.get(1)?,
+                state: row.get(2)?,
+                not_after: row.get(3)?,
+            })
+        })
     }
 
     fn certificate_bytes(&self, device: &Device) -> Result<Option<Vec<u8>>, StoreError> {

@@ -44,6 +44,8 @@ fn list(missing: bool, older: u64, messages: &[MessageReport]) -> String {
         lines.push(head(message));
         if missing {
             lines.push("  not at any device of:".to_owned());
+        } else if message.is_for_nobody() {
+            lines.push("  kept here: no device was there that may come back".to_owned());
         } else if message.deliveries.is_empty() {
             let MessageReport {
                 number,

@@ -164,6 +164,15 @@ pub fn eprint(text: &str) {
 /// # Errors
 /// A [`Failure`] if it cannot be written for another reason, as a full disk.
 pub fn print(text: &str) -> Result<(), Failure> {
+    print_whole(text).map(drop)
+}
+
+/// The same; false if the reader has gone away before the end. What it did not
+/// take must not count as read.
+///
+/// # Errors
+/// As for [`print`].
+pub fn print_whole(text: &str) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
     written(
         stdout
@@ -185,13 +194,14 @@ pub fn hand_out(text: &str) -> Result<(), Failure> {
     })
 }
 
-fn written(result: io::Result<()>) -> Result<(), Failure> {
+fn written(result: io::Result<()>) -> Result<bool, Failure> {
     match result {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(
             Exit::Failure,
             format!("cannot write to standard output: {error}"),
         )),
-        _ => Ok(()),
     }
 }
 
@@ -222,7 +232,8 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_no_failure_and_a_full_disk_is_one() {
-        assert!(written(Err(io::ErrorKind::BrokenPipe.into())).is_ok());
+        assert_eq!(written(Ok(())), Ok(true));
+        assert_eq!(written(Err(io::ErrorKind::BrokenPipe.into())), Ok(false));
         let failure = written(Err(io::ErrorKind::StorageFull.into())).unwrap_err();
         assert_eq!(failure.exit, Exit::Failure);
     }

@@ -16,6 +16,11 @@ pub trait Dialogue {
     /// If nothing can be read.
     fn read_line(&mut self, prompt: &str) -> io::Result<Input>;
 
+    /// Waits until everything that was said is written; false if it cannot be.
+    fn flush(&mut self) -> bool {
+        true
+    }
+
     /// Whether a person types, who reads each answer before going on.
     fn is_typed(&self) -> bool {
         true
@@ -37,6 +42,10 @@ impl Dialogue for Console {
 
     fn read_line(&mut self, prompt: &str) -> io::Result<Input> {
         self.terminal.read_line(prompt)
+    }
+
+    fn flush(&mut self) -> bool {
+        self.printer.flush()
     }
 
     fn is_typed(&self) -> bool {

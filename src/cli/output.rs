@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
 
-use super::exit::{Failure, print};
+use super::exit::{Failure, print_whole};
 use super::normalise::usage;
 use super::text;
 use crate::clock::Timestamp;
@@ -60,7 +60,15 @@ impl Form {
     /// # Errors
     /// If standard output cannot be written.
     pub fn print(self, people: &str, objects: &[Object]) -> Result<(), Failure> {
-        print(&self.text(people, objects))
+        self.print_whole(people, objects).map(drop)
+    }
+
+    /// The same; false if the reader has gone away before the end.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
+    pub fn print_whole(self, people: &str, objects: &[Object]) -> Result<bool, Failure> {
+        print_whole(&self.text(people, objects))
     }
 
     /// A result in this form, as it is printed.
@@ -77,7 +85,15 @@ impl Form {
     /// # Errors
     /// If standard output cannot be written.
     pub fn print_objects(self, objects: &[Object]) -> Result<(), Failure> {
-        print(&self.lines(objects))
+        self.print_objects_whole(objects).map(drop)
+    }
+
+    /// The same; false if the reader has gone away before the end.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
+    pub fn print_objects_whole(self, objects: &[Object]) -> Result<bool, Failure> {
+        print_whole(&self.lines(objects))
     }
 
     fn lines(self, objects: &[Object]) -> String {

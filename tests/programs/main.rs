@@ -20,6 +20,7 @@ mod groups;
 mod keeping;
 mod messages;
 mod output;
+mod pipes;
 mod records;
 mod service;
 mod story;

@@ -34,7 +34,9 @@ pub fn run(dialogue: &mut dyn Dialogue, desk: &Desk) -> io::Result<()> {
         match answer {
             Choice::Given(answer) => {
                 dialogue.say(&show::text(&answer));
-                if let Some(request) = messages::shown(&answer) {
+                if let Some(request) = messages::shown(&answer)
+                    && dialogue.flush()
+                {
                     // Otherwise they are shown again.
                     let _ = desk.answer(request);
                 }

@@ -336,11 +336,11 @@ pub fn run(options: &DoctorOptions, id: &Identifier, task: &Task) -> Result<(), 
         Task::Inbox(request) => {
             let request = letters(request.clone());
             let answer = answer_to(options, id, &request)?;
-            show::answer(&answer, options.form)?;
-            // Only what was printed has been read.
+            let is_whole = show::answer_whole(&answer, options.form)?;
+            // Only what was printed to the end has been read.
             match shown(&answer) {
-                Some(request) => answer_to(options, id, &request).map(drop),
-                None => Ok(()),
+                Some(request) if is_whole => answer_to(options, id, &request).map(drop),
+                _ => Ok(()),
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 
 use crate::cli::doctor::{messages, objects, patients};
-use crate::cli::exit::{Exit, Failure, eprint, print};
+use crate::cli::exit::{Exit, Failure, eprint, print_whole};
 use crate::cli::output::Form;
 use crate::cli::{qr, text};
 use crate::clock::{Timestamp, in_words};
@@ -21,6 +21,11 @@ const NAMED_LEFT_OUT: usize = 20;
 
 /// Prints an answer to a command: results on standard output.
 pub fn answer(answer: &Answer, form: Form) -> Result<(), Failure> {
+    answer_whole(answer, form).map(drop)
+}
+
+/// The same; false if the reader has gone away before the end.
+pub fn answer_whole(answer: &Answer, form: Form) -> Result<bool, Failure> {
     match answer {
         Answer::Failed(sentence) | Answer::Office(office::Answer::Failed(sentence)) => {
             Err(Failure::new(Exit::Failure, sentence.clone()))
@@ -35,10 +40,12 @@ pub fn answer(answer: &Answer, form: Form) -> Result<(), Failure> {
             // handed on by a pipe.
             let all = self::text(answer);
             eprint(all.strip_suffix(text.as_str()).unwrap_or_default());
-            print(&format!("{text}\n"))
+            print_whole(&format!("{text}\n"))
         }
-        Answer::Office(office::Answer::Patients(answer)) => patients::answer(answer, form),
-        answer => form.print(&self::text(answer), &objects::answer(answer)),
+        Answer::Office(office::Answer::Patients(answer)) => {
+            patients::answer(answer, form).map(|()| true)
+        }
+        answer => form.print_whole(&self::text(answer), &objects::answer(answer)),
     }
 }
 

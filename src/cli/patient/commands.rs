@@ -74,9 +74,9 @@ impl<'a> Command<'a> {
         let new: Vec<u64> = said.iter().filter_map(Said::unread).collect();
         let people = inbox(&said, new.len(), unread);
         let objects: Vec<Object> = said.iter().map(objects::said).collect();
-        self.options.form.print(&people, &objects)?;
-        // Only what was printed was shown.
-        if !new.is_empty() {
+        let is_whole = self.options.form.print_whole(&people, &objects)?;
+        // Only what was printed to the end was shown.
+        if is_whole && !new.is_empty() {
             self.ask(Request::Shown { numbers: new })?;
         }
         if more {

@@ -73,10 +73,7 @@ fn supervise(client: &Arc<Client>) -> Result<Option<Supervision>, Failure> {
 /// Prints an event. A message that was printed whole counts as read.
 fn show(form: Form, client: &Client, event: &Event) -> Result<(), Failure> {
     let is_whole = match form {
-        Form::Plain | Form::Json => {
-            form.print_objects(&[objects::event(event)])?;
-            true
-        }
+        Form::Plain | Form::Json => form.print_objects_whole(&[objects::event(event)])?,
         // What goes to a terminal a person reads. Anything else, such as the
         // journal of a service, is no place for what the doctor says.
         Form::People if io::stdout().is_terminal() => {

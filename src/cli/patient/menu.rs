@@ -209,8 +209,9 @@ impl Follower {
     /// Only what stands on the screen counts as shown: a program that is killed
     /// before leaves the message unread.
     fn mark_shown(&self, number: u64) {
-        self.printer.flush();
-        if let Err(error) = self.client.shown(&[number]) {
+        if self.printer.flush()
+            && let Err(error) = self.client.shown(&[number])
+        {
             let said = format!("message {number} stays unread: {error}");
             self.printer.line(sentence(&said));
         }
@@ -369,9 +370,10 @@ impl Session {
         for message in &messages {
             self.console.say(&say::said(message));
         }
-        self.console.printer.flush();
+        let is_whole = self.console.printer.flush();
         let unread: Vec<u64> = messages.iter().filter_map(Said::unread).collect();
-        if !unread.is_empty()
+        if is_whole
+            && !unread.is_empty()
             && let Err(error) = self.client.shown(&unread)
         {
             let said = format!("they stay unread: {error}");

@@ -25,14 +25,16 @@ struct State {
     editing: bool,
     /// Whole lines; empty unless `editing`.
     waiting: String,
+    /// Something could not be written.
+    broken: bool,
 }
 
 impl State {
     /// Standard output that has gone away is no reason to stop: a server goes on
     /// serving.
     fn write(&mut self, text: &str) {
-        let _ = self.out.write_all(text.as_bytes());
-        let _ = self.out.flush();
+        let written = self.out.write_all(text.as_bytes());
+        self.broken |= written.and_then(|()| self.out.flush()).is_err();
     }
 
     fn redraw(&self) {
@@ -49,7 +51,13 @@ impl Screen {
             wake: None,
             editing: false,
             waiting: String::new(),
+            broken: false,
         }))
+    }
+
+    /// Whether everything until now could be written.
+    fn is_whole(&self) -> bool {
+        !lock(&self.0).broken
     }
 
     /// Says how the editor is told to draw its prompt.
@@ -100,7 +108,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 enum Job {
     Line(String),
-    Flush(Sender<()>),
+    /// To be told whether everything until now could be written.
+    Flush(Sender<bool>),
 }
 
 /// Prints lines on standard output, from any thread, without waiting for it.
@@ -145,12 +154,12 @@ impl Printer {
     }
 
     /// Waits until everything handed over before is on the screen, or with the
-    /// line editor, which draws it before it gives the line back.
-    pub fn flush(&self) {
+    /// line editor, which draws it before it gives the line back. False if
+    /// something could not be written, now or before: what was handed over must
+    /// not count as read then.
+    pub fn flush(&self) -> bool {
         let (done, flushed) = mpsc::channel();
-        if self.0.send(Job::Flush(done)).is_ok() {
-            let _ = flushed.recv();
-        }
+        self.0.send(Job::Flush(done)).is_ok() && flushed.recv().unwrap_or(false)
     }
 }
 
@@ -169,7 +178,7 @@ fn print(jobs: &Receiver<Job>, screen: &Screen) {
         }
         for done in waiting {
             // Whoever waits may have gone away.
-            let _ = done.send(());
+            let _ = done.send(screen.is_whole());
         }
     }
 }
@@ -219,7 +228,7 @@ mod tests {
         printer.line("two\n");
         printer.line("three\n    four");
         printer.line("");
-        printer.flush();
+        assert!(printer.flush());
         assert_eq!(paper.text(), "one\ntwo\nthree\n    four\n\n");
     }
 
@@ -235,10 +244,11 @@ mod tests {
     #[test]
     fn a_closed_output_stops_nothing() {
         let printer = Printer::start(Arc::new(Screen::new(Box::new(Closed)))).unwrap();
-        printer.line("one");
-        printer.flush();
-        printer.line("two");
-        printer.flush();
+        assert!(printer.flush(), "nothing was to be written");
+        for line in ["one", "two"] {
+            printer.line(line);
+            assert!(!printer.flush());
+        }
     }
 
     #[test]

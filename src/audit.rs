@@ -71,6 +71,10 @@ actions! {
     Joined = "joined",
     /// Somebody was not let in.
     Refused = "refused",
+    /// An address was blocked for what it failed to prove.
+    Blocked = "address blocked",
+    /// The block of an address has ended, or was lifted.
+    Released = "block ended",
     /// A newer session of the same device took an older one's place.
     Superseded = "superseded",
     /// A session ended.

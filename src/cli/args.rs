@@ -15,6 +15,7 @@ use super::exit::{Failure, print};
 use super::normalise::{Normalised, normalise, see_help, usage};
 
 pub mod backup;
+pub mod blocks;
 pub mod keygen_group;
 
 /// What a command line asks for.
@@ -90,6 +91,13 @@ pub struct DoctorArgs {
     /// handshakes one address may start at once (default 64)
     #[argh(option)]
     pub handshakes_per_address: Option<String>,
+    /// how long an address is blocked, such as 24h (default 10min, and twice as
+    /// long each time that follows, up to an hour)
+    #[argh(option)]
+    pub block: Option<String>,
+    /// failures within 10 minutes that lead to it (default 20)
+    #[argh(option)]
+    pub block_after: Option<String>,
     /// file to which the audit log's signed heads are written too, best on
     /// another machine's disk
     #[argh(option)]
@@ -137,6 +145,7 @@ pub enum DoctorCommand {
     Inbox(messages::Inbox),
     Consult(Consult),
     KeygenGroup(keygen_group::KeygenGroup),
+    Blocks(blocks::Blocks),
 }
 
 /// Serve without a menu, ignoring standard input, until told to stop.

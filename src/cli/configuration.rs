@@ -46,6 +46,8 @@ const DOCTOR: &[Key] = &[
     ("strict-clock", Kind::Switch),
     ("group", Kind::Text),
     ("handshakes-per-address", Kind::Number),
+    ("block", Kind::Text),
+    ("block-after", Kind::Number),
     ("audit-heads", Kind::Path),
     ("backup.directory", Kind::Path),
     ("backup.every", Kind::Text),

@@ -2,6 +2,7 @@
 
 pub mod audit;
 mod backup;
+mod blocks;
 mod books;
 mod code;
 mod keygen_group;
@@ -78,6 +79,7 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
         }
         DoctorTask::Purge(task) => return purge::run(&options, &task),
         DoctorTask::Audit(task) => return audit::run(&options, &id()?, &task),
+        DoctorTask::Blocks(request) => Request::Blocks(request),
         DoctorTask::Disconnect => Request::Disconnect,
         DoctorTask::Stop => Request::Stop,
         DoctorTask::Patients(task) => {

@@ -17,12 +17,14 @@ use super::output::Form;
 use super::text;
 use crate::address::{Address, DEFAULT_PORT};
 use crate::doctor::backup::BackupSchedule;
+use crate::doctor::gate::BlockRule;
 use crate::identity::id::Identifier;
 use crate::patient::control::Word;
 
 mod audit;
 mod backup;
 mod backup_task;
+mod blocks;
 mod keygen_group;
 mod purge;
 mod ticket;
@@ -35,7 +37,7 @@ pub use purge::PurgeTask;
 pub use ticket::TicketSource;
 pub use value::{Environment, GroupName};
 use value::{
-    address, command, count, data_option, group, identifier, path, reachable, tolerance,
+    address, command, count, data_option, group, identifier, path, period, reachable, tolerance,
     usual_directory, value,
 };
 
@@ -67,6 +69,8 @@ pub struct DoctorOptions {
     pub group: GroupName,
     /// How many handshakes one address may start at once.
     pub handshakes_per_address: NonZeroU32,
+    /// When an address is blocked, and for how long.
+    pub block: BlockRule,
     /// The file to which the audit log's heads are written too.
     pub audit_heads: Option<PathBuf>,
     /// Backups that are made by themselves, if any.
@@ -88,6 +92,8 @@ pub enum DoctorTask {
     Enrol(Identifier),
     /// List the connected patients.
     List,
+    /// About blocked addresses.
+    Blocks(crate::doctor::blocks::Request),
     /// Disconnect everybody.
     Disconnect,
     /// Do something with the audit log.
@@ -208,6 +214,12 @@ impl DoctorOptions {
                 .option("handshakes-per-address", args.handshakes_per_address, count)?
                 .or(NonZeroU32::new(DEFAULT_HANDSHAKES))
                 .unwrap_or(NonZeroU32::MIN),
+            block: BlockRule {
+                time: said.option("block", args.block, period)?,
+                after: said
+                    .option("block-after", args.block_after, count)?
+                    .unwrap_or(BlockRule::default().after),
+            },
             audit_heads: said.option("audit-heads", args.audit_heads, path)?,
             backup: backup::schedule(&said)?,
             form,
@@ -238,6 +250,7 @@ fn doctor_task(command: DoctorCommand) -> Result<DoctorTask, Failure> {
         DoctorCommand::History(args) => DoctorTask::Messages(messages::Task::history(&args)?),
         DoctorCommand::Inbox(args) => DoctorTask::Messages(messages::Task::inbox(&args)),
         DoctorCommand::Consult(args) => DoctorTask::Messages(messages::Task::consult(&args)?),
+        DoctorCommand::Blocks(args) => DoctorTask::Blocks(blocks::request(&args)?),
         DoctorCommand::Disconnect(_) => DoctorTask::Disconnect,
         DoctorCommand::Purge(args) => DoctorTask::Purge(PurgeTask::new(&args)?),
         DoctorCommand::Audit(args) => DoctorTask::Audit(AuditTask::new(args.command)?),

@@ -28,11 +28,21 @@ impl Allowance {
 
     /// Takes one. False if none is left.
     pub(super) fn spend(&mut self) -> bool {
-        let allowed = self.left >= 1.0;
+        let allowed = self.has_one();
         if allowed {
             self.left -= 1.0;
         }
         allowed
+    }
+
+    /// Whether there is one to take.
+    pub(super) fn has_one(&self) -> bool {
+        self.left >= 1.0
+    }
+
+    /// Leaves no more than this.
+    pub(super) fn cap(&mut self, most: f64) {
+        self.left = self.left.min(most);
     }
 
     /// Gives one back.

@@ -100,6 +100,20 @@ pub(super) fn entry_of(event: &Event, at: Timestamp) -> Option<Entry> {
             let detail = format!("{address} {reason}");
             Some(Entry::new(at, STRANGER, Action::Refused, subject, &detail))
         }
+        Event::Blocked(address, time) => {
+            let detail = format!("for {}", in_words(*time));
+            let address = address.to_string();
+            Some(Entry::new(at, SERVER, Action::Blocked, &address, &detail))
+        }
+        // Who has lifted it logs that.
+        Event::Released { lifted: true, .. } => None,
+        Event::Released {
+            address, refused, ..
+        } => {
+            let detail = format!("{refused} first messages were turned away");
+            let address = address.to_string();
+            Some(Entry::new(at, SERVER, Action::Released, &address, &detail))
+        }
         Event::Strangers(count) => {
             let detail = format!("{count} more, not told one by one");
             Some(Entry::new(at, STRANGER, Action::Refused, "", &detail))

@@ -39,7 +39,12 @@ pub fn serve(shared: &Arc<Shared>, stream: Arc<TcpStream>, address: IpAddr, plac
             shared.tell(Event::Enrolled(name, enrolled.check_code));
         }
         Ok(Outcome::Gone) => {}
-        Err(refusal) => refuse(shared, &stream, address, &place, refusal),
+        Err(refusal) => {
+            if stranger.has_spent() && refusal.reason.is_failure() {
+                shared.failed(address);
+            }
+            refuse(shared, &stream, address, &place, refusal);
+        }
     }
     Socket(stream).close();
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::control::Handler;
+use crate::doctor::blocks;
 use crate::doctor::desk::Desk;
 use crate::doctor::office;
 use crate::doctor::reach::Unreached;
@@ -34,6 +35,8 @@ pub enum Request {
         /// Whether it is to end.
         end: bool,
     },
+    /// About blocked addresses.
+    Blocks(blocks::Request),
     /// End every session.
     Disconnect,
     /// Stop.
@@ -98,6 +101,8 @@ pub enum Answer {
         /// Whether it is open.
         open: bool,
     },
+    /// About blocked addresses.
+    Blocks(blocks::Answer),
     /// So many sessions were ended.
     Disconnected(usize),
     /// The server stops.

@@ -55,6 +55,10 @@ impl Desk {
             Request::Consult { patient, end } => {
                 self.to_one(&patient, |patient| self.consult(patient, end))
             }
+            Request::Blocks(request) => match self.server.blocks(&request) {
+                Ok(answer) => Answer::Blocks(answer),
+                Err(error) => Answer::Failed(error.to_string()),
+            },
             Request::Disconnect => Answer::Disconnected(self.server.disconnect_all()),
             Request::Stop => Answer::Stopping,
             Request::Office(request) => {

@@ -34,6 +34,17 @@ pub enum Event {
     Enrolled(Identifier, String),
     /// Somebody was not let in.
     Refused(IpAddr, RefusalReason),
+    /// An address failed to prove too much and is blocked for so long.
+    Blocked(IpAddr, Duration),
+    /// The block of an address is over.
+    Released {
+        /// Which.
+        address: IpAddr,
+        /// First messages that were turned away meanwhile.
+        refused: u64,
+        /// Whether the doctor lifted it.
+        lifted: bool,
+    },
     /// So many more connections from strangers were refused since the last
     /// word of it.
     Strangers(u64),

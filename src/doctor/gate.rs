@@ -1,20 +1,27 @@
-//! Those who knock: how many strangers are heard at once, and how much work
-//! each address may cause.
+//! Those who knock: how many strangers are heard at once, how much work each
+//! address may cause, and which one is blocked for what it failed to prove.
+
+mod conduct;
+
+pub use conduct::{Block, BlockRule};
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::doctor::allowance::Allowance;
+
+use conduct::Conduct;
 
 /// Connections at once that have proved nothing yet.
 const MAX_STRANGERS: usize = 512;
 /// The same from one address.
 const MAX_STRANGERS_PER_ADDRESS: usize = 64;
-/// First messages an address gets back per minute.
+/// First messages an address gets back per minute. A blocked one has no more
+/// than these at once: a patient who shares it is let in all the same.
 const REFILL_PER_MINUTE: f64 = 5.0;
-/// Addresses remembered; beyond that those with a full allowance are dropped.
+/// Addresses remembered; beyond that those that behaved are dropped.
 const MAX_ADDRESSES: usize = 16_384;
 /// Handshakes that may wait for a processor.
 const MAX_WAITING: usize = 64;
@@ -27,6 +34,7 @@ pub struct Gate {
     changed: Condvar,
     /// First messages an address may send at once.
     burst: u32,
+    rule: BlockRule,
     processors: usize,
 }
 
@@ -54,6 +62,18 @@ struct Stranger {
 struct Address {
     strangers: usize,
     allowance: Allowance,
+    conduct: Conduct,
+}
+
+/// How an address may go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leave {
+    /// As it likes.
+    Go,
+    /// As somebody who is known here: it is blocked for strangers.
+    IfKnown,
+    /// Not at all: it has used up what it may.
+    Stop,
 }
 
 /// One stranger's place; given back when dropped.
@@ -72,12 +92,13 @@ impl Gate {
     /// A gate that lets each address send `burst` first messages at once, and
     /// as many handshakes at a time as there are processors.
     #[must_use]
-    pub fn new(burst: u32) -> Self {
+    pub fn new(burst: u32, rule: BlockRule) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             state: Mutex::default(),
             changed: Condvar::new(),
             burst,
+            rule,
             processors,
         }
     }
@@ -104,14 +125,14 @@ impl Gate {
         if state.closed {
             return None;
         }
-        let here = state.address(address, self.burst, now).strangers;
+        let here = self.address(&mut state, address, now).strangers;
         if here >= MAX_STRANGERS_PER_ADDRESS && !state.evict(address) {
             return None;
         }
         if state.strangers.len() >= MAX_STRANGERS && !state.evict_from_busiest() {
             return None;
         }
-        state.address(address, self.burst, now).strangers += 1;
+        self.address(&mut state, address, now).strangers += 1;
         let number = state.next;
         state.next += 1;
         let stranger = Stranger {
@@ -125,6 +146,73 @@ impl Gate {
             address,
             number,
         })
+    }
+
+    /// Notes that somebody there failed to prove something; how long the address
+    /// is blocked for it, if that begins now.
+    #[must_use]
+    pub fn failed(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+        let mut state = self.lock();
+        let entry = self.address(&mut state, network_of(address), now);
+        let time = entry.conduct.failed(&self.rule, now)?;
+        entry.allowance.cap(REFILL_PER_MINUTE);
+        Some(time)
+    }
+
+    /// The addresses that are blocked; an IPv6 network stands as its first one.
+    #[must_use]
+    pub fn blocks(&self, now: Instant) -> Vec<(IpAddr, Block)> {
+        let state = self.lock();
+        let blocks = state
+            .addresses
+            .iter()
+            .filter_map(|(address, entry)| Some((*address, *entry.conduct.block(now)?)));
+        let mut blocks: Vec<_> = blocks.collect();
+        blocks.sort_by_key(|(address, _)| *address);
+        blocks
+    }
+
+    /// Lifts the block of an address, or all there are; gives those.
+    #[must_use]
+    pub fn lift(&self, address: Option<IpAddr>, now: Instant) -> Vec<(IpAddr, Block)> {
+        let only = address.map(network_of);
+        self.release(|address| only.is_none_or(|only| only == *address), now)
+    }
+
+    /// Gives each block that has ended, once.
+    #[must_use]
+    pub fn ended_blocks(&self, now: Instant) -> Vec<(IpAddr, Block)> {
+        self.release(|_| false, now)
+    }
+
+    fn release(&self, lifted: impl Fn(&IpAddr) -> bool, now: Instant) -> Vec<(IpAddr, Block)> {
+        let mut state = self.lock();
+        let released = state.addresses.iter_mut().filter_map(|(address, entry)| {
+            let block = entry.conduct.release(&self.rule, lifted(address), now)?;
+            Some((*address, block))
+        });
+        let mut released: Vec<_> = released.collect();
+        released.sort_by_key(|(address, _)| *address);
+        released
+    }
+
+    /// What is known of an address, refilled.
+    fn address<'a>(&self, state: &'a mut State, address: IpAddr, now: Instant) -> &'a mut Address {
+        let full = f64::from(self.burst);
+        if state.addresses.len() >= MAX_ADDRESSES && !state.addresses.contains_key(&address) {
+            state.make_room(full, &self.rule, now);
+        }
+        let entry = state.addresses.entry(address).or_insert(Address {
+            strangers: 0,
+            allowance: Allowance::new(full, now),
+            conduct: Conduct::new(&self.rule, now),
+        });
+        let full = match entry.conduct.block(now) {
+            Some(_) => REFILL_PER_MINUTE.min(full),
+            None => full,
+        };
+        entry.allowance.refill(full, REFILL_PER_MINUTE, now);
+        entry
     }
 
     /// Ends every stranger's connection and lets nobody in any more.
@@ -161,25 +249,39 @@ impl Gate {
 }
 
 impl Place {
-    /// Takes one first message off the address's allowance. False if it is
-    /// used up.
+    /// Takes one first message off the address's allowance, and says how to go
+    /// on.
     #[must_use]
-    pub fn spend(&self, now: Instant) -> bool {
+    pub fn spend(&self, now: Instant) -> Leave {
         let mut state = self.gate.lock();
-        let entry = state.address(self.address, self.gate.burst, now);
-        let allowed = entry.allowance.spend();
-        if allowed && let Some(stranger) = state.strangers.get_mut(&self.number) {
+        let entry = self.gate.address(&mut state, self.address, now);
+        let leave = match (entry.allowance.spend(), entry.conduct.block(now)) {
+            (false, _) => Leave::Stop,
+            (true, Some(_)) => Leave::IfKnown,
+            (true, None) => Leave::Go,
+        };
+        if leave == Leave::Stop {
+            entry.conduct.refused();
+        } else if let Some(stranger) = state.strangers.get_mut(&self.number) {
             stranger.idle = false;
         }
-        allowed
+        leave
+    }
+
+    /// Counts somebody who was not let in because the address is blocked.
+    pub fn refused(&self, now: Instant) {
+        let mut state = self.gate.lock();
+        self.gate
+            .address(&mut state, self.address, now)
+            .conduct
+            .refused();
     }
 
     /// Gives it back: it was no stranger.
     pub fn refund(&self, now: Instant) {
-        let burst = self.gate.burst;
         let mut state = self.gate.lock();
-        let entry = state.address(self.address, burst, now);
-        entry.allowance.give_back(f64::from(burst));
+        let entry = self.gate.address(&mut state, self.address, now);
+        entry.allowance.give_back(f64::from(self.gate.burst));
     }
 }
 
@@ -245,26 +347,22 @@ impl State {
         true
     }
 
-    fn address(&mut self, address: IpAddr, burst: u32, now: Instant) -> &mut Address {
-        let full = f64::from(burst);
-        if self.addresses.len() >= MAX_ADDRESSES && !self.addresses.contains_key(&address) {
-            for entry in self.addresses.values_mut() {
-                entry.allowance.refill(full, REFILL_PER_MINUTE, now);
-            }
+    /// Forgets who behaved, or else whoever holds no place.
+    fn make_room(&mut self, full: f64, rule: &BlockRule, now: Instant) {
+        self.addresses.retain(|_, entry| {
+            entry.allowance.refill(full, REFILL_PER_MINUTE, now);
+            entry.strangers > 0
+                || !entry.allowance.is_full(full)
+                || !entry.conduct.is_clean(rule, now)
+        });
+        if self.addresses.len() >= MAX_ADDRESSES {
+            // So many addresses at once are an attack: rather forget than grow.
             self.addresses
-                .retain(|_, entry| entry.strangers > 0 || !entry.allowance.is_full(full));
+                .retain(|_, entry| entry.strangers > 0 || entry.conduct.block(now).is_some());
         }
         if self.addresses.len() >= MAX_ADDRESSES {
-            // So many addresses at once are an attack: forget whoever holds no
-            // place, rather than grow.
             self.addresses.retain(|_, entry| entry.strangers > 0);
         }
-        let entry = self.addresses.entry(address).or_insert(Address {
-            strangers: 0,
-            allowance: Allowance::new(full, now),
-        });
-        entry.allowance.refill(full, REFILL_PER_MINUTE, now);
-        entry
     }
 }
 
@@ -288,34 +386,42 @@ mod tests {
         Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap())
     }
 
+    fn gate(burst: u32) -> Arc<Gate> {
+        Arc::new(Gate::new(burst, BlockRule::default()))
+    }
+
     fn address(last: u8) -> IpAddr {
         IpAddr::from([10, 0, 0, last])
     }
 
+    fn pays(place: &Place, now: Instant) -> bool {
+        place.spend(now) != Leave::Stop
+    }
+
     #[test]
     fn an_address_spends_its_allowance_and_gets_it_back_by_the_minute() {
-        let gate = Arc::new(Gate::new(2));
+        let gate = gate(2);
         let now = Instant::now();
         let place = gate.enter(address(1), &stream(), now).unwrap();
-        assert!(place.spend(now) && place.spend(now) && !place.spend(now));
+        assert!(pays(&place, now) && pays(&place, now) && !pays(&place, now));
         let other = gate.enter(address(2), &stream(), now).unwrap();
-        assert!(other.spend(now));
+        assert!(pays(&other, now));
         let later = now + Duration::from_secs(12);
-        assert!(place.spend(later) && !place.spend(later));
+        assert!(pays(&place, later) && !pays(&place, later));
         place.refund(later);
-        assert!(place.spend(later));
+        assert!(pays(&place, later));
         let much_later = now + Duration::from_secs(3600);
-        assert!(place.spend(much_later) && place.spend(much_later) && !place.spend(much_later));
+        assert!(pays(&place, much_later) && pays(&place, much_later) && !pays(&place, much_later));
     }
 
     #[test]
     fn one_address_cannot_take_every_place() {
-        let gate = Arc::new(Gate::new(100));
+        let gate = gate(100);
         let now = Instant::now();
         let enter = |from| gate.enter(address(from), &stream(), now);
         let places: Vec<_> = std::iter::from_fn(|| {
             let place = enter(1)?;
-            assert!(place.spend(now));
+            assert!(pays(&place, now));
             Some(place)
         })
         .collect();
@@ -327,14 +433,14 @@ mod tests {
 
     #[test]
     fn the_oldest_idle_connection_makes_room_at_its_own_address_only() {
-        let gate = Arc::new(Gate::new(100));
+        let gate = gate(100);
         let now = Instant::now();
         let streams: Vec<_> = (0..MAX_STRANGERS_PER_ADDRESS).map(|_| stream()).collect();
         let mut places: Vec<_> = streams
             .iter()
             .map(|stream| gate.enter(address(1), stream, now).unwrap())
             .collect();
-        assert!(places[0].spend(now));
+        assert!(pays(&places[0], now));
         let other = gate.enter(address(2), &stream(), now).unwrap();
         let newer = gate.enter(address(1), &stream(), now).unwrap();
         let is_out = |number: u64| !gate.lock().strangers.contains_key(&number);
@@ -361,25 +467,89 @@ mod tests {
 
     #[test]
     fn remembered_addresses_are_bounded() {
-        let gate = Arc::new(Gate::new(2));
+        let gate = gate(2);
         let now = Instant::now();
         let stream = stream();
         for number in 0..u32::try_from(MAX_ADDRESSES).unwrap() + 100 {
             let address = IpAddr::from(number.to_be_bytes());
             let place = gate.enter(address, &stream, now).unwrap();
-            assert!(place.spend(now));
+            assert!(pays(&place, now));
         }
         assert!(gate.lock().addresses.len() <= MAX_ADDRESSES);
     }
 
     #[test]
     fn work_waits_for_a_processor_and_not_beyond_the_deadline() {
-        let gate = Arc::new(Gate::new(2));
+        let gate = gate(2);
         let held: Vec<_> = (0..gate.processors)
             .map(|_| gate.work(Instant::now()).unwrap())
             .collect();
         assert!(gate.work(Instant::now()).is_none());
         drop(held);
         assert!(gate.work(Instant::now()).is_some());
+    }
+
+    #[test]
+    fn a_blocked_address_is_heard_at_the_slow_pace_and_only_as_somebody_known() {
+        let gate = gate(100);
+        let now = Instant::now();
+        let place = gate.enter(address(1), &stream(), now).unwrap();
+        assert_eq!(place.spend(now), Leave::Go);
+        let time = (0..100).find_map(|_| gate.failed(address(1), now)).unwrap();
+        let heard = |now| {
+            let leaves = (0..100).map(|_| place.spend(now));
+            leaves.filter(|leave| *leave == Leave::IfKnown).count()
+        };
+        assert_eq!(heard(now), 5);
+        assert_eq!(place.spend(now), Leave::Stop);
+        assert_eq!(heard(now + Duration::from_secs(60)), 5);
+        // Others are not blocked, and in the end it is not any more.
+        let other = gate.enter(address(2), &stream(), now).unwrap();
+        assert_eq!(other.spend(now), Leave::Go);
+        assert_eq!(gate.blocks(now).len(), 1);
+        assert!(gate.ended_blocks(now).is_empty());
+        let later = now + time;
+        assert!(gate.blocks(later).is_empty());
+        let ended = gate.ended_blocks(later);
+        assert_eq!(ended.len(), 1);
+        assert!(ended[0].0 == address(1) && ended[0].1.refused > 100);
+        assert!(gate.ended_blocks(later).is_empty());
+        assert_eq!(place.spend(later), Leave::Go);
+    }
+
+    #[test]
+    fn a_block_is_lifted_for_one_address_or_all() {
+        let gate = gate(100);
+        let now = Instant::now();
+        for last in 1..=3 {
+            assert!((0..100).any(|_| gate.failed(address(last), now).is_some()));
+        }
+        assert_eq!(gate.lift(Some(address(2)), now).len(), 1);
+        assert!(gate.lift(Some(address(2)), now).is_empty());
+        assert_eq!(gate.blocks(now).len(), 2);
+        assert_eq!(gate.lift(None, now).len(), 2);
+        assert!(gate.blocks(now).is_empty());
+    }
+
+    #[test]
+    fn blocked_addresses_are_remembered_longer_than_others_but_not_without_end() {
+        let gate = gate(2);
+        let now = Instant::now();
+        let stream = stream();
+        let fill = |from: u32| {
+            for number in from..from + u32::try_from(MAX_ADDRESSES).unwrap() {
+                let place = gate.enter(IpAddr::from(number.to_be_bytes()), &stream, now);
+                assert!(pays(&place.unwrap(), now));
+            }
+        };
+        assert!((0..100).any(|_| gate.failed(address(1), now).is_some()));
+        fill(1 << 24);
+        assert_eq!(gate.blocks(now).len(), 1);
+        for number in 0..u32::try_from(MAX_ADDRESSES).unwrap() {
+            let address = IpAddr::from((number | 1 << 31).to_be_bytes());
+            assert!((0..100).any(|_| gate.failed(address, now).is_some()));
+        }
+        fill(1 << 25);
+        assert!(gate.lock().addresses.len() <= MAX_ADDRESSES);
     }
 }

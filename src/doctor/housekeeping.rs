@@ -51,6 +51,7 @@ pub fn run(shared: &Arc<Shared>) {
             sessions.drop_ended_tokens(shared.clock.now());
             renew_prekeys(shared);
             end_expired(shared);
+            shared.released(&shared.gate.ended_blocks(Instant::now()), false);
             summarise(shared);
         }
     }

@@ -13,6 +13,7 @@ use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::doctor::audit_log::Keeper;
 use crate::doctor::backup::schedule;
+use crate::doctor::blocks;
 pub use crate::doctor::deliveries::{Outcome, Report};
 use crate::doctor::event::Event;
 use crate::doctor::flusher::Flusher;
@@ -34,6 +35,7 @@ use crate::identity::ticket::Ticket;
 use crate::protocol::DisconnectReason;
 use crate::random::OsRandom;
 use crate::session::table::{Connected, SessionTable};
+use crate::store::StoreError;
 
 /// The most events that wait to be shown: a receipt from each of ten thousand
 /// patients, twice.
@@ -91,7 +93,7 @@ impl Server {
             ),
             started: practice.now(),
             clock: Arc::clone(&practice.clock),
-            gate: Arc::new(Gate::new(settings.handshakes_per_address)),
+            gate: Arc::new(Gate::new(settings.handshakes_per_address, settings.block)),
             flusher: Flusher::new(settings.timing.linger)?,
             ledger: Arc::new(Ledger::new(Arc::clone(&practice.store))),
             practice,
@@ -281,6 +283,14 @@ impl Server {
     /// [`TicketRefusal`].
     pub fn enrol(&self, patient: &Identifier, address: &str) -> Result<Ticket, TicketRefusal> {
         tickets::make(&self.shared.practice, patient, address, &mut OsRandom)
+    }
+
+    /// Lists the blocked addresses, or lifts blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be logged; nothing is lifted then.
+    pub fn blocks(&self, request: &blocks::Request) -> Result<blocks::Answer, StoreError> {
+        blocks::answer(&self.shared, request)
     }
 
     /// Ends every session by the doctor's word; gives their number.

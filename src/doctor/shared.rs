@@ -13,7 +13,7 @@ use crate::doctor::audit_log;
 use crate::doctor::backup::BackupSchedule;
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::flusher::Flusher;
-use crate::doctor::gate::Gate;
+use crate::doctor::gate::{Block, BlockRule, Gate};
 use crate::doctor::ledger::Ledger;
 use crate::doctor::messages::live::Live;
 use crate::doctor::peer::Peer;
@@ -42,6 +42,8 @@ pub struct Settings {
     pub strict_clock: bool,
     /// First messages an address may send at once.
     pub handshakes_per_address: u32,
+    /// When an address is blocked for what it failed to prove.
+    pub block: BlockRule,
     /// How many patients may be connected.
     pub capacity: usize,
     /// When backups are made by themselves, if they are.
@@ -90,6 +92,7 @@ impl Default for Settings {
             tolerance: Duration::from_secs(30),
             strict_clock: false,
             handshakes_per_address: 64,
+            block: BlockRule::default(),
             capacity: 10_000,
             backup: None,
             audit_heads: None,
@@ -220,11 +223,37 @@ impl Shared {
     /// Notes that somebody was not let in. What a stranger can cause is shown
     /// a few times a minute and counted otherwise.
     pub fn refused(&self, address: IpAddr, reason: RefusalReason) {
-        if self.shown.fetch_add(1, Ordering::Relaxed) >= SHOWN_PER_MINUTE {
-            self.turned_away();
-            return;
+        self.tell_of_stranger(Event::Refused(address, reason));
+    }
+
+    /// Notes that somebody there failed to prove something, and tells if the
+    /// address is blocked for it from now on.
+    pub fn failed(&self, address: IpAddr) {
+        let time = self.gate.failed(address, Instant::now());
+        if let Some(time) = time {
+            self.tell_of_stranger(Event::Blocked(address, time));
         }
-        self.tell(Event::Refused(address, reason));
+    }
+
+    /// Tells of blocks that have ended, or were lifted.
+    pub fn released(&self, blocks: &[(IpAddr, Block)], lifted: bool) {
+        for (address, block) in blocks {
+            let refused = block.refused;
+            self.tell_of_stranger(Event::Released {
+                address: *address,
+                refused,
+                lifted,
+            });
+        }
+    }
+
+    /// Tells of something that strangers can cause, a few times a minute, and
+    /// counts it otherwise.
+    fn tell_of_stranger(&self, event: Event) {
+        match self.shown.fetch_add(1, Ordering::Relaxed) {
+            ..SHOWN_PER_MINUTE => self.tell(event),
+            _ => self.turned_away(),
+        }
     }
 
     /// Counts a stranger who was turned away without a look.

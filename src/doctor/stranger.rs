@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 use crate::deadline::UntilDeadline;
-use crate::doctor::gate::Place;
+use crate::doctor::gate::{Leave, Place};
 use crate::doctor::shared::Shared;
 use crate::framing::{Frame, FrameError, FrameReader, MAX_LEN_BEFORE_SESSION};
 use crate::handshake::doctor::{
@@ -55,6 +55,12 @@ impl<'a> Stranger<'a> {
             place,
             spent: false,
         }
+    }
+
+    /// Whether a first message was looked at: what is wrong then has cost
+    /// something.
+    pub(super) const fn has_spent(&self) -> bool {
+        self.spent
     }
 
     /// What has come after the handshake's last frame, for the session.
@@ -118,7 +124,13 @@ impl<'a> Stranger<'a> {
             (KEY_VERIFICATION, sub::M1 | sub::RESUME) | (ENROL, enrol_sub::E1)
         );
         if costs && !self.spent {
-            if !self.place.spend(Instant::now()) {
+            let leave = self.place.spend(Instant::now());
+            // Whoever enrols is not known yet.
+            let is_stranger = leave == Leave::IfKnown && frame.opcode() == ENROL;
+            if is_stranger {
+                self.place.refused(Instant::now());
+            }
+            if is_stranger || leave == Leave::Stop {
                 self.shared.turned_away();
                 return Ok(None);
             }

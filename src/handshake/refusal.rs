@@ -52,6 +52,29 @@ impl RefusalReason {
         matches!(self, Self::Alert(AlertCode::Busy, _) | Self::Registry(_))
     }
 
+    /// Whether something was to be proved, and was not: what blocks an address
+    /// if it happens often. A patient whose certificate has ended, was revoked
+    /// or whose clock is wrong has proved who she is; so has who knows the
+    /// secret of a ticket; and an old prekey says that she was away for long.
+    #[must_use]
+    pub const fn is_failure(&self) -> bool {
+        match self {
+            Self::Unexpected
+            | Self::CannotBeOpened
+            | Self::UnknownCertificate
+            | Self::OwnKey
+            | Self::TooOften(_)
+            | Self::BadSignature
+            | Self::UnknownTicket
+            | Self::WrongTicketProof(_) => true,
+            Self::UnknownPrekey
+            | Self::Alert(..)
+            | Self::KeysInUse(_)
+            | Self::TicketUsedTwice(_)
+            | Self::Registry(_) => false,
+        }
+    }
+
     /// Whether somebody can cause it again and again without a right ticket or
     /// certificate: counted rather than shown one by one.
     #[must_use]

@@ -48,9 +48,11 @@ fn values(key: &str) -> [&'static str; 3] {
         "id" | "doctor-id" => ["A1", "A2", "A3"],
         "listen" | "public-address" | "connect" => ["h1:1", "h2:2", "h3:3"],
         "data" | "audit-heads" | "backup.directory" => ["/d1", "/d2", "/d3"],
-        "tolerance" | "handshakes-per-address" | "backup.keep" => ["11", "12", "13"],
+        "tolerance" | "handshakes-per-address" | "block-after" | "backup.keep" => {
+            ["11", "12", "13"]
+        }
         "group" => ["ffdhe2048", "ffdhe4096", "ffdhe2048"],
-        "backup.every" => ["1h", "2h", "3h"],
+        "backup.every" | "block" => ["1h", "2h", "3h"],
         "on-message" => ["one", "two", "three"],
         other => panic!("no values for {other}"),
     }

@@ -1,6 +1,7 @@
 //! Answers and events as programs read them.
 
 use crate::cli::doctor::backup;
+use crate::cli::doctor::blocks;
 use crate::cli::doctor::messages;
 use crate::cli::doctor::patients;
 use crate::cli::output::Object;
@@ -57,6 +58,7 @@ pub fn answer(answer: &Answer) -> Vec<Object> {
                 .with("patient", patient.as_str())
                 .with("open", *open),
         ],
+        Answer::Blocks(answer) => blocks::objects(answer),
         Answer::Disconnected(count) => vec![Object::new("disconnected").with("devices", *count)],
         Answer::Stopping => vec![Object::new("stopping")],
         Answer::Office(answer) => office_answer(answer),
@@ -158,6 +160,17 @@ pub fn event(event: &Event) -> Object {
             .with("at", now())
             .with("address", address.to_string())
             .with("reason", reason.to_string()),
+        Event::Blocked(address, time) => Object::new("blocked")
+            .with("address", address.to_string())
+            .with("seconds", time.as_secs()),
+        Event::Released {
+            address,
+            refused,
+            lifted,
+        } => Object::new("released")
+            .with("address", address.to_string())
+            .with("refused", *refused)
+            .with("lifted", *lifted),
         Event::Strangers(count) => Object::new("strangers")
             .with("at", now())
             .with("count", *count),

@@ -69,6 +69,7 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
         tolerance: options.tolerance,
         strict_clock: options.strict_clock,
         handshakes_per_address: options.handshakes_per_address.get(),
+        block: options.block,
         backup: options.backup.clone(),
         audit_heads: options.audit_heads.clone(),
         ..Settings::default()

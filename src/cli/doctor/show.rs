@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 
-use crate::cli::doctor::{messages, objects, patients};
+use crate::cli::doctor::{blocks, messages, objects, patients};
 use crate::cli::exit::{Exit, Failure, eprint, print_whole};
 use crate::cli::output::Form;
 use crate::cli::{qr, text};
@@ -73,6 +73,7 @@ pub fn text(answer: &Answer) -> String {
         Answer::Consulting { patient, .. } => {
             format!("There is no open consultation with {patient}.")
         }
+        Answer::Blocks(answer) => blocks::text(answer),
         Answer::Disconnected(0) => "Nobody is connected.".to_owned(),
         Answer::Disconnected(1) => "1 device was disconnected.".to_owned(),
         Answer::Disconnected(count) => format!("{count} devices were disconnected."),
@@ -293,6 +294,14 @@ fn event_text(event: Event) -> String {
              {code}"
         ),
         Event::Refused(address, reason) => format!("Not let in: {address} {reason}."),
+        Event::Blocked(address, time) => format!(
+            "Blocked for {}: {address} failed too often to prove who it is. To lift it: doctor \
+             blocks lift {address}",
+            in_words(time)
+        ),
+        Event::Released {
+            address, refused, ..
+        } => format!("No longer blocked: {address}, {refused} first messages were turned away."),
         Event::Strangers(1) => "1 more stranger was not let in.".to_owned(),
         Event::Strangers(count) => format!("{count} more strangers were not let in."),
         Event::Trouble(sentence) => format!("Trouble: {sentence}."),

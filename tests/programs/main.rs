@@ -23,5 +23,7 @@ mod output;
 mod pipes;
 mod records;
 mod service;
+#[path = "../support/skip.rs"]
+mod skip;
 mod story;
 mod typed;

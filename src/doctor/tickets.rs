@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::audit::Action;
 use crate::doctor::practice::Practice;
+use crate::identity::certificate::CertificateError;
 use crate::identity::id::Identifier;
 use crate::identity::ticket::{Ticket, TicketId};
 use crate::random::{self, Random};
@@ -20,6 +21,8 @@ pub const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 pub enum TicketRefusal {
     /// Patients are not called like the doctor.
     OwnName(Identifier),
+    /// The doctor's certificate does not hold now: nobody could enrol.
+    Certificate(CertificateError),
     /// The store.
     Store(StoreError),
 }
@@ -31,6 +34,9 @@ impl fmt::Display for TicketRefusal {
                 f,
                 "{name} is the doctor's own identifier; choose another one for the patient"
             ),
+            Self::Certificate(error) => {
+                write!(f, "nobody can enrol with the doctor's certificate: {error}")
+            }
             Self::Store(error) => write!(f, "{error}"),
         }
     }
@@ -54,6 +60,8 @@ pub fn make(
     if subject == identity.identifier() {
         return Err(TicketRefusal::OwnName(subject.clone()));
     }
+    let dates = identity.certificate.check_dates(now);
+    dates.map_err(TicketRefusal::Certificate)?;
     let ticket = Ticket {
         root: identity.root.fingerprint(),
         address: address.to_owned(),

@@ -136,6 +136,39 @@ fn certificates_that_have_ended_are_named_and_lead_on() {
 }
 
 #[test]
+fn with_a_certificate_that_has_ended_all_that_is_on_file_can_be_read_and_saved() {
+    let clinic = Clinic::new();
+    let last_year = behind(DAY * 400);
+    let (server, _events) = serve(&clinic, last_year, Settings::default());
+    enrol_at(&clinic, &ticket(&server, "P1"), last_year);
+    drop(server);
+    let backup = clinic.path("a.backup");
+    let backup = backup.to_str().unwrap();
+    for line in [
+        &["recovery-code"][..],
+        &["backup", backup],
+        &["backup", "verify", backup],
+        &["patients", "add", "P1", "--name", "Ada"],
+        &["patients", "show", "P1"],
+        &["patients", "list"],
+        &["history", "P1"],
+        &["inbox"],
+        &["deliveries"],
+        &["audit", "list"],
+        &["audit", "verify"],
+        &["audit", "export", "-"],
+        &["purge", "--older-than", "10y", "--dry-run"],
+    ] {
+        clinic.command(line).code(0);
+    }
+    clinic.command(&["patients", "show", "P1"]).says("Ada");
+    clinic
+        .command(&["enrol", "P2", "--public-address", "127.0.0.1:7400"])
+        .code(1)
+        .complains(&["nobody can enrol with", "the certificate ended on "]);
+}
+
+#[test]
 fn a_certificate_from_the_future_means_a_wrong_clock() {
     let clinic = Clinic::new();
     let next_year = ahead(DAY * 300);

@@ -61,7 +61,7 @@ fn open(
     let identity = match (is_new, may_found) {
         (true, true) => found(options, id, &directory, &store)?,
         (true, false) => return Err(unknown(options, id)),
-        (false, _) => load(id, &directory, &store)?,
+        (false, serves) => load(id, &directory, &store, serves)?,
     };
     let practice = Practice::open(
         Arc::new(directory),
@@ -118,11 +118,13 @@ fn found(
     Ok(identity)
 }
 
-/// The doctor's keys and papers, made by an earlier start.
+/// The doctor's keys and papers, made by an earlier start. With a certificate
+/// that has ended nobody serves; what is on file can be read and saved.
 fn load(
     id: &Identifier,
     directory: &DataDir,
     store: &dyn Store,
+    serves: bool,
 ) -> Result<DoctorIdentity, Failure> {
     let now = SystemClock.now();
     let mut identity =
@@ -135,12 +137,17 @@ fn load(
         );
         return Err(Failure::new(Exit::Failure, sentence));
     }
-    identity.certificate.check_dates(now).map_err(|error| {
-        Failure::new(Exit::Refused, format!("doctor {id} cannot serve: {error}")).hint(
-            "check this machine's date and time; this version cannot renew a certificate \
+    if let Err(error) = identity.certificate.check_dates(now) {
+        let sentence = format!("doctor {id} cannot serve: {error}");
+        if serves {
+            return Err(Failure::new(Exit::Refused, sentence).hint(
+                "check this machine's date and time; this version cannot renew a certificate \
                  that has ended",
-        )
-    })?;
+            ));
+        }
+        eprint(&format!("doctor: note: {sentence}\n"));
+        return Ok(identity);
+    }
     let end = identity.certificate.subject().not_after;
     if end.since(now) < END_NEAR {
         eprint(&format!(

@@ -237,7 +237,15 @@ fn offline(options: &DoctorOptions, id: &Identifier, request: &Request) -> Resul
         return Err(Failure::new(Exit::Unreachable, sentence).hint(hint));
     };
     let practice = books::open_existing(options, id)?;
-    Ok(Answer::Office(office::answer(&practice, request.clone())))
+    let answer = office::answer(&practice, request.clone());
+    if let office::Answer::Failed(_) = answer {
+        // The database was not read as a whole when it was opened.
+        practice
+            .store
+            .check()
+            .map_err(|error| store_failed(&error))?;
+    }
+    Ok(Answer::Office(answer))
 }
 
 /// Waits until a server that was told to stop has given its directory free, so

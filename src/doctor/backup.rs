@@ -143,6 +143,8 @@ pub fn make(
         io::ErrorKind::AlreadyExists => BackupFailure::Exists(file.to_owned()),
         _ => at_file(error),
     })?;
+    // Of what is damaged nobody should keep copies in place of sound ones.
+    practice.store.check()?;
     // So that the backup vouches for the log.
     sign_head(practice)?;
     let snapshot = Snapshot::take(practice, go_on)?;

@@ -86,11 +86,24 @@ impl From<KeyFileError> for SetupError {
 /// [`SetupError::Store`]; [`SetupError::NoDatabase`] if this is not the first
 /// start: a new clinic in its place would be one that no patient believes.
 pub fn open_store(directory: &DataDir) -> Result<SqliteStore, SetupError> {
+    Ok(SqliteStore::open(&database(directory)?)?)
+}
+
+/// The same for a command, which does not read the whole database for the
+/// little it wants (see [`SqliteStore::reopen`]).
+///
+/// # Errors
+/// As [`open_store`].
+pub fn reopen_store(directory: &DataDir) -> Result<SqliteStore, SetupError> {
+    Ok(SqliteStore::reopen(&database(directory)?)?)
+}
+
+fn database(directory: &DataDir) -> Result<PathBuf, SetupError> {
     let path = directory.path(DATABASE);
     if !path.exists() && directory.path(SIGNING_KEY).exists() {
         return Err(SetupError::NoDatabase(path));
     }
-    Ok(SqliteStore::open(&path)?)
+    Ok(path)
 }
 
 /// Whether the first start is still to come.

@@ -50,6 +50,10 @@ pub trait BackupStore {
     /// then the file is of no use.
     fn snapshot(&self, file: &Path, go_on: &dyn Fn() -> bool) -> Result<bool, StoreError>;
 
+    /// Reads everything to see whether it is sound, while others go on reading
+    /// and writing.
+    fn check(&self) -> Result<(), StoreError>;
+
     /// Counts what there is.
     fn inventory(&self) -> Result<Inventory, StoreError>;
 

@@ -54,7 +54,20 @@ impl SqliteStore {
     /// If the file cannot be made or opened, is no database of ours, is
     /// damaged, or was written by a newer version. It is left as it was then.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = prepare(path).map_err(|fault| StoreError::new(path, fault))?;
+        let connection = prepare(path, true).map_err(|fault| StoreError::new(path, fault))?;
+        Ok(Self::new(path, connection))
+    }
+
+    /// The same for who wants little of it: the whole file is read only if
+    /// whoever had it open did not close it, as after a power cut. Other damage
+    /// is found where it is met.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn reopen(path: &Path) -> Result<Self, StoreError> {
+        let was_closed = !write_ahead_log(path).exists();
+        let connection = prepare(path, !was_closed);
+        let connection = connection.map_err(|fault| StoreError::new(path, fault))?;
         Ok(Self::new(path, connection))
     }
 
@@ -78,9 +91,7 @@ impl SqliteStore {
     /// # Errors
     /// As [`SqliteStore::open_read_only`].
     pub fn open_copy(path: &Path) -> Result<Self, StoreError> {
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        if Path::new(&log).exists() {
+        if write_ahead_log(path).exists() {
             // The copy is not complete without it.
             return Self::open_read_only(path);
         }
@@ -190,17 +201,33 @@ impl SqliteStore {
     }
 }
 
-/// Opens the file, checks it, and only then changes it.
-fn prepare(path: &Path) -> Result<Connection, StoreFault> {
+/// The log beside a database. `SQLite` removes it when the last program that
+/// works with the database closes it.
+fn write_ahead_log(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
+/// Reads the whole file to see whether it is sound.
+fn check(connection: &Connection) -> Result<(), StoreFault> {
+    let finding: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    match &*finding {
+        "ok" => Ok(()),
+        _ => Err(StoreFault::Damaged(finding)),
+    }
+}
+
+/// Opens the file, looks at it, all of it if `whole`, and only then changes it.
+fn prepare(path: &Path, whole: bool) -> Result<Connection, StoreFault> {
     create_if_absent(path).map_err(StoreFault::Open)?;
     // Without SQLITE_OPEN_URI, so that no character of a path has a meaning.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     migrations::check(&connection)?;
-    let finding: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if finding != "ok" {
-        return Err(StoreFault::Damaged(finding));
+    if whole {
+        check(&connection)?;
     }
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     configure(&connection)?;

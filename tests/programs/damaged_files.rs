@@ -206,6 +206,39 @@ fn a_database_that_cannot_be_used_is_named_and_left_as_it_is() {
         fs::write(&database, &right).unwrap();
     }
 
+    // Commands look only at what they need, a backup at everything.
+    let database = clinic.doctor_files().join("telemed.db");
+    let right = fs::read(&database).unwrap();
+    let backup = clinic.path("a.backup");
+    let backup = backup.to_str().unwrap();
+    clinic.command(&["recovery-code"]).code(0);
+    let mut damaged = right.clone();
+    damaged[4096..].fill(0xa5);
+    for line in [
+        &["patients", "list"][..],
+        &["history", "P1"],
+        &["deliveries"],
+        &["audit", "list"],
+        &["enrol", "P2"],
+        &["backup", backup],
+    ] {
+        fs::write(&database, &damaged).unwrap();
+        clinic
+            .command(line)
+            .code(7)
+            .complains(&["is damaged", "restore a backup"]);
+    }
+    let mut damaged = right.clone();
+    let last = right.len() - 4096;
+    damaged[last..].fill(0xa5);
+    fs::write(&database, &damaged).unwrap();
+    clinic
+        .command(&["backup", backup])
+        .code(7)
+        .complains(&["is damaged", "restore a backup"]);
+    assert!(!Path::new(backup).exists());
+    fs::write(&database, &right).unwrap();
+
     // A server without its database does not become another clinic.
     let database = clinic.doctor_files().join("telemed.db");
     let aside = clinic.path("aside.db");

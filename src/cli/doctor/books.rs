@@ -56,7 +56,11 @@ fn open(
     directory: DataDir,
     may_found: bool,
 ) -> Result<Practice, Failure> {
-    let store = setup::open_store(&directory).map_err(|error| setup_failed(&error))?;
+    let store = match may_found {
+        true => setup::open_store(&directory),
+        false => setup::reopen_store(&directory),
+    };
+    let store = store.map_err(|error| setup_failed(&error))?;
     let is_new = setup::is_new(&store).map_err(|error| setup_failed(&error))?;
     let identity = match (is_new, may_found) {
         (true, true) => found(options, id, &directory, &store)?,

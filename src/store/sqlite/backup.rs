@@ -96,13 +96,18 @@ impl BackupStore for SqliteStore {
                 let connection = connection.map_err(|_| StoreFault::Poisoned)?;
                 return copy(&connection, file, go_on);
             }
-            // A connection of its own: while it reads, the store's own writes.
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = Connection::open_with_flags(&self.path, flags)?;
-            connection.busy_timeout(BUSY_TIMEOUT)?;
-            copy(&connection, file, go_on)
+            copy(&beside(&self.path)?, file, go_on)
         });
         copied.map_err(|fault| StoreError::new(file, fault))
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.path == Path::new(MEMORY) {
+            return self.with(|connection| super::check(connection));
+        }
+        beside(&self.path)
+            .and_then(|connection| super::check(&connection))
+            .map_err(|fault| StoreError::new(&self.path, fault))
     }
 
     fn inventory(&self) -> Result<Inventory, StoreError> {
@@ -131,6 +136,14 @@ impl BackupStore for SqliteStore {
                 .try_for_each(|sealed| show(connection, sealed, look))
         })
     }
+}
+
+/// A connection of its own: while it reads, the store's own writes.
+fn beside(path: &Path) -> Result<Connection, StoreFault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
 }
 
 fn create(file: &Path) -> Result<(), StoreFault> {

@@ -12,10 +12,10 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
-use super::SqliteStore;
+use super::{SqliteStore, write_ahead_log};
 use crate::clock::Timestamp;
 use crate::store::conformance::{certificate, conformance_tests, ticket};
-use crate::store::{Store, StoreError, StoreFault, TicketState, TrustStore};
+use crate::store::{BackupStore, Store, StoreError, StoreFault, TicketState, TrustStore};
 
 /// A store whose directory goes with it.
 struct Temporary(
@@ -152,6 +152,15 @@ fn a_damaged_page_is_found_at_the_opening() {
     bytes[middle..middle + 4096].fill(0xa5);
     fs::write(&path, &bytes).unwrap();
     let error = refusal(&path);
+    assert!(matches!(error.fault(), StoreFault::Damaged(_)), "{error}");
+
+    // A command does not look there unless somebody was interrupted.
+    let store = SqliteStore::reopen(&path).unwrap();
+    let error = store.check().unwrap_err();
+    assert!(matches!(error.fault(), StoreFault::Damaged(_)), "{error}");
+    drop(store);
+    fs::write(write_ahead_log(&path), "").unwrap();
+    let error = SqliteStore::reopen(&path).unwrap_err();
     assert!(matches!(error.fault(), StoreFault::Damaged(_)), "{error}");
 }
 

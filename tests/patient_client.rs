@@ -9,23 +9,19 @@
 
 use std::io::Write;
 use std::net::Shutdown;
-use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use telemed::clock::{Clock, SystemClock, Timestamp};
-use telemed::elgamal::SignSecret;
 use telemed::framing::Frame;
 use telemed::handshake::patient::HandshakeError;
 use telemed::handshake::registry::{Standing, TicketUse};
-use telemed::identity::authority::OwnPrekey;
-use telemed::identity::certificate::{CertificateError, Subject, VerifiedCertificate};
+use telemed::identity::certificate::CertificateError;
 use telemed::identity::known_doctor::TrustError;
 use telemed::patient::config::Config;
 use telemed::patient::connect::ConnectError;
 use telemed::patient::enrol::{EnrolError, Enrolled};
 use telemed::patient::event::{Event, Loss, Stopped};
-use telemed::patient::files::FilesError;
 use telemed::patient::link::LinkError;
 use telemed::protocol::message::Message;
 use telemed::protocol::opcode;
@@ -41,9 +37,13 @@ mod clinic;
 mod device;
 #[path = "patient_client/keeping.rs"]
 mod keeping;
+#[path = "patient_client/papers.rs"]
+mod papers;
+#[path = "patient_client/program.rs"]
+mod program;
 
 use clinic::{Clinic, Session};
-use device::{Ahead, Device, Running, WHOLE, quick};
+use device::{Device, Running, WHOLE, quick};
 
 fn connected(event: Event) -> Option<bool> {
     match event {
@@ -593,268 +593,4 @@ fn a_silent_session_is_given_up_and_own_silence_is_filled() {
         _ => None,
     });
     assert!(matches!(loss, Loss::Link(LinkError::Silent(_))), "{loss}");
-}
-
-#[test]
-fn a_forged_description_of_the_doctor_does_not_stop_a_patient_for_good() {
-    let mut clinic = Clinic::found();
-    let device = Device::enrolled(&clinic);
-    let right = std::mem::replace(&mut clinic.identity, Clinic::found().identity);
-    let running = device.start();
-    clinic.accept().handshake(&clinic).unwrap_err();
-    let error = running.until(|event| match event {
-        Event::NotConnected(error) => Some(error),
-        _ => None,
-    });
-    assert!(error.to_string().contains("another clinic"), "{error}");
-    clinic.identity = right;
-    clinic.accept().handshake(&clinic).unwrap();
-}
-
-/// A doctor of the same name, certified by the same root, with another key.
-fn with_new_key(clinic: &mut Clinic) {
-    let now = SystemClock.now();
-    let identity = &mut clinic.identity;
-    let signing = SignSecret::generate(identity.root.group(), &mut OsRandom);
-    let subject = Subject {
-        signing_key: signing.verifying_key().clone(),
-        ..identity.certificate.subject().clone()
-    };
-    identity.certificate = VerifiedCertificate::issue(subject, &clinic.root, &mut OsRandom);
-    identity.prekeys = vec![OwnPrekey::generate(&signing, now, &mut OsRandom)];
-    identity.signing = signing;
-}
-
-#[test]
-fn a_changed_key_is_a_hard_stop_with_both_fingerprints() {
-    let mut clinic = Clinic::found();
-    let device = Device::enrolled(&clinic);
-    let before = clinic.identity.certificate.key_id();
-    with_new_key(&mut clinic);
-    let after = clinic.identity.certificate.key_id();
-    let running = device.start();
-    clinic.accept().handshake(&clinic).unwrap_err();
-    match refused(running) {
-        ConnectError::Papers(TrustError::ChangedKey { known, found }) => {
-            assert_eq!((known, found), (before, after));
-        }
-        error => panic!("{error}"),
-    }
-}
-
-#[test]
-fn a_new_prekey_is_learned_kept_and_used() {
-    let mut clinic = Clinic::found();
-    let device = Device::enrolled(&clinic);
-    // One that begins later than the one before.
-    let later = SystemClock.now().plus(Duration::from_secs(1));
-    let newer = OwnPrekey::generate(&clinic.identity.signing, later, &mut OsRandom);
-    clinic.identity.prekeys = vec![newer];
-    let running = device.start();
-    clinic.accept().handshake(&clinic).unwrap_err();
-    clinic.welcome().disconnect(DisconnectReason::EndedByDoctor);
-    let events = running.rest();
-    let waits = |event: &Event| matches!(event, Event::Retrying { .. } | Event::NotConnected(_));
-    assert!(!events.iter().any(waits), "{events:?}");
-    let kept = device.load().doctor.prekey().as_bytes().to_vec();
-    assert_eq!(kept, clinic.identity.prekeys[0].prekey.as_bytes());
-}
-
-#[test]
-fn a_prekey_that_is_not_valid_now_is_told_and_tried_again() {
-    let mut clinic = Clinic::found();
-    let device = Device::enrolled(&clinic);
-    let ahead = SystemClock.now().plus(Duration::from_secs(25 * 24 * 3_600));
-    let future = OwnPrekey::generate(&clinic.identity.signing, ahead, &mut OsRandom);
-    let valid = std::mem::replace(&mut clinic.identity.prekeys, vec![future]);
-    let running = device.start();
-    clinic.accept().handshake(&clinic).unwrap_err();
-    let told = running.until(|event| match event {
-        Event::NotConnected(error) => Some(error.to_string()),
-        _ => None,
-    });
-    assert_eq!(told, "the doctor's prekey is not valid now");
-    clinic.identity.prekeys = valid;
-    clinic.welcome().disconnect(DisconnectReason::EndedByDoctor);
-    running.rest();
-}
-
-#[test]
-fn a_renewed_certificate_of_the_doctor_is_asked_for_when_the_old_one_fails() {
-    let mut clinic = Clinic::found();
-    let device = Device::enrolled(&clinic);
-    let subject = Subject {
-        serial: [9; 16],
-        ..clinic.identity.certificate.subject().clone()
-    };
-    clinic.identity.certificate = VerifiedCertificate::issue(subject, &clinic.root, &mut OsRandom);
-    let running = device.start();
-    clinic.accept().handshake(&clinic).unwrap_err();
-    clinic.welcome().disconnect(DisconnectReason::EndedByDoctor);
-    drop(running.rest());
-    let kept = device.load().doctor.certificate().fingerprint();
-    assert_eq!(kept, clinic.identity.certificate.fingerprint());
-}
-
-#[test]
-fn a_revoked_patient_does_not_knock_again() {
-    let clinic = Clinic::found();
-    let device = Device::enrolled(&clinic);
-    for (_, standing) in clinic.tables.0.lock().unwrap().issued.values_mut() {
-        *standing = Standing::Stopped;
-    }
-    let running = device.start();
-    clinic.accept().handshake(&clinic).unwrap_err();
-    match refused(running) {
-        ConnectError::Handshake(HandshakeError::Refused { code, .. }) => {
-            assert_eq!(code, AlertCode::Revoked);
-        }
-        error => panic!("{error}"),
-    }
-}
-
-#[test]
-fn a_wrong_clock_keeps_nobody_out_and_is_told() {
-    let clinic = Clinic::found();
-    let device = Device::enrolled(&clinic);
-    let ahead = Arc::new(Ahead(Duration::from_secs(430)));
-    let running = device.start_with(quick(), ahead);
-    let session = clinic.welcome();
-    let clock = running.until(|event| match event {
-        Event::Connected { clock, .. } => clock,
-        _ => None,
-    });
-    let told = clock.to_string();
-    assert_eq!(told, "this device's clock is 7 min ahead of the doctor's");
-    drop(session);
-}
-
-#[test]
-fn a_certificate_that_has_ended_is_not_shown_to_anybody() {
-    let clinic = Clinic::found();
-    let device = Device::enrolled(&clinic);
-    let years = Duration::from_secs(2 * 366 * 24 * 3600);
-    let running = device.start_with(quick(), Arc::new(Ahead(years)));
-    match running.rest().pop() {
-        Some(Event::Stopped(Stopped::OwnCertificate(CertificateError::Ended(_)))) => {}
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn a_changed_byte_on_the_disk_is_found_out() {
-    let clinic = Clinic::found();
-    let device = Device::enrolled(&clinic);
-    let directory = device.base.path().join("P1@D1");
-    let key = std::fs::read_dir(&directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.to_string_lossy().contains("/signing-"))
-        .unwrap();
-    let mut bytes = std::fs::read(&key).unwrap();
-    bytes[60] ^= 1;
-    std::fs::write(&key, bytes).unwrap();
-    let error = device.files().load(&mut OsRandom).unwrap_err();
-    assert!(matches!(error, FilesError::Key(_)), "{error}");
-    std::fs::remove_file(&key).unwrap();
-    let error = device.files().load(&mut OsRandom).unwrap_err();
-    assert!(error.to_string().contains("backup"), "{error}");
-}
-
-/// The program itself, with commands from a pipe.
-fn patient(device: &Device, arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_patient"))
-        .args(arguments)
-        .arg("--data")
-        .arg(device.base.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
-    child.wait_with_output().unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-#[test]
-fn the_program_says_how_to_enrol_and_ends_with_4() {
-    let output = patient(&Device::new(), &["--id", "P7"], "");
-    assert_eq!(output.status.code(), Some(4));
-    let said = stderr(&output);
-    assert!(
-        said.contains("doctor enrol P7") && said.contains("' enrol TICKET"),
-        "{said}"
-    );
-}
-
-#[test]
-fn the_program_ends_with_3_where_nobody_listens_and_with_5_after_the_ticket_expired() {
-    let clinic = Clinic::found();
-    let device = Device::enrolled(&clinic);
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = closed.local_addr().unwrap().to_string();
-    drop(closed);
-    let output = patient(&device, &["--connect", &address], "3\nhello\n");
-    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
-    assert!(stderr(&output).contains(&address));
-
-    let mut ticket = clinic.ticket("P2");
-    ticket.expires = Timestamp::from_millis(1);
-    let output = patient(&Device::new(), &["enrol", &ticket.to_text()], "");
-    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
-    let output = patient(&Device::new(), &["enrol", "telemed1-XYZ"], "");
-    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-}
-
-#[test]
-fn the_program_carries_out_what_a_pipe_says_before_it_leaves() {
-    let clinic = Clinic::found();
-    let device = Device::enrolled(&clinic);
-    let output = std::thread::scope(|scope| {
-        let output = scope.spawn(|| patient(&device, &[], "3\nhello\n9\n"));
-        let mut session = clinic.welcome();
-        session.rekey(&clinic);
-        let FromPatient::Private(message) = session.hear() else {
-            panic!("no message");
-        };
-        assert_eq!(message.text(), "hello");
-        let receipt = session.end.receipt_for(&message);
-        session.say(opcode::RECEIPT, &receipt.encode());
-        let FromPatient::Disconnect(last_word) = session.hear() else {
-            panic!("no last word");
-        };
-        assert_eq!(last_word.reason, DisconnectReason::AskedByPatient);
-        drop(session);
-        output.join().unwrap()
-    });
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("Connected to doctor D1."), "{said}");
-    assert!(said.contains("is not a number from 1 to 8"), "{said}");
-}
-
-#[test]
-fn the_program_names_the_next_commands_when_the_doctors_key_has_changed() {
-    let mut clinic = Clinic::found();
-    let device = Device::enrolled(&clinic);
-    with_new_key(&mut clinic);
-    let output = std::thread::scope(|scope| {
-        let output = scope.spawn(|| patient(&device, &[], ""));
-        clinic.accept().handshake(&clinic).unwrap_err();
-        output.join().unwrap()
-    });
-    assert_eq!(output.status.code(), Some(4));
-    let said = stderr(&output);
-    for part in ["key has changed", "mv '", "enrol TICKET", "doctor enrol P1"] {
-        assert!(said.contains(part), "{said}");
-    }
 }

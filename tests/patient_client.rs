@@ -345,7 +345,7 @@ fn a_message_written_offline_is_sent_until_it_is_proved_to_have_arrived() {
     assert_eq!((again.id(), again.text()), (id, "hello"));
     assert_eq!(first, again);
     assert_eq!(running.client.waiting().unwrap(), 1);
-    let receipt = session.end.receipt_for(&again);
+    let receipt = session.end.receipt_for(&again, again.written());
     session.say(opcode::RECEIPT, &receipt.encode());
     session.say(opcode::RECEIPT, &receipt.encode());
     assert!(running.client.settle(clinic::BOUND));
@@ -367,7 +367,7 @@ fn a_receipt_without_proof_is_a_breach_of_the_protocol() {
     let FromPatient::Private(message) = session.hear() else {
         panic!("no message");
     };
-    let mut receipt = session.end.receipt_for(&message);
+    let mut receipt = session.end.receipt_for(&message, message.written());
     receipt.mac[0] ^= 1;
     session.say(opcode::RECEIPT, &receipt.encode());
     assert!(matches!(session.hear(), FromPatient::Disconnect(_)));
@@ -404,7 +404,7 @@ fn a_confirmation_carries_the_persons_signature_also_after_a_loss() {
     assert_eq!((first.id, first.at), (again.id, again.at));
     let receipt = session
         .end
-        .receipt_for_confirmation(again.id, &message.hash());
+        .receipt_for_confirmation(again.id, again.at, &message.hash());
     session.say(opcode::RECEIPT, &receipt.encode());
     assert!(running.client.settle(clinic::BOUND));
     assert_eq!(running.client.waiting().unwrap(), 0);

@@ -1,9 +1,9 @@
 //! What doctor and patients wrote to each other, from the books.
 //!
 //! A consultation is the run of private messages from one that opens it to one
-//! that closes it. Both sides find it in the same messages, put in order by
-//! when they were written; but a patient's message never counts as later than
-//! it came, so that a fast clock cannot put its words after all others.
+//! that closes it. Both sides find it in the same messages, in the same order,
+//! that of the doctor's clock: her messages stand where she wrote them, a
+//! patient's where it came, whatever the patient's clock says.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::doctor::messages::{self, BookError, device_code, mark_of};
 use crate::doctor::practice::Practice;
 use crate::doctor::reach;
 use crate::identity::id::Identifier;
-use crate::protocol::message::{Message, MessageId};
+use crate::protocol::message::{Message, MessageId, Place};
 use crate::store::StoreError;
 use crate::store::messages::{BoundaryMark, DeliveryRow, IncomingRow, MessageRow};
 
@@ -46,8 +46,8 @@ pub enum Request {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
-    /// Everything between the doctor and one patient, in the order in which it
-    /// was written.
+    /// Everything between the doctor and one patient, in the order that both
+    /// have.
     History {
         /// Whom.
         patient: String,
@@ -129,18 +129,18 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
 
 fn history(practice: &Practice, patient: &Identifier) -> Result<Answer, BookError> {
     let store = &practice.store;
-    let mut found: Vec<(Timestamp, [u8; 16], LetterReport)> = Vec::new();
+    let mut found: Vec<(Place, LetterReport)> = Vec::new();
     for (row, deliveries) in store.messages_to(patient.as_str(), SHOWN)? {
         let message = messages::open(practice, &row)?;
         let letter = outgoing(patient, &row, &deliveries, &message, practice.now());
-        found.push((row.written, row.id, letter));
+        found.push((row.place(), letter));
     }
     for row in store.incoming(Some(patient.as_str()), SHOWN)? {
         let message = messages::open_incoming(practice, &row)?;
-        found.push((row.counts_at(), row.id, incoming(&row, &message)));
+        found.push((row.place(), incoming(&row, &message)));
     }
-    found.sort_by_key(|(at, id, _)| (*at, *id));
-    let mut letters: Vec<_> = found.into_iter().map(|(_, _, letter)| letter).collect();
+    found.sort_by_key(|(place, _)| *place);
+    let mut letters: Vec<_> = found.into_iter().map(|(_, letter)| letter).collect();
     let mut consulting = false;
     for letter in &mut letters {
         let mark = letter.boundary.as_deref();
@@ -247,6 +247,6 @@ fn word(message: &Message) -> Option<String> {
 /// [`StoreError`].
 pub fn is_consulting(practice: &Practice, patient: &Identifier) -> Result<bool, StoreError> {
     let words = practice.store.boundaries(patient.as_str())?;
-    let last = words.into_iter().max_by_key(|(_, at, id)| (*at, *id));
-    Ok(last.is_some_and(|(mark, ..)| mark == BoundaryMark::Opens))
+    let last = words.into_iter().max_by_key(|(_, place)| *place);
+    Ok(last.is_some_and(|(mark, _)| mark == BoundaryMark::Opens))
 }

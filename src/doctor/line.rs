@@ -343,11 +343,13 @@ impl Line<'_> {
                 return Ok(());
             }
         };
+        let at = delivery
+            .confirmed
+            .unwrap_or_else(|| self.shared.clock.now());
         if delivery.confirmed.is_none() {
             if !self.end.proves_confirmation(&ack, &hash) {
                 return Err(SessionError::Nonsense);
             }
-            let at = self.shared.clock.now();
             let work = Work::Confirmed {
                 message: row.number,
                 device: self.device,
@@ -364,7 +366,7 @@ impl Line<'_> {
                 Err(_) => return Ok(()),
             }
         }
-        let receipt = self.end.receipt_for_confirmation(ack.id, &hash);
+        let receipt = self.end.receipt_for_confirmation(ack.id, at, &hash);
         self.send(opcode::RECEIPT, receipt.encode());
         Ok(())
     }
@@ -381,10 +383,10 @@ impl Line<'_> {
             }
             thread::sleep(PACE);
         }
-        let Some(outcome) = self.keep(&message)? else {
+        let Some((outcome, at)) = self.keep(&message)? else {
             return Ok(());
         };
-        let receipt = self.end.receipt_for(&message);
+        let receipt = self.end.receipt_for(&message, at);
         self.send(opcode::RECEIPT, receipt.encode());
         if outcome == Outcome::New {
             self.shared.tell(Event::Private(self.peer.clone(), message));
@@ -392,18 +394,25 @@ impl Line<'_> {
         Ok(())
     }
 
-    /// Puts a patient's message into the books. None if that cannot be done
-    /// now: it is not answered then, and comes again.
-    fn keep(&self, message: &Message) -> Result<Option<Outcome>, SessionError> {
+    /// Puts a patient's message into the books, and says since when it is there.
+    /// None if that cannot be done now: it is not answered then, and comes again.
+    fn keep(&self, message: &Message) -> Result<Option<(Outcome, Timestamp)>, SessionError> {
         let practice = &self.shared.practice;
         for _ in 0..2 {
             let known = practice
                 .store
                 .incoming_with_id(&self.device, &message.id().0)
                 .map_err(BookError::from)
-                .and_then(|row| row.map(|row| open_incoming(practice, &row)).transpose());
+                .and_then(|row| {
+                    let open = |row: IncomingRow| {
+                        open_incoming(practice, &row).map(|known| (known, row.received))
+                    };
+                    row.map(open).transpose()
+                });
             match known {
-                Ok(Some(known)) if known == *message => return Ok(Some(Outcome::Known)),
+                Ok(Some((known, at))) if known == *message => {
+                    return Ok(Some((Outcome::Known, at)));
+                }
                 Ok(Some(_)) => return Err(SessionError::Nonsense),
                 Ok(None) => {}
                 Err(error) => {
@@ -425,7 +434,7 @@ impl Line<'_> {
             });
             let audit = vec![self.entry(received, Action::Received, message.id())];
             match self.shared.ledger.write_and_wait(Change { work, audit }) {
-                Ok(Outcome::New) => return Ok(Some(Outcome::New)),
+                Ok(Outcome::New) => return Ok(Some((Outcome::New, received))),
                 // An older session of the device was quicker: is it the same?
                 Ok(Outcome::Known) => {}
                 Err(_) => return Ok(None),

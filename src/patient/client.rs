@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::handshake::resume::ResumptionTicket;
 use crate::identity::patient_identity::PatientIdentity;
 use crate::patient::config::Config;
@@ -357,9 +357,10 @@ impl Shared {
         self.state().in_flight.receipted(receipt)
     }
 
-    /// The doctor's server has a message of ours.
-    pub(super) fn delivered(&self, id: MessageId) -> Result<(), FilesError> {
-        let is_news = self.files.outbox().delivered(id, self.clock.now())?;
+    /// The doctor's server has a message of ours, since then by its clock.
+    pub(super) fn delivered(&self, id: MessageId, place: Timestamp) -> Result<(), FilesError> {
+        let now = self.clock.now();
+        let is_news = self.files.outbox().delivered(id, now, place)?;
         self.state().in_flight.arrived(id);
         if is_news {
             self.tell(Event::Delivered(id));

@@ -16,6 +16,9 @@ pub struct Damaged {
     pub urgent: bool,
     /// When it came, or was written.
     pub at: Timestamp,
+    /// Where it stands in the history, as far as is known: what the doctor wrote
+    /// then stands where it came by this device's clock.
+    pub placed: Option<Timestamp>,
     /// Whether a person was told of it, or of the message before.
     pub shown: bool,
 }

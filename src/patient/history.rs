@@ -1,17 +1,14 @@
-//! All that was said, in both directions, in one order.
-//!
-//! The order is that of the writers' clocks, then of the ids: whoever has the
-//! same messages, as doctor and patient have, gets the same history. This
-//! device's clock may be wrong, though. The doctor's server lets no message
-//! count as later than it came there; here that time is not known, but what the
-//! doctor wrote and what came after the receipt for a message is later than it.
+//! All that was said, in both directions, in one order: that of the doctor's
+//! clock. Her messages stand where she wrote them; the patient's where they came
+//! at her server, which says so in its receipts. So both sides have the same
+//! history, whatever this device's clock says. What has not arrived comes last.
 
 use crate::clock::Timestamp;
 use crate::patient::damaged::Damaged;
 use crate::patient::files::{Files, FilesError};
 use crate::patient::inbox::Entry;
 use crate::patient::outbox::Written;
-use crate::protocol::message::{Boundary, Message};
+use crate::protocol::message::{Boundary, Message, MessageId, Place};
 use crate::session::patient::Delivery;
 
 /// Something in the history.
@@ -38,11 +35,27 @@ impl Item {
         }
     }
 
-    /// When it was written; of what does not open, when it came or was kept.
-    fn written(&self) -> Timestamp {
+    /// Where it stands: what has no place yet comes after all that has one, in
+    /// the order in which it was written. Of what does not open the message's own
+    /// time is not known.
+    fn place(&self) -> (Option<u64>, Option<Place>) {
         match self {
-            Self::Damaged(damaged) => damaged.at,
-            other => other.message().map(Message::written).unwrap_or_default(),
+            Self::Received(entry) => {
+                let message = &entry.message;
+                (None, Some(message.place(message.written())))
+            }
+            Self::Sent(written) => match written.placed {
+                Some(at) => (None, Some(written.message.place(at))),
+                None => (Some(written.number), None),
+            },
+            Self::Damaged(damaged) => match damaged.placed {
+                Some(at) => {
+                    let (written, id) = (damaged.at, MessageId([0; 16]));
+                    (None, Some(Place { at, written, id }))
+                }
+                None => (Some(damaged.number), None),
+            },
+            Self::Begins(_) | Self::Ends(_) => (None, None),
         }
     }
 
@@ -66,40 +79,8 @@ impl Files {
         let sent = self.outbox().newest(limit)?.into_iter();
         let sent = sent.map(|found| found.map_or_else(Item::Damaged, Item::Sent));
         let mut items: Vec<Item> = received.chain(sent).collect();
-        let answers: Vec<(Timestamp, Timestamp)> = items.iter().filter_map(answer).collect();
-        items.sort_by_cached_key(|item| {
-            let id = item.message().map(|message| message.id().0);
-            (place(item, &answers), id)
-        });
+        items.sort_by_cached_key(Item::place);
         Ok(with_consultations(items))
-    }
-}
-
-/// When a private message of the doctor's came, and when it was written.
-fn answer(item: &Item) -> Option<(Timestamp, Timestamp)> {
-    match item {
-        Item::Received(entry) if entry.delivery == Delivery::Private => {
-            Some((entry.received, entry.message.written()))
-        }
-        _ => None,
-    }
-}
-
-/// Where something stands: at a time, and whether after (true) or before
-/// (false) what was written at that time.
-fn place(item: &Item, answers: &[(Timestamp, Timestamp)]) -> (Timestamp, bool) {
-    let written = item.written();
-    let Item::Sent(Written {
-        delivered: Some(delivered),
-        ..
-    }) = item
-    else {
-        return (written, true);
-    };
-    let later = answers.iter().filter(|(came, _)| came > delivered);
-    match later.map(|(_, written)| *written).min() {
-        Some(next) if next <= written => (next, false),
-        _ => (written, true),
     }
 }
 
@@ -144,37 +125,55 @@ mod tests {
         Timestamp::from_millis(millis)
     }
 
+    fn files(base: &TempDir) -> Files {
+        Files::create_or_open(base.path(), &"P1@D1".parse().unwrap()).unwrap()
+    }
+
+    fn told(files: &Files) -> Vec<String> {
+        let history = files.history(9).unwrap();
+        let told = history.iter().map(|item| match item {
+            Item::Begins(at) => format!("begins {}", at.as_millis()),
+            Item::Ends(at) => format!("ends {}", at.as_millis()),
+            Item::Damaged(damaged) => format!("damaged {}", damaged.number),
+            other => other.message().unwrap().text().to_owned(),
+        });
+        told.collect()
+    }
+
+    /// The doctor writes at a time of her clock.
+    fn doctor(files: &Files, boundary: Option<Boundary>, text: &str, written: u64) {
+        let message = match boundary {
+            Some(boundary) => Message::at_boundary(boundary, text, at(written), &mut OsRandom),
+            None => Message::new(text, false, at(written), &mut OsRandom),
+        };
+        let inbox = files.inbox();
+        let taken = inbox.take(&message.unwrap(), Delivery::Private, at(900));
+        taken.unwrap();
+    }
+
+    /// The patient writes at a time of this clock, and it comes at one of the
+    /// doctor's, if it does.
+    fn patient(files: &Files, boundary: Option<Boundary>, text: &str, times: (u64, Option<u64>)) {
+        let written = files.outbox().write(text, boundary, at(times.0)).unwrap();
+        if let Some(placed) = times.1 {
+            let id = written.message.id();
+            files.outbox().delivered(id, at(900), at(placed)).unwrap();
+        }
+    }
+
     #[test]
     fn consultations_begin_and_end_by_word_only() {
         let base = TempDir::new().unwrap();
-        let files = Files::create_or_open(base.path(), &"P1@D1".parse().unwrap()).unwrap();
-        let outbox = files.outbox();
-        let doctor = |boundary, text, written| {
-            let message = Message::at_boundary(boundary, text, at(written), &mut OsRandom);
-            let taken = files
-                .inbox()
-                .take(&message.unwrap(), Delivery::Private, at(900));
-            taken.unwrap();
-        };
+        let files = files(&base);
+        let (opens, closes) = (Some(Boundary::Opens), Some(Boundary::Closes));
+        patient(&files, opens, "it hurts", (10, Some(11)));
+        patient(&files, None, "here", (30, Some(31)));
         // What the doctor wrote between came late.
-        outbox
-            .write("it hurts", Some(Boundary::Opens), at(10))
-            .unwrap();
-        outbox.write("here", None, at(30)).unwrap();
-        doctor(Boundary::Opens, "where?", 20);
+        doctor(&files, opens, "where?", 20);
         assert!(is_in_consultation(&files.history(9).unwrap()));
-        doctor(Boundary::Closes, "take two", 40);
-        doctor(Boundary::Closes, "bye", 50);
-        let history = files.history(9).unwrap();
-        assert!(!is_in_consultation(&history));
-        let told: Vec<String> = history
-            .iter()
-            .map(|item| match item {
-                Item::Begins(at) => format!("begins {}", at.as_millis()),
-                Item::Ends(at) => format!("ends {}", at.as_millis()),
-                other => other.message().unwrap().text().to_owned(),
-            })
-            .collect();
+        doctor(&files, closes, "take two", 40);
+        doctor(&files, closes, "bye", 50);
+        assert!(!is_in_consultation(&files.history(9).unwrap()));
         let expected = [
             "begins 10",
             "it hurts",
@@ -184,35 +183,53 @@ mod tests {
             "ends 40",
             "bye",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(told(&files), expected);
     }
+
     #[test]
-    fn a_fast_clock_does_not_put_ones_words_after_all_of_the_doctors() {
-        const HOUR: u64 = 3_600_000;
+    fn the_order_is_that_of_the_doctors_clock_and_what_has_not_arrived_comes_last() {
         let base = TempDir::new().unwrap();
-        let files = Files::create_or_open(base.path(), &"P1@D1".parse().unwrap()).unwrap();
+        let files = files(&base);
+        // This clock is ahead, then behind.
+        patient(&files, None, "waits", (1, None));
+        patient(&files, None, "second", (9_000, Some(20)));
+        patient(&files, None, "waits, too", (0, None));
+        doctor(&files, None, "third", 30);
+        patient(&files, None, "damaged", (2, Some(40)));
+        doctor(&files, None, "first", 10);
+        // At the same moment: in the order in which they were written.
+        patient(&files, None, "sixth", (4, Some(50)));
+        patient(&files, None, "fifth", (3, Some(50)));
+        crate::patient::damaged::flip_a_bit(&base, "outgoing", 4);
+        let expected = [
+            "first",
+            "second",
+            "third",
+            "damaged 4",
+            "fifth",
+            "sixth",
+            "waits",
+            "waits, too",
+        ];
+        assert_eq!(told(&files), expected);
+    }
+
+    #[test]
+    fn a_wrong_clock_does_not_keep_a_consultation_open_or_closed() {
+        let base = TempDir::new().unwrap();
+        let files = files(&base);
         let is_open = || is_in_consultation(&files.history(9).unwrap());
-        // The patient's clock is an hour ahead; the times are the doctor's.
-        let doctor = |boundary, time| {
-            let message = Message::at_boundary(boundary, "x", at(time), &mut OsRandom).unwrap();
-            let came = at(HOUR + time + 1);
-            let inbox = files.inbox();
-            inbox.take(&message, Delivery::Private, came).unwrap();
-        };
-        let patient = |boundary, time: u64| {
-            let outbox = files.outbox();
-            let written = outbox.write("y", Some(boundary), at(HOUR + time)).unwrap();
-            let came = at(HOUR + time + 2);
-            outbox.delivered(written.message.id(), came).unwrap();
-        };
-        doctor(Boundary::Opens, 10);
+        let (opens, closes) = (Some(Boundary::Opens), Some(Boundary::Closes));
+        doctor(&files, opens, "x", 10);
         assert!(is_open());
-        patient(Boundary::Closes, 20);
+        // Behind.
+        patient(&files, closes, "y", (0, Some(20)));
         assert!(!is_open());
-        doctor(Boundary::Opens, 30);
+        doctor(&files, opens, "x", 30);
         assert!(is_open(), "opened again");
-        patient(Boundary::Opens, 40);
-        doctor(Boundary::Closes, 50);
+        // Ahead.
+        patient(&files, opens, "y", (9_000, Some(40)));
+        doctor(&files, closes, "x", 50);
         assert!(!is_open(), "and ended again");
     }
 }

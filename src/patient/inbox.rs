@@ -287,6 +287,7 @@ impl Inbox<'_> {
             number: row.number,
             urgent: row.urgent,
             at: row.received,
+            placed: Some(row.received),
             shown: row.shown.is_some(),
         })?;
         Ok(entry_of(row, message))

@@ -31,6 +31,8 @@ pub struct Written {
     pub sent: Option<Timestamp>,
     /// When the doctor's server proved that it has it.
     pub delivered: Option<Timestamp>,
+    /// Since when it has it, by its own clock.
+    pub placed: Option<Timestamp>,
 }
 
 impl Written {
@@ -103,6 +105,7 @@ impl Outbox<'_> {
             sealed: vault.seal(column::OUTGOING, &id, &message.encode(), &mut OsRandom),
             sent: None,
             delivered: None,
+            placed: None,
         };
         let number = self.0.store().add_outgoing(&row);
         Ok(Written {
@@ -110,6 +113,7 @@ impl Outbox<'_> {
             message,
             sent: None,
             delivered: None,
+            placed: None,
         })
     }
 
@@ -140,9 +144,15 @@ impl Outbox<'_> {
         Ok(self.0.store().set_sent(&ids, now)?)
     }
 
-    /// Keeps that a message has arrived; says whether that is news.
-    pub(super) fn delivered(&self, id: MessageId, now: Timestamp) -> Result<bool, FilesError> {
-        Ok(self.0.store().set_delivered(&id.0, now)?)
+    /// Keeps that a message has arrived, and where it stands in the history by
+    /// the doctor's clock; says whether that is news.
+    pub(super) fn delivered(
+        &self,
+        id: MessageId,
+        now: Timestamp,
+        placed: Timestamp,
+    ) -> Result<bool, FilesError> {
+        Ok(self.0.store().set_delivered(&id.0, now, placed)?)
     }
 
     fn open_all(&self, rows: Vec<OutgoingRow>) -> Vec<Found<Written>> {
@@ -160,6 +170,7 @@ impl Outbox<'_> {
             number: row.number,
             urgent: false,
             at: row.written,
+            placed: row.placed,
             shown: true,
         })?;
         Ok(Written {
@@ -167,6 +178,7 @@ impl Outbox<'_> {
             message,
             sent: row.sent,
             delivered: row.delivered,
+            placed: row.placed,
         })
     }
 }
@@ -346,8 +358,8 @@ mod tests {
         assert_eq!(next(&mut flying, &files), []);
         let mut flying = InFlight::default();
         assert_eq!(next(&mut flying, &files), [first]);
-        assert!(files.outbox().delivered(first, NOW).unwrap());
-        assert!(!files.outbox().delivered(first, NOW).unwrap());
+        assert!(files.outbox().delivered(first, NOW, NOW).unwrap());
+        assert!(!files.outbox().delivered(first, NOW, NOW).unwrap());
         assert_eq!(next(&mut InFlight::default(), &files), []);
         let newest = files.outbox().newest(9).unwrap();
         assert_eq!(newest[0].as_ref().unwrap().word(), "delivered");
@@ -364,7 +376,7 @@ mod tests {
         let told = flying.take_damaged();
         assert_eq!(told.len(), 1);
         assert!(told[0].to_string().starts_with("your message 1, "));
-        files.outbox().delivered(ids[1], NOW).unwrap();
+        files.outbox().delivered(ids[1], NOW, NOW).unwrap();
         flying.arrived(ids[1]);
         assert_eq!(next(&mut flying, &files), []);
         assert_eq!(flying.take_damaged(), []);
@@ -378,7 +390,7 @@ mod tests {
         let mut flying = InFlight::default();
         assert_eq!(next(&mut flying, &files), ids[..IN_FLIGHT]);
         assert_eq!(next(&mut flying, &files), []);
-        files.outbox().delivered(ids[7], NOW).unwrap();
+        files.outbox().delivered(ids[7], NOW, NOW).unwrap();
         flying.arrived(ids[7]);
         assert_eq!(next(&mut flying, &files), ids[IN_FLIGHT..=IN_FLIGHT]);
     }

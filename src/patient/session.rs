@@ -353,7 +353,7 @@ impl<'a> Live<'a> {
         }
         let id = receipt.id;
         let kept = match receipted {
-            Receipted::Message(_) => self.shared.delivered(id),
+            Receipted::Message(_) => self.shared.delivered(id, receipt.at),
             Receipted::Confirmation(_) => self.shared.confirmation_arrived(id),
         };
         kept.map_err(not_kept)
@@ -455,8 +455,9 @@ impl Unanswered {
             }
             Self::Other { opcode, id, hash } => {
                 let direction = Direction::DoctorToPatient;
-                let mac = receipt::private_mac(key, *opcode, direction, *id, hash);
-                let answer = Receipt { id: *id, mac };
+                let at = receipt::NO_TIME;
+                let mac = receipt::private_mac(key, *opcode, direction, (*id, at), hash);
+                let answer = Receipt { id: *id, at, mac };
                 (opcode::RECEIPT, answer.encode())
             }
         }

@@ -26,6 +26,20 @@ const OPENS: u8 = 2;
 /// Bit 2: the consultation ends with this.
 const CLOSES: u8 = 4;
 
+/// Where a message stands among all between doctor and patient, the same on both
+/// sides. The order is that of the doctor's clock alone: a patient's message
+/// stands where it came, and what came at the same moment in the order in which
+/// it was written.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Place {
+    /// When the doctor wrote it or had it, by her clock.
+    pub at: Timestamp,
+    /// When it was written, by its writer's clock.
+    pub written: Timestamp,
+    /// Its name.
+    pub id: MessageId,
+}
+
 /// Names a message, 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct MessageId(pub [u8; 16]);
@@ -219,6 +233,16 @@ impl Message {
     #[must_use]
     pub fn hash(&self) -> [u8; 64] {
         kdf::hash(&[&self.encode()])
+    }
+
+    /// Where it stands, if the doctor wrote it or had it then.
+    #[must_use]
+    pub const fn place(&self, at: Timestamp) -> Place {
+        Place {
+            at,
+            written: self.written,
+            id: self.id,
+        }
     }
 
     /// Its name.

@@ -266,6 +266,9 @@ impl Ack {
 pub struct Receipt {
     /// Of the message.
     pub id: MessageId,
+    /// When what is receipted was kept, by the doctor's clock; 0 in a patient's
+    /// receipt, and where the doctor does not have the message of an ACK.
+    pub at: Timestamp,
     /// Proof, under the session's receipt key.
     pub mac: Mac,
 }
@@ -274,7 +277,11 @@ impl Receipt {
     /// The record's body.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        Writer::new().bytes(&self.id.0).bytes(&self.mac).finish()
+        Writer::new()
+            .bytes(&self.id.0)
+            .u64(self.at.as_millis())
+            .bytes(&self.mac)
+            .finish()
     }
 
     /// Reads the record's body.
@@ -285,6 +292,7 @@ impl Receipt {
         let mut reader = Reader::new(body);
         let receipt = Self {
             id: MessageId(reader.array()?),
+            at: Timestamp::from_millis(reader.u64()?),
             mac: reader.array()?,
         };
         reader.finish()?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::clock::Timestamp;
 use crate::codec::DecodeError;
 use crate::framing::Frame;
 use crate::identity::certificate::VerifiedCertificate;
@@ -142,8 +143,9 @@ impl DoctorEnd {
     #[must_use]
     pub fn proves_message(&self, opcode: u8, hash: &[u8; 64], receipt: &Receipt) -> bool {
         let direction = Direction::DoctorToPatient;
-        let expected = receipt::private_mac(&self.receipt_key, opcode, direction, receipt.id, hash);
-        ct_eq(&receipt.mac, &expected)
+        let about = (receipt.id, receipt::NO_TIME);
+        let expected = receipt::private_mac(&self.receipt_key, opcode, direction, about, hash);
+        receipt.at == receipt::NO_TIME && ct_eq(&receipt.mac, &expected)
     }
 
     /// Whether the patient signed that she confirmed this message.
@@ -153,21 +155,34 @@ impl DoctorEnd {
         signed::verify_ack(key, ack, hash, &self.parties).is_ok()
     }
 
-    /// The receipt for a PRIVATE message of the patient's.
+    /// The receipt for a PRIVATE message of the patient's, which was kept then.
     #[must_use]
-    pub fn receipt_for(&self, message: &Message) -> Receipt {
-        self.receipt(opcode::PRIVATE, message.id(), &message.hash())
+    pub fn receipt_for(&self, message: &Message, at: Timestamp) -> Receipt {
+        self.receipt(opcode::PRIVATE, message.id(), at, &message.hash())
     }
 
-    /// The receipt for the patient's confirmation of a message with this hash.
+    /// The receipt for the patient's confirmation, kept then, of a message with
+    /// this hash.
     #[must_use]
-    pub fn receipt_for_confirmation(&self, id: MessageId, hash: &[u8; 64]) -> Receipt {
-        self.receipt(opcode::ACK, id, hash)
+    pub fn receipt_for_confirmation(
+        &self,
+        id: MessageId,
+        at: Timestamp,
+        hash: &[u8; 64],
+    ) -> Receipt {
+        self.receipt(opcode::ACK, id, at, hash)
     }
 
-    fn receipt(&self, opcode: u8, id: MessageId, hash: &[u8; 64]) -> Receipt {
+    /// The last word on the confirmation of a message that is not one to this
+    /// patient's device, or not any more.
+    #[must_use]
+    pub fn unknown(&self, id: MessageId) -> Receipt {
+        self.receipt(opcode::ACK, id, receipt::NO_TIME, &receipt::NO_MESSAGE)
+    }
+
+    fn receipt(&self, opcode: u8, id: MessageId, at: Timestamp, hash: &[u8; 64]) -> Receipt {
         let direction = Direction::PatientToDoctor;
-        let mac = receipt::private_mac(&self.receipt_key, opcode, direction, id, hash);
-        Receipt { id, mac }
+        let mac = receipt::private_mac(&self.receipt_key, opcode, direction, (id, at), hash);
+        Receipt { id, at, mac }
     }
 }

@@ -245,11 +245,12 @@ impl PatientEnd {
             &self.receipt_key,
             opcode,
             direction,
-            message.id(),
+            (message.id(), receipt::NO_TIME),
             &message.hash(),
         );
         let answer = Receipt {
             id: message.id(),
+            at: receipt::NO_TIME,
             mac,
         };
         FromDoctor::Message {
@@ -281,9 +282,17 @@ impl PatientEnd {
         self.proves(opcode::ACK, hash, receipt)
     }
 
+    /// Whether the doctor's server says that it does not have the message with
+    /// the receipt's id, so that it cannot keep our confirmation.
+    #[must_use]
+    pub fn proves_unknown(&self, receipt: &Receipt) -> bool {
+        receipt.at == receipt::NO_TIME && self.proves(opcode::ACK, &receipt::NO_MESSAGE, receipt)
+    }
+
     fn proves(&self, opcode: u8, hash: &[u8; 64], receipt: &Receipt) -> bool {
         let direction = Direction::PatientToDoctor;
-        let expected = receipt::private_mac(&self.receipt_key, opcode, direction, receipt.id, hash);
+        let about = (receipt.id, receipt.at);
+        let expected = receipt::private_mac(&self.receipt_key, opcode, direction, about, hash);
         ct_eq(&receipt.mac, &expected)
     }
 

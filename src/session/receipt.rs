@@ -1,6 +1,7 @@
 //! Receipts of devices: proofs, for the doctor only, that a device has a
 //! message. Bound to conference, epoch, number, certificate, frame and text.
 
+use crate::clock::Timestamp;
 use crate::identity::certificate::Fingerprint;
 use crate::kdf::{self, label};
 use crate::protocol::message::MessageId;
@@ -23,6 +24,12 @@ pub struct Broadcast {
     pub message_hash: [u8; 64],
 }
 
+/// Stands for the hash of a message that the doctor does not have.
+pub const NO_MESSAGE: [u8; 64] = [0; 64];
+
+/// The time in a receipt that tells none.
+pub const NO_TIME: Timestamp = Timestamp::from_millis(0);
+
 /// The proof in `DEC_MSG`.
 #[must_use]
 pub fn broadcast_mac(key: &Secret<64>, device: &Fingerprint, broadcast: &Broadcast) -> Mac {
@@ -41,13 +48,14 @@ pub fn broadcast_mac(key: &Secret<64>, device: &Fingerprint, broadcast: &Broadca
 }
 
 /// The proof in RECEIPT; opcode and direction are those of what is receipted,
-/// DIRECT, PRIVATE or ACK; for ACK the message is the confirmed one.
+/// DIRECT, PRIVATE or ACK; for ACK the message is the confirmed one, or
+/// [`NO_MESSAGE`]. `at` is the receipt's own time.
 #[must_use]
 pub fn private_mac(
     key: &Secret<64>,
     opcode: u8,
     direction: Direction,
-    id: MessageId,
+    (id, at): (MessageId, Timestamp),
     message_hash: &[u8; 64],
 ) -> Mac {
     kdf::hmac(
@@ -56,6 +64,7 @@ pub fn private_mac(
             &label::PRIVATE_RECEIPT.encoded(),
             &[opcode, direction.to_byte()],
             &id.0,
+            &at.as_millis().to_be_bytes(),
             message_hash,
         ],
     )

@@ -77,6 +77,8 @@ pub struct OutgoingRow {
     pub sent: Option<Timestamp>,
     /// When the doctor's server proved that it has it.
     pub delivered: Option<Timestamp>,
+    /// Since when it has it, by its own clock; known from then on.
+    pub placed: Option<Timestamp>,
 }
 
 /// How many messages want something.
@@ -159,9 +161,15 @@ pub trait MailboxStore {
     /// Notes that these were given to a connection.
     fn set_sent(&self, ids: &[[u8; 16]], at: Timestamp) -> Result<(), StoreError>;
 
-    /// Notes that a message has arrived. False, and nothing is changed, if
-    /// there was none on its way with this id.
-    fn set_delivered(&self, id: &[u8; 16], at: Timestamp) -> Result<bool, StoreError>;
+    /// Notes that a message has arrived, and since when it is there by the
+    /// doctor's clock. False, and nothing is changed, if there was none on its
+    /// way with this id.
+    fn set_delivered(
+        &self,
+        id: &[u8; 16],
+        at: Timestamp,
+        placed: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// How many messages want something.
     fn mail_counts(&self) -> Result<MailCounts, StoreError>;

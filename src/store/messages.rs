@@ -11,6 +11,7 @@ use std::fmt;
 
 use crate::audit::Entry;
 use crate::clock::Timestamp;
+use crate::protocol::message::{MessageId, Place};
 use crate::store::{CertificateState, StoreError};
 
 /// A device, by the fingerprint of its certificate.
@@ -101,6 +102,18 @@ pub struct MessageRow {
     pub sealed: Vec<u8>,
 }
 
+impl MessageRow {
+    /// Where it stands among the messages in both directions.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        Place {
+            at: self.written,
+            written: self.written,
+            id: MessageId(self.id),
+        }
+    }
+}
+
 /// What became of a message at one device.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeliveryRow {
@@ -179,12 +192,16 @@ pub struct IncomingRow {
 }
 
 impl IncomingRow {
-    /// Where it stands among the messages in both directions: when it was
-    /// written, but never after it came. The patient's clock may be wrong, and
-    /// nothing may be shadowed for ever by what claims to be from the future.
+    /// Where it stands among the messages in both directions: where it came. The
+    /// patient's clock may be wrong. What came at the same moment stands in the
+    /// order in which it was written.
     #[must_use]
-    pub fn counts_at(&self) -> Timestamp {
-        self.written.min(self.received)
+    pub const fn place(&self) -> Place {
+        Place {
+            at: self.received,
+            written: self.written,
+            id: MessageId(self.id),
+        }
     }
 }
 
@@ -413,12 +430,8 @@ pub trait MessageStore {
     -> Result<(), StoreError>;
 
     /// The latest messages in both directions with which a consultation with
-    /// this patient began or ended: mark, where it stands in the order of
-    /// messages ([`IncomingRow::counts_at`]), and its id.
-    fn boundaries(
-        &self,
-        patient: &str,
-    ) -> Result<Vec<(BoundaryMark, Timestamp, [u8; 16])>, StoreError>;
+    /// this patient began or ended: mark, and where it stands.
+    fn boundaries(&self, patient: &str) -> Result<Vec<(BoundaryMark, Place)>, StoreError>;
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use telemed::protocol::message::MessageId;
 use telemed::protocol::record::{Ack, Audience, DecMsg, Direct, GroupKey, Receipt, SessionToken};
 use telemed::protocol::{DisconnectReason, enrol_sub, opcode, sub};
 use telemed::secret::Secret;
+use telemed::session::receipt::NO_TIME;
 
 use crate::support::{Got, Practice, Session, holds};
 
@@ -195,7 +196,11 @@ fn receipts_for_somebody_elses_message_change_and_reveal_nothing() {
     let (curious, two, mut session) = Curious::new();
     let id = curious.id;
     session.confirm(&two, id, &[3; 64]);
-    let receipt = Receipt { id, mac: [0; 64] };
+    let receipt = Receipt {
+        id,
+        at: NO_TIME,
+        mac: [0; 64],
+    };
     session.send(opcode::RECEIPT, &receipt.encode());
     let decrypted = DecMsg {
         conference: session.conference,
@@ -218,6 +223,7 @@ fn receipts_for_somebody_elses_message_change_and_reveal_nothing() {
     let frames = session.wire.received.len();
     let unknown = Receipt {
         id: MessageId([77; 16]),
+        at: NO_TIME,
         mac: [0; 64],
     };
     session.send(opcode::RECEIPT, &unknown.encode());

@@ -44,12 +44,13 @@ fn listed(practice: &Practice, message: &str, verify: bool) -> Vec<DeliveryRepor
 #[track_caller]
 fn receipt_of_confirmation(session: &mut Session, message: &Arrived) {
     let receipt = session.until("the receipt of a confirmation", |got| match got {
-        Got::Received(receipt) if receipt.id == message.id => Some(receipt.mac),
+        Got::Received(receipt) if receipt.id == message.id => Some((receipt.at, receipt.mac)),
         _ => None,
     });
     let receipt = telemed::protocol::record::Receipt {
         id: message.id,
-        mac: receipt,
+        at: receipt.0,
+        mac: receipt.1,
     };
     assert!(session.end.proves_confirmation(&message.hash, &receipt));
 }

@@ -90,10 +90,10 @@ fn what_was_queued_or_confirmed_before_a_restart_arrives_after_it() {
     assert_eq!((ack.id, ack.at), (message.id(), now));
     assert!(session.end.proves_confirmation(&ack, &message.hash()));
     let receipts = [
-        session.end.receipt_for(&arrived),
+        session.end.receipt_for(&arrived, now),
         session
             .end
-            .receipt_for_confirmation(ack.id, &message.hash()),
+            .receipt_for_confirmation(ack.id, now, &message.hash()),
     ];
     for receipt in receipts {
         session.say(opcode::RECEIPT, &receipt.encode());

@@ -78,7 +78,7 @@ fn the_program_carries_out_what_a_pipe_says_before_it_leaves() {
             panic!("no message");
         };
         assert_eq!(message.text(), "hello");
-        let receipt = session.end.receipt_for(&message);
+        let receipt = session.end.receipt_for(&message, message.written());
         session.say(opcode::RECEIPT, &receipt.encode());
         let FromPatient::Disconnect(last_word) = session.hear() else {
             panic!("no last word");

@@ -7,6 +7,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use telemed::clock::{Clock, SystemClock, Timestamp};
+use telemed::doctor::correspondence;
 use telemed::doctor::event::Event;
 use telemed::doctor::practice::Practice;
 use telemed::doctor::server::Server;
@@ -22,6 +23,7 @@ use telemed::patient::config::Config;
 use telemed::patient::enrol::{self, name_of};
 use telemed::patient::event::Event as PatientEvent;
 use telemed::patient::files::{Files, Name};
+use telemed::patient::history::Item;
 use telemed::random::OsRandom;
 
 use crate::clinic::{Clinic, files};
@@ -285,4 +287,88 @@ fn a_strict_doctor_refuses_a_clock_that_is_off() {
         "the doctor refuses: this device's clock is wrong, by hers it is ",
         "set this device's clock, then start the program again",
     ]);
+}
+
+/// The files of a patient in this process.
+fn files_of(clinic: &Clinic, patient: &str) -> Files {
+    let name = Name {
+        patient: id(patient),
+        doctor: id("D1"),
+    };
+    Files::open_existing(&clinic.path(patient), &name).unwrap()
+}
+
+/// What was said, in order, as the doctor has it and as the patient has it.
+fn histories(clinic: &Clinic, server: &Server, patient: &str) -> [Vec<String>; 2] {
+    let request = correspondence::Request::History {
+        patient: patient.to_owned(),
+    };
+    let doctor = match correspondence::answer(server.practice(), &request).unwrap() {
+        correspondence::Answer::History { letters, .. } => letters,
+        other => panic!("{other:?}"),
+    };
+    let patient = files_of(clinic, patient).history(1_000).unwrap();
+    let patient = patient.into_iter().filter_map(|item| match item {
+        Item::Received(entry) => Some(entry.message.text().to_owned()),
+        Item::Sent(written) => Some(written.message.text().to_owned()),
+        Item::Damaged(damaged) => panic!("{damaged}"),
+        Item::Begins(_) | Item::Ends(_) => None,
+    });
+    let doctor = doctor.into_iter().map(|letter| letter.text);
+    [doctor.collect(), patient.collect()]
+}
+
+#[test]
+fn both_have_the_same_history_however_the_clocks_are_set_and_whatever_crossed() {
+    let clinic = Clinic::new();
+    let (server, _events) = serve(&clinic, behind(Duration::ZERO), Settings::default());
+    for (patient, clock) in [("P1", ahead(OFF)), ("P2", behind(OFF))] {
+        enrol_at(&clinic, &ticket(&server, patient), behind(Duration::ZERO));
+        let tell = |text: &str| server.message(&id(patient), text).unwrap();
+        let until = |events: &Receiver<PatientEvent>, texts: &[&str], arriving: usize| {
+            let (mut come, mut arrived) = (0, 0);
+            while come < texts.len() || arrived < arriving {
+                match events.recv_timeout(MINUTE).unwrap() {
+                    PatientEvent::Message(entry) if texts.contains(&entry.message.text()) => {
+                        come += 1;
+                    }
+                    PatientEvent::Delivered(_) => arrived += 1,
+                    _ => {}
+                }
+            }
+        };
+        let (client, events) = connect_at(&clinic, patient, clock);
+        client.send("it hurts", None).unwrap();
+        until(&events, &[], 1);
+        tell("where?");
+        until(&events, &["where?"], 0);
+        client.send("here", None).unwrap();
+        until(&events, &[], 1);
+        client.leave();
+        drop(client);
+        // Each writes without having read what the other does.
+        tell("is it better?");
+        let files = files_of(&clinic, patient);
+        for text in ["it is worse", "much worse"] {
+            files.outbox().write(text, None, clock.now()).unwrap();
+        }
+        drop(files);
+        tell("take two");
+        let (client, events) = connect_at(&clinic, patient, clock);
+        until(&events, &["is it better?", "take two"], 2);
+        client.leave();
+        drop((client, events));
+        let [of_doctor, of_patient] = histories(&clinic, &server, patient);
+        assert_eq!(of_doctor, of_patient, "{patient}");
+        let expected = [
+            "it hurts",
+            "where?",
+            "here",
+            "is it better?",
+            "take two",
+            "it is worse",
+            "much worse",
+        ];
+        assert_eq!(of_doctor, expected, "{patient}");
+    }
 }

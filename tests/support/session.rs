@@ -281,12 +281,13 @@ impl Session {
         let message = self.write("are you there?", now);
         self.send(opcode::PRIVATE, &message.encode());
         let receipt = self.until("a receipt", |got| match got {
-            Got::Received(receipt) if receipt.id == message.id() => Some(receipt.mac),
+            Got::Received(receipt) if receipt.id == message.id() => Some((receipt.at, receipt.mac)),
             _ => None,
         });
         let receipt = Receipt {
             id: message.id(),
-            mac: receipt,
+            at: receipt.0,
+            mac: receipt.1,
         };
         assert!(self.end.proves_message(&message, &receipt));
     }

@@ -399,9 +399,10 @@ class Session:
     def receipt(self, name, direction, answered, message):
         """RECEIPT of a message that went the other way."""
         r = self.record(name, 71, direction)
-        ident, mac = r.take(16), r.take(64)
+        ident, at, mac = r.take(16), r.take(8), r.take(64)
         r.end()
-        about = label("private receipt") + bytes([answered, 1 - direction]) + ident
+        check((at == bytes(8)) == (direction == 0), "time")
+        about = label("private receipt") + bytes([answered, 1 - direction]) + ident + at
         check(ident == message[:16], "id")
         check(mac == hmac(self.keys["krc"], about, H(message)), "receipt")
 

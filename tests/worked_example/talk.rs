@@ -193,7 +193,10 @@ impl<'a> Session<'a> {
             panic!("no confirmation");
         };
         assert!(self.doctor.proves_confirmation(&ack, &hash));
-        let receipt = self.doctor.receipt_for_confirmation(ack.id, &hash).encode();
+        let receipt = self
+            .doctor
+            .receipt_for_confirmation(ack.id, self.now, &hash);
+        let receipt = receipt.encode();
         let read = self.doctor_says(doc, "RECEIPT_of_ACK", opcode::RECEIPT, &receipt);
         let FromDoctor::Received(receipt) = read else {
             panic!("no receipt");
@@ -234,7 +237,7 @@ impl<'a> Session<'a> {
         let FromPatient::Private(arrived) = read else {
             panic!("no question");
         };
-        let receipt = self.doctor.receipt_for(&arrived).encode();
+        let receipt = self.doctor.receipt_for(&arrived, self.now).encode();
         let read = self.doctor_says(doc, "RECEIPT_of_PRIVATE_P", opcode::RECEIPT, &receipt);
         let FromDoctor::Received(receipt) = read else {
             panic!("no receipt");

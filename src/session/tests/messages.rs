@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use crate::clock::Timestamp;
 use crate::protocol::DisconnectReason;
 use crate::protocol::message::{Boundary, Message};
 use crate::protocol::opcode::{ACK, DIRECT, DISCONNECT, PRIVATE, RECEIPT};
@@ -69,7 +70,7 @@ fn a_private_message_arrives_both_ways_and_is_receipted() {
         panic!("no message");
     };
     assert_eq!(received, reply);
-    let receipt = pair.doctor.receipt_for(&received);
+    let receipt = pair.doctor.receipt_for(&received, NOW);
     let FromDoctor::Received(receipt) = pair.tell_patient(RECEIPT, &receipt.encode()).unwrap()
     else {
         panic!("no receipt");
@@ -91,9 +92,12 @@ fn a_receipt_is_bound_to_kind_direction_message_and_session() {
     let mut other_id = Receipt { ..receipt };
     other_id.id.0[0] ^= 1;
     assert!(!doctor.proves_message(PRIVATE, &hash, &other_id));
+    let mut other_time = Receipt { ..receipt };
+    other_time.at = Timestamp::from_millis(1);
+    assert!(!doctor.proves_message(PRIVATE, &hash, &other_time));
     // The doctor's server cannot send a receipt back as if it were its own.
     assert!(!pair.patient.proves_message(&sent, &receipt));
-    assert_ne!(doctor.receipt_for(&sent).mac, receipt.mac);
+    assert_ne!(doctor.receipt_for(&sent, receipt.at).mac, receipt.mac);
     let other = handshaken_pair();
     assert!(!other.doctor.proves_message(PRIVATE, &hash, &receipt));
 }
@@ -182,7 +186,7 @@ fn the_doctors_receipt_of_a_confirmation_is_bound_to_it() {
     let mut pair = handshaken_pair();
     let [confirmed, other] = ["take one", "take two"].map(message);
     let (id, hash) = (confirmed.id(), confirmed.hash());
-    let receipt = pair.doctor.receipt_for_confirmation(id, &hash);
+    let receipt = pair.doctor.receipt_for_confirmation(id, NOW, &hash);
     let told = pair.tell_patient(RECEIPT, &receipt.encode());
     let FromDoctor::Received(mut receipt) = told.unwrap() else {
         panic!("no receipt");

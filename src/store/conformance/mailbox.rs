@@ -25,6 +25,7 @@ fn written(id: u8) -> OutgoingRow {
         sealed: vec![id; 300],
         sent: None,
         delivered: None,
+        placed: None,
     }
 }
 
@@ -117,14 +118,15 @@ pub(crate) fn a_written_message_waits_until_it_arrived(store: &dyn Store) {
     };
     assert_eq!(waiting(), [1, 2]);
     store.set_sent(&[[1; 16], [9; 16]], at(4)).unwrap();
-    assert!(store.set_delivered(&[1; 16], at(5)).unwrap());
-    assert!(!store.set_delivered(&[1; 16], at(6)).unwrap());
-    assert!(!store.set_delivered(&[9; 16], at(6)).unwrap());
+    assert!(store.set_delivered(&[1; 16], at(5), at(15)).unwrap());
+    assert!(!store.set_delivered(&[1; 16], at(6), at(16)).unwrap());
+    assert!(!store.set_delivered(&[9; 16], at(6), at(16)).unwrap());
     assert_eq!(waiting(), [2, 3]);
     let row = OutgoingRow {
         number: 1,
         sent: Some(at(4)),
         delivered: Some(at(5)),
+        placed: Some(at(15)),
         ..written(1)
     };
     assert_eq!(store.outgoing(9).unwrap()[0], row);

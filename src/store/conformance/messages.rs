@@ -2,6 +2,7 @@
 
 use super::{at, certificate};
 use crate::audit::{Action, Entry};
+use crate::protocol::message::{MessageId, Place};
 use crate::store::messages::{
     BoundaryMark, Change, DeliveryCounts, Device, IncomingRow, Kind, MessageRow, Outcome, Work,
 };
@@ -410,18 +411,23 @@ pub(in crate::store) fn a_consultations_last_word_is_found(store: &dyn Store) {
         boundary: Some(BoundaryMark::Closes),
         ..incoming(1, 7)
     };
-    one(store, Work::Incoming(closes));
+    one(store, Work::Incoming(closes.clone()));
     one(store, Work::Incoming(incoming(1, 8)));
+    let place = |id, written, came| Place {
+        at: at(came),
+        written: at(written),
+        id: MessageId([id; 16]),
+    };
     assert_eq!(
         store.boundaries("P1").unwrap(),
         [
-            (BoundaryMark::Opens, at(1_000), [1; 16]),
-            (BoundaryMark::Closes, at(900), [7; 16]),
+            (BoundaryMark::Opens, place(1, 1_000, 1_000)),
+            (BoundaryMark::Closes, closes.place()),
         ]
     );
     assert!(store.boundaries("P2").unwrap().is_empty());
-    // What claims to be from the future counts from when it came; what came
-    // late, from when it was written.
+    // It counts when a message came, whatever it says of itself; what came at
+    // the same moment, in the order in which it was written.
     let word = |id, mark, written, received| IncomingRow {
         boundary: Some(mark),
         written: at(written),
@@ -430,12 +436,14 @@ pub(in crate::store) fn a_consultations_last_word_is_found(store: &dyn Store) {
     };
     let last = || store.boundaries("P1").unwrap()[1];
     let (opens, closes) = (BoundaryMark::Opens, BoundaryMark::Closes);
-    one(store, Work::Incoming(word(9, opens, 1 << 63, 1_200)));
-    assert_eq!(last(), (opens, at(1_200), [9; 16]));
-    one(store, Work::Incoming(word(10, closes, 1_250, 1_300)));
-    assert_eq!(last(), (closes, at(1_250), [10; 16]));
-    one(store, Work::Incoming(word(11, opens, 1_150, 1_400)));
-    assert_eq!(last(), (closes, at(1_250), [10; 16]));
+    one(store, Work::Incoming(word(9, opens, 2_000_000, 1_200)));
+    assert_eq!(last(), (opens, place(9, 2_000_000, 1_200)));
+    one(store, Work::Incoming(word(10, closes, 50, 1_300)));
+    assert_eq!(last(), (closes, place(10, 50, 1_300)));
+    one(store, Work::Incoming(word(2, opens, 60, 1_300)));
+    assert_eq!(last(), (opens, place(2, 60, 1_300)));
+    one(store, Work::Incoming(word(11, closes, 55, 1_300)));
+    assert_eq!(last(), (opens, place(2, 60, 1_300)));
 }
 
 pub(in crate::store) fn changes_are_committed_and_logged_together(store: &dyn Store) {

@@ -26,7 +26,9 @@ CREATE TABLE outgoing (
     written INTEGER NOT NULL CHECK (written >= 0),
     sealed BLOB NOT NULL,
     sent INTEGER CHECK (sent >= 0),
-    delivered INTEGER CHECK (delivered >= 0)
+    delivered INTEGER CHECK (delivered >= 0),
+    placed INTEGER CHECK (placed >= 0),
+    CHECK ((delivered IS NULL) = (placed IS NULL))
 ) STRICT;
 CREATE INDEX outgoing_waiting ON outgoing (number) WHERE delivered IS NULL;
 ";

@@ -64,7 +64,7 @@ CREATE TABLE incoming (
     UNIQUE (device, id)
 ) STRICT;
 CREATE INDEX incoming_of_patient ON incoming (patient, number);
-CREATE INDEX incoming_boundary ON incoming (patient, min(written, received), id)
+CREATE INDEX incoming_boundary ON incoming (patient, received, written, id)
     WHERE boundary IS NOT NULL;
 CREATE INDEX incoming_unread ON incoming (number) WHERE shown IS NULL;
 

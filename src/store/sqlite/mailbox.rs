@@ -25,7 +25,7 @@ fn read_inbox(row: &Row<'_>) -> rusqlite::Result<InboxRow> {
     })
 }
 
-const OUTGOING: &str = "SELECT number, id, written, sealed, sent, delivered FROM outgoing";
+const OUTGOING: &str = "SELECT number, id, written, sealed, sent, delivered, placed FROM outgoing";
 
 fn read_outgoing(row: &Row<'_>) -> rusqlite::Result<OutgoingRow> {
     Ok(OutgoingRow {
@@ -35,6 +35,7 @@ fn read_outgoing(row: &Row<'_>) -> rusqlite::Result<OutgoingRow> {
         sealed: row.get("sealed")?,
         sent: row.get("sent")?,
         delivered: row.get("delivered")?,
+        placed: row.get("placed")?,
     })
 }
 
@@ -149,9 +150,16 @@ impl MailboxStore for SqliteStore {
         // statement is dropped, and its failure would not be seen.
         self.write(|transaction| {
             Ok(transaction.query_row(
-                "INSERT INTO outgoing (id, written, sealed, sent, delivered)
-                 VALUES (?1, ?2, ?3, ?4, ?5) RETURNING number",
-                (row.id, row.written, &row.sealed, row.sent, row.delivered),
+                "INSERT INTO outgoing (id, written, sealed, sent, delivered, placed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING number",
+                (
+                    row.id,
+                    row.written,
+                    &row.sealed,
+                    row.sent,
+                    row.delivered,
+                    row.placed,
+                ),
                 |row| row.get(0),
             )?)
         })
@@ -183,9 +191,15 @@ impl MailboxStore for SqliteStore {
         })
     }
 
-    fn set_delivered(&self, id: &[u8; 16], at: Timestamp) -> Result<bool, StoreError> {
-        let sql = "UPDATE outgoing SET delivered = ?2 WHERE id = ?1 AND delivered IS NULL";
-        self.change(sql, (id, at))
+    fn set_delivered(
+        &self,
+        id: &[u8; 16],
+        at: Timestamp,
+        placed: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE outgoing SET delivered = ?2, placed = ?3
+                   WHERE id = ?1 AND delivered IS NULL";
+        self.change(sql, (id, at, placed))
     }
 
     fn mail_counts(&self) -> Result<MailCounts, StoreError> {

@@ -11,6 +11,7 @@ use rusqlite::{OptionalExtension, Row};
 
 use crate::audit::Entry;
 use crate::clock::Timestamp;
+use crate::protocol::message::{MessageId, Place};
 use crate::store::messages::{
     BoundaryMark, Change, ClosedDevice, DeliveryCounts, DeliveryRow, Device, IncomingRow, Kind,
     MessageRow, MessageStore, Outcome,
@@ -429,23 +430,25 @@ impl MessageStore for SqliteStore {
         })
     }
 
-    fn boundaries(
-        &self,
-        patient: &str,
-    ) -> Result<Vec<(BoundaryMark, Timestamp, [u8; 16])>, StoreError> {
+    fn boundaries(&self, patient: &str) -> Result<Vec<(BoundaryMark, Place)>, StoreError> {
         let mut found = Vec::new();
-        for (table, index, counts_at) in [
+        for (table, index, at) in [
             ("message", "message_boundary", "written"),
-            ("incoming", "incoming_boundary", "min(written, received)"),
+            ("incoming", "incoming_boundary", "received"),
         ] {
             let sql = format!(
-                "SELECT boundary, {counts_at}, id FROM {table} INDEXED BY {index}
+                "SELECT boundary, {at}, written, id FROM {table} INDEXED BY {index}
                  WHERE patient = ?1 AND boundary IS NOT NULL
-                 ORDER BY {counts_at} DESC, id DESC LIMIT 1"
+                 ORDER BY {at} DESC, written DESC, id DESC LIMIT 1"
             );
             let newest = self.with(|connection| {
                 let row = connection.query_row(&sql, [patient], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                    let place = Place {
+                        at: row.get(1)?,
+                        written: row.get(2)?,
+                        id: MessageId(row.get(3)?),
+                    };
+                    Ok((row.get(0)?, place))
                 });
                 Ok(row.optional()?)
             })?;

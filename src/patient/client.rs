@@ -34,6 +34,9 @@ use crate::session::signed;
 /// close.
 const LEAVING: Duration = Duration::from_secs(1);
 
+/// The least time between two attempts, if there is to be a pause at all.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
+
 /// What all threads share.
 pub(super) struct Shared {
     pub(super) config: Config,
@@ -59,6 +62,8 @@ struct State {
     stream: Option<TcpStream>,
     /// Whether there is a session.
     connected: bool,
+    /// Somebody wants one now.
+    hurried: bool,
     in_flight: InFlight,
     /// Confirmations of this run of the program that have not arrived yet.
     confirming: HashSet<MessageId>,
@@ -120,6 +125,7 @@ impl Client {
             .outbox()
             .write(text, boundary, shared.clock.now())?;
         shared.flush();
+        self.hurry();
         Ok(written)
     }
 
@@ -139,10 +145,20 @@ impl Client {
         let result = inbox.confirm(name, shared.clock.now());
         if result.is_ok() {
             shared.flush();
+            self.hurry();
         } else if is_first {
             shared.state().confirming.remove(&id);
         }
         result
+    }
+
+    /// Somebody is here and wants a session: without one, the wait before the
+    /// next attempt ends, though not within a second.
+    pub fn hurry(&self) {
+        let mut state = self.shared.state();
+        state.hurried = !state.connected;
+        drop(state);
+        self.shared.changed.notify_all();
     }
 
     /// Notes that a person has seen these messages.
@@ -264,7 +280,9 @@ impl Shared {
 
     /// A session has begun.
     pub(super) fn session_began(&self) {
-        self.state().connected = true;
+        let mut state = self.state();
+        state.connected = true;
+        state.hurried = false;
     }
 
     /// The session is over: what has no receipt is sent in the next one.
@@ -275,9 +293,16 @@ impl Shared {
         state.in_flight = InFlight::default();
     }
 
-    /// Waits so long; says whether the program is to stop.
+    /// Waits so long, or until somebody is in a hurry; says whether the program
+    /// is to stop.
     pub(super) fn pause(&self, time: Duration) -> bool {
-        self.wait(time, |state| state.stopping).stopping
+        // Whoever writes on and on must not make it connect on and on.
+        let least = time.min(LEAST_PAUSE);
+        drop(self.wait(least, |state| state.stopping));
+        let ends = |state: &State| state.stopping || state.hurried;
+        let mut state = self.wait(time.saturating_sub(least), ends);
+        state.hurried = false;
+        state.stopping
     }
 
     /// There will be no further attempt. Gives where the last event goes.

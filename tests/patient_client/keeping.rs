@@ -1,7 +1,11 @@
 //! What a patient's device keeps: over restarts, and when it cannot.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use rusqlite::Connection;
 use telemed::clock::{Clock, SystemClock};
+use telemed::patient::config::Config;
 use telemed::patient::event::{Event, Loss};
 use telemed::patient::outbox::WriteError;
 use telemed::protocol::message::{Boundary, Message};
@@ -10,7 +14,7 @@ use telemed::random::OsRandom;
 use telemed::session::doctor::FromPatient;
 
 use crate::clinic::{Clinic, Session};
-use crate::device::{Device, Running};
+use crate::device::{Device, Running, quick};
 use crate::{assert_receipted, send_direct};
 
 fn message_of(event: Event) -> Option<telemed::patient::inbox::Entry> {
@@ -184,4 +188,29 @@ fn what_cannot_be_kept_is_neither_answered_nor_shown_and_comes_again() {
     assert_eq!(running.until(message_of).message, message);
     running.client.send("hello", None).unwrap();
     assert!(matches!(session.hear(), FromPatient::Private(_)));
+}
+
+#[test]
+fn whoever_writes_does_not_wait_for_the_next_attempt() {
+    let clinic = Clinic::found();
+    let config = Config {
+        first_wait: Duration::from_secs(3_600),
+        longest_wait: Duration::from_secs(3_600),
+        ..quick()
+    };
+    let running = Device::enrolled(&clinic).start_with(config, Arc::new(SystemClock));
+    drop(clinic.welcome());
+    let after = |event| match event {
+        Event::Retrying { after } => Some(after),
+        _ => None,
+    };
+    assert!(running.until(after) >= Duration::from_secs(1_800));
+    running.client.send("hello", None).unwrap();
+    let mut session = clinic.welcome();
+    assert!(matches!(session.hear(), FromPatient::Private(_)));
+    drop(session);
+    // Any other sign of a person will do.
+    running.until(after);
+    running.client.hurry();
+    drop(clinic.welcome());
 }

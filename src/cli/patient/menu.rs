@@ -274,6 +274,8 @@ impl Session {
         &mut self,
         answer: Answer<PatientChoice>,
     ) -> io::Result<Option<Result<Exit, Failure>>> {
+        // Whoever is at the keyboard does not wait for the next attempt.
+        self.client.hurry();
         let answer = answer.and_then(|choice| match choice {
             PatientChoice::Disconnect => {
                 self.disconnect();

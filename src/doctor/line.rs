@@ -324,13 +324,18 @@ impl Line<'_> {
 
     /// Only for a message of which this device is a recipient; the first stays.
     /// It is answered once it is on the disk, and each repeat again: until then
-    /// the device sends it again at its next session.
+    /// the device sends it again at its next session. For what is not there, or
+    /// not any more, or is somebody else's, the answer is that it is not there:
+    /// or the device would send it again for ever.
     fn on_confirmed(&self, ack: Ack) -> Result<(), SessionError> {
         let practice = &self.shared.practice;
         let found = practice.store.message_for(&self.device, &ack.id.0);
         let (row, delivery) = match found {
             Ok(Some(found)) => found,
-            Ok(None) => return Ok(()),
+            Ok(None) => {
+                self.send(opcode::RECEIPT, self.end.unknown(ack.id).encode());
+                return Ok(());
+            }
             Err(error) => {
                 self.cannot_read(&error);
                 return Ok(());

@@ -226,14 +226,13 @@ impl Client {
     }
 
     /// Waits until this confirmation, made in this run of the program, has
-    /// arrived; not longer than `patience`. Says whether it has.
-    #[must_use]
-    pub fn wait_confirmed(&self, id: MessageId, patience: Duration) -> bool {
-        let arrived = |state: &State| !state.confirming.contains(&id);
-        let state = self
-            .shared
-            .wait(patience, |state| state.finished || arrived(state));
-        arrived(&state)
+    /// arrived or never will; not longer than `patience`.
+    pub fn wait_confirmed(&self, id: MessageId, patience: Duration) {
+        let answered = |state: &State| !state.confirming.contains(&id);
+        drop(
+            self.shared
+                .wait(patience, |state| state.finished || answered(state)),
+        );
     }
 
     /// Ends the session, if there is one, and all attempts. Returns when the
@@ -398,15 +397,27 @@ impl Shared {
     pub(super) fn confirmation_arrived(&self, id: MessageId) -> Result<(), FilesError> {
         let now = self.clock.now();
         let news = self.files.inbox().confirmation_arrived(id, now)?;
+        self.confirmation_answered(id, news.map(Event::ConfirmationArrived));
+        Ok(())
+    }
+
+    /// The doctor's server does not have the message that we confirm.
+    pub(super) fn confirmation_refused(&self, id: MessageId) -> Result<(), FilesError> {
+        let now = self.clock.now();
+        let news = self.files.inbox().confirmation_refused(id, now)?;
+        self.confirmation_answered(id, news.map(Event::ConfirmationRefused));
+        Ok(())
+    }
+
+    fn confirmation_answered(&self, id: MessageId, news: Option<Event>) {
         let mut state = self.state();
         state.in_flight.arrived(id);
         state.confirming.remove(&id);
         drop(state);
-        if let Some(number) = news {
-            self.tell(Event::ConfirmationArrived(number));
+        if let Some(news) = news {
+            self.tell(news);
         }
         self.flush();
-        Ok(())
     }
 
     pub(super) fn ticket(

@@ -148,6 +148,8 @@ pub struct Received {
     pub confirmed: Option<Timestamp>,
     /// When the doctor's server had the confirmation.
     pub confirmation_arrived: Option<Timestamp>,
+    /// When it said that it does not have the message.
+    pub confirmation_refused: Option<Timestamp>,
     /// What it says.
     pub text: String,
 }
@@ -172,6 +174,7 @@ impl From<&Entry> for Received {
             shown: entry.shown,
             confirmed: entry.confirmed,
             confirmation_arrived: entry.confirmation_arrived,
+            confirmation_refused: entry.confirmation_refused,
             text: message.text().to_owned(),
         }
     }

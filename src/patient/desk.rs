@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::control::Handler;
 use crate::patient::client::Client;
 use crate::patient::control::{Answer, Request, Status, Word};
+use crate::patient::event;
 use crate::patient::files::{Files, FilesError};
 
 /// The most messages in one answer, in each direction: the newest.
@@ -121,10 +122,16 @@ impl Desk {
             Ok(entry) => entry,
             Err(error) => return failed(&error),
         };
-        Answer::Arrived(match &self.client {
-            Some(client) => client.wait_confirmed(entry.message.id(), ARRIVAL),
-            None => entry.confirmation_arrived.is_some(),
-        })
+        if let Some(client) = &self.client {
+            client.wait_confirmed(entry.message.id(), ARRIVAL);
+        }
+        match self.files.inbox().find(&number.to_string()) {
+            Ok(entry) if entry.confirmation_refused.is_some() => {
+                Answer::Failed(event::refused(number))
+            }
+            Ok(entry) => Answer::Arrived(entry.confirmation_arrived.is_some()),
+            Err(error) => failed(&error),
+        }
     }
 
     fn history(&self) -> Result<Answer, FilesError> {

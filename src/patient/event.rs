@@ -43,6 +43,9 @@ pub enum Event {
     /// The doctor's server has our confirmation of the message with this
     /// number.
     ConfirmationArrived(u64),
+    /// The doctor's server does not have the message with this number, or not
+    /// any more, so that our confirmation of it is not sent again.
+    ConfirmationRefused(u64),
     /// What waits for the doctor cannot be read.
     FilesFailed(FilesError),
     /// The session is gone, and nobody said why.
@@ -58,6 +61,15 @@ pub enum Event {
     },
     /// There will be no further attempt, and no further event.
     Stopped(Stopped),
+}
+
+/// What there is to say of a confirmation that never arrives.
+#[must_use]
+pub fn refused(number: u64) -> String {
+    format!(
+        "the doctor's server does not have message {number} any more: your confirmation is not \
+         on file there, and is not sent again"
+    )
 }
 
 /// How far two clocks are apart.

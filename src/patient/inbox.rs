@@ -32,6 +32,8 @@ pub struct Entry {
     pub confirmed: Option<Timestamp>,
     /// When the doctor's server proved that it has the confirmation.
     pub confirmation_arrived: Option<Timestamp>,
+    /// When it said that it does not have the message.
+    pub confirmation_refused: Option<Timestamp>,
 }
 
 /// What an arriving message is.
@@ -114,6 +116,7 @@ impl Inbox<'_> {
             shown: None,
             confirmed: None,
             confirmation_arrived: None,
+            confirmation_refused: None,
         };
         if let Some(number) = self.0.store().add_inbox(&row)? {
             row.number = number;
@@ -272,6 +275,20 @@ impl Inbox<'_> {
         Ok(row.map(|row| row.number))
     }
 
+    /// Keeps that a confirmation never arrives; gives the message's number, if
+    /// that is news.
+    pub(super) fn confirmation_refused(
+        &self,
+        id: MessageId,
+        now: Timestamp,
+    ) -> Result<Option<u64>, FilesError> {
+        if !self.0.store().set_confirmation_refused(&id.0, now)? {
+            return Ok(None);
+        }
+        let row = self.0.store().inbox_with_id(&id.0)?;
+        Ok(row.map(|row| row.number))
+    }
+
     fn open_all(&self, rows: Vec<InboxRow>) -> Vec<Found<Entry>> {
         rows.into_iter().map(|row| self.open(row)).collect()
     }
@@ -305,6 +322,7 @@ fn entry_of(row: InboxRow, message: Message) -> Entry {
         shown: row.shown,
         confirmed: row.confirmed,
         confirmation_arrived: row.confirmation_arrived,
+        confirmation_refused: row.confirmation_refused,
     }
 }
 

@@ -344,17 +344,18 @@ impl<'a> Live<'a> {
         let Some(receipted) = self.shared.receipted(receipt) else {
             return Ok(());
         };
-        let is_proved = match &receipted {
-            Receipted::Message(message) => self.end.proves_message(message, receipt),
-            Receipted::Confirmation(hash) => self.end.proves_confirmation(hash, receipt),
-        };
-        if !is_proved {
-            return Err(self.fail(SessionError::Nonsense));
-        }
-        let id = receipt.id;
+        let (end, id) = (&self.end, receipt.id);
         let kept = match receipted {
-            Receipted::Message(_) => self.shared.delivered(id, receipt.at),
-            Receipted::Confirmation(_) => self.shared.confirmation_arrived(id),
+            Receipted::Message(message) if end.proves_message(&message, receipt) => {
+                self.shared.delivered(id, receipt.at)
+            }
+            Receipted::Confirmation(hash) if end.proves_confirmation(&hash, receipt) => {
+                self.shared.confirmation_arrived(id)
+            }
+            Receipted::Confirmation(_) if end.proves_unknown(receipt) => {
+                self.shared.confirmation_refused(id)
+            }
+            _ => return Err(self.fail(SessionError::Nonsense)),
         };
         kept.map_err(not_kept)
     }

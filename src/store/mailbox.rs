@@ -59,6 +59,9 @@ pub struct InboxRow {
     pub confirmed: Option<Timestamp>,
     /// When the doctor's server proved that it has the confirmation.
     pub confirmation_arrived: Option<Timestamp>,
+    /// When it said that it does not have the message, so that it never will
+    /// have the confirmation.
+    pub confirmation_refused: Option<Timestamp>,
 }
 
 /// A message to the doctor.
@@ -144,6 +147,10 @@ pub trait MailboxStore {
     /// Notes that a confirmation has arrived. False, and nothing is changed, if
     /// there was none on its way.
     fn set_confirmation_arrived(&self, id: &[u8; 16], at: Timestamp) -> Result<bool, StoreError>;
+
+    /// Notes that a confirmation never arrives. False, and nothing is changed,
+    /// if there was none on its way.
+    fn set_confirmation_refused(&self, id: &[u8; 16], at: Timestamp) -> Result<bool, StoreError>;
 
     /// Adds a message to the doctor and gives its number.
     fn add_outgoing(&self, row: &OutgoingRow) -> Result<u64, StoreError>;

@@ -57,8 +57,13 @@ impl Curious {
     }
 
     fn check(&self, session: &Session) {
-        assert!(!holds(&session.opened, self.secret.as_bytes()));
         assert!(!holds(&session.opened, &self.id.0));
+        self.check_where_the_id_was_told(session);
+    }
+
+    /// The same where P2 has said the message's id herself, which is answered.
+    fn check_where_the_id_was_told(&self, session: &Session) {
+        assert!(!holds(&session.opened, self.secret.as_bytes()));
         assert_eq!(self.practice.state(self.number, "P1"), "sent");
         assert_eq!(self.practice.state(self.number, "P2"), "none");
     }
@@ -217,9 +222,9 @@ fn receipts_for_somebody_elses_message_change_and_reveal_nothing() {
     };
     session.send(opcode::ACK, &ack.encode());
     session.sync(curious.practice.now());
-    curious.check(&session);
-    // What is answered for somebody else's message is what is answered for one
-    // that does not exist: nothing.
+    curious.check_where_the_id_was_told(&session);
+    // A receipt for somebody else's message is answered as one for a message that
+    // does not exist: not at all.
     let frames = session.wire.received.len();
     let unknown = Receipt {
         id: MessageId([77; 16]),
@@ -229,6 +234,22 @@ fn receipts_for_somebody_elses_message_change_and_reveal_nothing() {
     session.send(opcode::RECEIPT, &unknown.encode());
     session.sync(curious.practice.now());
     assert_eq!(session.wire.received.len(), frames + 1);
+}
+
+#[test]
+fn who_confirms_what_is_not_there_is_told_so_and_the_same_of_somebody_elses_message() {
+    let (curious, two, mut session) = Curious::new();
+    for id in [curious.id, MessageId([77; 16])] {
+        session.confirm(&two, id, &[3; 64]);
+        let (at, mac) = session.until("a last word", |got| match got {
+            Got::Received(receipt) if receipt.id == id => Some((receipt.at, receipt.mac)),
+            _ => None,
+        });
+        let receipt = Receipt { id, at, mac };
+        assert!(session.end.proves_unknown(&receipt));
+        assert!(!session.end.proves_confirmation(&[3; 64], &receipt));
+    }
+    curious.check_where_the_id_was_told(&session);
 }
 
 #[test]

@@ -214,3 +214,50 @@ fn whoever_writes_does_not_wait_for_the_next_attempt() {
     running.client.hurry();
     drop(clinic.welcome());
 }
+
+#[test]
+fn a_confirmation_of_what_the_doctor_does_not_have_is_told_and_not_sent_again() {
+    let clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    let running = device.start();
+    let mut session = clinic.welcome();
+    let message = Clinic::message("5 mg");
+    send_direct(&clinic, &mut session, &message);
+    assert_receipted(&mut session, &message);
+    running.client.confirm("1").unwrap();
+    let FromPatient::Confirmed(ack) = session.hear() else {
+        panic!("no confirmation");
+    };
+    let answer = session.end.unknown(ack.id);
+    session.say(opcode::RECEIPT, &answer.encode());
+    running.until(|event| matches!(event, Event::ConfirmationRefused(1)).then_some(()));
+    assert_eq!(running.client.waiting().unwrap(), 0);
+    // After that comes nothing but the last word.
+    drop(session);
+    let mut session = clinic.welcome();
+    running.client.leave();
+    assert!(matches!(session.hear(), FromPatient::Disconnect(_)));
+    drop(session);
+    running.rest();
+    let entry = device.files().inbox().find("1").unwrap();
+    assert!(entry.confirmation_arrived.is_none() && entry.confirmation_refused.is_some());
+}
+
+#[test]
+fn a_refusal_of_a_confirmation_without_proof_is_a_breach_of_the_protocol() {
+    let clinic = Clinic::found();
+    let running = Device::enrolled(&clinic).start();
+    let mut session = clinic.welcome();
+    let message = Clinic::message("5 mg");
+    send_direct(&clinic, &mut session, &message);
+    assert_receipted(&mut session, &message);
+    running.client.confirm("1").unwrap();
+    let FromPatient::Confirmed(ack) = session.hear() else {
+        panic!("no confirmation");
+    };
+    let mut answer = session.end.unknown(ack.id);
+    answer.at = ack.at;
+    session.say(opcode::RECEIPT, &answer.encode());
+    assert!(matches!(session.hear(), FromPatient::Disconnect(_)));
+    assert_eq!(running.client.waiting().unwrap(), 1);
+}

@@ -200,6 +200,7 @@ impl<'a> Command<'a> {
                     Event::Delivered(_) | Event::ConfirmationArrived(_) => {
                         has_arrived().unwrap_or(true)
                     }
+                    Event::ConfirmationRefused(_) => true,
                     _ => false,
                 });
                 let arrived = has_arrived()?;

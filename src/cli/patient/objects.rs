@@ -34,6 +34,7 @@ pub(super) fn received(message: &Received) -> Object {
         .with("consultation", message.consultation.map(Word::word))
         .with("shown", message.shown)
         .with("confirmation_arrived", message.confirmation_arrived)
+        .with("confirmation_refused", message.confirmation_refused)
 }
 
 /// A message to the doctor that is kept now.
@@ -124,6 +125,9 @@ pub(super) fn event(event: &Event) -> Object {
             .with("code", entry.message.id().code())
             .with("text", entry.message.text()),
         Event::ConfirmationArrived(number) => Object::new("confirmation_arrived")
+            .with("at", now())
+            .with("message", *number),
+        Event::ConfirmationRefused(number) => Object::new("confirmation_refused")
             .with("at", now())
             .with("message", *number),
         Event::FilesFailed(error) => Object::new("trouble")

@@ -42,6 +42,7 @@ pub(super) fn event(event: &Event) -> Option<String> {
         Event::ConfirmationArrived(number) => {
             format!("The doctor has your confirmation of message {number}.")
         }
+        Event::ConfirmationRefused(number) => sentence(&event::refused(*number)),
         Event::FilesFailed(error) => sentence(&error.to_string()),
         Event::ConnectionLost(loss) => sentence(&loss.to_string()),
         Event::Ended(reason) => sentence(event::ended(*reason)),
@@ -81,6 +82,9 @@ pub(super) fn received(message: &Received) -> String {
             .confirmed
             .map_or_else(String::new, |at| match message.confirmation_arrived {
                 Some(_) => format!(", confirmed {at}"),
+                None if message.confirmation_refused.is_some() => {
+                    format!(", confirmed {at} (the doctor's server does not have the message)")
+                }
                 None => format!(", confirmed {at} (the doctor does not know yet)"),
             });
     format!(
@@ -206,6 +210,7 @@ mod tests {
             shown: None,
             confirmed: None,
             confirmation_arrived: None,
+            confirmation_refused: None,
             text: text.to_owned(),
         }
     }

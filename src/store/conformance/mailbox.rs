@@ -14,6 +14,7 @@ fn received(id: u8) -> InboxRow {
         shown: None,
         confirmed: None,
         confirmation_arrived: None,
+        confirmation_refused: None,
     }
 }
 
@@ -101,6 +102,15 @@ pub(crate) fn a_confirmation_is_given_once_and_waits_until_it_arrived(store: &dy
     assert!(store.set_confirmation_arrived(&[3; 16], at(8)).unwrap());
     assert!(!store.set_confirmation_arrived(&[3; 16], at(9)).unwrap());
     assert_eq!(waiting(9), [1]);
+    assert!(!store.set_confirmation_refused(&[3; 16], at(9)).unwrap());
+    assert!(!store.set_confirmation_refused(&[2; 16], at(9)).unwrap());
+    assert!(store.set_confirmation_refused(&[1; 16], at(9)).unwrap());
+    assert!(!store.set_confirmation_refused(&[1; 16], at(10)).unwrap());
+    assert!(!store.set_confirmation_arrived(&[1; 16], at(10)).unwrap());
+    assert_eq!(waiting(9), [0; 0]);
+    assert_eq!(store.mail_counts().unwrap().waiting_confirmations, 0);
+    let refused = store.inbox_numbered(1).unwrap().unwrap();
+    assert_eq!(refused.confirmation_refused, Some(at(9)));
     let row = store.inbox_numbered(3).unwrap().unwrap();
     let times = (row.confirmed, row.confirmation_arrived);
     assert_eq!(times, (Some(at(5)), Some(at(8))));

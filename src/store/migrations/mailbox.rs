@@ -14,11 +14,14 @@ CREATE TABLE inbox (
     shown INTEGER CHECK (shown >= 0),
     confirmed INTEGER CHECK (confirmed >= 0),
     confirmation_arrived INTEGER CHECK (confirmation_arrived >= 0),
-    CHECK (confirmed IS NOT NULL OR confirmation_arrived IS NULL)
+    confirmation_refused INTEGER CHECK (confirmation_refused >= 0),
+    CHECK (confirmed IS NOT NULL OR confirmation_arrived IS NULL),
+    CHECK (confirmed IS NOT NULL OR confirmation_refused IS NULL)
 ) STRICT;
 CREATE INDEX inbox_unread ON inbox (number) WHERE shown IS NULL;
 CREATE INDEX inbox_confirmation ON inbox (number)
-    WHERE confirmed IS NOT NULL AND confirmation_arrived IS NULL;
+    WHERE confirmed IS NOT NULL AND confirmation_arrived IS NULL
+    AND confirmation_refused IS NULL;
 
 CREATE TABLE outgoing (
     number INTEGER PRIMARY KEY AUTOINCREMENT,

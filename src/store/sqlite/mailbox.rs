@@ -8,8 +8,13 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{InboxForm, InboxRow, MailCounts, MailboxStore, OutgoingRow, StoreError};
 
 const INBOX: &str = "
-    SELECT number, id, form, urgent, received, sealed, shown, confirmed, confirmation_arrived
+    SELECT number, id, form, urgent, received, sealed, shown, confirmed, confirmation_arrived,
+           confirmation_refused
     FROM inbox";
+
+/// Whose confirmation is on its way; as in the index.
+const UNACKNOWLEDGED: &str = "confirmed IS NOT NULL AND confirmation_arrived IS NULL
+    AND confirmation_refused IS NULL";
 
 fn read_inbox(row: &Row<'_>) -> rusqlite::Result<InboxRow> {
     Ok(InboxRow {
@@ -22,6 +27,7 @@ fn read_inbox(row: &Row<'_>) -> rusqlite::Result<InboxRow> {
         shown: row.get("shown")?,
         confirmed: row.get("confirmed")?,
         confirmation_arrived: row.get("confirmation_arrived")?,
+        confirmation_refused: row.get("confirmation_refused")?,
     })
 }
 
@@ -55,8 +61,8 @@ impl MailboxStore for SqliteStore {
             }
             let number = transaction.query_row(
                 "INSERT INTO inbox (id, form, urgent, received, sealed, shown, confirmed,
-                                    confirmation_arrived)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING number",
+                                    confirmation_arrived, confirmation_refused)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) RETURNING number",
                 (
                     row.id,
                     row.form,
@@ -66,6 +72,7 @@ impl MailboxStore for SqliteStore {
                     row.shown,
                     row.confirmed,
                     row.confirmation_arrived,
+                    row.confirmation_refused,
                 ),
                 |row| row.get(0),
             )?;
@@ -110,7 +117,7 @@ impl MailboxStore for SqliteStore {
 
     fn inbox_unacknowledged(&self, limit: usize) -> Result<Vec<InboxRow>, StoreError> {
         let sql = format!(
-            "{INBOX} WHERE confirmed IS NOT NULL AND confirmation_arrived IS NULL
+            "{INBOX} WHERE {UNACKNOWLEDGED}
              ORDER BY confirmed, number LIMIT ?1"
         );
         self.rows(&sql, [limit], read_inbox)
@@ -138,11 +145,17 @@ impl MailboxStore for SqliteStore {
     }
 
     fn set_confirmation_arrived(&self, id: &[u8; 16], at: Timestamp) -> Result<bool, StoreError> {
-        self.change(
-            "UPDATE inbox SET confirmation_arrived = ?2
-             WHERE id = ?1 AND confirmed IS NOT NULL AND confirmation_arrived IS NULL",
-            (id, at),
-        )
+        let sql = format!(
+            "UPDATE inbox SET confirmation_arrived = ?2 WHERE id = ?1 AND {UNACKNOWLEDGED}"
+        );
+        self.change(&sql, (id, at))
+    }
+
+    fn set_confirmation_refused(&self, id: &[u8; 16], at: Timestamp) -> Result<bool, StoreError> {
+        let sql = format!(
+            "UPDATE inbox SET confirmation_refused = ?2 WHERE id = ?1 AND {UNACKNOWLEDGED}"
+        );
+        self.change(&sql, (id, at))
     }
 
     fn add_outgoing(&self, row: &OutgoingRow) -> Result<u64, StoreError> {
@@ -204,23 +217,21 @@ impl MailboxStore for SqliteStore {
 
     fn mail_counts(&self) -> Result<MailCounts, StoreError> {
         self.with(|connection| {
-            Ok(connection.query_row(
+            let sql = format!(
                 "SELECT
                     (SELECT count(*) FROM inbox WHERE shown IS NULL),
                     (SELECT count(*) FROM inbox WHERE shown IS NULL AND urgent),
                     (SELECT count(*) FROM outgoing WHERE delivered IS NULL),
-                    (SELECT count(*) FROM inbox
-                     WHERE confirmed IS NOT NULL AND confirmation_arrived IS NULL)",
-                [],
-                |row| {
-                    Ok(MailCounts {
-                        unread: row.get(0)?,
-                        unread_urgent: row.get(1)?,
-                        waiting_messages: row.get(2)?,
-                        waiting_confirmations: row.get(3)?,
-                    })
-                },
-            )?)
+                    (SELECT count(*) FROM inbox WHERE {UNACKNOWLEDGED})"
+            );
+            Ok(connection.query_row(&sql, [], |row| {
+                Ok(MailCounts {
+                    unread: row.get(0)?,
+                    unread_urgent: row.get(1)?,
+                    waiting_messages: row.get(2)?,
+                    waiting_confirmations: row.get(3)?,
+                })
+            })?)
         })
     }
 }

@@ -39,5 +39,6 @@ mod line;
 mod listener;
 mod pulse;
 mod registry;
+mod signed;
 mod socket;
 mod stranger;

@@ -182,18 +182,19 @@ impl Line<'_> {
 
     /// Gives one message; false if the session is over, or the queue full.
     fn give(&mut self, row: &MessageRow, message: &Message, now: Timestamp) -> bool {
-        let kept = match row.kind {
-            Kind::Broadcast => self.shared.signed().get(row.number),
-            _ => None,
-        };
-        let body = kept.unwrap_or_else(|| {
+        let parties = self.end.parties();
+        let sign = || {
             let signing = &self.shared.identity().signing;
-            let (_, body) = post::record(row.kind, message, signing, self.end.parties());
-            if row.kind == Kind::Broadcast {
-                self.shared.signed().keep(row.number, body.clone());
-            }
+            let (_, body) = post::record(row.kind, message, signing, parties);
             body
-        });
+        };
+        let body = match row.kind {
+            Kind::Broadcast => {
+                let slot = self.shared.signed().slot(row.number, &parties.doctor);
+                slot.get_or_init(sign).clone()
+            }
+            Kind::Chosen | Kind::Private => sign(),
+        };
         let given = Given {
             number: row.number,
             opcode: post::opcode_of(row.kind),

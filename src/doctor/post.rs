@@ -1,7 +1,7 @@
 //! Messages on their way out: who is to get one, into the books with it, and
 //! on to those who are there.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
@@ -489,26 +489,4 @@ pub(super) fn record(
     let message = message.clone();
     let direct = signed::sign_direct(doctor, audience, message, parties, &mut OsRandom);
     (opcode::DIRECT, direct.encode())
-}
-
-/// Broadcasts that were signed for whoever missed them: the same bytes for all.
-#[derive(Debug, Default)]
-pub(super) struct Signed(BTreeMap<u64, Vec<u8>>);
-
-impl Signed {
-    /// The most that are kept.
-    const MAX: usize = 64;
-
-    /// The body for the message with this number.
-    pub(super) fn get(&self, number: u64) -> Option<Vec<u8>> {
-        self.0.get(&number).cloned()
-    }
-
-    /// Keeps one.
-    pub(super) fn keep(&mut self, number: u64, body: Vec<u8>) {
-        if self.0.len() >= Self::MAX {
-            self.0.pop_first();
-        }
-        self.0.insert(number, body);
-    }
 }

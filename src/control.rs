@@ -19,6 +19,7 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Uid, geteuid};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 /// The socket's name in the data directory.
 const SOCKET: &str = "control.sock";
@@ -122,7 +123,8 @@ fn is_trusted(peer: Uid, own: Uid) -> bool {
 fn serve<H: Handler>(handler: &Weak<H>, stream: &UnixStream) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut line = Vec::new();
+    // Wiped afterwards: what is said about patients goes through here.
+    let mut line = Zeroizing::new(Vec::new());
     let mut reader = BufReader::new(stream.take(MAX_REQUEST));
     reader.read_until(b'\n', &mut line)?;
     let is_too_long = line.len() as u64 == MAX_REQUEST && line.last() != Some(&b'\n');
@@ -183,7 +185,7 @@ impl Drop for Slot {
 }
 
 fn send(mut stream: &UnixStream, value: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(value)?;
+    let mut line = Zeroizing::new(serde_json::to_vec(value)?);
     line.push(b'\n');
     stream.write_all(&line)
 }
@@ -214,7 +216,7 @@ pub fn ask<Request: Serialize, Answer: DeserializeOwned>(
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     send(&stream, request)?;
-    let mut line = String::new();
+    let mut line = Zeroizing::new(String::new());
     BufReader::new(&stream).read_line(&mut line)?;
     if line.is_empty() {
         let reason = "it ended the connection; commands are taken from its own user and root only";

@@ -109,7 +109,7 @@ impl Inbox<'_> {
         let mut row = InboxRow {
             number: 0,
             id,
-            form: form_of(delivery),
+            form: Some(form_of(delivery)),
             urgent: message.is_urgent(),
             received: now,
             sealed: vault.seal(column::INBOX, &id, &message.encode(), &mut OsRandom),
@@ -120,12 +120,12 @@ impl Inbox<'_> {
         };
         if let Some(number) = self.0.store().add_inbox(&row)? {
             row.number = number;
-            return Ok(Taken::New(entry_of(row, message.clone())));
+            return Ok(Taken::New(entry_of(row, message.clone(), delivery)));
         }
         let known = self.0.store().inbox_with_id(&id)?;
         let known = known.ok_or_else(|| self.0.damaged(INBOX, "a message comes and goes"))?;
         let Ok(known) = self.open(known.clone()) else {
-            return self.heal(known, message, row.sealed);
+            return self.heal(known, message, delivery, row.sealed);
         };
         Ok(if known.message != *message {
             Taken::Conflict
@@ -142,15 +142,16 @@ impl Inbox<'_> {
         &self,
         damaged: InboxRow,
         message: &Message,
+        delivery: Delivery,
         sealed: Vec<u8>,
     ) -> Result<Taken, FilesError> {
-        self.0.store().replace_inbox(&damaged.id, &sealed)?;
+        let store = self.0.store();
+        store.replace_inbox(&damaged.id, form_of(delivery), &sealed)?;
         let row = InboxRow {
-            sealed,
             shown: None,
             ..damaged
         };
-        Ok(Taken::New(entry_of(row, message.clone())))
+        Ok(Taken::New(entry_of(row, message.clone(), delivery)))
     }
 
     /// The newest messages, at most `limit`, the oldest of them first.
@@ -299,7 +300,8 @@ impl Inbox<'_> {
             .ok()
             .and_then(|content| Message::decode(content.expose()).ok())
             .filter(|message| message.id().0 == row.id);
-        let message = message.ok_or(Damaged {
+        let found = message.zip(row.form.map(delivery_of));
+        let (message, delivery) = found.ok_or(Damaged {
             from_doctor: true,
             number: row.number,
             urgent: row.urgent,
@@ -307,17 +309,17 @@ impl Inbox<'_> {
             placed: Some(row.received),
             shown: row.shown.is_some(),
         })?;
-        Ok(entry_of(row, message))
+        Ok(entry_of(row, message, delivery))
     }
 }
 
 const INBOX: &str = "inbox";
 
-fn entry_of(row: InboxRow, message: Message) -> Entry {
+fn entry_of(row: InboxRow, message: Message, delivery: Delivery) -> Entry {
     Entry {
         number: row.number,
         message,
-        delivery: delivery_of(row.form),
+        delivery,
         received: row.received,
         shown: row.shown,
         confirmed: row.confirmed,
@@ -450,6 +452,36 @@ mod tests {
         assert!(matches!(healed, Taken::New(Entry { number: 2, .. })));
         let unread = inbox.unread(9).unwrap();
         assert_eq!(unread[1].as_ref().unwrap().message, urgent);
+    }
+
+    #[test]
+    fn a_flipped_bit_in_how_a_message_came_hides_no_other() {
+        let base = TempDir::new().unwrap();
+        let messages = ["one", "two", "three"].map(|text| message(text, false));
+        for message in &messages {
+            take(&files(&base), message);
+        }
+        for damaged in [&b"broadcasu"[..], b"\xe2roadcast"] {
+            let database = base.path().join("P1@D1/telemed.db");
+            let database = rusqlite::Connection::open(database).unwrap();
+            let sql = "UPDATE inbox SET form = CAST(?1 AS TEXT) WHERE number = 2";
+            database.execute(sql, [damaged]).unwrap();
+            drop(database);
+            // The check at the opening lets it through.
+            let files = files(&base);
+            let found = files.inbox().newest(9).unwrap();
+            let texts = found.iter().map(|found| match found {
+                Ok(entry) => entry.message.text().to_owned(),
+                Err(damaged) => damaged.to_string(),
+            });
+            let texts: Vec<_> = texts.collect();
+            assert_eq!((texts[0].as_str(), texts[2].as_str()), ("one", "three"));
+            assert!(texts[1].starts_with("message 2, "), "{}", texts[1]);
+            assert_eq!(files.history(9).unwrap().len(), 3);
+            let healed = take(&files, &messages[1]);
+            assert!(matches!(healed, Taken::New(Entry { number: 2, .. })));
+            assert!(files.inbox().newest(9).unwrap().iter().all(Result::is_ok));
+        }
     }
 
     #[test]

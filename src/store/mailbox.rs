@@ -45,8 +45,8 @@ pub struct InboxRow {
     pub number: u64,
     /// Its name.
     pub id: [u8; 16],
-    /// How it came.
-    pub form: InboxForm,
+    /// How it came; none if that is damaged.
+    pub form: Option<InboxForm>,
     /// Whether it is an emergency.
     pub urgent: bool,
     /// When it came, by this device's clock.
@@ -133,9 +133,14 @@ pub trait MailboxStore {
     /// confirmed first first.
     fn inbox_unacknowledged(&self, limit: usize) -> Result<Vec<InboxRow>, StoreError>;
 
-    /// Puts other sealed content in the place of what is damaged; the message is
-    /// unread again.
-    fn replace_inbox(&self, id: &[u8; 16], sealed: &[u8]) -> Result<(), StoreError>;
+    /// Puts this form and sealed content in the place of what is damaged; the
+    /// message is unread again.
+    fn replace_inbox(
+        &self,
+        id: &[u8; 16],
+        form: InboxForm,
+        sealed: &[u8],
+    ) -> Result<(), StoreError>;
 
     /// Notes that a person has seen these messages; the first time stays.
     fn set_shown(&self, numbers: &[u64], at: Timestamp) -> Result<(), StoreError>;

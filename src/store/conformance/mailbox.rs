@@ -7,7 +7,7 @@ fn received(id: u8) -> InboxRow {
     InboxRow {
         number: 0,
         id: [id; 16],
-        form: InboxForm::Private,
+        form: Some(InboxForm::Private),
         urgent: false,
         received: at(1_000),
         sealed: vec![id; 300],
@@ -44,7 +44,7 @@ pub(crate) fn a_received_message_comes_back_whole_and_is_kept_once(store: &dyn S
     for (number, form) in (1..).zip(forms) {
         let row = InboxRow {
             number,
-            form,
+            form: Some(form),
             urgent: number == 2,
             ..received(u8::try_from(number).unwrap())
         };

@@ -20,7 +20,8 @@ fn read_inbox(row: &Row<'_>) -> rusqlite::Result<InboxRow> {
     Ok(InboxRow {
         number: row.get("number")?,
         id: row.get("id")?,
-        form: row.get("form")?,
+        // One row that is damaged must not hide the others.
+        form: row.get("form").ok(),
         urgent: row.get("urgent")?,
         received: row.get("received")?,
         sealed: row.get("sealed")?,
@@ -123,9 +124,15 @@ impl MailboxStore for SqliteStore {
         self.rows(&sql, [limit], read_inbox)
     }
 
-    fn replace_inbox(&self, id: &[u8; 16], sealed: &[u8]) -> Result<(), StoreError> {
-        let sql = "UPDATE inbox SET sealed = ?2, shown = NULL, announced = NULL WHERE id = ?1";
-        self.change(sql, (id, sealed)).map(drop)
+    fn replace_inbox(
+        &self,
+        id: &[u8; 16],
+        form: InboxForm,
+        sealed: &[u8],
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE inbox SET form = ?2, sealed = ?3, shown = NULL, announced = NULL
+                   WHERE id = ?1";
+        self.change(sql, (id, form, sealed)).map(drop)
     }
 
     fn set_shown(&self, numbers: &[u64], at: Timestamp) -> Result<(), StoreError> {

@@ -247,7 +247,7 @@ fn doctor_task(command: DoctorCommand) -> Result<DoctorTask, Failure> {
         DoctorCommand::Message(args) => DoctorTask::Messages(messages::Task::message(args)?),
         DoctorCommand::Report(_) => DoctorTask::Messages(messages::Task::report()),
         DoctorCommand::Deliveries(args) => DoctorTask::Messages(messages::Task::deliveries(args)),
-        DoctorCommand::History(args) => DoctorTask::Messages(messages::Task::history(&args)?),
+        DoctorCommand::History(args) => DoctorTask::Messages(messages::Task::history(args)?),
         DoctorCommand::Inbox(args) => DoctorTask::Messages(messages::Task::inbox(&args)),
         DoctorCommand::Consult(args) => DoctorTask::Messages(messages::Task::consult(&args)?),
         DoctorCommand::Blocks(args) => DoctorTask::Blocks(blocks::request(&args)?),

@@ -18,17 +18,23 @@ use crate::protocol::message::{Message, MessageId, Place};
 use crate::store::StoreError;
 use crate::store::messages::{BoundaryMark, DeliveryRow, IncomingRow, MessageRow};
 
-/// The most messages that are shown at once, in each direction.
+/// The most messages of the inbox that are shown at once.
 const SHOWN: usize = 1_000;
+/// How many messages of a history are shown where nothing else is said.
+pub const LAST: u64 = 1_000;
+/// More than the database holds of one patient.
+const MOST: usize = u32::MAX as usize;
 
 /// What the office can be asked about messages.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    /// Everything between the doctor and one patient.
+    /// What was written between the doctor and one patient.
     History {
         /// Whom.
         patient: String,
+        /// Only so many of the newest messages, of both directions together.
+        last: Option<u64>,
     },
     /// What patients wrote that was not shown yet.
     Inbox {
@@ -46,13 +52,15 @@ pub enum Request {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
-    /// Everything between the doctor and one patient, in the order that both
-    /// have.
+    /// What was written between the doctor and one patient, in the order that
+    /// both have.
     History {
         /// Whom.
         patient: String,
         /// The messages.
         letters: Vec<LetterReport>,
+        /// How many older ones are not among them.
+        older: u64,
         /// Whether a consultation is open.
         consulting: bool,
     },
@@ -107,12 +115,12 @@ pub struct LetterReport {
 /// The sentence.
 pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> {
     let answered = match request {
-        Request::History { patient } => {
+        Request::History { patient, last } => {
             let patient: Identifier = patient
                 .parse()
                 .map_err(|error: crate::identity::id::IdentifierError| error.to_string())?;
             match reach::is_on_file(practice, &patient) {
-                Ok(true) => history(practice, &patient),
+                Ok(true) => history(practice, &patient, *last),
                 Ok(false) => return Err(reach::unknown(&patient)),
                 Err(error) => Err(BookError::from(error)),
             }
@@ -127,21 +135,31 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
     answered.map_err(|error| error.to_string())
 }
 
-fn history(practice: &Practice, patient: &Identifier) -> Result<Answer, BookError> {
+fn history(
+    practice: &Practice,
+    patient: &Identifier,
+    last: Option<u64>,
+) -> Result<Answer, BookError> {
     let store = &practice.store;
+    let limit = last.map_or(MOST, |last| usize::try_from(last).unwrap_or(MOST).min(MOST));
     let mut found: Vec<(Place, LetterReport)> = Vec::new();
-    for (row, deliveries) in store.messages_to(patient.as_str(), SHOWN)? {
+    for (row, deliveries) in store.messages_to(patient.as_str(), limit)? {
         let message = messages::open(practice, &row)?;
         let letter = outgoing(patient, &row, &deliveries, &message, practice.now());
         found.push((row.place(), letter));
     }
-    for row in store.incoming(Some(patient.as_str()), SHOWN)? {
+    for row in store.incoming(Some(patient.as_str()), limit)? {
         let message = messages::open_incoming(practice, &row)?;
         found.push((row.place(), incoming(&row, &message)));
     }
     found.sort_by_key(|(place, _)| *place);
-    let mut letters: Vec<_> = found.into_iter().map(|(_, letter)| letter).collect();
+    found.drain(..found.len().saturating_sub(limit));
     let mut consulting = false;
+    if let Some((first, _)) = found.first() {
+        let before = last_word(practice, patient, |place| place < *first)?;
+        consulting = before == Some(BoundaryMark::Opens);
+    }
+    let mut letters: Vec<_> = found.into_iter().map(|(_, letter)| letter).collect();
     for letter in &mut letters {
         let mark = letter.boundary.as_deref();
         let is_private = letter.kind == "private";
@@ -152,13 +170,33 @@ fn history(practice: &Practice, patient: &Identifier) -> Result<Answer, BookErro
             None => {}
         }
     }
+    let older = store.count_messages(patient.as_str())?;
+    let older = older.saturating_sub(letters.len() as u64);
     let detail = format!("history, {} messages", letters.len());
     practice.note(Action::MessagesRead, patient.as_str(), &detail)?;
     Ok(Answer::History {
         patient: patient.to_string(),
         letters,
+        older,
         consulting,
     })
+}
+
+/// The last word of this patient's consultations among those that stand where
+/// `is_wanted` says.
+fn last_word(
+    practice: &Practice,
+    patient: &Identifier,
+    is_wanted: impl Fn(Place) -> bool,
+) -> Result<Option<BoundaryMark>, StoreError> {
+    let (outgoing, incoming) = practice.store.consultation_words(patient.as_str())?;
+    let outgoing = outgoing.iter().map(|row| (row.place(), row.boundary));
+    let incoming = incoming.iter().map(|row| (row.place(), row.boundary));
+    let words = outgoing
+        .chain(incoming)
+        .filter(|(place, _)| is_wanted(*place));
+    let last = words.max_by_key(|(place, _)| *place);
+    Ok(last.and_then(|(_, mark)| mark))
 }
 
 fn inbox(practice: &Practice, all: bool) -> Result<Answer, BookError> {

@@ -407,6 +407,16 @@ pub trait MessageStore {
         limit: usize,
     ) -> Result<Vec<(MessageRow, Vec<DeliveryRow>)>, StoreError>;
 
+    /// How many messages there are to and from a patient.
+    fn count_messages(&self, patient: &str) -> Result<u64, StoreError>;
+
+    /// All messages to and from this patient with which a consultation began or
+    /// ended.
+    fn consultation_words(
+        &self,
+        patient: &str,
+    ) -> Result<(Vec<MessageRow>, Vec<IncomingRow>), StoreError>;
+
     /// A patient's message, by device and id.
     fn incoming_with_id(
         &self,

@@ -385,7 +385,10 @@ fn a_consultation_ends_by_word_and_not_with_the_line() {
     session.send(opcode::PRIVATE, &closes.encode());
     eventually("the patient has ended it", || !consulting(&practice));
     let patient = "P1".to_owned();
-    let request = correspondence::Request::History { patient };
+    let request = correspondence::Request::History {
+        patient,
+        last: None,
+    };
     let answer = correspondence::answer(practice.server().practice(), &request).unwrap();
     let correspondence::Answer::History { letters, .. } = answer else {
         panic!("{answer:?}");
@@ -458,7 +461,10 @@ fn a_fast_clock_shadows_nothing_the_doctor_says_later() {
         let books = practice.server().practice();
         let consulting = || {
             let patient = "P1".to_owned();
-            let request = correspondence::Request::History { patient };
+            let request = correspondence::Request::History {
+                patient,
+                last: None,
+            };
             let answer = correspondence::answer(books, &request).unwrap();
             let correspondence::Answer::History { consulting, .. } = answer else {
                 panic!("{answer:?}");
@@ -488,5 +494,66 @@ fn a_fast_clock_shadows_nothing_the_doctor_says_later() {
         practice.clock.advance(Duration::from_millis(2));
         say(Boundary::Closes, "Now it has ended.");
         assert!(!consulting(), "and ended again");
+    }
+}
+
+#[test]
+fn a_history_is_cut_over_both_directions_and_knows_what_was_opened_before() {
+    let practice = Practice::open();
+    let mut person = practice.admit_one("P1");
+    let to = Recipients::One("P1".parse().unwrap());
+    let send = |text, boundary| {
+        // What is written in one millisecond is in the order of ids.
+        practice.clock.advance(Duration::from_millis(2));
+        let letter = Letter::new(to.clone(), text);
+        practice.server().send(&Letter { boundary, ..letter })
+    };
+    send("before", None).unwrap();
+    send("begins", Some(Boundary::Opens)).unwrap();
+    let mut session = person.connect(practice.address());
+    session.all_messages(practice.now());
+    practice.clock.advance(Duration::from_millis(2));
+    let answer = Message::new("answer", false, practice.now(), &mut OsRandom).unwrap();
+    session.send(opcode::PRIVATE, &answer.encode());
+    practice.wait_for("the answer", |event| {
+        matches!(event, Event::Private(_, message) if message.text() == "answer").then_some(())
+    });
+    send("to that", None).unwrap();
+    send("ends", Some(Boundary::Closes)).unwrap();
+    send("after", None).unwrap();
+    let history = |last| {
+        let patient = "P1".to_owned();
+        let request = correspondence::Request::History { patient, last };
+        let books = practice.server().practice();
+        match correspondence::answer(books, &request).unwrap() {
+            correspondence::Answer::History { letters, older, .. } => {
+                let told = letters.into_iter();
+                let told = told
+                    .filter(|letter| letter.text != "are you there?")
+                    .map(|letter| (letter.text, letter.in_consultation));
+                (told.collect::<Vec<_>>(), older)
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let expected = [
+        ("before", false),
+        ("begins", true),
+        ("answer", true),
+        ("to that", true),
+        ("ends", true),
+        ("after", false),
+    ];
+    let expected = expected.map(|(text, inside)| (text.to_owned(), inside));
+    let (all, older) = history(None);
+    assert_eq!((&all[..], older), (&expected[..], 0));
+    let written = practice.store.count_messages("P1").unwrap();
+    for last in [1, 2, 3, 4] {
+        let (told, older) = history(Some(last));
+        assert_eq!(
+            told,
+            expected[expected.len() - usize::try_from(last).unwrap()..]
+        );
+        assert_eq!(older, written - last);
     }
 }

@@ -143,7 +143,10 @@ fn a_consultation_with_somebody_frozen_ends_and_the_word_waits_for_her() {
     practice.clock.advance(Duration::from_millis(2));
     let history = |desk: &Desk| {
         let patient = "P1".to_owned();
-        let request = correspondence::Request::History { patient };
+        let request = correspondence::Request::History {
+            patient,
+            last: None,
+        };
         let answer = desk.answer(Request::Office(office::Request::Letters(request)));
         let Answer::Office(office::Answer::Letters(correspondence::Answer::History {
             letters,

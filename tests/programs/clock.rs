@@ -302,6 +302,7 @@ fn files_of(clinic: &Clinic, patient: &str) -> Files {
 fn histories(clinic: &Clinic, server: &Server, patient: &str) -> [Vec<String>; 2] {
     let request = correspondence::Request::History {
         patient: patient.to_owned(),
+        last: None,
     };
     let doctor = match correspondence::answer(server.practice(), &request).unwrap() {
         correspondence::Answer::History { letters, .. } => letters,

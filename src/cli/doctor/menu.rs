@@ -117,7 +117,10 @@ fn request_for(
         }
         DoctorChoice::History => {
             return patient(dialogue, |patient| desk.check_on_file(patient))?.and_then(|patient| {
-                let request = correspondence::Request::History { patient };
+                let request = correspondence::Request::History {
+                    patient,
+                    last: Some(correspondence::LAST),
+                };
                 Ok(Choice::Given(messages::letters(request)))
             });
         }

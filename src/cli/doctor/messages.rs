@@ -27,6 +27,8 @@ use crate::identity::id::Identifier;
 const WAIT_TICKS: (Duration, Duration) = (Duration::from_millis(125), Duration::from_secs(1));
 /// The longest that can be waited for confirmations, in seconds: a day.
 const LONGEST_WAIT: u64 = 24 * 60 * 60;
+/// The most messages that `--last` takes.
+const MOST_SHOWN: u64 = 1_000_000;
 /// The longest a message can last, in seconds: a year.
 const LONGEST_LIFE: u64 = 366 * 24 * 60 * 60;
 
@@ -97,10 +99,16 @@ pub struct Deliveries {
 #[argh(subcommand, name = "report", help_triggers("-h", "--help"))]
 pub struct Report {}
 
-/// Show all messages to and from one patient, with their consultations.
+/// Show messages to and from one patient, with their consultations.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "history", help_triggers("-h", "--help"))]
 pub struct History {
+    /// so many of the newest (default 1000)
+    #[argh(option, arg_name = "count")]
+    pub last: Option<String>,
+    /// from the first one on
+    #[argh(switch)]
+    pub all: bool,
     /// identifier of the patient, such as P1
     #[argh(positional, arg_name = "PATIENT")]
     pub patient: String,
@@ -200,11 +208,16 @@ impl Task {
     ///
     /// # Errors
     /// A usage error.
-    pub fn history(args: &History) -> Result<Self, Failure> {
-        let patient = patient(&args.patient)?;
-        Ok(Self::Ask(letters(correspondence::Request::History {
-            patient,
-        })))
+    pub fn history(args: History) -> Result<Self, Failure> {
+        if args.last.is_some() && args.all {
+            return Err(usage("--last and --all exclude each other"));
+        }
+        let last = option("--last", args.last, count)?.unwrap_or(correspondence::LAST);
+        let request = correspondence::Request::History {
+            patient: patient(&args.patient)?,
+            last: (!args.all).then_some(last),
+        };
+        Ok(Self::Ask(letters(request)))
     }
 
     /// What `doctor inbox` is to do.
@@ -294,6 +307,13 @@ fn seconds(typed: &str) -> Result<Duration, String> {
         _ => Err(format!(
             "this is a whole number of seconds from 1 to {LONGEST_WAIT}"
         )),
+    }
+}
+
+fn count(typed: &str) -> Result<u64, String> {
+    match typed.parse() {
+        Ok(count @ 1..=MOST_SHOWN) => Ok(count),
+        _ => Err(format!("this is a whole number from 1 to {MOST_SHOWN}")),
     }
 }
 

@@ -336,6 +336,12 @@ pub(in crate::store) fn messages_are_found_by_number_prefix_and_patient(store: &
     assert_eq!(to("P2", 9), [(3, 1), (1, 1)]);
     assert_eq!(to("P1", 1), [(2, 2)]);
     assert!(to("P9", 9).is_empty());
+    // What is not open any more is found like what is.
+    delivered(store, 1, 1, 2_000);
+    assert_eq!(to("P1", 9), [(2, 2), (1, 2)]);
+    one(store, Work::Incoming(incoming(1, 1)));
+    let counts = ["P1", "P2", "P9"].map(|name| store.count_messages(name).unwrap());
+    assert_eq!(counts, [3, 2, 0]);
 }
 
 fn incoming(device: u8, id: u8) -> IncomingRow {
@@ -426,6 +432,9 @@ pub(in crate::store) fn a_consultations_last_word_is_found(store: &dyn Store) {
         ]
     );
     assert!(store.boundaries("P2").unwrap().is_empty());
+    let (to, from) = store.consultation_words("P1").unwrap();
+    assert_eq!((to[0].id, from[0].id), ([1; 16], [7; 16]));
+    assert_eq!((to.len(), from.len()), (1, 1));
     // It counts when a message came, whatever it says of itself; what came at
     // the same moment, in the order in which it was written.
     let word = |id, mark, written, received| IncomingRow {

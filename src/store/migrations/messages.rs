@@ -4,11 +4,10 @@
 /// message by.
 ///
 /// A delivery is `open` while its message is to be given to the device at its
-/// next session. What is open for a device, and what has not arrived, is found
-/// by indexes that hold nothing else: a practice has a million old messages
-/// and a few open ones. A message to one patient is found by `patient`; one to
-/// several through the devices of the patient, so that a broadcast to
-/// thousands writes to one place and not to thousands.
+/// next session. What is open for a device stands together in an index, and
+/// what has not arrived in one that holds nothing else: a practice has a million
+/// old messages and a few open ones. A message to one patient is found by
+/// `patient`; one to several through the devices of the patient.
 ///
 /// `welcomed` holds the devices that were given what no other device of their
 /// patient had got when they came first.
@@ -27,7 +26,6 @@ CREATE TABLE message (
     CHECK ((kind = 'private') = (patient IS NOT NULL))
 ) STRICT;
 CREATE INDEX message_to_one ON message (patient, number) WHERE patient IS NOT NULL;
-CREATE INDEX message_to_several ON message (number) WHERE patient IS NULL;
 CREATE INDEX message_boundary ON message (patient, written, id) WHERE boundary IS NOT NULL;
 CREATE INDEX message_expiring ON message (expires) WHERE expires IS NOT NULL AND ended = 0;
 
@@ -44,7 +42,7 @@ CREATE TABLE delivery (
     PRIMARY KEY (message, device),
     CHECK ((confirmed IS NULL) = (sealed_confirmation IS NULL))
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX delivery_open ON delivery (device, message) WHERE open = 1;
+CREATE INDEX delivery_of_device ON delivery (device, open, message);
 CREATE INDEX delivery_missing ON delivery (message, device) WHERE delivered IS NULL;
 
 CREATE TABLE welcomed (

@@ -19,10 +19,13 @@ pub fn objects(answer: &office::Answer) -> Vec<Object> {
                 |patient: &String| Object::new("unconfirmed").with("patient", patient.as_str());
             patients.iter().map(unconfirmed).collect()
         }
-        office::Answer::Letters(
-            correspondence::Answer::Inbox { letters, .. }
-            | correspondence::Answer::History { letters, .. },
-        ) => letters.iter().map(letter).collect(),
+        office::Answer::Letters(correspondence::Answer::Inbox { letters, .. }) => {
+            letters.iter().map(letter).collect()
+        }
+        office::Answer::Letters(correspondence::Answer::History { letters, older, .. }) => {
+            let left_out = (*older > 0).then(|| Object::new("left_out").with("messages", *older));
+            letters.iter().map(letter).chain(left_out).collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -168,12 +168,22 @@ pub fn letters_text(answer: &correspondence::Answer) -> String {
         Answer::History {
             patient,
             letters,
+            older,
             consulting,
         } => {
             if letters.is_empty() {
                 return format!("There is no message to or from {patient}.");
             }
             let mut lines: Vec<_> = letters.iter().map(|letter| line(patient, letter)).collect();
+            if *older > 0 {
+                let (are, all) = match older {
+                    1 => ("message is", "with it"),
+                    _ => ("messages are", "all of them"),
+                };
+                lines.push(format!(
+                    "{older} older {are} not shown; {all}: doctor history {patient} --all"
+                ));
+            }
             if *consulting {
                 lines.push(format!(
                     "The consultation is open; it ends by: doctor consult {patient} --end"
@@ -219,10 +229,25 @@ mod tests {
     }
 
     #[test]
-    fn an_inbox_with_old_messages_alone_says_that_they_are_old() {
-        let answer = |letters| correspondence::Answer::Inbox { unread: 0, letters };
-        assert_eq!(letters_text(&answer(Vec::new())), "No new message.");
-        let letter = LetterReport {
+    fn a_history_that_was_cut_says_so_and_how_to_see_the_rest() {
+        let history = |older| {
+            letters_text(&correspondence::Answer::History {
+                patient: "P1".to_owned(),
+                letters: vec![letter_of("read")],
+                older,
+                consulting: false,
+            })
+        };
+        assert!(!history(0).contains("older"));
+        let cut = history(12);
+        assert!(
+            cut.ends_with("12 older messages are not shown; all of them: doctor history P1 --all"),
+            "{cut}"
+        );
+    }
+
+    fn letter_of(state: &str) -> LetterReport {
+        LetterReport {
             incoming: true,
             number: 1,
             code: "abcdef".to_owned(),
@@ -232,12 +257,18 @@ mod tests {
             urgent: false,
             written: Timestamp::from_millis(0),
             received: None,
-            state: "read".to_owned(),
+            state: state.to_owned(),
             boundary: None,
             in_consultation: false,
             text: "hello".to_owned(),
-        };
-        let said = letters_text(&answer(vec![letter]));
+        }
+    }
+
+    #[test]
+    fn an_inbox_with_old_messages_alone_says_that_they_are_old() {
+        let answer = |letters| correspondence::Answer::Inbox { unread: 0, letters };
+        assert_eq!(letters_text(&answer(Vec::new())), "No new message.");
+        let said = letters_text(&answer(vec![letter_of("read")]));
         assert!(said.starts_with("No new message. Read before:\n"), "{said}");
     }
 

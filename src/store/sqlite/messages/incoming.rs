@@ -55,3 +55,13 @@ pub(super) fn unread(store: &SqliteStore, limit: usize) -> Result<Vec<IncomingRo
     );
     store.rows(&sql, [limit], read)
 }
+
+pub(super) fn consultation_words(
+    store: &SqliteStore,
+    patient: &str,
+) -> Result<Vec<IncomingRow>, StoreError> {
+    let sql = format!(
+        "{INCOMING} INDEXED BY incoming_boundary WHERE patient = ?1 AND boundary IS NOT NULL"
+    );
+    store.rows(&sql, [patient], read)
+}

@@ -445,6 +445,8 @@ mod tests {
             args.command,
             Some(DoctorCommand::Message(Message {
                 urgent: false,
+                expires: None,
+                wait: None,
                 patient: "P1".to_owned(),
                 text: "-5 mg".to_owned(),
             }))

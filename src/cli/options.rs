@@ -411,6 +411,7 @@ mod tests {
             patient: "P1".to_owned(),
             text: "Hello".to_owned(),
             urgent: false,
+            expires_seconds: None,
         });
         assert_eq!(options.task, DoctorTask::Messages(expected));
     }

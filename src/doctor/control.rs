@@ -27,6 +27,9 @@ pub enum Request {
         text: String,
         /// Whether it is an emergency.
         urgent: bool,
+        /// After so many seconds it is not given to any device any more.
+        #[serde(default)]
+        expires_seconds: Option<u64>,
     },
     /// Open or close a consultation with one patient.
     Consult {

@@ -57,6 +57,9 @@ pub enum Answer {
         older: u64,
         /// The messages.
         messages: Vec<MessageReport>,
+        /// Of a message that was named and has expired: when, and how many
+        /// patients have got it on no device. It is not missing any more.
+        over: Option<(Timestamp, u64)>,
     },
     /// Who has not confirmed it.
     Unconfirmed {
@@ -151,14 +154,20 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
             missing,
             verify,
         } => {
+            let name = message.as_deref();
             let (messages, older) = match missing {
-                true => list_missing(practice, message.as_deref())?,
-                false => (list(practice, message.as_deref(), *verify)?, 0),
+                true => list_missing(practice, name)?,
+                false => (list(practice, name, *verify)?, 0),
+            };
+            let over = match name {
+                Some(name) if *missing && messages.is_empty() => over(practice, name)?,
+                _ => None,
             };
             Ok(Answer::List {
                 missing: *missing,
                 older,
                 messages,
+                over,
             })
         }
         Request::Unconfirmed { message } => {
@@ -275,6 +284,22 @@ fn list(
         })
         .collect();
     reports.map_err(|error| error.to_string())
+}
+
+/// When a message has expired, and how many patients did not get it before.
+fn over(practice: &Practice, name: &str) -> Result<Option<(Timestamp, u64)>, String> {
+    for row in named(practice, name)? {
+        let Some(expires) = row.expires.filter(|_| has_expired(&row, practice.now())) else {
+            continue;
+        };
+        let rows = practice.store.deliveries(row.number);
+        let rows = rows.map_err(|error| error.to_string())?;
+        let all: BTreeSet<_> = rows.iter().map(|row| &row.patient).collect();
+        let arrived = rows.iter().filter(|row| row.has_arrived());
+        let arrived: BTreeSet<_> = arrived.map(|row| &row.patient).collect();
+        return Ok(Some((expires, (all.len() - arrived.len()) as u64)));
+    }
+    Ok(None)
 }
 
 /// What is missing, the newest message first, and how many older messages are

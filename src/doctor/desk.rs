@@ -48,9 +48,13 @@ impl Desk {
                 patient,
                 text,
                 urgent,
+                expires_seconds,
             } => self.to_one(&patient, |patient| {
-                let letter = Letter::new(Recipients::One(patient), &text);
-                self.send(&Letter { urgent, ..letter })
+                self.send(&Letter {
+                    urgent,
+                    expires: expires_seconds.map(Duration::from_secs),
+                    ..Letter::new(Recipients::One(patient), &text)
+                })
             }),
             Request::Consult { patient, end } => {
                 self.to_one(&patient, |patient| self.consult(patient, end))

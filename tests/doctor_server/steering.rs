@@ -169,6 +169,7 @@ fn every_request_is_answered() {
         patient: "P1".into(),
         text: "only you".into(),
         urgent: false,
+        expires_seconds: None,
     });
     assert!(matches!(sent, Answer::Sent { number: 2, to: Some(to), .. } if to == ["P1"]));
     assert_eq!(session.message().text, "only you");
@@ -201,11 +202,13 @@ fn what_cannot_be_done_is_answered_with_the_reason() {
             patient: "nobody".into(),
             text: "hello".into(),
             urgent: false,
+            expires_seconds: None,
         },
         Request::Message {
             patient: "not a name".into(),
             text: "hello".into(),
             urgent: false,
+            expires_seconds: None,
         },
         enrol("D1", None),
         enrol("P1", Some("no address")),

@@ -110,7 +110,27 @@ fn a_server_that_dies_can_be_started_again_while_somebody_waits_for_confirmation
     clinic
         .command(&["deliveries", "3", "--missing"])
         .code(0)
-        .never_says("P1");
+        .says("The message expired at ")
+        .says("1 patient had not got it")
+        .never_says("reached everybody");
+    clinic
+        .command(&["deliveries", "3", "--missing", "--json"])
+        .code(0)
+        .says(r#""type":"expired","at":"#)
+        .says(r#""patients":1}"#);
+    let line = [
+        "message",
+        "P1",
+        "--expires",
+        "1s",
+        "--wait",
+        "60",
+        "For you.",
+    ];
+    clinic
+        .command(&line)
+        .code(6)
+        .complains(&["message 4 has expired, and 1 patient did not confirm it"]);
 }
 
 #[test]
@@ -131,6 +151,10 @@ fn nothing_is_sent_to_anybody_if_one_is_unknown() {
         &["broadcast", "--to", "P1;P2", "Hello."],
         &["broadcast", "--expires", "soon", "Hello."],
         &["broadcast", "--wait", "0", "Hello."],
+        &["message", "--wait", "0", "P1", "Hello."],
+        &["message", "--expires", "6", "P1", "Hello."],
+        &["history", "--all", "--last", "3", "P1"],
+        &["history", "--last", "0", "P1"],
     ] {
         clinic.command(line).code(2);
     }

@@ -111,6 +111,7 @@ fn request_for(
                         patient,
                         text,
                         urgent: false,
+                        expires_seconds: None,
                     }))
                 })
             });

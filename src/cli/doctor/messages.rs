@@ -66,11 +66,23 @@ pub struct Broadcast {
 
 /// Send a message to one patient.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
-#[argh(subcommand, name = "message", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "message",
+    help_triggers("-h", "--help"),
+    error_code(6, "the patient did not confirm in the time of --wait")
+)]
 pub struct Message {
     /// an emergency: the devices call attention to it
     #[argh(switch)]
     pub urgent: bool,
+    /// not given to any device any more after this time, such as 30min, 6h or
+    /// 2d
+    #[argh(option, arg_name = "time")]
+    pub expires: Option<String>,
+    /// wait so long for the confirmation; then exit with 6 if it is missing
+    #[argh(option, arg_name = "seconds")]
+    pub wait: Option<String>,
     /// identifier of the patient, such as P1
     #[argh(positional, arg_name = "PATIENT")]
     pub patient: String,
@@ -156,15 +168,18 @@ impl Task {
             return Err(usage("--to and --tag exclude each other"));
         }
         let to = args.to.map_or_else(|| Ok(Vec::new()), |to| patients(&to))?;
-        let expires = option("--expires", args.expires, span)?;
         let request = Request::Broadcast(control::Broadcast {
             text: checked(args.text)?,
             urgent: args.urgent,
             to,
             tag: args.tag,
-            expires_seconds: expires.map(|time| time.as_secs()),
+            expires_seconds: expires(args.expires)?,
         });
-        Ok(match option("--wait", args.wait, seconds)? {
+        Self::send(request, args.wait)
+    }
+
+    fn send(request: Request, wait: Option<String>) -> Result<Self, Failure> {
+        Ok(match option("--wait", wait, seconds)? {
             Some(time) => Self::SendAndWait(request, time),
             None => Self::Ask(request),
         })
@@ -175,11 +190,13 @@ impl Task {
     /// # Errors
     /// A usage error.
     pub fn message(args: Message) -> Result<Self, Failure> {
-        Ok(Self::Ask(Request::Message {
+        let request = Request::Message {
             patient: patient(&args.patient)?,
             text: checked(args.text)?,
             urgent: args.urgent,
-        }))
+            expires_seconds: expires(args.expires)?,
+        };
+        Self::send(request, args.wait)
     }
 
     /// What `doctor deliveries` is to do.
@@ -299,6 +316,12 @@ fn option<T>(
     typed
         .map(|typed| check(&typed).map_err(|reason| wrong(&typed, reason)))
         .transpose()
+}
+
+/// What `--expires` says, in seconds.
+fn expires(typed: Option<String>) -> Result<Option<u64>, Failure> {
+    let time = option("--expires", typed, span)?;
+    Ok(time.map(|time| time.as_secs()))
 }
 
 fn seconds(typed: &str) -> Result<Duration, String> {

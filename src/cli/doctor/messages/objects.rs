@@ -9,10 +9,18 @@ use crate::doctor::office;
 pub fn objects(answer: &office::Answer) -> Vec<Object> {
     match answer {
         office::Answer::Deliveries(Answer::List {
-            messages, older, ..
+            messages,
+            older,
+            over,
+            ..
         }) => {
             let left_out = (*older > 0).then(|| Object::new("left_out").with("messages", *older));
-            messages.iter().flat_map(message).chain(left_out).collect()
+            let over = over.map(|(at, patients)| {
+                let expired = Object::new("expired").with("at", at);
+                expired.with("patients", patients)
+            });
+            let messages = messages.iter().flat_map(message);
+            messages.chain(left_out).chain(over).collect()
         }
         office::Answer::Deliveries(Answer::Unconfirmed { patients, .. }) => {
             let unconfirmed =

@@ -19,7 +19,11 @@ pub fn text(answer: &Answer) -> String {
             missing,
             older,
             messages,
-        } => list(*missing, *older, messages),
+            over,
+        } => match over {
+            Some((at, without)) => expired(*at, *without),
+            None => list(*missing, *older, messages),
+        },
     }
 }
 
@@ -30,6 +34,18 @@ fn not_confirmed(patients: &[String]) -> String {
         count => format!(", and {count} more"),
     };
     format!("Not confirmed by: {}{more}.", named.join(", "))
+}
+
+fn expired(at: Timestamp, without: u64) -> String {
+    let who = match without {
+        0 => return format!("The message expired at {at}; everybody had got it before."),
+        1 => "1 patient had".to_owned(),
+        count => format!("{count} patients had"),
+    };
+    format!(
+        "The message expired at {at}, and is given to nobody any more: {who} not got it; without \
+         --missing they are listed."
+    )
 }
 
 fn list(missing: bool, older: u64, messages: &[MessageReport]) -> String {

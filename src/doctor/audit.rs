@@ -130,7 +130,7 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, StoreErr
             last,
         } => page(practice, filter, *first, *last),
         Request::Verify => {
-            practice.note(Action::AuditRead, "", "verified")?;
+            practice.note_read(Action::AuditRead, "", "verified")?;
             Ok(Answer::Noted)
         }
     }
@@ -152,7 +152,7 @@ fn begin(
         Purpose::Export => (Action::Exported, "the audit log"),
     };
     let subject = filter.patient.as_deref().unwrap_or_default();
-    practice.note(action, subject, detail)?;
+    practice.note_read(action, subject, detail)?;
     let mut head = None;
     if purpose == Purpose::Export
         && let Some(signed) = sign_head(practice)?

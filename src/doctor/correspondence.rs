@@ -173,7 +173,7 @@ fn history(
     let older = store.count_messages(patient.as_str())?;
     let older = older.saturating_sub(letters.len() as u64);
     let detail = format!("history, {} messages", letters.len());
-    practice.note(Action::MessagesRead, patient.as_str(), &detail)?;
+    practice.note_read(Action::MessagesRead, patient.as_str(), &detail)?;
     Ok(Answer::History {
         patient: patient.to_string(),
         letters,
@@ -216,7 +216,7 @@ fn inbox(practice: &Practice, all: bool) -> Result<Answer, BookError> {
     let letters = opened?;
     if !letters.is_empty() {
         let detail = format!("inbox, {} messages", letters.len());
-        practice.note(Action::MessagesRead, "", &detail)?;
+        practice.note_read(Action::MessagesRead, "", &detail)?;
     }
     Ok(Answer::Inbox { unread, letters })
 }

@@ -100,4 +100,14 @@ impl Practice {
         let entry = self.by_doctor(action, subject, detail);
         self.store.append_audit(&[entry])
     }
+
+    /// Logs that the doctor reads something, before it is shown.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written, saying that this is why nothing
+    /// is shown.
+    pub fn note_read(&self, action: Action, subject: &str, detail: &str) -> Result<(), StoreError> {
+        self.note(action, subject, detail)
+            .map_err(StoreError::not_logged)
+    }
 }

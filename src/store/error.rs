@@ -53,6 +53,9 @@ pub enum StoreFault {
     Duplicate,
     /// The row refers to another that is not there.
     Dangling,
+    /// What was asked for may only be given once the audit log says so, and it
+    /// cannot be written, for this reason.
+    NotLogged(Box<StoreFault>),
     /// A thread of this program failed in the middle of a change.
     Poisoned,
     /// Anything else.
@@ -64,6 +67,14 @@ impl StoreError {
     pub(super) fn new(path: &Path, fault: StoreFault) -> Self {
         let path = path.to_owned();
         Self { path, fault }
+    }
+
+    /// The same where a look into the books is refused because it could not be
+    /// logged.
+    #[must_use]
+    pub fn not_logged(self) -> Self {
+        let fault = StoreFault::NotLogged(Box::new(self.fault));
+        Self { fault, ..self }
     }
 
     /// The file concerned.
@@ -81,65 +92,80 @@ impl StoreError {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
-        match &self.fault {
-            StoreFault::Open(error) => write!(f, "cannot open the database '{path}': {error}"),
-            StoreFault::NotADatabase => write!(
+        self.fault.describe(&self.path, f)
+    }
+}
+
+impl StoreFault {
+    fn describe(&self, at: &Path, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = at.display();
+        match self {
+            Self::Open(error) => write!(f, "cannot open the database '{path}': {error}"),
+            Self::NotADatabase => write!(
                 f,
                 "the file '{path}' is not a database; keep it and restore a backup"
             ),
-            StoreFault::Foreign => write!(
+            Self::Foreign => write!(
                 f,
                 "the database '{path}' belongs to another program; choose another data directory"
             ),
-            StoreFault::Newer { found, known } => write!(
+            Self::Newer { found, known } => write!(
                 f,
                 "the database '{path}' was written by a newer version of this program \
                  (schema {found}, known up to {known}); use that version"
             ),
-            StoreFault::Older { found, needed } => write!(
+            Self::Older { found, needed } => write!(
                 f,
                 "the database '{path}' was written by an older version of this program \
                  (schema {found}, needed {needed}); start the doctor's server on it once"
             ),
-            StoreFault::Damaged(finding) => write!(
+            Self::Damaged(finding) => write!(
                 f,
                 "the database '{path}' is damaged ({finding}); \
                  keep the file and restore a backup"
             ),
-            StoreFault::Full => write!(
+            Self::Full => write!(
                 f,
                 "there is no space left for the database '{path}'; nothing was changed, \
                  free some space and try again"
             ),
-            StoreFault::ReadOnly => write!(
+            Self::ReadOnly => write!(
                 f,
                 "the database '{path}' cannot be written; check the permissions of the file \
                  and of its directory"
             ),
-            StoreFault::Busy => write!(
+            Self::Busy => write!(
                 f,
                 "the database '{path}' is held by another program; end that program and try again"
             ),
-            StoreFault::LogHeld => write!(
+            Self::NotLogged(fault) => {
+                f.write_str("this is not shown, because the audit log cannot be written: ")?;
+                match &**fault {
+                    Self::Full => {
+                        write!(f, "the disk is full at '{path}'; free space and try again")
+                    }
+                    fault => fault.describe(at, f),
+                }
+            }
+            Self::LogHeld => write!(
                 f,
                 "a backup is running, or another program reads '{path}': what was deleted is \
                  still in the write-ahead log; run purge again when it has ended"
             ),
-            StoreFault::Duplicate => write!(
+            Self::Duplicate => write!(
                 f,
                 "the database '{path}' holds such an entry already; nothing was changed"
             ),
-            StoreFault::Dangling => write!(
+            Self::Dangling => write!(
                 f,
                 "the database '{path}' does not hold what a new entry refers to; nothing was changed"
             ),
-            StoreFault::Poisoned => write!(
+            Self::Poisoned => write!(
                 f,
                 "the database '{path}' is closed because a part of this program failed; \
                  start the program again"
             ),
-            StoreFault::Failed(error) => {
+            Self::Failed(error) => {
                 write!(f, "the database '{path}' does not work: {error}")
             }
         }

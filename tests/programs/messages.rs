@@ -329,6 +329,20 @@ fn on_a_full_disk_a_new_message_is_not_sent_and_what_is_there_stays() {
             "there is no space left for the database",
             "nothing was changed",
         ]);
+    for line in [
+        &["history", "P1"][..],
+        &["patients", "list"],
+        &["audit", "list"],
+    ] {
+        clinic
+            .command(line)
+            .code(1)
+            .complains(&[
+                "is not shown, because the audit log cannot be written: the disk is full at '",
+                "telemed.db'; free space and try again",
+            ])
+            .never_says("Before.");
+    }
     patient.type_lines(&["3", "Can you hear me?"]);
     let trouble = doctor.expect("Trouble: what happens now cannot be kept");
     assert!(trouble.contains("no space left"), "{trouble}");

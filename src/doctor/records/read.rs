@@ -121,7 +121,7 @@ pub fn show(practice: &Practice, patient: &Identifier) -> Result<Shown, RecordEr
         return Err(RecordError::Unknown(patient.clone()));
     }
     let record = row.map(|row| whole(practice, &row)).transpose()?;
-    practice.note(Action::RecordRead, name, "")?;
+    practice.note_read(Action::RecordRead, name, "")?;
     Ok(Shown {
         patient: name.to_owned(),
         record,
@@ -184,7 +184,7 @@ pub fn list(
     let by = if tag.is_some() { " by tag" } else { "" };
     let which = if archived { " of the archive" } else { "" };
     let detail = format!("{} patients{which}{by}", listed.len());
-    practice.note(Action::RecordsListed, "", &detail)?;
+    practice.note_read(Action::RecordsListed, "", &detail)?;
     Ok(listed)
 }
 
@@ -226,7 +226,7 @@ pub fn search(practice: &Practice, text: &str) -> Result<Vec<Found>, RecordError
         }
     }
     let detail = format!("searched, {} patients", found.len());
-    practice.note(Action::RecordsListed, "", &detail)?;
+    practice.note_read(Action::RecordsListed, "", &detail)?;
     Ok(found)
 }
 
@@ -286,10 +286,10 @@ pub fn phones(
     }
     match phones.keys().next() {
         None => {}
-        Some(only) if phones.len() == 1 => practice.note(Action::RecordRead, only, "phone")?,
+        Some(only) if phones.len() == 1 => practice.note_read(Action::RecordRead, only, "phone")?,
         Some(_) => {
             let detail = format!("phone numbers of {} patients", phones.len());
-            practice.note(Action::RecordsListed, "", &detail)?;
+            practice.note_read(Action::RecordsListed, "", &detail)?;
         }
     }
     Ok(phones)

@@ -2,8 +2,7 @@
 
 use argh::{ArgsInfo, FromArgs};
 
-/// List the addresses that are blocked because they failed too often to prove
-/// who they are.
+/// List the addresses that are blocked: they failed too often to prove anything.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(
     subcommand,

@@ -9,7 +9,7 @@ use argh::{ArgsInfo, FromArgs};
     name = "keygen-group",
     help_triggers("-h", "--help"),
     usage = "--bits BITS --out FILE",
-    note = "All processors search, from half a minute for 2048 bits to an hour for 4096. Nobody\nneeds this: the built-in groups are as good. The clinic is founded on it at\nthe doctor's first start, with --group FILE."
+    note = "All processors search, from half a minute for 2048 bits to an hour for 4096.\nNobody needs this: the built-in groups are as good. The clinic is founded on\nit at the doctor's first start, with --group FILE."
 )]
 pub struct KeygenGroup {
     /// size of the group's prime: 2048, 3072 or 4096

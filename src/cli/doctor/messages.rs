@@ -69,6 +69,7 @@ pub struct Broadcast {
 #[argh(
     subcommand,
     name = "message",
+    usage = "[OPTIONS] PATIENT TEXT",
     help_triggers("-h", "--help"),
     error_code(6, "the patient did not confirm in the time of --wait")
 )]

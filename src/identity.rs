@@ -7,6 +7,7 @@ pub mod data_dir;
 pub mod group_file;
 pub mod id;
 pub mod key_file;
+pub mod keyring;
 pub mod known_doctor;
 pub mod patient_identity;
 pub mod prekey;

@@ -138,10 +138,16 @@ pub mod label {
     pub const BACKUP: Label = Label("tmc1 backup");
     /// Hash: the header of a backup.
     pub const BACKUP_HEADER: Label = Label("tmc1 backup header");
+    /// Key: a key file sealed under a passphrase.
+    pub const KEY_PASSPHRASE: Label = Label("tmc1 key passphrase");
+    /// Key: a key file sealed under its directory's wrapping key.
+    pub const KEY_WRAP: Label = Label("tmc1 key wrap");
+    /// Name: of a wrapping key.
+    pub const WRAPPING_KEY_ID: Label = Label("tmc1 wrapping key id");
 
     /// All of them, for the test that no two are the same.
     #[cfg(test)]
-    pub(super) const ALL: [Label; 51] = [
+    pub(super) const ALL: [Label; 54] = [
         GROUP_ID,
         KEY_ID,
         TH2,
@@ -193,6 +199,9 @@ pub mod label {
         RECOVERY,
         BACKUP,
         BACKUP_HEADER,
+        KEY_PASSPHRASE,
+        KEY_WRAP,
+        WRAPPING_KEY_ID,
     ];
 }
 

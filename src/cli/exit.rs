@@ -72,8 +72,12 @@ impl From<&KeyFileFault> for Exit {
         match fault {
             KeyFileFault::Missing
             | KeyFileFault::NotAKeyFile
+            | KeyFileFault::Cut
             | KeyFileFault::Damaged
+            | KeyFileFault::Cost
+            | KeyFileFault::OtherWrappingKey
             | KeyFileFault::WrongKind { .. } => Self::Integrity,
+            KeyFileFault::Locked | KeyFileFault::WrongPassphrase => Self::Refused,
             _ => Self::Failure,
         }
     }

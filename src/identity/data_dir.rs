@@ -5,7 +5,7 @@
 //! telemed.db    what must survive a restart; its presence makes the directory
 //!               an identity's
 //! lock          empty; locked while a program uses the directory
-//! *.key         secret exponents
+//! *.key         secret exponents and keys, see keyring.rs
 //! ```
 
 mod error;
@@ -26,6 +26,9 @@ use rustix::fs::Access;
 use rustix::process::geteuid;
 
 use crate::identity::id::Identifier;
+use crate::identity::key_file::{Cost, KeyFileError, Passphrase};
+use crate::identity::keyring::Keyring;
+use crate::random::OsRandom;
 
 /// The name of the database in an identity's directory.
 pub const DATABASE: &str = "telemed.db";
@@ -36,6 +39,7 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
+    keyring: Keyring,
     /// Closing it ends the lock.
     _lock: File,
 }
@@ -73,7 +77,11 @@ impl DataDir {
 
     fn open(path: PathBuf) -> Result<Self, DataDirError> {
         match check(&path).and_then(|()| lock(&path)) {
-            Ok(lock) => Ok(Self { path, _lock: lock }),
+            Ok(lock) => Ok(Self {
+                path,
+                keyring: Keyring::plain(),
+                _lock: lock,
+            }),
             Err(fault) => Err(DataDirError::new(&path, fault)),
         }
     }
@@ -82,6 +90,48 @@ impl DataDir {
     #[must_use]
     pub fn path(&self, file: &str) -> PathBuf {
         self.path.join(file)
+    }
+
+    /// Whether the keys here are sealed under a passphrase.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        Keyring::is_sealed(&self.path)
+    }
+
+    /// Opens and makes the key files here. Those that are sealed it opens only
+    /// after [`DataDir::unlock`].
+    #[must_use]
+    pub const fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Unlocks the keys here with their passphrase.
+    ///
+    /// # Errors
+    /// As [`Keyring::unlock`].
+    pub fn unlock(&mut self, passphrase: &Passphrase) -> Result<(), KeyFileError> {
+        self.keyring = Keyring::unlock(&self.path, passphrase)?;
+        Ok(())
+    }
+
+    /// Seals the keys here, and those that are made from now on, under a
+    /// passphrase. If they are sealed already, they must be unlocked.
+    ///
+    /// # Errors
+    /// As [`Keyring::seal`].
+    pub fn seal_keys(&mut self, passphrase: &Passphrase, cost: Cost) -> Result<(), KeyFileError> {
+        let (path, random) = (&self.path, &mut OsRandom);
+        self.keyring = self.keyring.seal(path, passphrase, cost, random)?;
+        Ok(())
+    }
+
+    /// Takes the protection off the keys here, which must be unlocked.
+    ///
+    /// # Errors
+    /// As [`Keyring::unseal`].
+    pub fn unseal_keys(&mut self) -> Result<(), KeyFileError> {
+        self.keyring = self.keyring.unseal(&self.path)?;
+        Ok(())
     }
 }
 

@@ -3,22 +3,32 @@
 //! ```text
 //! "telemed-key\n"   12 bytes
 //! version            1 byte, 1
-//! protection         1 byte, 0: the secret lies plain; 1 is reserved for one
-//!                    sealed under a passphrase, whose parameters follow here
+//! protection         1 byte, 0: the secret lies plain; 1: it is sealed under a
+//!                    passphrase; 2: under the wrapping key of its directory
 //! kind               1 byte, see KeyKind
 //! group             32 bytes, the name of the group the exponent belongs to
-//! secret             2 bytes length, then as many
+//! only with 1        memory in KiB 4 bytes, passes 4, lanes 1, salt 16
+//! only with 2        the wrapping key's name, 16 bytes
+//! content            2 bytes length, then as many: the secret, plain or sealed
 //! checksum          32 bytes, H32 of everything before
+//!
+//! sealed = seal(key, AD = everything before, secret)
+//! key    = Xp(Argon2id(passphrase, salt, 64), "tmc1 key passphrase", "", 128)
+//!          or Xp(Ex("", wrapping key), "tmc1 key wrap", "", 128)
+//! name   = Xp(Ex("", wrapping key), "tmc1 wrapping key id", "", 16)
 //! ```
 //!
 //! Every version and protection begins with the same line and ends with the
-//! checksum, so that damage is told apart from what is merely newer. The
-//! checksum guards against accidents; who can write the file can write it too.
+//! checksum, so that damage is told apart from a wrong passphrase and from what
+//! is merely newer. The checksum guards against accidents; who can write the
+//! file can write it too.
 //!
-//! A key file is written once. It is readable by its owner only, from the
-//! first byte on, and appears under its name complete or not at all.
+//! A key file is readable by its owner only, from the first byte on, and appears
+//! under its name complete or not at all; it is replaced as a whole.
 
 mod error;
+mod passphrase;
+mod seal;
 mod write;
 
 #[cfg(test)]
@@ -26,11 +36,15 @@ mod tests;
 
 pub(in crate::identity) use error::quoted;
 pub use error::{KeyFileError, KeyFileFault};
-pub use write::{encode, remove, save};
+pub use passphrase::{Cost, Passphrase, PassphraseKey};
+pub use seal::{WrappingKey, WrappingKeyId, encode_sealed, encode_wrapped};
+pub(in crate::identity) use write::{check_length, save_bytes, sweep};
+pub use write::{encode, remove, replace, save};
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -45,10 +59,12 @@ const MAGIC: &[u8; 12] = b"telemed-key\n";
 const VERSION: u8 = 1;
 const PLAIN: u8 = 0;
 const SEALED: u8 = 1;
+const WRAPPED: u8 = 2;
 /// Bytes of the checksum.
 const CHECKSUM_LEN: usize = 32;
-/// Bytes before the secret: magic, three single ones, group, length.
-const HEADER_LEN: usize = 12 + 3 + 32 + 2;
+/// Bytes before the content, at most: magic, three single ones, group, cost and
+/// salt, length.
+const HEADER_LEN: usize = 12 + 3 + 32 + 9 + 16 + 2;
 /// The longest secret, in bytes: an exponent of 8,192 bits.
 pub const MAX_SECRET_LEN: usize = 1024;
 /// The longest file that is read, in bytes; leaves room for a sealed secret.
@@ -71,16 +87,20 @@ pub enum KeyKind {
     PatientEncryption = 5,
     /// Seals what lies in the database. Belongs to no group: zeros stand for it.
     Data = 6,
+    /// Seals the other keys of its directory. Belongs to no group: zeros stand
+    /// for it.
+    Wrapping = 7,
 }
 
 impl KeyKind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::RootSigning,
         Self::DoctorSigning,
         Self::Prekey,
         Self::PatientSigning,
         Self::PatientEncryption,
         Self::Data,
+        Self::Wrapping,
     ];
 
     fn from_code(code: u8) -> Option<Self> {
@@ -98,6 +118,7 @@ impl fmt::Display for KeyKind {
             Self::PatientSigning => "a patient's signing key",
             Self::PatientEncryption => "a patient's encryption key",
             Self::Data => "the database's key",
+            Self::Wrapping => "the key that seals a directory's other keys",
         })
     }
 }
@@ -113,24 +134,121 @@ pub struct KeyFile {
     pub secret: SecretBytes,
 }
 
-/// Reads the key file `path`, which must be of this kind: the name of the
-/// group and the secret.
-///
-/// # Errors
-/// If there is no such file, if it is not this user's alone, or if it is not a
-/// whole key file of this kind.
-pub fn load(path: &Path, kind: KeyKind) -> Result<([u8; 32], SecretBytes), KeyFileError> {
-    let load = || -> Result<_, KeyFileFault> {
-        let file = open(path)?;
-        check_owner(&file)?;
-        let bytes = read_bounded(file).map_err(KeyFileFault::read)?;
-        decode_kind(bytes.expose(), kind)
-    };
-    load().map_err(|fault| KeyFileError::new(path, fault))
+/// How the secret in a key file is protected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protection {
+    /// Not at all: whoever can read the file has it.
+    Plain,
+    /// Sealed under a passphrase.
+    Passphrase {
+        /// What it costs to try one.
+        cost: Cost,
+        /// Makes the same passphrase another key in every file.
+        salt: [u8; 16],
+    },
+    /// Sealed under its directory's wrapping key.
+    Wrapped(WrappingKeyId),
 }
 
-/// Reads what the key file `path` holds, from a copy of it: [`load`] without
-/// the file.
+/// A key file as it lies on the disk, its secret not opened yet.
+#[derive(Debug)]
+pub struct Closed {
+    /// What the secret is for.
+    pub kind: KeyKind,
+    /// The name of its group.
+    pub group: [u8; 32],
+    /// How the secret is protected.
+    pub protection: Protection,
+    bytes: SecretBytes,
+    content: Range<usize>,
+}
+
+impl Closed {
+    /// Reads the key file `path` without opening its secret.
+    ///
+    /// # Errors
+    /// If there is no such file, if it is not this user's alone, or if it is not
+    /// a whole key file.
+    pub fn read(path: &Path) -> Result<Self, KeyFileError> {
+        let read = || -> Result<_, KeyFileFault> {
+            let file = open(path)?;
+            check_owner(&file)?;
+            decode(read_bounded(file).map_err(KeyFileFault::read)?)
+        };
+        read().map_err(|fault| KeyFileError::new(path, fault))
+    }
+
+    /// What the content is sealed together with.
+    fn header(&self) -> &[u8] {
+        &self.bytes.expose()[..self.content.start]
+    }
+
+    fn content(&self) -> &[u8] {
+        &self.bytes.expose()[self.content.clone()]
+    }
+
+    /// The secret itself, which is `secret` once it was opened.
+    fn opened(&self, secret: SecretBytes) -> Result<KeyFile, KeyFileFault> {
+        if secret.expose().is_empty() || secret.expose().len() > MAX_SECRET_LEN {
+            return Err(KeyFileFault::Damaged);
+        }
+        Ok(KeyFile {
+            kind: self.kind,
+            group: self.group,
+            secret,
+        })
+    }
+
+    /// The key, if it lies plain.
+    ///
+    /// # Errors
+    /// [`KeyFileFault::Locked`] if it is sealed.
+    pub fn plain(&self) -> Result<KeyFile, KeyFileFault> {
+        match self.protection {
+            Protection::Plain => self.opened(SecretBytes::copy_of(self.content())),
+            _ => Err(KeyFileFault::Locked),
+        }
+    }
+
+    /// The key, if it is of this kind.
+    pub(in crate::identity) fn of_kind(self, wanted: KeyKind) -> Result<Self, KeyFileFault> {
+        match self.kind {
+            found if found == wanted => Ok(self),
+            found => Err(KeyFileFault::WrongKind { found, wanted }),
+        }
+    }
+}
+
+/// Reads the plain key file `path`, which must be of this kind: the name of the
+/// group and the secret. Those of a directory are read by its
+/// [`super::keyring::Keyring`], whether they are sealed or not.
+///
+/// # Errors
+/// If there is no such file, if it is not this user's alone, if it is not a
+/// whole key file of this kind, or if it is sealed.
+pub fn load(path: &Path, kind: KeyKind) -> Result<([u8; 32], SecretBytes), KeyFileError> {
+    let load = |closed: Closed| closed.of_kind(kind)?.plain();
+    let key = load(Closed::read(path)?).map_err(|fault| KeyFileError::new(path, fault))?;
+    Ok((key.group, key.secret))
+}
+
+/// Reads the key file `path`, which must be of this kind, with the passphrase it
+/// is sealed under by itself: the name of the group and the secret.
+///
+/// # Errors
+/// As [`load`], and if it is another passphrase.
+pub fn load_sealed(
+    path: &Path,
+    kind: KeyKind,
+    passphrase: &Passphrase,
+) -> Result<([u8; 32], SecretBytes), KeyFileError> {
+    let load = |closed: Closed| closed.of_kind(kind)?.open_with_passphrase(passphrase);
+    let key = load(Closed::read(path)?).map_err(|fault| KeyFileError::new(path, fault))?;
+    Ok((key.group, key.secret))
+}
+
+/// Reads what the plain key file `path` holds, from a copy of it: [`load`]
+/// without the file.
 ///
 /// # Errors
 /// If it is not a whole key file of this kind.
@@ -139,24 +257,15 @@ pub fn parse(
     bytes: &[u8],
     kind: KeyKind,
 ) -> Result<([u8; 32], SecretBytes), KeyFileError> {
-    decode_kind(bytes, kind).map_err(|fault| KeyFileError::new(path, fault))
+    let parse = || decode(SecretBytes::copy_of(bytes))?.of_kind(kind)?.plain();
+    let key = parse().map_err(|fault| KeyFileError::new(path, fault))?;
+    Ok((key.group, key.secret))
 }
 
 /// What is said of a key file that should be there.
 #[must_use]
 pub fn missing(path: &Path) -> KeyFileError {
     KeyFileError::new(path, KeyFileFault::Missing)
-}
-
-fn decode_kind(bytes: &[u8], kind: KeyKind) -> Result<([u8; 32], SecretBytes), KeyFileFault> {
-    let found = decode(bytes)?;
-    if found.kind != kind {
-        return Err(KeyFileFault::WrongKind {
-            found: found.kind,
-            wanted: kind,
-        });
-    }
-    Ok((found.group, found.secret))
 }
 
 fn open(path: &Path) -> Result<File, KeyFileFault> {
@@ -205,41 +314,78 @@ fn read_bounded(mut file: File) -> io::Result<SecretBytes> {
     Ok(bytes)
 }
 
-fn decode(bytes: &[u8]) -> Result<KeyFile, KeyFileFault> {
-    if !bytes.starts_with(MAGIC) {
-        return Err(KeyFileFault::NotAKeyFile);
+fn decode(bytes: SecretBytes) -> Result<Closed, KeyFileFault> {
+    let whole = bytes.expose();
+    if !whole.starts_with(MAGIC) {
+        return Err(match MAGIC.starts_with(whole) {
+            true => KeyFileFault::Cut,
+            false => KeyFileFault::NotAKeyFile,
+        });
     }
-    if bytes.len() > MAX_FILE_LEN {
+    if whole.len() > MAX_FILE_LEN {
         return Err(KeyFileFault::Damaged);
     }
-    let (content, checksum) = bytes
-        .split_last_chunk::<CHECKSUM_LEN>()
-        .ok_or(KeyFileFault::Damaged)?;
-    if hash32(&[content]) != *checksum {
-        return Err(KeyFileFault::Damaged);
-    }
-    let mut reader = Reader::new(content);
+    let intact = whole.split_last_chunk::<CHECKSUM_LEN>();
+    let intact = intact.filter(|(before, checksum)| hash32(&[before]) == **checksum);
+    let Some((before, _)) = intact else {
+        return Err(match is_cut(whole) {
+            true => KeyFileFault::Cut,
+            false => KeyFileFault::Damaged,
+        });
+    };
+    let mut reader = Reader::new(before);
+    let (kind, group, protection) = decode_header(&mut reader)?;
+    let damaged = |_: DecodeError| KeyFileFault::Damaged;
+    let content = reader.lp16().map_err(damaged)?.len();
+    reader.finish().map_err(damaged)?;
+    let content = before.len() - content..before.len();
+    Ok(Closed {
+        kind,
+        group,
+        protection,
+        bytes,
+        content,
+    })
+}
+
+/// Everything before the content.
+fn decode_header(reader: &mut Reader<'_>) -> Result<(KeyKind, [u8; 32], Protection), KeyFileFault> {
     let damaged = |_: DecodeError| KeyFileFault::Damaged;
     reader.take(MAGIC.len()).map_err(damaged)?;
     match reader.u8().map_err(damaged)? {
         VERSION => {}
         version => return Err(KeyFileFault::UnknownVersion(version)),
     }
-    match reader.u8().map_err(damaged)? {
-        PLAIN => {}
-        SEALED => return Err(KeyFileFault::Sealed),
-        _ => return Err(KeyFileFault::Damaged),
-    }
+    let protection = reader.u8().map_err(damaged)?;
     let kind = KeyKind::from_code(reader.u8().map_err(damaged)?).ok_or(KeyFileFault::Damaged)?;
     let group = reader.array().map_err(damaged)?;
-    let secret = reader.lp16().map_err(damaged)?;
-    reader.finish().map_err(damaged)?;
-    if secret.is_empty() || secret.len() > MAX_SECRET_LEN {
-        return Err(KeyFileFault::Damaged);
-    }
-    Ok(KeyFile {
-        kind,
-        group,
-        secret: SecretBytes::copy_of(secret),
-    })
+    let protection = match protection {
+        PLAIN => Protection::Plain,
+        SEALED => Protection::Passphrase {
+            cost: Cost::decode(reader)?,
+            salt: reader.array().map_err(damaged)?,
+        },
+        WRAPPED => Protection::Wrapped(reader.array().map_err(damaged)?),
+        _ => return Err(KeyFileFault::Damaged),
+    };
+    Ok((kind, group, protection))
+}
+
+/// Whether a file whose checksum is wrong ends before it should by its own
+/// account.
+fn is_cut(whole: &[u8]) -> bool {
+    let mut reader = Reader::new(whole);
+    let skip = |reader: &mut Reader<'_>| -> Result<(), DecodeError> {
+        reader.take(MAGIC.len() + 1)?;
+        let protection = reader.u8()?;
+        reader.take(1 + 32)?;
+        reader.take(match protection {
+            SEALED => Cost::LEN + 16,
+            WRAPPED => 16,
+            _ => 0,
+        })?;
+        reader.lp16()?;
+        reader.take(CHECKSUM_LEN).map(drop)
+    };
+    skip(&mut reader).is_err()
 }

@@ -37,12 +37,25 @@ pub enum KeyFileFault {
     },
     /// It does not begin like a key file.
     NotAKeyFile,
-    /// It is cut, too long, or has changed since it was written.
+    /// It ends too early.
+    Cut,
+    /// It is too long, or has changed since it was written.
     Damaged,
     /// It was written by a version of this program that is not known here.
     UnknownVersion(u8),
-    /// It is sealed under a passphrase, which is not supported yet.
-    Sealed,
+    /// It is sealed under a passphrase, and none was given.
+    Locked,
+    /// It is sealed under another passphrase.
+    WrongPassphrase,
+    /// It is sealed under the wrapping key of another directory.
+    OtherWrappingKey,
+    /// What trying a passphrase would cost is out of bounds.
+    Cost,
+    /// There is not enough memory to try a passphrase.
+    Memory {
+        /// How much it takes, in MiB.
+        mebibytes: u32,
+    },
     /// It holds another kind of key.
     WrongKind {
         /// The kind it holds.
@@ -75,7 +88,9 @@ impl KeyFileFault {
 }
 
 impl KeyFileError {
-    pub(super) fn new(path: &Path, fault: KeyFileFault) -> Self {
+    /// This is wrong with this file.
+    #[must_use]
+    pub fn new(path: &Path, fault: KeyFileFault) -> Self {
         let path = path.to_owned();
         Self { path, fault }
     }
@@ -123,6 +138,10 @@ impl fmt::Display for KeyFileError {
                 f,
                 "the file '{path}' is not a key file; restore the key file from a backup"
             ),
+            KeyFileFault::Cut => write!(
+                f,
+                "the key file '{path}' is cut short; restore it from a backup"
+            ),
             KeyFileFault::Damaged => write!(
                 f,
                 "the key file '{path}' is damaged; restore it from a backup"
@@ -132,10 +151,28 @@ impl fmt::Display for KeyFileError {
                 "the key file '{path}' has version {version}, which is not supported by this \
                  version of the program; use the version that wrote it"
             ),
-            KeyFileFault::Sealed => write!(
+            KeyFileFault::Locked => write!(
                 f,
-                "the key file '{path}' is sealed under a passphrase, which is not supported by \
-                 this version of the program; use the version that wrote it"
+                "the key file '{path}' is sealed under a passphrase, and none was given; name a \
+                 file that holds it with --passphrase-file FILE, or run this at a terminal"
+            ),
+            KeyFileFault::WrongPassphrase => {
+                write!(f, "the passphrase is wrong: it does not open '{path}'")
+            }
+            KeyFileFault::OtherWrappingKey => write!(
+                f,
+                "the key file '{path}' is sealed under another directory's passphrase.key; put \
+                 the two that belong together back in one place, or restore a backup"
+            ),
+            KeyFileFault::Cost => write!(
+                f,
+                "the key file '{path}' asks for more memory or time, or for less, than this \
+                 version of the program spends on a passphrase; restore it from a backup"
+            ),
+            KeyFileFault::Memory { mebibytes } => write!(
+                f,
+                "there is not enough memory to try the passphrase of '{path}': it takes \
+                 {mebibytes} MiB; end other programs and try again"
             ),
             KeyFileFault::WrongKind { found, wanted } => write!(
                 f,

@@ -13,7 +13,10 @@ use crate::kdf::hash32;
 use crate::random::{self, OsRandom};
 use crate::secret::SecretBytes;
 
-/// Writes a new key file and returns once it is on the disk, whole. Until then
+/// The end of a file's name until it is whole.
+const TEMPORARY: &str = ".new";
+
+/// Writes a new key file, plain, and returns once it is on the disk, whole. Until then
 /// it lies beside it under a name that begins with a dot and ends in `.new`;
 /// only a crash leaves such a file behind, and it may be deleted.
 ///
@@ -22,24 +25,72 @@ use crate::secret::SecretBytes;
 /// is empty or longer than [`MAX_SECRET_LEN`], or if the file cannot be
 /// written.
 pub fn save(path: &Path, key: &KeyFile) -> Result<(), KeyFileError> {
+    check_length(path, key)?;
+    save_bytes(path, encode(key).expose())
+}
+
+/// Whether a key file can hold this secret.
+pub(in crate::identity) fn check_length(path: &Path, key: &KeyFile) -> Result<(), KeyFileError> {
+    match key.secret.expose().len() {
+        1..=MAX_SECRET_LEN => Ok(()),
+        len => Err(KeyFileError::new(path, KeyFileFault::SecretLength(len))),
+    }
+}
+
+/// [`save`], with the bytes of the file as they are to be.
+pub(in crate::identity) fn save_bytes(path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
     let save = || -> Result<(), KeyFileFault> {
-        let len = key.secret.expose().len();
-        if len == 0 || len > MAX_SECRET_LEN {
-            return Err(KeyFileFault::SecretLength(len));
-        }
         // `hard_link` below decides; this keeps the secret off the disk where
         // the answer is known already.
         if fs::symlink_metadata(path).is_ok() {
             return Err(KeyFileFault::Exists);
         }
-        let temporary = Temporary::beside(path)?;
-        write_synced(&temporary.0, encode(key).expose()).map_err(KeyFileFault::Write)?;
+        let temporary = Temporary::beside(path).map_err(KeyFileFault::Write)?;
+        write_synced(&temporary.0, bytes).map_err(KeyFileFault::Write)?;
         // A link, not a rename: it never replaces what is there.
         fs::hard_link(&temporary.0, path).map_err(KeyFileFault::write)?;
         drop(temporary);
         sync_directory_of(path).map_err(KeyFileFault::Write)
     };
     save().map_err(|fault| KeyFileError::new(path, fault))
+}
+
+/// Puts other bytes in the place of a key file: the old ones are there, or the
+/// new ones, whole, whenever the machine stops. Once the new ones are on the
+/// disk, the old ones are overwritten, as well as [`remove`] can.
+///
+/// # Errors
+/// If it cannot be written; the old file is there then.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
+    let replace = || -> io::Result<()> {
+        let temporary = Temporary::beside(path)?;
+        write_synced(&temporary.0, bytes)?;
+        let old = match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_file() => OpenOptions::new().write(true).open(path).ok(),
+            _ => None,
+        };
+        fs::rename(&temporary.0, path)?;
+        sync_directory_of(path)?;
+        // The new file is there, whatever becomes of the old one's bytes.
+        let _ = old.map(|mut old| overwrite(&mut old));
+        Ok(())
+    };
+    replace().map_err(|error| KeyFileError::new(path, KeyFileFault::Write(error)))
+}
+
+/// Removes what a crash has left of key files that were being written.
+pub(in crate::identity) fn sweep(directory: &Path) -> Result<(), KeyFileError> {
+    let unreadable = |error| KeyFileError::new(directory, KeyFileFault::Read(error));
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| {
+            name.starts_with('.') && name.contains(".key.") && name.ends_with(TEMPORARY)
+        }) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Overwrites a key file with zeros, then removes it. If there is none, that
@@ -60,7 +111,7 @@ pub fn remove(path: &Path) -> Result<(), KeyFileError> {
     }
 }
 
-/// A key file's bytes.
+/// A plain key file's bytes.
 #[must_use]
 pub fn encode(key: &KeyFile) -> SecretBytes {
     let secret = key.secret.expose();
@@ -81,14 +132,14 @@ pub fn encode(key: &KeyFile) -> SecretBytes {
 struct Temporary(PathBuf);
 
 impl Temporary {
-    fn beside(path: &Path) -> Result<Self, KeyFileFault> {
+    fn beside(path: &Path) -> io::Result<Self> {
         let name = path
             .file_name()
-            .ok_or_else(|| KeyFileFault::Write(io::Error::from(io::ErrorKind::InvalidFilename)))?;
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
         let unique = u64::from_be_bytes(random::array(&mut OsRandom));
         let mut own = std::ffi::OsString::from(".");
         own.push(name);
-        own.push(format!(".{unique:016x}.new"));
+        own.push(format!(".{unique:016x}{TEMPORARY}"));
         Ok(Self(path.with_file_name(own)))
     }
 }
@@ -113,14 +164,17 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn overwrite_and_unlink(path: &Path) -> io::Result<()> {
     // A link is not followed: what it leads to is not ours to destroy.
     if fs::symlink_metadata(path)?.is_file() {
-        let mut file = OpenOptions::new().write(true).open(path)?;
-        let len = file.seek(SeekFrom::End(0))?;
-        file.rewind()?;
-        io::copy(&mut io::Read::take(io::repeat(0), len), &mut file)?;
-        file.sync_all()?;
+        overwrite(&mut OpenOptions::new().write(true).open(path)?)?;
     }
     fs::remove_file(path)?;
     sync_directory_of(path)
+}
+
+fn overwrite(file: &mut File) -> io::Result<()> {
+    let len = file.seek(SeekFrom::End(0))?;
+    file.rewind()?;
+    io::copy(&mut io::Read::take(io::repeat(0), len), file)?;
+    file.sync_all()
 }
 
 /// Makes the appearance or disappearance of `path` last.

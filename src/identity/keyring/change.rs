@@ -1,0 +1,181 @@
+//! Sealing the keys of a directory, changing their passphrase, and taking the
+//! protection off.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Keyring, PASSPHRASE_KEY, Sealing};
+use crate::identity::key_file::{
+    self, Closed, Cost, KeyFile, KeyFileError, KeyFileFault, Passphrase, PassphraseKey, Protection,
+    WrappingKey, encode, encode_sealed,
+};
+use crate::random::{OsRandom, Random};
+use crate::secret::SecretBytes;
+
+/// A key file that was opened.
+struct Opened {
+    path: PathBuf,
+    protection: Protection,
+    key: KeyFile,
+}
+
+impl Opened {
+    fn replace(&self, bytes: &SecretBytes) -> Result<(), KeyFileError> {
+        key_file::replace(&self.path, bytes.expose())
+    }
+
+    fn is_self_contained(&self) -> bool {
+        matches!(self.protection, Protection::Passphrase { .. })
+    }
+}
+
+impl Keyring {
+    /// Seals the keys in a directory under a passphrase, or, if this keyring has
+    /// them sealed already, under another one; gives their keyring from then on.
+    /// Nobody else may use the directory meanwhile.
+    ///
+    /// # Errors
+    /// [`KeyFileFault::Locked`] if they are sealed and this keyring is not theirs;
+    /// [`KeyFileError`]. Each key is there as it was or as it is to be then.
+    pub fn seal(
+        &self,
+        directory: &Path,
+        passphrase: &Passphrase,
+        cost: Cost,
+        random: &mut dyn Random,
+    ) -> Result<Self, KeyFileError> {
+        self.check_unlocked(directory)?;
+        key_file::sweep(directory)?;
+        // All of them are opened before the first one is written.
+        let keys = self.open_all(directory, Some(passphrase))?;
+        let path = directory.join(PASSPHRASE_KEY);
+        let wrapping = match &self.sealing {
+            Some(Sealing { wrapping, .. }) => wrapping.duplicate(),
+            None => WrappingKey::generate(random),
+        };
+        let file = wrapping.to_key();
+        let sealed = Self::sealed(passphrase, cost, wrapping, random)
+            .map_err(|fault| KeyFileError::new(&path, fault))?;
+        // Cut short here, the next attempt knows the new passphrase for these,
+        // and the old one for the rest. The other way round nobody would know
+        // the old one any more.
+        for key in keys.iter().filter(|key| key.is_self_contained()) {
+            key.replace(&sealed.encode(&key.key))?;
+        }
+        key_file::replace(&path, sealed.encode(&file).expose())?;
+        for key in keys
+            .iter()
+            .filter(|key| key.protection == Protection::Plain)
+        {
+            key.replace(&sealed.encode(&key.key))?;
+        }
+        Ok(sealed)
+    }
+
+    /// Takes the protection off the keys in a directory. Nobody else may use the
+    /// directory meanwhile.
+    ///
+    /// # Errors
+    /// [`KeyFileFault::Locked`] if they are sealed and this keyring is not theirs;
+    /// [`KeyFileError`]. Each key is there as it was or as it is to be then.
+    pub fn unseal(&self, directory: &Path) -> Result<Self, KeyFileError> {
+        self.check_unlocked(directory)?;
+        key_file::sweep(directory)?;
+        let keys = self.open_all(directory, None)?;
+        for key in keys
+            .iter()
+            .filter(|key| key.protection != Protection::Plain)
+        {
+            key.replace(&encode(&key.key))?;
+        }
+        // The last one: it opens what is still sealed.
+        key_file::remove(&directory.join(PASSPHRASE_KEY))?;
+        Ok(Self::plain())
+    }
+
+    fn check_unlocked(&self, directory: &Path) -> Result<(), KeyFileError> {
+        if self.sealing.is_none() && Self::is_sealed(directory) {
+            let path = directory.join(PASSPHRASE_KEY);
+            return Err(KeyFileError::new(&path, KeyFileFault::Locked));
+        }
+        Ok(())
+    }
+
+    /// Opens all keys of a directory but the wrapping key. One that is sealed by
+    /// itself under `other` already was to be, by a change that was cut short.
+    fn open_all(
+        &self,
+        directory: &Path,
+        other: Option<&Passphrase>,
+    ) -> Result<Vec<Opened>, KeyFileError> {
+        let mut opened = Vec::new();
+        for path in key_files(directory)? {
+            if path.ends_with(PASSPHRASE_KEY) {
+                continue;
+            }
+            let closed = Closed::read(&path)?;
+            let key = match (self.open(&closed), closed.protection, other) {
+                (
+                    Err(KeyFileFault::WrongPassphrase | KeyFileFault::Locked),
+                    Protection::Passphrase { .. },
+                    Some(other),
+                ) => closed.open_with_passphrase(other),
+                (key, ..) => key,
+            };
+            let protection = closed.protection;
+            let key = key.map_err(|fault| KeyFileError::new(&path, fault))?;
+            opened.push(Opened {
+                path,
+                protection,
+                key,
+            });
+        }
+        Ok(opened)
+    }
+}
+
+/// The key files in a directory, sorted.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn key_files(directory: &Path) -> Result<Vec<PathBuf>, KeyFileError> {
+    let unreadable = |error| KeyFileError::new(directory, KeyFileFault::Read(error));
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|end| end == "key") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Seals a single key file by itself under `new`, or leaves it plain where there
+/// is none. `old` opens it if it is sealed.
+///
+/// # Errors
+/// [`KeyFileError`]; the file is as it was then.
+pub fn reseal(
+    path: &Path,
+    old: Option<&Passphrase>,
+    new: Option<(&Passphrase, Cost)>,
+    random: &mut dyn Random,
+) -> Result<(), KeyFileError> {
+    let closed = Closed::read(path)?;
+    let mut bytes = || -> Result<SecretBytes, KeyFileFault> {
+        let key = match old {
+            Some(old) => closed.open_with_passphrase(old)?,
+            None => closed.plain()?,
+        };
+        Ok(match new {
+            Some((passphrase, cost)) => {
+                let under = PassphraseKey::generate(passphrase, cost, random)?;
+                SecretBytes::new(encode_sealed(&key, &under, &mut OsRandom))
+            }
+            None => encode(&key),
+        })
+    };
+    let bytes = bytes().map_err(|fault| KeyFileError::new(path, fault))?;
+    key_file::replace(path, bytes.expose())
+}

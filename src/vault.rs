@@ -20,7 +20,8 @@ use std::path::Path;
 use crate::aes::{OpenError, SealingKey};
 use crate::codec::Writer;
 use crate::identity::data_dir::DataDir;
-use crate::identity::key_file::{self, KeyFile, KeyFileError, KeyKind};
+use crate::identity::key_file::{KeyFile, KeyFileError, KeyKind};
+use crate::identity::keyring::Keyring;
 use crate::kdf::{self, Prk, label};
 use crate::random::{self, Random};
 use crate::secret::{Secret, SecretBytes};
@@ -137,9 +138,9 @@ impl Vault {
         let path = directory.path(DATA_KEY);
         let known = store.fact(fact::DATA_KEY)?;
         if known.is_none() && !path.exists() {
-            Self::generate(random).save(&path)?;
+            Self::generate(random).save(&path, directory.keyring())?;
         }
-        let vault = Self::load(&path)?;
+        let vault = Self::load(&path, directory.keyring())?;
         match known {
             Some(id) if id == vault.id() => Ok((vault, false)),
             Some(_) => Err(VaultError::OtherKey),
@@ -154,8 +155,8 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError`] if it holds none.
-    pub fn load(path: &Path) -> Result<Self, VaultError> {
-        let (_, secret) = key_file::load(path, KeyKind::Data)?;
+    pub fn load(path: &Path, keyring: &Keyring) -> Result<Self, VaultError> {
+        let (_, secret) = keyring.load(path, KeyKind::Data)?;
         let key = Secret::from_slice(secret.expose()).ok_or(VaultError::OtherKey)?;
         Ok(Self::new(key))
     }
@@ -163,14 +164,14 @@ impl Vault {
     /// Writes the data key into a new file.
     ///
     /// # Errors
-    /// As [`key_file::save`].
-    pub fn save(&self, path: &Path) -> Result<(), KeyFileError> {
+    /// As [`Keyring::save`].
+    pub fn save(&self, path: &Path, keyring: &Keyring) -> Result<(), KeyFileError> {
         let file = KeyFile {
             kind: KeyKind::Data,
             group: NO_GROUP,
             secret: SecretBytes::copy_of(self.key.expose()),
         };
-        key_file::save(path, &file)
+        keyring.save(path, &file)
     }
 
     /// The data key's name.

@@ -16,6 +16,7 @@ use super::normalise::{Normalised, normalise, see_help, usage};
 
 pub mod backup;
 pub mod blocks;
+pub mod key;
 pub mod keygen_group;
 
 /// What a command line asks for.
@@ -98,6 +99,13 @@ pub struct DoctorArgs {
     /// failures within 10 minutes that lead to it (default 20)
     #[argh(option)]
     pub block_after: Option<String>,
+    /// file whose first line is the passphrase of the keys (default: what the
+    /// service manager hands over, or else it is asked for)
+    #[argh(option)]
+    pub passphrase_file: Option<String>,
+    /// keep the keys without a passphrase, without asking
+    #[argh(switch)]
+    pub plain_keys: bool,
     /// file to which the audit log's signed heads are written too, best on
     /// another machine's disk
     #[argh(option)]
@@ -140,6 +148,7 @@ pub enum DoctorCommand {
     Backup(backup::Backup),
     Restore(backup::Restore),
     RecoveryCode(backup::RecoveryCode),
+    Key(key::Key),
     Deliveries(Deliveries),
     History(messages::History),
     Inbox(messages::Inbox),
@@ -215,6 +224,13 @@ pub struct PatientArgs {
     /// seconds that the doctor's clock may differ (default 30)
     #[argh(option)]
     pub tolerance: Option<String>,
+    /// file whose first line is the passphrase of the keys (default: what the
+    /// service manager hands over, or else it is asked for)
+    #[argh(option)]
+    pub passphrase_file: Option<String>,
+    /// keep the keys without a passphrase, without asking
+    #[argh(switch)]
+    pub plain_keys: bool,
     /// command to run for every message, with its text on standard input
     #[argh(option)]
     pub on_message: Option<String>,
@@ -245,6 +261,7 @@ pub enum PatientCommand {
     History(History),
     Status(Status),
     Watch(Watch),
+    Key(key::Key),
 }
 
 /// Show the doctor's messages; they count as read then.

@@ -49,6 +49,7 @@ const DOCTOR: &[Key] = &[
     ("block", Kind::Text),
     ("block-after", Kind::Number),
     ("audit-heads", Kind::Path),
+    ("passphrase-file", Kind::Path),
     ("backup.directory", Kind::Path),
     ("backup.every", Kind::Text),
     ("backup.keep", Kind::Number),
@@ -60,6 +61,7 @@ const PATIENT: &[Key] = &[
     ("connect", Kind::Text),
     ("data", Kind::Path),
     ("tolerance", Kind::Number),
+    ("passphrase-file", Kind::Path),
     ("on-message", Kind::Text),
 ];
 

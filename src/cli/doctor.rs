@@ -5,6 +5,7 @@ mod backup;
 mod blocks;
 mod books;
 mod code;
+mod key;
 mod keygen_group;
 mod menu;
 pub mod messages;
@@ -69,6 +70,7 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
         DoctorTask::Serve => return serve::run(&options, &id()?, serve::Mode::Service),
         DoctorTask::KeygenGroup(task) => return keygen_group::run(&options, &task),
         DoctorTask::Backup(task) => return backup::run(&options, &task),
+        DoctorTask::Key(task) => return key::run(&options, &id, &task),
         DoctorTask::List => Request::List,
         DoctorTask::Enrol(patient) => Request::Office(office::Request::Enrol {
             patient: patient.to_string(),

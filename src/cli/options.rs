@@ -25,6 +25,7 @@ mod audit;
 mod backup;
 mod backup_task;
 mod blocks;
+mod key;
 mod keygen_group;
 mod purge;
 mod ticket;
@@ -32,6 +33,7 @@ mod value;
 
 pub use audit::{AuditTask, Verification};
 pub use backup_task::{BackupTask, CodeSource};
+pub use key::{KeyOptions, KeyTask};
 pub use keygen_group::KeygenGroupTask;
 pub use purge::PurgeTask;
 pub use ticket::TicketSource;
@@ -73,6 +75,8 @@ pub struct DoctorOptions {
     pub block: BlockRule,
     /// The file to which the audit log's heads are written too.
     pub audit_heads: Option<PathBuf>,
+    /// Where the passphrase of the keys comes from.
+    pub keys: KeyOptions,
     /// Backups that are made by themselves, if any.
     pub backup: Option<BackupSchedule>,
     /// How results are printed.
@@ -106,6 +110,8 @@ pub enum DoctorTask {
     Patients(PatientsTask),
     /// About backups and the recovery code.
     Backup(BackupTask),
+    /// Something about key files.
+    Key(KeyTask),
     /// Something about messages.
     Messages(messages::Task),
     /// Search for a group.
@@ -128,6 +134,8 @@ pub struct PatientOptions {
     pub data_option: String,
     /// How far the doctor's clock may differ.
     pub tolerance: Duration,
+    /// Where the passphrase of the keys comes from.
+    pub keys: KeyOptions,
     /// The command to run for every message.
     pub on_message: Option<String>,
     /// How results are printed.
@@ -175,6 +183,8 @@ pub enum PatientTask {
     Status,
     /// Stay connected, without a menu.
     Watch,
+    /// Something about key files.
+    Key(KeyTask),
 }
 
 impl DoctorOptions {
@@ -192,6 +202,7 @@ impl DoctorOptions {
             port: DEFAULT_PORT,
         };
         let form = Form::chosen(args.json, args.plain)?;
+        let plain_keys = args.plain_keys;
         let said = Configuration::read(Program::Doctor, args.config.as_deref(), environment)?;
         Ok(Self {
             id: said.option("id", args.id, identifier)?,
@@ -221,9 +232,13 @@ impl DoctorOptions {
                     .unwrap_or(BlockRule::default().after),
             },
             audit_heads: said.option("audit-heads", args.audit_heads, path)?,
+            keys: KeyOptions::new(&said, args.passphrase_file, plain_keys, environment)?,
             backup: backup::schedule(&said)?,
             form,
-            task: args.command.map_or_else(|| menu(form), doctor_task)?,
+            task: match args.command {
+                Some(command) => doctor_task(command, plain_keys)?,
+                None => menu(form)?,
+            },
         })
     }
 }
@@ -237,7 +252,7 @@ fn menu(form: Form) -> Result<DoctorTask, Failure> {
     }
 }
 
-fn doctor_task(command: DoctorCommand) -> Result<DoctorTask, Failure> {
+fn doctor_task(command: DoctorCommand, plain_keys: bool) -> Result<DoctorTask, Failure> {
     let patient = |text: &str| value("PATIENT", text, identifier);
     Ok(match command {
         DoctorCommand::Serve(_) => DoctorTask::Serve,
@@ -260,6 +275,7 @@ fn doctor_task(command: DoctorCommand) -> Result<DoctorTask, Failure> {
         DoctorCommand::Restore(args) => DoctorTask::Backup(BackupTask::restore(args)?),
         DoctorCommand::KeygenGroup(args) => DoctorTask::KeygenGroup(KeygenGroupTask::new(&args)?),
         DoctorCommand::RecoveryCode(args) => DoctorTask::Backup(BackupTask::recovery_code(args)?),
+        DoctorCommand::Key(args) => DoctorTask::Key(KeyTask::new(args, plain_keys)?),
     })
 }
 
@@ -285,14 +301,18 @@ impl PatientOptions {
             tolerance: said
                 .option("tolerance", args.tolerance, tolerance)?
                 .unwrap_or(DEFAULT_TOLERANCE),
+            keys: KeyOptions::new(&said, args.passphrase_file, args.plain_keys, environment)?,
             on_message: said.option("on-message", args.on_message, command)?,
             form: Form::chosen(args.json, args.plain)?,
-            task: args.command.map_or(Ok(PatientTask::Menu), patient_task)?,
+            task: match args.command {
+                Some(command) => patient_task(command, args.plain_keys)?,
+                None => PatientTask::Menu,
+            },
         })
     }
 }
 
-fn patient_task(command: PatientCommand) -> Result<PatientTask, Failure> {
+fn patient_task(command: PatientCommand, plain_keys: bool) -> Result<PatientTask, Failure> {
     Ok(match command {
         PatientCommand::Enrol(args) => PatientTask::Enrol(TicketSource::from_pieces(&args.ticket)?),
         PatientCommand::Inbox(args) => PatientTask::Inbox {
@@ -321,6 +341,7 @@ fn patient_task(command: PatientCommand) -> Result<PatientTask, Failure> {
         },
         PatientCommand::Status(_) => PatientTask::Status,
         PatientCommand::Watch(_) => PatientTask::Watch,
+        PatientCommand::Key(args) => PatientTask::Key(KeyTask::new(args, plain_keys)?),
     })
 }
 

@@ -9,6 +9,7 @@ mod alarm;
 mod commands;
 mod connection;
 mod failure;
+mod key;
 mod listen;
 mod menu;
 mod objects;
@@ -20,14 +21,17 @@ use super::args;
 use super::exit::{Exit, Failure, eprint};
 use super::options::{PatientOptions, PatientTask, TicketSource};
 use super::output::Form;
+use super::passphrase;
 use super::text::clean;
 use crate::clock::SystemClock;
+use crate::identity::data_dir::DataDir;
 use crate::identity::ticket::{Ticket, TicketError};
 use crate::patient::config::Config;
 use crate::patient::enrol::{self, Enrolled};
 use crate::patient::files::{self, Files, Name};
 use crate::random::OsRandom;
 use crate::secret;
+use crate::vault::DATA_KEY;
 
 /// Runs the program with these arguments, its own name left out.
 #[must_use]
@@ -61,6 +65,7 @@ fn start(arguments: Vec<OsString>) -> Result<Exit, Failure> {
             let name = choose(&options)?;
             listen::run(&options, open_enrolled(&options, &name)?)
         }
+        PatientTask::Key(task) => key::run(&options, &task),
         task => command(&options, task),
     }
 }
@@ -79,7 +84,9 @@ fn command(options: &PatientOptions, task: PatientTask) -> Result<Exit, Failure>
         PatientTask::Confirm { message, connect } => command(connect)?.confirm(&message),
         PatientTask::History { connect } => command(connect)?.history(),
         PatientTask::Status => command(false)?.status(),
-        PatientTask::Menu | PatientTask::Watch | PatientTask::Enrol(_) => Ok(Exit::Ok),
+        PatientTask::Menu | PatientTask::Watch | PatientTask::Enrol(_) | PatientTask::Key(_) => {
+            Ok(Exit::Ok)
+        }
     }
 }
 
@@ -112,7 +119,7 @@ fn enrol(options: &PatientOptions, source: TicketSource) -> Result<Exit, Failure
         .as_ref()
         .map_or_else(|| ticket.address.clone(), ToString::to_string);
     let place = failure::Place::new(options, &name);
-    let files = Files::create_or_open(&options.data, &name).map_err(|e| failure::files(&e))?;
+    let files = begun(options, &name)?;
     eprint(&format!(
         "patient: enrolling {} with doctor {} at {}\n",
         name.patient,
@@ -176,8 +183,35 @@ fn choose(options: &PatientOptions) -> Result<Name, Failure> {
 }
 
 fn open_enrolled(options: &PatientOptions, name: &Name) -> Result<Files, Failure> {
-    let files = Files::open_existing(&options.data, name).map_err(|e| failure::files(&e))?;
-    enrolled(options, files)
+    let directory = DataDir::open_existing(&options.data, &name.to_string());
+    let directory = directory.map_err(|error| failure::directory(&error))?;
+    enrolled(options, unlocked(options, name, directory)?)
+}
+
+/// The files of an identity that is there, or is begun now: then it is settled
+/// how its keys are protected.
+fn begun(options: &PatientOptions, name: &Name) -> Result<Files, Failure> {
+    let directory = DataDir::create_or_open(&options.data, &name.to_string());
+    let mut directory = directory.map_err(|error| failure::directory(&error))?;
+    if !directory.path(DATA_KEY).exists() && !directory.is_sealed() {
+        passphrase::begin(
+            &mut directory,
+            &options.keys,
+            options.form,
+            Program::Patient,
+        )?;
+    }
+    unlocked(options, name, directory)
+}
+
+/// The files in a directory, with its keys unlocked.
+fn unlocked(
+    options: &PatientOptions,
+    name: &Name,
+    mut directory: DataDir,
+) -> Result<Files, Failure> {
+    passphrase::unlock(&mut directory, &options.keys)?;
+    Files::of(name, directory).map_err(|error| failure::files(&error))
 }
 
 /// The same files, if the enrolment was finished.

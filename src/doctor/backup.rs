@@ -211,7 +211,7 @@ fn parts(practice: &Practice) -> Result<Vec<(String, SecretBytes)>, BackupFailur
             continue;
         };
         let path = practice.directory.path(&name);
-        match key_file::load(&path, kind) {
+        match practice.directory.keyring().load(&path, kind) {
             Ok((group, secret)) => {
                 let key = KeyFile {
                     kind,

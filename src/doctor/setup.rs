@@ -190,7 +190,7 @@ pub fn load(
     now: Timestamp,
     random: &mut dyn Random,
 ) -> Result<DoctorIdentity, SetupError> {
-    let keys = |name: &str, kind| key_file::load(&directory.path(name), kind);
+    let keys = |name: &str, kind| directory.keyring().load(&directory.path(name), kind);
     let identity = load_with(&keys, store, now, random)?;
     // Outside the certificate's time it may be the clock that is wrong.
     if identity.certificate.check_dates(now).is_ok() {
@@ -383,7 +383,7 @@ fn save(
         group: *group.id(),
         secret,
     };
-    Ok(key_file::save(&directory.path(name), &key)?)
+    Ok(directory.keyring().save(&directory.path(name), &key)?)
 }
 
 #[cfg(test)]

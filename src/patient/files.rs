@@ -28,7 +28,7 @@ use crate::hex;
 use crate::identity::certificate::{self, Certificate, VerifiedCertificate};
 use crate::identity::data_dir::{self, DATABASE, DataDir, DataDirError};
 use crate::identity::id::{Identifier, IdentifierError};
-use crate::identity::key_file::{self, KeyFile, KeyKind};
+use crate::identity::key_file::{KeyFile, KeyKind};
 use crate::identity::known_doctor::KnownDoctor;
 use crate::identity::patient_identity::PatientIdentity;
 use crate::identity::ticket::TicketId;
@@ -100,7 +100,7 @@ impl Files {
     /// [`FilesError`] if it cannot be made, used or read.
     pub fn create_or_open(base: &Path, name: &Name) -> Result<Self, FilesError> {
         let directory = DataDir::create_or_open(base, &name.to_string())?;
-        Self::new(name, directory)
+        Self::of(name, directory)
     }
 
     /// Opens the identity's directory.
@@ -109,10 +109,15 @@ impl Files {
     /// [`FilesError`] if it is not there, and as [`Files::create_or_open`].
     pub fn open_existing(base: &Path, name: &Name) -> Result<Self, FilesError> {
         let directory = DataDir::open_existing(base, &name.to_string())?;
-        Self::new(name, directory)
+        Self::of(name, directory)
     }
 
-    fn new(name: &Name, directory: DataDir) -> Result<Self, FilesError> {
+    /// The files in a directory that was opened, and unlocked if its keys are
+    /// sealed.
+    ///
+    /// # Errors
+    /// [`FilesError`] if it cannot be used or read.
+    pub fn of(name: &Name, directory: DataDir) -> Result<Self, FilesError> {
         let store = SqliteStore::open(&directory.path(DATABASE))?;
         let (vault, _) = Vault::open_or_create(&directory, &store, &mut OsRandom)?;
         Ok(Self {
@@ -222,12 +227,13 @@ impl Files {
             group: *group.id(),
             secret: secret(),
         };
-        Ok(key_file::save(&path, &file)?)
+        Ok(self.directory.keyring().save(&path, &file)?)
     }
 
     fn load_keys(&self, ticket: &TicketId, group: &Group) -> Result<NewKeys, FilesError> {
         let load = |role, kind| -> Result<(SecretBytes, &'static str), FilesError> {
-            let (found, secret) = key_file::load(&self.key_path(role, ticket), kind)?;
+            let path = self.key_path(role, ticket);
+            let (found, secret) = self.directory.keyring().load(&path, kind)?;
             if found != *group.id() {
                 return Err(self.damaged(role, "it belongs to another group"));
             }

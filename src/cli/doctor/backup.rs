@@ -13,9 +13,11 @@ pub use objects::object;
 pub use words::text;
 
 use crate::backup::{self, BackupError, Reader};
+use crate::cli::Program;
 use crate::cli::doctor::{self, code, failed, unexpected};
 use crate::cli::exit::{Exit, Failure, eprint, hand_out};
 use crate::cli::options::{BackupTask, CodeSource, DoctorOptions};
+use crate::cli::passphrase;
 use crate::cli::text::quoted;
 use crate::clock::{Clock, SystemClock};
 use crate::control;
@@ -25,6 +27,7 @@ use crate::doctor::backup::{
 use crate::doctor::office;
 use crate::identity::data_dir;
 use crate::identity::id::Identifier;
+use crate::identity::key_file::Cost;
 use crate::vault::{DATA_KEY, RecoveryCode, Vault};
 
 /// How long a server may take to back up whatever it has.
@@ -149,7 +152,7 @@ fn open(file: &Path) -> Result<Reader<BufReader<File>>, Failure> {
 fn verify_file(options: &DoctorOptions, file: &Path, source: &CodeSource) -> Result<(), Failure> {
     let reader = open(file)?;
     let own = match source {
-        CodeSource::Asked => own_vault(options, &reader.header().doctor),
+        CodeSource::Asked => own_vault(options, &reader.header().doctor)?,
         _ => None,
     };
     let own = own.filter(|vault| backup::fits(reader.header(), vault));
@@ -166,9 +169,14 @@ fn verify_file(options: &DoctorOptions, file: &Path, source: &CodeSource) -> Res
 }
 
 /// This machine's own data key. Read as it lies there: it never changes.
-fn own_vault(options: &DoctorOptions, id: &Identifier) -> Option<Vault> {
-    let directory = data_dir::location(&options.data, id.as_str()).ok()?;
-    Vault::load(&directory.join(DATA_KEY)).ok()
+fn own_vault(options: &DoctorOptions, id: &Identifier) -> Result<Option<Vault>, Failure> {
+    let directory = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
+    let file = directory.join(DATA_KEY);
+    if !file.exists() {
+        return Ok(None);
+    }
+    let keyring = passphrase::keyring(&directory, &options.keys)?;
+    Ok(Vault::load(&file, &keyring).ok())
 }
 
 fn unwrap(code: &RecoveryCode, wrapped: &[u8]) -> Result<Vault, Failure> {
@@ -208,9 +216,13 @@ fn restore_file(
     let known = heads.map(Heads::read).transpose();
     let known = known.map_err(|error| unusable(file, &error))?;
     let vault = unwrap(&code::get(source)?, &reader.header().wrapped)?;
+    let chosen = passphrase::choose(&options.keys, options.form)?;
+    let sealing = chosen.as_ref().map(|chosen| (chosen, Cost::STANDARD));
     let now = SystemClock.now();
-    let restored = restore(&options.data, reader, &vault, known.as_ref(), now)
+    let restored = restore(&options.data, reader, &vault, known.as_ref(), sealing, now)
         .map_err(|error| unusable(file, &error))?;
+    let place = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
+    passphrase::say(Program::Doctor, &place, chosen.is_some());
     let people = words::restored(&restored, &options.data_option);
     options
         .form

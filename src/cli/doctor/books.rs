@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::Action;
+use crate::cli::Program;
 use crate::cli::doctor::{code, failed, setup_failed, store_failed, vault_failed};
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::options::{DoctorOptions, GroupName};
+use crate::cli::passphrase;
 use crate::clock::{Clock, SystemClock};
 use crate::doctor::practice::Practice;
 use crate::doctor::{recovery, setup};
@@ -53,7 +55,7 @@ fn unknown(options: &DoctorOptions, id: &Identifier) -> Failure {
 fn open(
     options: &DoctorOptions,
     id: &Identifier,
-    directory: DataDir,
+    mut directory: DataDir,
     may_found: bool,
 ) -> Result<Practice, Failure> {
     let store = match may_found {
@@ -62,10 +64,16 @@ fn open(
     };
     let store = store.map_err(|error| setup_failed(&error))?;
     let is_new = setup::is_new(&store).map_err(|error| setup_failed(&error))?;
-    let identity = match (is_new, may_found) {
-        (true, true) => found(options, id, &directory, &store)?,
-        (true, false) => return Err(unknown(options, id)),
-        (false, serves) => load(id, &directory, &store, serves)?,
+    if is_new && !may_found {
+        return Err(unknown(options, id));
+    }
+    if is_new && !directory.is_sealed() {
+        passphrase::begin(&mut directory, &options.keys, options.form, Program::Doctor)?;
+    }
+    passphrase::unlock(&mut directory, &options.keys)?;
+    let identity = match is_new {
+        true => found(options, id, &directory, &store)?,
+        false => load(id, &directory, &store, may_found)?,
     };
     let practice = Practice::open(
         Arc::new(directory),

@@ -57,12 +57,13 @@ fn raise_file_limit() {
 
 /// Serves until told to stop.
 pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), Failure> {
-    // Handlers first: the terminal puts its own in front of them.
-    let signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| failed(&error))?;
     raise_file_limit();
     // A port that is taken is found out before anything is made.
     let listener = bind(options)?;
     let practice = Arc::new(books::open_or_found(options, id)?);
+    // Not before a person has been asked: until there is a server, a signal is
+    // to end the program. But before the terminal puts its own in front.
+    let signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| failed(&error))?;
     let listening = listener.local_addr().map_err(|error| failed(&error))?;
     let reachable = remember(&practice, options, listening).map_err(|e| store_failed(&e))?;
     let settings = Settings {

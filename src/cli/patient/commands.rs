@@ -9,18 +9,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::failure::{self, Place};
-use super::{connection, enrolled, objects, say};
+use super::{connection, enrolled, objects, say, unlocked};
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::options::PatientOptions;
 use crate::cli::output::{Form, Object};
 use crate::cli::text::sentence;
 use crate::clock::SystemClock;
 use crate::control::{self, Handler};
-use crate::identity::data_dir::{self, DataDirFault};
+use crate::identity::data_dir::{self, DataDir, DataDirFault};
 use crate::patient::control::{Answer, Request, Said, Status, Word};
 use crate::patient::desk::Desk;
 use crate::patient::event::Event;
-use crate::patient::files::{Files, FilesError, Name};
+use crate::patient::files::{Files, Name};
 
 /// How long a connection of one moment may take altogether.
 const MOMENT: Duration = Duration::from_secs(20);
@@ -277,15 +277,16 @@ impl Counter {
             if answer.is_some() {
                 return Ok(Self::Running(directory));
             }
-            match Files::open_existing(&options.data, name) {
-                Err(FilesError::Directory(error))
+            match DataDir::open_existing(&options.data, &name.to_string()) {
+                Err(error)
                     if matches!(error.fault(), DataDirFault::InUse)
                         && Instant::now() < deadline =>
                 {
                     thread::sleep(TICK);
                 }
-                Err(error) => return Err(failure::files(&error)),
-                Ok(files) => {
+                Err(error) => return Err(failure::directory(&error)),
+                Ok(directory) => {
+                    let files = unlocked(options, name, directory)?;
                     let files = Arc::new(enrolled(options, files)?);
                     let desk = Desk::alone(Arc::clone(&files), Arc::new(SystemClock));
                     return Ok(Self::Own(Own { files, desk }));

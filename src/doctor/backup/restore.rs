@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::identity::certificate::fingerprint;
 use crate::identity::data_dir::{self, DATABASE, DataDir};
 use crate::identity::id::Identifier;
-use crate::identity::key_file::{self, KeyFile};
+use crate::identity::key_file::{self, Cost, KeyFile, Passphrase};
 use crate::random::OsRandom;
 use crate::store::{
     AuditStore, CertificateState, SqliteStore, Store, StoreError, TicketState, TrustStore, fact,
@@ -93,7 +93,8 @@ pub fn check_empty(base: &Path, id: &Identifier) -> Result<(), RestoreFailure> {
 }
 
 /// Makes the practice of a backup anew. It is built beside its place and moved
-/// there as a whole, so that there is all of it or nothing.
+/// there as a whole, so that there is all of it or nothing. Its keys are sealed
+/// under a passphrase if there is one: those in the backup are not.
 ///
 /// # Errors
 /// [`RestoreFailure`]; nothing is left behind then.
@@ -102,13 +103,17 @@ pub fn restore<R: Read>(
     reader: Reader<R>,
     vault: &Vault,
     heads: Option<&Heads>,
+    sealing: Option<(&Passphrase, Cost)>,
     now: Timestamp,
 ) -> Result<Restored, RestoreFailure> {
     let id = reader.header().doctor.clone();
     check_empty(base, &id)?;
     let place = data_dir::location(base, id.as_str())?;
     let workplace = workplace(base)?;
-    let directory = DataDir::create_or_open(workplace.path(), id.as_str())?;
+    let mut directory = DataDir::create_or_open(workplace.path(), id.as_str())?;
+    if let Some((passphrase, cost)) = sealing {
+        directory.seal_keys(passphrase, cost)?;
+    }
     let content = Content::take_out(reader, vault, &directory.path(DATABASE))?;
     let none = Heads::default();
     let mut checked = content.check(vault, &heads.unwrap_or(&none).files)?;
@@ -168,10 +173,10 @@ fn save_keys(directory: &DataDir, content: &Content, vault: &Vault) -> Result<()
                 group,
                 secret,
             };
-            key_file::save(&path, &key)?;
+            directory.keyring().save(&path, &key)?;
         }
     }
-    Ok(vault.save(&directory.path(DATA_KEY))?)
+    Ok(vault.save(&directory.path(DATA_KEY), directory.keyring())?)
 }
 
 /// Takes back the tickets that nobody had used. Those that were used since

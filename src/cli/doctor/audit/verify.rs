@@ -12,6 +12,7 @@ use crate::cli::doctor::{failed, store_failed};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::options::{DoctorOptions, Verification};
 use crate::cli::output::{Form, Object};
+use crate::cli::passphrase;
 use crate::cli::text;
 use crate::doctor::audit::Request;
 use crate::doctor::setup::SIGNING_KEY;
@@ -19,7 +20,8 @@ use crate::hex;
 use crate::identity::certificate::fingerprint;
 use crate::identity::data_dir::{self, DATABASE};
 use crate::identity::id::Identifier;
-use crate::identity::key_file::{self, KeyKind};
+use crate::identity::key_file::KeyKind;
+use crate::identity::keyring::Keyring;
 use crate::identity::known_doctor::fingerprint_groups;
 use crate::random::OsRandom;
 use crate::store::{SqliteStore, StoreError};
@@ -39,7 +41,10 @@ pub fn practice(
     let open = || SqliteStore::open_read_only(&location.join(DATABASE));
     let pinned = match verification.root.as_deref() {
         Some(root) => Pinned::Root(root),
-        None => Pinned::Key(location.join(SIGNING_KEY)),
+        None => {
+            let keyring = passphrase::keyring(&location, &options.keys)?;
+            Pinned::Key(location.join(SIGNING_KEY), keyring)
+        }
     };
     check(options.form, &heads, open, &pinned)
 }
@@ -56,8 +61,9 @@ pub fn copy(form: Form, verification: &Verification) -> Result<(), Failure> {
 enum Pinned<'a> {
     /// The beginning of the root's fingerprint.
     Root(&'a [u8]),
-    /// The root of the certificate that the key in this file belongs to.
-    Key(PathBuf),
+    /// The root of the certificate that the key in this file belongs to, which
+    /// this keyring opens.
+    Key(PathBuf, Keyring),
 }
 
 fn check(
@@ -73,9 +79,9 @@ fn check(
     let own_root = fingerprint(&papers.root);
     let root = match pinned {
         Pinned::Root(root) => root,
-        Pinned::Key(path) => {
-            let (group, secret) =
-                key_file::load(path, KeyKind::DoctorSigning).map_err(|error| failed(&error))?;
+        Pinned::Key(path, keyring) => {
+            let loaded = keyring.load(path, KeyKind::DoctorSigning);
+            let (group, secret) = loaded.map_err(|error| failed(&error))?;
             if !papers.retain_own((&group, &secret), &mut OsRandom) {
                 return Err(damaged(
                     "the certificates in the database do not belong to this practice's signing.key",
@@ -143,7 +149,7 @@ fn people(report: &Report, heads: &[PathBuf], root: &[u8], pinned: &Pinned<'_>) 
         );
     }
     lines.push(format!("The clinic's root is {}.", groups(root)));
-    if let Pinned::Key(_) = pinned {
+    if let Pinned::Key(..) = pinned {
         lines.push(
             "It was taken from the certificate of this practice's signing.key: compare it with \
              the clinic's papers."

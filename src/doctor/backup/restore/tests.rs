@@ -23,6 +23,8 @@ use crate::elgamal::Group;
 use crate::handshake::enrol::NewKeys;
 use crate::hex;
 use crate::identity::certificate::Serial;
+use crate::identity::keyring::Keyring;
+use crate::random::OsRandom;
 use crate::store::{CertificateRow, RecordRow, RecordStore, TicketRow};
 use crate::vault::{RecoveryCode, column};
 
@@ -113,7 +115,7 @@ impl Scene {
         let vault = self.code.unwrap(&reader.header().wrapped).unwrap();
         let there = self.base.path().join("there");
         let now = self.practice.now();
-        let restored = restore(&there, reader, &vault, heads, now).unwrap();
+        let restored = restore(&there, reader, &vault, heads, None, now).unwrap();
         let store = SqliteStore::open(&there.join("D1").join(DATABASE)).unwrap();
         (restored, store)
     }
@@ -309,7 +311,8 @@ fn sealed_entries_open_again_and_those_that_do_not_are_counted() {
     let (restored, store) = scene.restore(&file, None);
     assert!(!restored.checked.is_sound());
     let row = store.record("P1").unwrap().unwrap();
-    let there = Vault::load(&scene.base.path().join("there/D1").join(DATA_KEY)).unwrap();
+    let there = scene.base.path().join("there/D1").join(DATA_KEY);
+    let there = Vault::load(&there, &Keyring::plain()).unwrap();
     let opened = there
         .open(column::RECORD, &row.row_name(), &row.sealed)
         .unwrap();

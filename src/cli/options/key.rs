@@ -1,0 +1,81 @@
+//! Where the passphrase of the keys comes from, and what is to be done with key
+//! files.
+
+use std::path::PathBuf;
+
+use super::super::args::key::{Key, KeyCommand};
+use super::super::configuration::Configuration;
+use super::super::exit::Failure;
+use super::super::normalise::usage;
+use super::value::{Environment, path, value};
+
+/// Where the passphrase comes from if not from a person.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KeyOptions {
+    /// The file that was named.
+    pub passphrase_file: Option<PathBuf>,
+    /// What the service manager hands over, if it does.
+    pub credential: Option<PathBuf>,
+    /// Whether keys are to lie plain, without a question.
+    pub plain_keys: bool,
+}
+
+/// What is to be done with key files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeyTask {
+    /// Change how keys are protected.
+    Passwd {
+        /// The file with the new passphrase, if it is not asked for.
+        new: Option<PathBuf>,
+        /// A single key file, if not those of the data directory.
+        file: Option<PathBuf>,
+    },
+    /// Show how they are.
+    Show,
+}
+
+impl KeyOptions {
+    /// Checks what was typed and is said elsewhere.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub(super) fn new(
+        said: &Configuration,
+        passphrase_file: Option<String>,
+        plain_keys: bool,
+        environment: Environment<'_>,
+    ) -> Result<Self, Failure> {
+        let passphrase_file = said.option("passphrase-file", passphrase_file, path)?;
+        // systemd.exec(5), LoadCredential=.
+        let credential = environment("CREDENTIALS_DIRECTORY")
+            .map(|directory| PathBuf::from(directory).join("passphrase"))
+            .filter(|credential| credential.exists());
+        Ok(Self {
+            passphrase_file,
+            credential,
+            plain_keys,
+        })
+    }
+}
+
+impl KeyTask {
+    pub(super) fn new(args: Key, plain_keys: bool) -> Result<Self, Failure> {
+        let file = |name: &str, typed: Option<String>| {
+            typed.map(|typed| value(name, &typed, path)).transpose()
+        };
+        match args.command {
+            KeyCommand::Show(_) => Ok(Self::Show),
+            KeyCommand::Passwd(args) => {
+                if plain_keys && args.new_passphrase_file.is_some() {
+                    return Err(usage(
+                        "--plain-keys and --new-passphrase-file exclude each other",
+                    ));
+                }
+                Ok(Self::Passwd {
+                    new: file("--new-passphrase-file", args.new_passphrase_file)?,
+                    file: file("--file", args.file)?,
+                })
+            }
+        }
+    }
+}

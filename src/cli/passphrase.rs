@@ -1,0 +1,322 @@
+//! Where the passphrase of the keys comes from: a file that is named, a
+//! credential of the service manager, a person at the terminal, in this order.
+//! Never an argument or a variable: others on the machine can read those.
+
+mod prompt;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use rustix::process::geteuid;
+
+use super::Program;
+use super::exit::{Exit, Failure, eprint};
+use super::options::KeyOptions;
+use super::output::Form;
+use crate::identity::data_dir::DataDir;
+use crate::identity::key_file::{Cost, KeyFileError, KeyFileFault, Passphrase};
+use crate::identity::keyring::Keyring;
+use crate::secret::SecretBytes;
+use prompt::{Typed, Unseen};
+
+/// How often a person may try.
+const TRIES: usize = 3;
+
+/// What to do where there is no passphrase.
+const NAME_A_FILE: &str =
+    "name a file that holds it with --passphrase-file FILE, or run this at a terminal";
+
+/// Unlocks the keys of a directory, if they are sealed.
+///
+/// # Errors
+/// A [`Failure`], with [`Exit::Refused`] if the passphrase is wrong or missing.
+pub fn unlock(directory: &mut DataDir, keys: &KeyOptions) -> Result<(), Failure> {
+    if !directory.is_sealed() || directory.keyring().is_unlocked() {
+        return Ok(());
+    }
+    let place = directory.path("");
+    with(keys, &place, &mut |passphrase| directory.unlock(passphrase)).map(drop)
+}
+
+/// The keyring of a directory that another program may have locked.
+///
+/// # Errors
+/// As [`unlock`].
+pub fn keyring(directory: &Path, keys: &KeyOptions) -> Result<Keyring, Failure> {
+    if !Keyring::is_sealed(directory) {
+        return Ok(Keyring::plain());
+    }
+    let mut open = |passphrase: &Passphrase| Keyring::unlock(directory, passphrase);
+    with(keys, directory, &mut open).map(|(keyring, _)| keyring)
+}
+
+/// Does something with the passphrase of the keys in `place`, and gives what came
+/// of it and the passphrase. A person may try again.
+///
+/// # Errors
+/// A [`Failure`], as of the last try.
+pub fn with<T>(
+    keys: &KeyOptions,
+    place: &Path,
+    open: &mut dyn FnMut(&Passphrase) -> Result<T, KeyFileError>,
+) -> Result<(T, Passphrase), Failure> {
+    if let Some(passphrase) = from_file(keys)? {
+        let opened = open(&passphrase).map_err(|error| failed(&error))?;
+        return Ok((opened, passphrase));
+    }
+    let shown = place.display();
+    let Some(mut terminal) = Unseen::open() else {
+        let sentence = format!("the keys in '{shown}' are sealed, and no passphrase was given");
+        return Err(Failure::new(Exit::Refused, sentence).hint(NAME_A_FILE));
+    };
+    let prompt = format!("Passphrase of the keys in '{shown}': ");
+    let mut tried = 1;
+    loop {
+        let passphrase = match terminal.ask(&prompt).map_err(|error| unreadable(&error))? {
+            Typed::Passphrase(passphrase) => passphrase,
+            Typed::Nothing => return Err(Failure::new(Exit::Refused, "no passphrase was given")),
+            Typed::Interrupted => return Err(interrupted()),
+        };
+        match open(&passphrase) {
+            Ok(opened) => return Ok((opened, passphrase)),
+            Err(error) if is_wrong(&error) && tried < TRIES => {
+                terminal.say(&format!("{error}; try again\n"));
+            }
+            Err(error) => return Err(failed(&error)),
+        }
+        tried += 1;
+    }
+}
+
+fn is_wrong(error: &KeyFileError) -> bool {
+    matches!(error.fault(), KeyFileFault::WrongPassphrase)
+}
+
+/// How the keys of a directory that is begun now are to be protected: under a
+/// passphrase, or, with nothing, not at all.
+///
+/// # Errors
+/// A [`Failure`].
+pub fn choose(keys: &KeyOptions, form: Form) -> Result<Option<Passphrase>, Failure> {
+    if keys.plain_keys {
+        return Ok(None);
+    }
+    if let Some(passphrase) = from_file(keys)? {
+        return may_be_set(passphrase).map(Some);
+    }
+    match (form, Unseen::open()) {
+        (Form::People, Some(mut terminal)) => {
+            terminal.say(
+                "The keys can be sealed under a passphrase, which is asked for at every start \
+                 then.\n",
+            );
+            ask_twice(
+                &mut terminal,
+                "New passphrase (at least 8 characters; an empty line for none): ",
+            )
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Seals the keys of a directory that is begun now as [`choose`] has it, and says
+/// so.
+///
+/// # Errors
+/// A [`Failure`].
+pub fn begin(
+    directory: &mut DataDir,
+    keys: &KeyOptions,
+    form: Form,
+    program: Program,
+) -> Result<(), Failure> {
+    let chosen = choose(keys, form)?;
+    if let Some(passphrase) = &chosen {
+        let sealed = directory.seal_keys(passphrase, Cost::STANDARD);
+        sealed.map_err(|error| failed(&error))?;
+    }
+    say(program, &directory.path(""), chosen.is_some());
+    Ok(())
+}
+
+/// Says how the keys of a directory lie there.
+pub fn say(program: Program, directory: &Path, sealed: bool) {
+    let directory = directory.display();
+    eprint(&match sealed {
+        true => format!(
+            "{program}: the keys in '{directory}' are sealed under the passphrase; nobody can \
+             open them without it, so keep it safe\n"
+        ),
+        false => format!(
+            "{program}: the keys lie unsealed in '{directory}', readable by this user only; \
+             \"{program} key passwd\" seals them\n"
+        ),
+    });
+}
+
+/// A passphrase that is to be set: from this file, or from a person.
+///
+/// # Errors
+/// A [`Failure`].
+pub fn new(file: Option<&Path>) -> Result<Passphrase, Failure> {
+    if let Some(file) = file {
+        return may_be_set(read_file(file, true)?);
+    }
+    let none = |sentence: &str| {
+        Failure::new(Exit::Usage, sentence).hint(
+            "name a file that holds it with --new-passphrase-file FILE; --plain-keys takes the \
+             passphrase off",
+        )
+    };
+    let Some(mut terminal) = Unseen::open() else {
+        return Err(none("the new passphrase is needed"));
+    };
+    let prompt = "New passphrase (at least 8 characters): ";
+    ask_twice(&mut terminal, prompt)?.ok_or_else(|| none("no new passphrase was given"))
+}
+
+/// Asks until the same passphrase came twice; nothing for an empty line.
+fn ask_twice(terminal: &mut Unseen, prompt: &str) -> Result<Option<Passphrase>, Failure> {
+    for _ in 0..TRIES {
+        let first = match terminal.ask(prompt).map_err(|error| unreadable(&error))? {
+            Typed::Passphrase(first) => first,
+            Typed::Nothing => return Ok(None),
+            Typed::Interrupted => return Err(interrupted()),
+        };
+        if !first.may_be_set() {
+            terminal.say("That is too short; try again\n");
+            continue;
+        }
+        match terminal
+            .ask("The same again: ")
+            .map_err(|e| unreadable(&e))?
+        {
+            Typed::Passphrase(second) if second.is(&first) => return Ok(Some(first)),
+            Typed::Interrupted => return Err(interrupted()),
+            _ => terminal.say("The two differ; try again\n"),
+        }
+    }
+    Err(Failure::new(Exit::Refused, "no passphrase was set"))
+}
+
+fn may_be_set(passphrase: Passphrase) -> Result<Passphrase, Failure> {
+    if passphrase.may_be_set() {
+        return Ok(passphrase);
+    }
+    let sentence = format!(
+        "the new passphrase is too short: it needs at least {} characters",
+        Passphrase::MIN_NEW
+    );
+    Err(Failure::new(Exit::Usage, sentence).hint("nothing was changed"))
+}
+
+/// The passphrase from the file that is named, or else from the service manager.
+fn from_file(keys: &KeyOptions) -> Result<Option<Passphrase>, Failure> {
+    match (&keys.passphrase_file, &keys.credential) {
+        (Some(file), _) => read_file(file, true).map(Some),
+        // Whom it belongs to and who may read it is the service manager's
+        // business: it uses access control lists.
+        (None, Some(credential)) => read_file(credential, false).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The first line of a file that is this user's alone, or of a pipe.
+fn read_file(path: &Path, check: bool) -> Result<Passphrase, Failure> {
+    let shown = path.display();
+    let refused = |reason: String| {
+        let sentence = format!("the passphrase cannot be read from '{shown}': {reason}");
+        Failure::new(Exit::Failure, sentence)
+    };
+    let file = File::open(path).map_err(|error| refused(error.to_string()))?;
+    if check
+        && let Some(reason) = is_open_to_others(&file, path).map_err(|e| refused(e.to_string()))?
+    {
+        return Err(refused(reason));
+    }
+    let line = first_line(file).map_err(|error| refused(error.to_string()))?;
+    Passphrase::new(line)
+        .ok_or_else(|| refused("its first line is empty, or longer than 1024 bytes".to_owned()))
+}
+
+/// Why a passphrase should not lie in this file, if so.
+fn is_open_to_others(file: &File, path: &Path) -> io::Result<Option<String>> {
+    let metadata = file.metadata()?;
+    if metadata.file_type().is_fifo() {
+        return Ok(None);
+    }
+    if !metadata.is_file() {
+        return Ok(Some("it is neither a file nor a pipe".to_owned()));
+    }
+    if metadata.uid() != geteuid().as_raw() {
+        return Ok(Some("it belongs to another user".to_owned()));
+    }
+    let mode = metadata.mode() & 0o777;
+    let quoted = path.display().to_string().replace('\'', r"'\''");
+    Ok((mode & 0o077 != 0).then(|| {
+        format!("it is open to other users (mode {mode:04o}); close it with: chmod 600 '{quoted}'")
+    }))
+}
+
+/// Everything up to a line feed, at most one byte more than a passphrase can
+/// have, in memory that is allocated once.
+fn first_line(mut file: impl Read) -> io::Result<SecretBytes> {
+    let mut line = SecretBytes::new(vec![0; Passphrase::MAX_LEN + 2]);
+    let mut len = 0;
+    while len < line.expose().len() {
+        match file.read(&mut line.expose_mut()[len..]) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    line.truncate(len);
+    if let Some(end) = line.expose().iter().position(|byte| *byte == b'\n') {
+        line.truncate(end);
+    }
+    if line.expose().last() == Some(&b'\r') {
+        line.truncate(line.expose().len() - 1);
+    }
+    Ok(line)
+}
+
+/// A failure of a key file.
+pub fn failed(error: &KeyFileError) -> Failure {
+    Failure::new(error.fault().into(), error.to_string())
+}
+
+fn unreadable(error: &io::Error) -> Failure {
+    let sentence = format!("the passphrase cannot be read from the terminal: {error}");
+    Failure::new(Exit::Failure, sentence)
+}
+
+fn interrupted() -> Failure {
+    Failure::new(Exit::Interrupted, "interrupted; nothing was changed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passphrase_is_the_first_line() {
+        for (text, line) in [
+            ("one\n", "one"),
+            ("one", "one"),
+            ("one\r\ntwo\n", "one"),
+            (" one \n\n", " one "),
+            ("\none", ""),
+        ] {
+            let read = first_line(text.as_bytes()).unwrap();
+            assert_eq!(read.expose(), line.as_bytes(), "{text:?}");
+        }
+        let long = vec![b'x'; 5000];
+        let read = first_line(&long[..]).unwrap();
+        assert!(Passphrase::new(read).is_none());
+        let longest = [&long[..1024], b"\n"].concat();
+        assert!(Passphrase::new(first_line(&longest[..]).unwrap()).is_some());
+    }
+}

@@ -19,7 +19,7 @@ demo: ## a doctor and three patients, from the first key to the last message
 
 run-doctor: ## the doctor's server (DOCTOR=D1)
 	@cargo build --locked --bins
-	@$(BIN)/doctor --data $(RUN)/doctor --id $(DOCTOR)
+	@$(BIN)/doctor --data $(RUN)/doctor --id $(DOCTOR) --plain-keys
 
 run-patient: $(RUN)/$(ID)@$(DOCTOR).enrolled ## a patient, in another terminal (ID=P1 DOCTOR=D1)
 	@$(BIN)/patient --data $(RUN)/patient --id $(ID) --doctor-id $(DOCTOR)
@@ -30,7 +30,7 @@ $(RUN)/$(ID)@$(DOCTOR).enrolled:
 	    echo "start the doctor first, with 'make run-doctor' in another terminal" >&2; \
 	    exit 1; }
 	@ticket=$$($(BIN)/doctor --data $(RUN)/doctor --id $(DOCTOR) enrol $(ID) 2>/dev/null) && \
-	printf '%s\n' "$$ticket" | $(BIN)/patient --data $(RUN)/patient enrol -
+	printf '%s\n' "$$ticket" | $(BIN)/patient --data $(RUN)/patient --plain-keys enrol -
 	@touch '$@'
 
 test: ## all tests

@@ -18,6 +18,7 @@ mod disk;
 mod ends;
 mod groups;
 mod keeping;
+mod keys;
 mod messages;
 mod output;
 mod pipes;

@@ -27,7 +27,7 @@ fn typed(mut command: Command) -> (PtySession, String) {
 
 /// A doctor at a terminal, and where she serves.
 fn typing_doctor(clinic: &Clinic) -> (PtySession, String) {
-    let command = clinic.doctor(&["--id", "D1", "--listen", "127.0.0.1:0"]);
+    let command = clinic.doctor(&["--id", "D1", "--listen", "127.0.0.1:0", "--plain-keys"]);
     let (doctor, said) = typed(command);
     let (_, address) = said.split_once(" is serving on ").unwrap();
     (doctor, address.lines().next().unwrap().to_owned())
@@ -176,7 +176,7 @@ fn a_session_that_the_doctor_ends_gives_the_terminal_back() {
 #[test]
 fn the_recovery_code_is_shown_once_and_a_mistyped_one_asked_for_again() {
     let clinic = Clinic::new();
-    let command = clinic.doctor(&["--id", "D1", "--listen", "127.0.0.1:0"]);
+    let command = clinic.doctor(&["--id", "D1", "--listen", "127.0.0.1:0", "--plain-keys"]);
     let (mut doctor, said) = typed(command);
     let (_, code) = said.split_once("shown this once: ").unwrap();
     let code = code.lines().next().unwrap().trim().to_lowercase();

@@ -21,8 +21,7 @@ pub enum KeyCommand {
     Show(Show),
 }
 
-/// Seal the keys under a passphrase, or under another one; with --plain-keys
-/// take the passphrase off.
+/// Seal the keys under a passphrase, or another one; --plain-keys takes it off.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "passwd", help_triggers("-h", "--help"))]
 pub struct Passwd {

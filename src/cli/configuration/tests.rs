@@ -47,7 +47,7 @@ fn values(key: &str) -> [&'static str; 3] {
     match key {
         "id" | "doctor-id" => ["A1", "A2", "A3"],
         "listen" | "public-address" | "connect" => ["h1:1", "h2:2", "h3:3"],
-        "data" | "audit-heads" | "backup.directory" => ["/d1", "/d2", "/d3"],
+        "data" | "audit-heads" | "passphrase-file" | "backup.directory" => ["/d1", "/d2", "/d3"],
         "tolerance" | "handshakes-per-address" | "block-after" | "backup.keep" => {
             ["11", "12", "13"]
         }
@@ -151,7 +151,7 @@ fn the_keys_are_the_options_of_the_program() {
                 let is_switch = flag.kind == FlagInfoKind::Switch;
                 (flag.long.trim_start_matches("--"), is_switch)
             })
-            .filter(|(name, _)| !["help", "json", "plain", "config"].contains(name))
+            .filter(|(name, _)| !["help", "json", "plain", "config", "plain-keys"].contains(name))
             .collect();
         let keys = keys(program).iter();
         let mut keys: Vec<_> = keys

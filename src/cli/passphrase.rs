@@ -16,7 +16,9 @@ use super::exit::{Exit, Failure, eprint};
 use super::options::KeyOptions;
 use super::output::Form;
 use crate::identity::data_dir::DataDir;
-use crate::identity::key_file::{Cost, KeyFileError, KeyFileFault, Passphrase};
+use crate::identity::key_file::{
+    self, Closed, Cost, KeyFileError, KeyFileFault, KeyKind, Passphrase, Protection,
+};
 use crate::identity::keyring::Keyring;
 use crate::secret::SecretBytes;
 use prompt::{Typed, Unseen};
@@ -52,6 +54,24 @@ pub fn keyring(directory: &Path, keys: &KeyOptions) -> Result<Keyring, Failure> 
     with(keys, directory, &mut open).map(|(keyring, _)| keyring)
 }
 
+/// Reads a key file that lies by itself, such as the root's in its drawer, plain
+/// or sealed: the name of the group and the secret.
+///
+/// # Errors
+/// A [`Failure`], with [`Exit::Refused`] if the passphrase is wrong or missing.
+pub fn load(
+    path: &Path,
+    kind: KeyKind,
+    keys: &KeyOptions,
+) -> Result<([u8; 32], SecretBytes), Failure> {
+    let closed = Closed::read(path).map_err(|error| failed(&error))?;
+    if closed.protection == Protection::Plain {
+        return key_file::load(path, kind).map_err(|error| failed(&error));
+    }
+    let mut open = |passphrase: &Passphrase| key_file::load_sealed(path, kind, passphrase);
+    with(keys, path, &mut open).map(|(key, _)| key)
+}
+
 /// Does something with the passphrase of the keys in `place`, and gives what came
 /// of it and the passphrase. A person may try again.
 ///
@@ -71,7 +91,7 @@ pub fn with<T>(
         let sentence = format!("the keys in '{shown}' are sealed, and no passphrase was given");
         return Err(Failure::new(Exit::Refused, sentence).hint(NAME_A_FILE));
     };
-    let prompt = format!("Passphrase of the keys in '{shown}': ");
+    let prompt = format!("Passphrase of '{shown}': ");
     let mut tried = 1;
     loop {
         let passphrase = match terminal.ask(&prompt).map_err(|error| unreadable(&error))? {
@@ -106,19 +126,19 @@ pub fn choose(keys: &KeyOptions, form: Form) -> Result<Option<Passphrase>, Failu
     if let Some(passphrase) = from_file(keys)? {
         return may_be_set(passphrase).map(Some);
     }
-    match (form, Unseen::open()) {
-        (Form::People, Some(mut terminal)) => {
-            terminal.say(
-                "The keys can be sealed under a passphrase, which is asked for at every start \
-                 then.\n",
-            );
-            ask_twice(
-                &mut terminal,
-                "New passphrase (at least 8 characters; an empty line for none): ",
-            )
-        }
-        _ => Ok(None),
-    }
+    // The other forms are for programs, which cannot answer.
+    let terminal = match form {
+        Form::People => Unseen::open(),
+        Form::Plain | Form::Json => None,
+    };
+    let Some(mut terminal) = terminal else {
+        return Ok(None);
+    };
+    terminal.say(
+        "The keys can be sealed under a passphrase, which is asked for at every start then.\n",
+    );
+    let prompt = "New passphrase (at least 8 characters; an empty line for none): ";
+    ask_twice(&mut terminal, prompt)
 }
 
 /// Seals the keys of a directory that is begun now as [`choose`] has it, and says
@@ -299,7 +319,40 @@ fn interrupted() -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+    use crate::identity::key_file::KeyFile;
+    use crate::identity::keyring::reseal;
+    use crate::random::OsRandom;
+
+    #[test]
+    fn a_key_in_its_drawer_is_read_whether_it_is_sealed_or_not() {
+        let drawer = tempfile::tempdir().unwrap();
+        let (path, secret) = (drawer.path().join("root.key"), drawer.path().join("secret"));
+        let key = KeyFile {
+            kind: KeyKind::RootSigning,
+            group: [7; 32],
+            secret: SecretBytes::copy_of(&[171; 32]),
+        };
+        key_file::save(&path, &key).unwrap();
+        fs::write(&secret, "correct horse\n").unwrap();
+        fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+        let none = KeyOptions::default();
+        assert!(load(&path, KeyKind::RootSigning, &none).is_ok());
+        let keys = KeyOptions {
+            passphrase_file: Some(secret.clone()),
+            ..none
+        };
+        let passphrase = from_file(&keys).unwrap().unwrap();
+        reseal(&path, None, Some((&passphrase, Cost::LEAST)), &mut OsRandom).unwrap();
+        let (group, opened) = load(&path, KeyKind::RootSigning, &keys).unwrap();
+        assert_eq!((group, opened.expose()), ([7; 32], &[171; 32][..]));
+        fs::write(&secret, "battery staple\n").unwrap();
+        let failure = load(&path, KeyKind::RootSigning, &keys).unwrap_err();
+        assert_eq!(failure.exit, Exit::Refused);
+    }
 
     #[test]
     fn a_passphrase_is_the_first_line() {

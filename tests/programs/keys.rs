@@ -346,21 +346,21 @@ fn a_person_is_asked_and_what_she_types_is_not_shown() {
     }
 
     let mut enrol = typed(&clinic.doctor(&["enrol", "P1"]));
-    enrol.exp_string("Passphrase of the keys in").unwrap();
+    enrol.exp_string("Passphrase of '").unwrap();
     enrol.send_line("battery staple").unwrap();
     enrol.exp_string("the passphrase is wrong").unwrap();
-    enrol.exp_string("Passphrase of the keys in").unwrap();
+    enrol.exp_string("Passphrase of '").unwrap();
     enrol.send_line(SECRET).unwrap();
     assert!(ends(enrol, 0).contains("telemed1-"));
 
     let mut enrol = typed(&clinic.doctor(&["enrol", "P1"]));
     for _ in 0..3 {
-        enrol.exp_string("Passphrase of the keys in").unwrap();
+        enrol.exp_string("Passphrase of '").unwrap();
         enrol.send_line("battery staple").unwrap();
     }
     ends(enrol, 4);
     let mut interrupted = typed(&clinic.doctor(&["enrol", "P1"]));
-    interrupted.exp_string("Passphrase of the keys in").unwrap();
+    interrupted.exp_string("Passphrase of '").unwrap();
     interrupted.send_control('c').unwrap();
     assert!(ends(interrupted, 130).contains("interrupted"));
 }

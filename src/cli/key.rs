@@ -34,7 +34,7 @@ pub(super) fn passwd(
         let sealed = directory.seal_keys(&new, Cost::STANDARD);
         sealed.map_err(|error| incomplete(&error))?;
     }
-    said(program, form, &directory.path(""), !keys.plain_keys)
+    said(program, form, keys, &directory.path(""), !keys.plain_keys)
 }
 
 /// Changes how a single key file is protected.
@@ -73,7 +73,7 @@ pub(super) fn passwd_file(
     };
     let to = new.as_ref().map(|new| (new, Cost::STANDARD));
     reseal(file, old.as_ref(), to, &mut OsRandom).map_err(|error| failed(&error))?;
-    said(program, form, file, new.is_some())
+    said(program, form, keys, file, new.is_some())
 }
 
 fn incomplete(error: &KeyFileError) -> Failure {
@@ -83,9 +83,15 @@ fn incomplete(error: &KeyFileError) -> Failure {
     )
 }
 
-fn said(program: Program, form: Form, place: &Path, sealed: bool) -> Result<(), Failure> {
+fn said(
+    program: Program,
+    form: Form,
+    keys: &KeyOptions,
+    place: &Path,
+    sealed: bool,
+) -> Result<(), Failure> {
     if form == Form::People {
-        passphrase::say(program, place, sealed);
+        passphrase::say(program, keys, place, sealed);
         return Ok(());
     }
     let record = Object::new("keys")

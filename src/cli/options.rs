@@ -204,12 +204,13 @@ impl DoctorOptions {
         let form = Form::chosen(args.json, args.plain)?;
         let plain_keys = args.plain_keys;
         let said = Configuration::read(Program::Doctor, args.config.as_deref(), environment)?;
+        let again = data_option(args.config.as_deref(), args.data.as_deref());
         Ok(Self {
             id: said.option("id", args.id, identifier)?,
             listen: said
                 .option("listen", args.listen, address)?
                 .unwrap_or_else(loopback),
-            data_option: data_option(args.config.as_deref(), args.data.as_deref()),
+            data_option: again.clone(),
             data: said
                 .option("data", args.data, path)?
                 .map_or_else(|| usual_directory(Program::Doctor, environment), Ok)?,
@@ -232,7 +233,8 @@ impl DoctorOptions {
                     .unwrap_or(BlockRule::default().after),
             },
             audit_heads: said.option("audit-heads", args.audit_heads, path)?,
-            keys: KeyOptions::new(&said, args.passphrase_file, plain_keys, environment)?,
+            keys: KeyOptions::new(&said, args.passphrase_file, plain_keys, environment)?
+                .found_by(&again),
             backup: backup::schedule(&said)?,
             form,
             task: match args.command {
@@ -290,18 +292,20 @@ impl PatientOptions {
 
     fn checked(args: PatientArgs, environment: Environment<'_>) -> Result<Self, Failure> {
         let said = Configuration::read(Program::Patient, args.config.as_deref(), environment)?;
+        let again = data_option(args.config.as_deref(), args.data.as_deref());
         Ok(Self {
             id: said.option("id", args.id, identifier)?,
             doctor_id: said.option("doctor-id", args.doctor_id, identifier)?,
             connect: said.option("connect", args.connect, reachable)?,
-            data_option: data_option(args.config.as_deref(), args.data.as_deref()),
+            data_option: again.clone(),
             data: said
                 .option("data", args.data, path)?
                 .map_or_else(|| usual_directory(Program::Patient, environment), Ok)?,
             tolerance: said
                 .option("tolerance", args.tolerance, tolerance)?
                 .unwrap_or(DEFAULT_TOLERANCE),
-            keys: KeyOptions::new(&said, args.passphrase_file, args.plain_keys, environment)?,
+            keys: KeyOptions::new(&said, args.passphrase_file, args.plain_keys, environment)?
+                .found_by(&again),
             on_message: said.option("on-message", args.on_message, command)?,
             form: Form::chosen(args.json, args.plain)?,
             task: match args.command {

@@ -157,12 +157,13 @@ pub fn begin(
         let sealed = directory.seal_keys(passphrase, Cost::STANDARD);
         sealed.map_err(|error| failed(&error))?;
     }
-    say(program, &directory.path(""), chosen.is_some());
+    say(program, keys, &directory.path(""), chosen.is_some());
     Ok(())
 }
 
 /// Says how the keys of a directory lie there.
-pub fn say(program: Program, directory: &Path, sealed: bool) {
+pub fn say(program: Program, keys: &KeyOptions, directory: &Path, sealed: bool) {
+    let data = &keys.data_option;
     let directory = directory.display();
     eprint(&match sealed {
         true => format!(
@@ -171,7 +172,7 @@ pub fn say(program: Program, directory: &Path, sealed: bool) {
         ),
         false => format!(
             "{program}: the keys lie unsealed in '{directory}', readable by this user only; \
-             \"{program} key passwd\" seals them\n"
+             seal them with: {program}{data} key passwd\n"
         ),
     });
 }

@@ -284,7 +284,11 @@ fn without_a_person_and_a_passphrase_the_keys_lie_plain_and_that_is_said() {
     let mut doctor = clinic.as_service();
     let line = doctor.program.expect("lie unsealed");
     assert!(line.contains("readable by this user only"), "{line}");
-    assert!(line.contains("doctor key passwd"), "{line}");
+    let command = format!(
+        "doctor --data '{}' key passwd",
+        clinic.path("doctor").display()
+    );
+    assert!(line.contains(&command), "{line}");
     clinic.enrol("P1").complains(&["lie unsealed"]);
     let mut again = Running::start(clinic.patient("P1", &["--plain-keys"]));
     again.expect("Connected to doctor D1.");

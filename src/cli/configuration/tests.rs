@@ -71,12 +71,14 @@ type Outcome<'a> = &'a dyn Fn(&[&str], &[(&str, &str)]) -> String;
 fn of_doctor(line: &[&str], variables: &[(&str, &str)]) -> String {
     let mut options = doctor(line, variables).unwrap();
     options.data_option.clear();
+    options.keys.data_option.clear();
     format!("{options:?}")
 }
 
 fn of_patient(line: &[&str], variables: &[(&str, &str)]) -> String {
     let mut options = patient(line, variables).unwrap();
     options.data_option.clear();
+    options.keys.data_option.clear();
     format!("{options:?}")
 }
 

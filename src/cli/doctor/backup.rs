@@ -222,7 +222,7 @@ fn restore_file(
     let restored = restore(&options.data, reader, &vault, known.as_ref(), sealing, now)
         .map_err(|error| unusable(file, &error))?;
     let place = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
-    passphrase::say(Program::Doctor, &place, chosen.is_some());
+    passphrase::say(Program::Doctor, &options.keys, &place, chosen.is_some());
     let people = words::restored(&restored, &options.data_option);
     options
         .form

@@ -18,6 +18,8 @@ pub struct KeyOptions {
     pub credential: Option<PathBuf>,
     /// Whether keys are to lie plain, without a question.
     pub plain_keys: bool,
+    /// What a further command needs to find the data directory.
+    pub data_option: String,
 }
 
 /// What is to be done with key files.
@@ -35,6 +37,12 @@ pub enum KeyTask {
 }
 
 impl KeyOptions {
+    /// The same, knowing what a further command needs to find the data directory.
+    pub(super) fn found_by(mut self, data_option: &str) -> Self {
+        data_option.clone_into(&mut self.data_option);
+        self
+    }
+
     /// Checks what was typed and is said elsewhere.
     ///
     /// # Errors
@@ -54,6 +62,7 @@ impl KeyOptions {
             passphrase_file,
             credential,
             plain_keys,
+            data_option: String::new(),
         })
     }
 }

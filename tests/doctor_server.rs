@@ -14,6 +14,8 @@ mod access;
 mod away;
 #[path = "doctor_server/backups.rs"]
 mod backups;
+#[path = "doctor_server/blocks.rs"]
+mod blocks;
 #[path = "doctor_server/broadcasts.rs"]
 mod broadcasts;
 #[path = "doctor_server/crowds.rs"]

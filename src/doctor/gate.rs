@@ -46,6 +46,8 @@ struct State {
     next: u64,
     working: usize,
     waiting: usize,
+    /// First messages that were given a processor.
+    heard: u64,
     /// Nobody is let in any more.
     closed: bool,
 }
@@ -244,7 +246,15 @@ impl Gate {
         }
         state.waiting -= 1;
         state.working += 1;
+        state.heard += 1;
         Some(Permit(self))
+    }
+
+    /// How many first messages were given a processor: each costs an
+    /// exponentiation at least.
+    #[must_use]
+    pub fn heard(&self) -> u64 {
+        self.lock().heard
     }
 }
 

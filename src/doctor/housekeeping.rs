@@ -121,6 +121,7 @@ fn summarise(shared: &Shared) {
         )));
     }
     shared.shown.store(0, Ordering::Relaxed);
+    shared.blocks_shown.store(0, Ordering::Relaxed);
     let strangers = shared.strangers.swap(0, Ordering::Relaxed);
     if strangers > 0 {
         shared.tell(Event::Strangers(strangers));

@@ -107,6 +107,7 @@ impl Server {
             stopping: AtomicBool::new(false),
             strangers: AtomicU64::new(0),
             shown: AtomicU64::new(0),
+            blocks_shown: AtomicU64::new(0),
         });
         let mut server = Self {
             shared: Arc::clone(&shared),
@@ -283,6 +284,13 @@ impl Server {
     /// [`TicketRefusal`].
     pub fn enrol(&self, patient: &Identifier, address: &str) -> Result<Ticket, TicketRefusal> {
         tickets::make(&self.shared.practice, patient, address, &mut OsRandom)
+    }
+
+    /// How many first messages were looked at since the start: those of patients,
+    /// and those of strangers for which there was an allowance.
+    #[must_use]
+    pub fn first_messages_heard(&self) -> u64 {
+        self.shared.gate.heard()
     }
 
     /// Lists the blocked addresses, or lifts blocks.

@@ -136,6 +136,8 @@ pub struct Shared {
     pub(super) strangers: AtomicU64,
     /// Refusals shown since the last summary.
     pub(super) shown: AtomicU64,
+    /// The same of blocks that began or ended.
+    pub(super) blocks_shown: AtomicU64,
 }
 
 impl Shared {
@@ -248,9 +250,14 @@ impl Shared {
     }
 
     /// Tells of something that strangers can cause, a few times a minute, and
-    /// counts it otherwise.
+    /// counts it otherwise. What leads to a block does not keep the block from
+    /// being told.
     fn tell_of_stranger(&self, event: Event) {
-        match self.shown.fetch_add(1, Ordering::Relaxed) {
+        let shown = match event {
+            Event::Refused(..) => &self.shown,
+            _ => &self.blocks_shown,
+        };
+        match shown.fetch_add(1, Ordering::Relaxed) {
             ..SHOWN_PER_MINUTE => self.tell(event),
             _ => self.turned_away(),
         }

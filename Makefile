@@ -39,8 +39,9 @@ test: ## all tests
 soak: ## kill doctor and patients 500 times, account for every message (minutes)
 	TELEMED_SOAK_CYCLES=$(or $(CYCLES),500) cargo test --locked --test kill_anywhere -- --nocapture
 
-bench: ## measure the store
+bench: ## measure the store, and what strangers can do to a server
 	cargo bench --locked --bench store
+	cargo bench --locked --bench flood
 
 check: ## formatting, lints, documentation
 	cargo fmt --check

@@ -127,7 +127,13 @@ impl Gate {
         if state.closed {
             return None;
         }
-        let here = self.address(&mut state, address, now).strangers;
+        let entry = self.address(&mut state, address, now);
+        if entry.conduct.block(now).is_some() && !entry.allowance.has_one() {
+            // Nothing it could say would be looked at: no thread is started.
+            entry.conduct.refused();
+            return None;
+        }
+        let here = entry.strangers;
         if here >= MAX_STRANGERS_PER_ADDRESS && !state.evict(address) {
             return None;
         }

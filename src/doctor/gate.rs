@@ -114,7 +114,8 @@ impl Gate {
     /// connection that has said nothing for longest makes room: many patients
     /// may share an address with somebody who only holds connections open. If
     /// all there are are taken, the address with the most silent ones gives one
-    /// up. None if there is no silent connection.
+    /// up. None if there is no silent connection, or if the address is blocked
+    /// and has used up what it may still say.
     #[must_use]
     pub fn enter(
         self: &Arc<Self>,

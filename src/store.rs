@@ -30,7 +30,9 @@ pub use messages::MessageStore;
 pub use purge::{PurgeStore, Purgeable};
 pub use records::{ConsultationRow, DeviceRow, RecordRow, RecordStore};
 pub use sqlite::SqliteStore;
-pub use trust::{CertificateRow, CertificateState, PrekeyRow, TicketRow, TicketState, TrustStore};
+pub use trust::{
+    CertificateRow, CertificateState, PrekeyRow, TicketRow, TicketState, TicketUsed, TrustStore,
+};
 
 use crate::audit::Entry;
 use crate::clock::Timestamp;

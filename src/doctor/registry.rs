@@ -10,15 +10,16 @@ use crate::clock::{Clock, Timestamp};
 use crate::doctor::allowance::Allowance;
 use crate::doctor::practice::SERVER;
 use crate::doctor::tickets;
+use crate::elgamal::Element;
 use crate::handshake::registry::{
-    KnownCertificate, KnownTicket, Registry, RegistryError, Resumable, Standing, TicketRegistry,
-    TicketUse,
+    Issued, KnownCertificate, KnownTicket, Registry, RegistryError, Resumable, Standing,
+    TicketRegistry, TicketUse,
 };
 use crate::hex;
 use crate::identity::certificate::{Certificate, Fingerprint, Serial, VerifiedCertificate};
 use crate::identity::ticket::TicketId;
 use crate::session::table::SessionTable;
-use crate::store::{CertificateRow, CertificateState, Store, StoreError, TicketState};
+use crate::store::{CertificateRow, CertificateState, Store, StoreError, TicketState, TicketUsed};
 use crate::vault::Vault;
 
 /// Store and sessions of one server.
@@ -149,8 +150,10 @@ impl TicketRegistry for Tables {
         let state = match row.state {
             TicketState::Open => TicketUse::Open,
             TicketState::Used => match self.store.certificate_of_ticket(id)? {
-                Some(certificate) => TicketUse::Issued(certificate.bytes),
-                None => TicketUse::Withdrawn,
+                Some(certificate) if !certificate.state.is_stopped() => {
+                    TicketUse::Issued(certificate.bytes)
+                }
+                _ => TicketUse::Withdrawn,
             },
             TicketState::Frozen | TicketState::Revoked => TicketUse::Withdrawn,
         };
@@ -168,23 +171,12 @@ impl TicketRegistry for Tables {
         }))
     }
 
-    fn is_key_taken(&self, keys: [&[u8]; 2], ticket: &TicketId) -> Result<bool, RegistryError> {
-        let rows = self.store.certificates()?;
-        Ok(rows
-            .iter()
-            .filter(|row| row.ticket.as_ref() != Some(ticket))
-            .any(|row| {
-                keys.iter()
-                    .any(|key| Certificate::holds_key(&row.bytes, key))
-            }))
-    }
-
     fn issue(
         &self,
         ticket: &TicketId,
         certificate: &VerifiedCertificate,
         now: Timestamp,
-    ) -> Result<bool, RegistryError> {
+    ) -> Result<Issued, RegistryError> {
         let subject = certificate.subject();
         let row = CertificateRow {
             serial: subject.serial,
@@ -196,7 +188,14 @@ impl TicketRegistry for Tables {
             created: now,
             not_after: subject.not_after,
         };
-        Ok(self.store.use_ticket(ticket, &row)?)
+        let mut keys = vec![subject.signing_key.as_bytes()];
+        keys.extend(subject.encryption_key.as_ref().map(Element::as_bytes));
+        let clashes = |other: &[u8]| keys.iter().any(|key| Certificate::holds_key(other, key));
+        Ok(match self.store.use_ticket(ticket, &row, &clashes)? {
+            TicketUsed::Now => Issued::Now,
+            TicketUsed::Clash => Issued::KeysInUse,
+            TicketUsed::NotOpen => Issued::TicketUsed,
+        })
     }
 
     fn freeze(&self, ticket: &TicketId) -> Result<(), RegistryError> {

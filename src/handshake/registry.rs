@@ -112,6 +112,17 @@ pub struct KnownTicket {
     pub state: TicketUse,
 }
 
+/// What came of issuing a certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Issued {
+    /// It is stored, inactive, and the ticket is used.
+    Now,
+    /// A certificate of another ticket holds one of its keys; nothing changed.
+    KeysInUse,
+    /// The ticket was not open any more; nothing changed.
+    TicketUsed,
+}
+
 /// The tables an enrolment looks into and writes to.
 pub trait TicketRegistry {
     /// The row of this ticket, if there is one.
@@ -120,15 +131,9 @@ pub trait TicketRegistry {
     /// [`RegistryError`] if the table cannot be read.
     fn ticket(&self, id: &TicketId) -> Result<Option<KnownTicket>, RegistryError>;
 
-    /// Whether a certificate of another ticket holds one of these keys, as
-    /// signing or as encryption key.
-    ///
-    /// # Errors
-    /// [`RegistryError`] if the table cannot be read.
-    fn is_key_taken(&self, keys: [&[u8]; 2], ticket: &TicketId) -> Result<bool, RegistryError>;
-
-    /// In one step: marks the ticket used and stores the certificate, inactive.
-    /// False if the ticket was not open any more.
+    /// In one step: marks the ticket used and stores the certificate, inactive,
+    /// unless a certificate of another ticket holds one of its keys, as signing
+    /// or as encryption key.
     ///
     /// # Errors
     /// [`RegistryError`] if the tables cannot be written.
@@ -137,7 +142,7 @@ pub trait TicketRegistry {
         ticket: &TicketId,
         certificate: &VerifiedCertificate,
         now: Timestamp,
-    ) -> Result<bool, RegistryError>;
+    ) -> Result<Issued, RegistryError>;
 
     /// Freezes the ticket and its certificate.
     ///

@@ -9,7 +9,7 @@ use std::thread;
 
 use super::{
     AuditFilter, CertificateRow, CertificateState, PrekeyRow, Store, StoreFault, TicketRow,
-    TicketState,
+    TicketState, TicketUsed,
 };
 use crate::audit::head::Head;
 use crate::audit::{self, Action, Entry};
@@ -33,6 +33,7 @@ macro_rules! conformance_tests {
             what_is_not_there_is_absent_not_broken,
             a_certificate_that_cannot_be_stored_leaves_the_ticket_open,
             of_two_who_use_a_ticket_one_wins,
+            of_two_tickets_for_what_clashes_one_is_used,
             a_ticket_is_never_opened_again,
             freezing_a_ticket_freezes_its_certificate,
             freezing_does_not_soften_a_revocation,
@@ -114,6 +115,12 @@ pub(super) fn certificate(serial: u8) -> CertificateRow {
     }
 }
 
+/// Whether this ticket is used for this certificate now.
+pub(super) fn uses(store: &dyn Store, id: u8, serial: u8) -> bool {
+    let used = store.use_ticket(&[id; 16], &certificate(serial), &|_| false);
+    used.unwrap() == TicketUsed::Now
+}
+
 fn prekey(kid: u8) -> PrekeyRow {
     PrekeyRow {
         kid: [kid; 8],
@@ -188,8 +195,8 @@ pub(super) fn a_second_ticket_of_the_same_name_is_refused(store: &dyn Store) {
 
 pub(super) fn a_ticket_is_used_once(store: &dyn Store) {
     store.add_ticket(&ticket(1), &[]).unwrap();
-    assert!(store.use_ticket(&[1; 16], &certificate(7)).unwrap());
-    assert!(!store.use_ticket(&[1; 16], &certificate(8)).unwrap());
+    assert!(uses(store, 1, 7));
+    assert!(!uses(store, 1, 8));
     let row = store.ticket(&[1; 16]).unwrap().unwrap();
     assert_eq!((row.state, row.serial), (TicketState::Used, Some([7; 16])));
     let kept = CertificateRow {
@@ -204,7 +211,7 @@ pub(super) fn a_ticket_is_used_once(store: &dyn Store) {
 pub(super) fn what_is_not_there_is_absent_not_broken(store: &dyn Store) {
     assert!(store.ticket(&[1; 16]).unwrap().is_none());
     assert!(store.tickets().unwrap().is_empty());
-    assert!(!store.use_ticket(&[1; 16], &certificate(7)).unwrap());
+    assert!(!uses(store, 1, 7));
     assert!(!store.freeze_ticket(&[1; 16], &[]).unwrap());
     assert!(
         !store
@@ -227,10 +234,12 @@ pub(super) fn what_is_not_there_is_absent_not_broken(store: &dyn Store) {
 pub(super) fn a_certificate_that_cannot_be_stored_leaves_the_ticket_open(store: &dyn Store) {
     store.add_certificate(&certificate(7)).unwrap();
     store.add_ticket(&ticket(1), &[]).unwrap();
-    let error = store.use_ticket(&[1; 16], &certificate(7)).unwrap_err();
+    let error = store
+        .use_ticket(&[1; 16], &certificate(7), &|_| false)
+        .unwrap_err();
     assert!(matches!(error.fault(), StoreFault::Duplicate), "{error}");
     assert_eq!(ticket_state(store, 1), TicketState::Open);
-    assert!(store.use_ticket(&[1; 16], &certificate(8)).unwrap());
+    assert!(uses(store, 1, 8));
 }
 
 pub(super) fn of_two_who_use_a_ticket_one_wins(store: &dyn Store) {
@@ -238,13 +247,7 @@ pub(super) fn of_two_who_use_a_ticket_one_wins(store: &dyn Store) {
         store.add_ticket(&ticket(round), &[]).unwrap();
         let serials = [100 + round, 200 + round];
         let won = thread::scope(|scope| {
-            let racers = serials.map(|serial| {
-                scope.spawn(move || {
-                    store
-                        .use_ticket(&[round; 16], &certificate(serial))
-                        .unwrap()
-                })
-            });
+            let racers = serials.map(|serial| scope.spawn(move || uses(store, round, serial)));
             racers.map(|racer| racer.join().unwrap())
         });
         assert!(won[0] != won[1], "{won:?}");
@@ -252,6 +255,36 @@ pub(super) fn of_two_who_use_a_ticket_one_wins(store: &dyn Store) {
             let row = store.certificate(&[*serial; 16]).unwrap();
             assert_eq!(row.is_some(), won);
         }
+    }
+}
+
+pub(super) fn of_two_tickets_for_what_clashes_one_is_used(store: &dyn Store) {
+    for round in 0..20 {
+        let tickets = [2 * round, 2 * round + 1];
+        for id in tickets {
+            store.add_ticket(&ticket(id), &[]).unwrap();
+        }
+        let used = thread::scope(|scope| {
+            let racers = tickets.map(|id| {
+                let row = CertificateRow {
+                    bytes: vec![round; 1_000],
+                    ..certificate(100 + id)
+                };
+                scope.spawn(move || {
+                    let clashes = |other: &[u8]| other == row.bytes;
+                    store.use_ticket(&[id; 16], &row, &clashes).unwrap()
+                })
+            });
+            racers.map(|racer| racer.join().unwrap())
+        });
+        let (won, lost) = match used {
+            [TicketUsed::Now, TicketUsed::Clash] => (tickets[0], tickets[1]),
+            [TicketUsed::Clash, TicketUsed::Now] => (tickets[1], tickets[0]),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(ticket_state(store, won), TicketState::Used);
+        assert_eq!(ticket_state(store, lost), TicketState::Open);
+        assert_eq!(store.certificate(&[100 + lost; 16]).unwrap(), None);
     }
 }
 
@@ -269,8 +302,8 @@ pub(super) fn a_ticket_is_never_opened_again(store: &dyn Store) {
 pub(super) fn freezing_a_ticket_freezes_its_certificate(store: &dyn Store) {
     store.add_ticket(&ticket(1), &[]).unwrap();
     store.add_ticket(&ticket(2), &[]).unwrap();
-    assert!(store.use_ticket(&[1; 16], &certificate(7)).unwrap());
-    assert!(store.use_ticket(&[2; 16], &certificate(8)).unwrap());
+    assert!(uses(store, 1, 7));
+    assert!(uses(store, 2, 8));
     assert!(store.freeze_ticket(&[1; 16], &[]).unwrap());
     assert_eq!(ticket_state(store, 1), TicketState::Frozen);
     assert_eq!(certificate_state(store, 7), CertificateState::Frozen);
@@ -280,7 +313,7 @@ pub(super) fn freezing_a_ticket_freezes_its_certificate(store: &dyn Store) {
 
 pub(super) fn freezing_does_not_soften_a_revocation(store: &dyn Store) {
     store.add_ticket(&ticket(1), &[]).unwrap();
-    assert!(store.use_ticket(&[1; 16], &certificate(7)).unwrap());
+    assert!(uses(store, 1, 7));
     let revoked = CertificateState::Revoked;
     assert!(store.set_certificate_state(&[7; 16], revoked).unwrap());
     assert!(
@@ -314,7 +347,7 @@ pub(super) fn revoked_is_final(store: &dyn Store) {
             .set_ticket_state(&[1; 16], TicketState::Frozen)
             .unwrap()
     );
-    assert!(!store.use_ticket(&[1; 16], &certificate(8)).unwrap());
+    assert!(!uses(store, 1, 8));
     assert_eq!(ticket_state(store, 1), TicketState::Revoked);
 }
 
@@ -494,7 +527,7 @@ pub(super) fn an_enrolment_and_a_freezing_are_logged_once(store: &dyn Store) {
     assert!(!store.freeze_ticket(&[1; 16], &enrolled).unwrap());
     assert_eq!(logged(), 0);
     store.add_ticket(&ticket(1), &[]).unwrap();
-    assert!(store.use_ticket(&[1; 16], &certificate(7)).unwrap());
+    assert!(uses(store, 1, 7));
     assert!(store.activate_certificate(&[7; 16], &enrolled).unwrap());
     assert!(store.activate_certificate(&[7; 16], &enrolled).unwrap());
     assert_eq!(logged(), 1);

@@ -39,6 +39,12 @@ impl CertificateState {
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.word() == word)
     }
+
+    /// Whether it keeps the door shut until a person opens it, or for ever.
+    #[must_use]
+    pub const fn is_stopped(self) -> bool {
+        matches!(self, Self::Frozen | Self::Revoked)
+    }
 }
 
 impl fmt::Display for CertificateState {
@@ -107,6 +113,17 @@ impl fmt::Display for TicketState {
     }
 }
 
+/// What came of using a ticket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TicketUsed {
+    /// It is used now, and the certificate is there.
+    Now,
+    /// It is not there or not open any more; nothing was changed.
+    NotOpen,
+    /// The certificate clashes with another one; nothing was changed.
+    Clash,
+}
+
 /// A one-time ticket for one patient.
 #[derive(Debug)]
 pub struct TicketRow {
@@ -170,9 +187,15 @@ pub trait TrustStore {
     fn set_ticket_state(&self, id: &[u8; 16], state: TicketState) -> Result<bool, StoreError>;
 
     /// Uses an open ticket and adds the certificate issued for it (whose
-    /// `ticket` is taken to be this one), both or neither. False, and nothing
-    /// is changed, if the ticket is not there or not open any more.
-    fn use_ticket(&self, id: &[u8; 16], certificate: &CertificateRow) -> Result<bool, StoreError>;
+    /// `ticket` is taken to be this one), both or neither, unless `clashes` says
+    /// of the bytes of a certificate that is there already that the two cannot
+    /// be side by side. Two tickets in use at the same time see each other.
+    fn use_ticket(
+        &self,
+        id: &[u8; 16],
+        certificate: &CertificateRow,
+        clashes: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<TicketUsed, StoreError>;
 
     /// Freezes a ticket and its certificate, if it has one, both or neither;
     /// what is revoked stays revoked. Says whether there is such a ticket; only

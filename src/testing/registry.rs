@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::clock::Timestamp;
 use crate::handshake::registry::{
-    KnownCertificate, KnownTicket, Registry, RegistryError, Resumable, Standing, TicketRegistry,
-    TicketUse,
+    Issued, KnownCertificate, KnownTicket, Registry, RegistryError, Resumable, Standing,
+    TicketRegistry, TicketUse,
 };
 use crate::identity::certificate::{Certificate, Fingerprint, Serial, VerifiedCertificate};
 use crate::identity::id::Identifier;
@@ -156,26 +156,26 @@ impl TicketRegistry for TestRegistry {
         }))
     }
 
-    fn is_key_taken(&self, keys: [&[u8]; 2], _: &TicketId) -> Result<bool, RegistryError> {
-        let tables = self.readable()?;
-        Ok(tables.taken_keys.iter().any(|key| keys.contains(&&key[..])))
-    }
-
     fn issue(
         &self,
         ticket: &TicketId,
         certificate: &VerifiedCertificate,
         _: Timestamp,
-    ) -> Result<bool, RegistryError> {
+    ) -> Result<Issued, RegistryError> {
         let mut tables = self.readable()?;
+        let bytes = certificate.as_bytes();
+        let mut taken = tables.taken_keys.iter();
+        if taken.any(|key| Certificate::holds_key(bytes, key)) {
+            return Ok(Issued::KeysInUse);
+        }
         let row = tables.tickets.get_mut(ticket).ok_or_else(unreadable)?;
         if !matches!(row.state, TicketUse::Open) {
-            return Ok(false);
+            return Ok(Issued::TicketUsed);
         }
         row.state = TicketUse::Issued(certificate.as_bytes().to_vec());
         drop(tables);
         self.admit(certificate, Standing::Inactive);
-        Ok(true)
+        Ok(Issued::Now)
     }
 
     fn freeze(&self, ticket: &TicketId) -> Result<(), RegistryError> {

@@ -15,8 +15,8 @@ use telemed::framing::{Frame, FrameReader, MAX_LEN_IN_SESSION};
 use telemed::group::sender::Sender;
 use telemed::handshake::doctor::{Context, Established, ExpectFirst, Refusal, Step};
 use telemed::handshake::registry::{
-    KnownCertificate, KnownTicket, Registry, RegistryError, Resumable, Standing, TicketRegistry,
-    TicketUse,
+    Issued, KnownCertificate, KnownTicket, Registry, RegistryError, Resumable, Standing,
+    TicketRegistry, TicketUse,
 };
 use telemed::handshake::resume;
 use telemed::identity::authority::{DoctorIdentity, found_clinic};
@@ -405,23 +405,19 @@ impl TicketRegistry for Tables {
         }))
     }
 
-    fn is_key_taken(&self, _: [&[u8]; 2], _: &TicketId) -> Result<bool, RegistryError> {
-        Ok(false)
-    }
-
     fn issue(
         &self,
         ticket: &TicketId,
         certificate: &VerifiedCertificate,
         _: Timestamp,
-    ) -> Result<bool, RegistryError> {
+    ) -> Result<Issued, RegistryError> {
         let mut rows = self.0.lock().unwrap();
         let serial = certificate.subject().serial;
         rows.issued
             .insert(serial, (certificate.clone(), Standing::Inactive));
         let row = rows.tickets.get_mut(ticket).unwrap();
         row.state = TicketUse::Issued(certificate.as_bytes().to_vec());
-        Ok(true)
+        Ok(Issued::Now)
     }
 
     fn freeze(&self, ticket: &TicketId) -> Result<(), RegistryError> {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use telemed::clock::Timestamp;
 use telemed::handshake::registry::{
-    KnownCertificate, KnownTicket, Registry, RegistryError, Resumable, Standing, TicketRegistry,
-    TicketUse,
+    Issued, KnownCertificate, KnownTicket, Registry, RegistryError, Resumable, Standing,
+    TicketRegistry, TicketUse,
 };
 use telemed::identity::certificate::{Serial, VerifiedCertificate};
 use telemed::identity::id::Identifier;
@@ -98,16 +98,12 @@ impl TicketRegistry for Tables {
         }))
     }
 
-    fn is_key_taken(&self, _: [&[u8]; 2], _: &TicketId) -> Result<bool, RegistryError> {
-        Ok(false)
-    }
-
     fn issue(
         &self,
         ticket: &TicketId,
         certificate: &VerifiedCertificate,
         _: Timestamp,
-    ) -> Result<bool, RegistryError> {
+    ) -> Result<Issued, RegistryError> {
         let row = KnownCertificate {
             fingerprint: certificate.fingerprint(),
             standing: Standing::Inactive,
@@ -117,7 +113,7 @@ impl TicketRegistry for Tables {
         if let Some(row) = self.tickets.borrow_mut().get_mut(ticket) {
             row.state = TicketUse::Issued(certificate.as_bytes().to_vec());
         }
-        Ok(true)
+        Ok(Issued::Now)
     }
 
     fn freeze(&self, _: &TicketId) -> Result<(), RegistryError> {

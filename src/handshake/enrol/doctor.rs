@@ -6,7 +6,7 @@ use crate::framing::Frame;
 use crate::handshake::doctor::{Context, unknown_prekey};
 use crate::handshake::enrol::{self, TicketKey, check_code};
 use crate::handshake::refusal::{Refusal, RefusalReason, refusal_frame};
-use crate::handshake::registry::{KnownTicket, TicketRegistry, TicketUse};
+use crate::handshake::registry::{Issued, KnownTicket, TicketRegistry, TicketUse};
 use crate::handshake::schedule::{self, EarlySecret};
 use crate::identity::certificate::{Certificate, VerifiedCertificate, fingerprint};
 use crate::identity::ticket::TicketId;
@@ -88,14 +88,8 @@ pub fn answer<R: TicketRegistry>(
         .map_err(|_| RefusalReason::CannotBeOpened)?;
     let ticket_key = TicketKey::new(&request.ticket, &ticket.secret);
     let proof = Proof::check(&early, &ticket, &ticket_key, group, content.expose())?;
-    let keys_in_use = || RefusalReason::KeysInUse(ticket.subject.clone());
-    let both = [
-        proof.signing_key.as_bytes(),
-        proof.encryption_key.as_bytes(),
-    ];
-    let own = identity.is_own(&ticket.subject, &proof.signing_key, &proof.encryption_key);
-    if own || context.registry.is_key_taken(both, &request.ticket)? {
-        return Err(keys_in_use().into());
+    if identity.is_own(&ticket.subject, &proof.signing_key, &proof.encryption_key) {
+        return Err(RefusalReason::KeysInUse(ticket.subject.clone()).into());
     }
     let mut refuse = |code| {
         let form = (ENROL, enrol_sub::REFUSED);
@@ -241,11 +235,14 @@ fn issue<R: TicketRegistry>(
         context.now,
         random,
     );
-    if context.registry.issue(id, &certificate, context.now)? {
-        Ok(certificate)
-    } else {
+    match context.registry.issue(id, &certificate, context.now)? {
+        Issued::Now => Ok(certificate),
+        Issued::KeysInUse => Err(RefusalReason::KeysInUse(ticket.subject.clone()).into()),
         // Somebody else was faster by a hair: E1 again will tell who.
-        Err(RefusalReason::Registry("the ticket was used at the same moment".to_owned()).into())
+        Issued::TicketUsed => {
+            let reason = "the ticket was used at the same moment".to_owned();
+            Err(RefusalReason::Registry(reason).into())
+        }
     }
 }
 

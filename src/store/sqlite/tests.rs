@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::{SqliteStore, write_ahead_log};
 use crate::clock::Timestamp;
-use crate::store::conformance::{certificate, conformance_tests, ticket};
+use crate::store::conformance::{certificate, conformance_tests, ticket, uses};
 use crate::store::{BackupStore, Store, StoreError, StoreFault, TicketState, TrustStore};
 
 /// A store whose directory goes with it.
@@ -59,7 +59,7 @@ fn what_was_stored_is_there_after_a_restart() {
     let store = SqliteStore::open(&path).unwrap();
     store.set_facts(&[("a", b"1")]).unwrap();
     store.add_ticket(&ticket(1), &[]).unwrap();
-    assert!(store.use_ticket(&[1; 16], &certificate(7)).unwrap());
+    assert!(uses(&store, 1, 7));
     let now = Timestamp::from_millis(5);
     assert!(store.advance_timestamp(&[7; 16], now).unwrap());
     drop(store);
@@ -218,8 +218,7 @@ fn of_two_programs_that_use_a_ticket_one_wins() {
         let won = std::thread::scope(|scope| {
             let racers = [0, 1].map(|racer: u8| {
                 let store = &stores[usize::from(racer)];
-                let certificate = certificate(100 + 2 * round + racer);
-                scope.spawn(move || store.use_ticket(&[round; 16], &certificate).unwrap())
+                scope.spawn(move || uses(store, round, 100 + 2 * round + racer))
             });
             racers.map(|racer| racer.join().unwrap())
         });

@@ -9,7 +9,7 @@ use crate::secret::Secret;
 use crate::store::sqlite::{SqliteStore, audit};
 use crate::store::{
     CertificateRow, CertificateState, PrekeyRow, PurgeStore, StoreError, StoreFault, TicketRow,
-    TicketState, TrustStore,
+    TicketState, TicketUsed, TrustStore,
 };
 
 const CERTIFICATE: &str = "
@@ -135,16 +135,30 @@ impl TrustStore for SqliteStore {
         )
     }
 
-    fn use_ticket(&self, id: &[u8; 16], certificate: &CertificateRow) -> Result<bool, StoreError> {
+    fn use_ticket(
+        &self,
+        id: &[u8; 16],
+        certificate: &CertificateRow,
+        clashes: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<TicketUsed, StoreError> {
         self.write(|transaction| {
-            let used = transaction.execute(
-                "UPDATE ticket SET state = 'used' WHERE id = ?1 AND state = 'open'",
-                [id],
-            )?;
-            if used > 0 {
-                insert_certificate(transaction, certificate, Some(id))?;
+            let open = "SELECT count(*) FROM ticket WHERE id = ?1 AND state = 'open'";
+            let open: u64 = transaction.query_row(open, [id], |row| row.get(0))?;
+            if open == 0 {
+                return Ok(TicketUsed::NotOpen);
             }
-            Ok(used > 0)
+            let mut statement = transaction.prepare("SELECT bytes FROM certificate")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let bytes: Vec<u8> = row.get(0)?;
+                if clashes(&bytes) {
+                    return Ok(TicketUsed::Clash);
+                }
+            }
+            let used = "UPDATE ticket SET state = 'used' WHERE id = ?1";
+            transaction.execute(used, [id])?;
+            insert_certificate(transaction, certificate, Some(id))?;
+            Ok(TicketUsed::Now)
         })
     }
 

@@ -85,6 +85,10 @@ actions! {
     Frozen = "frozen",
     /// A certificate was revoked.
     Revoked = "revoked",
+    /// A frozen certificate was let in again by the doctor's word.
+    Unfrozen = "unfrozen",
+    /// A ticket was taken back.
+    TicketRevoked = "ticket revoked",
     /// A broadcast was written.
     Broadcast = "broadcast",
     /// A message to one patient was written.

@@ -31,7 +31,8 @@ pub use purge::{PurgeStore, Purgeable};
 pub use records::{ConsultationRow, DeviceRow, RecordRow, RecordStore};
 pub use sqlite::SqliteStore;
 pub use trust::{
-    CertificateRow, CertificateState, PrekeyRow, TicketRow, TicketState, TicketUsed, TrustStore,
+    CertificateRow, CertificateState, PrekeyRow, Revocable, TicketRow, TicketState, TicketUsed,
+    TrustStore,
 };
 
 use crate::audit::Entry;

@@ -214,6 +214,23 @@ impl Certificate {
         })
     }
 
+    /// [`Certificate::key_id`] of the certificate in `bytes`, which were checked
+    /// before they were stored: looked up by place, as [`Certificate::holds_key`].
+    /// None if there is no place for it.
+    #[must_use]
+    pub fn key_id_in(bytes: &[u8]) -> Option<KeyId> {
+        const ROLE: usize = 1 + 16 + 16 + 32 + 32;
+        const BEFORE: usize = ROLE + 1 + 32 + 8 + 8;
+        // One key or two, and a signature as long as two.
+        let elements = match Role::from_byte(*bytes.get(ROLE)?).ok()? {
+            Role::Patient => 4,
+            Role::Root | Role::Doctor => 3,
+        };
+        let rest = bytes.get(BEFORE..)?;
+        let key = rest.get(..rest.len() / elements)?;
+        Some(kdf::hash32(&[&label::KEY_ID.encoded(), key]))
+    }
+
     /// The whole certificate.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

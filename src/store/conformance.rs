@@ -8,8 +8,8 @@ mod records;
 use std::thread;
 
 use super::{
-    AuditFilter, CertificateRow, CertificateState, PrekeyRow, Store, StoreFault, TicketRow,
-    TicketState, TicketUsed,
+    AuditFilter, CertificateRow, CertificateState, PrekeyRow, Revocable, Store, StoreFault,
+    TicketRow, TicketState, TicketUsed,
 };
 use crate::audit::head::Head;
 use crate::audit::{self, Action, Entry};
@@ -38,6 +38,10 @@ macro_rules! conformance_tests {
             freezing_a_ticket_freezes_its_certificate,
             freezing_does_not_soften_a_revocation,
             revoked_is_final,
+            a_patient_is_revoked_with_her_open_tickets_and_each_is_logged,
+            one_certificate_is_revoked_alone,
+            only_what_is_frozen_is_let_in_again,
+            only_an_open_ticket_is_taken_back,
             activation_does_not_thaw,
             certificates_are_listed_oldest_first,
             a_serial_or_fingerprint_is_not_used_twice,
@@ -349,6 +353,131 @@ pub(super) fn revoked_is_final(store: &dyn Store) {
     );
     assert!(!uses(store, 1, 8));
     assert_eq!(ticket_state(store, 1), TicketState::Revoked);
+}
+
+/// An entry that names what was revoked.
+fn revoking(what: &Revocable) -> Entry {
+    let detail = match what {
+        Revocable::Certificate(serial) => format!("certificate {}", serial[0]),
+        Revocable::Ticket(id) => format!("ticket {}", id[0]),
+    };
+    Entry::new(at(5), "D1", Action::Revoked, "P1", &detail)
+}
+
+pub(super) fn a_patient_is_revoked_with_her_open_tickets_and_each_is_logged(store: &dyn Store) {
+    for id in [1, 2, 3] {
+        let subject = "P1".to_owned();
+        store
+            .add_ticket(
+                &TicketRow {
+                    subject,
+                    ..ticket(id)
+                },
+                &[],
+            )
+            .unwrap();
+    }
+    store.add_ticket(&ticket(4), &[]).unwrap();
+    let hers = |serial: u8| CertificateRow {
+        subject: "P1".to_owned(),
+        ..certificate(serial)
+    };
+    let never = |_: &[u8]| false;
+    let used = store.use_ticket(&[1; 16], &hers(7), &never).unwrap();
+    assert_eq!(used, TicketUsed::Now);
+    store.add_certificate(&hers(8)).unwrap();
+    store.add_certificate(&certificate(9)).unwrap();
+    assert!(store.freeze_ticket(&[2; 16], &[]).unwrap());
+    let mut revoked = store.revoke("P1", None, &revoking).unwrap();
+    revoked.sort_by_key(|what| match what {
+        Revocable::Certificate(name) | Revocable::Ticket(name) => name[0],
+    });
+    let expected = [
+        Revocable::Ticket([3; 16]),
+        Revocable::Certificate([7; 16]),
+        Revocable::Certificate([8; 16]),
+    ];
+    assert_eq!(revoked, expected);
+    let state = CertificateState::Revoked;
+    assert_eq!(
+        [7, 8].map(|serial| certificate_state(store, serial)),
+        [state; 2]
+    );
+    assert_eq!(certificate_state(store, 9), CertificateState::Inactive);
+    let states = [1, 2, 3, 4].map(|id| ticket_state(store, id));
+    let [used, frozen, revoked, open] = states;
+    assert_eq!((used, frozen), (TicketState::Used, TicketState::Frozen));
+    assert_eq!((revoked, open), (TicketState::Revoked, TicketState::Open));
+    let logged = store.audit(1, 9).unwrap();
+    assert_eq!(logged.len(), 3);
+    assert!(logged.iter().any(|row| row.detail == "ticket 3"));
+    // Once.
+    assert_eq!(store.revoke("P1", None, &revoking).unwrap(), []);
+    assert_eq!(store.audit(1, 9).unwrap().len(), 3);
+}
+
+pub(super) fn one_certificate_is_revoked_alone(store: &dyn Store) {
+    let hers = |serial: u8| CertificateRow {
+        subject: "P1".to_owned(),
+        ..certificate(serial)
+    };
+    store.add_certificate(&hers(7)).unwrap();
+    store.add_certificate(&hers(8)).unwrap();
+    let subject = "P1".to_owned();
+    store
+        .add_ticket(
+            &TicketRow {
+                subject,
+                ..ticket(1)
+            },
+            &[],
+        )
+        .unwrap();
+    let expected = [Revocable::Certificate([8; 16])];
+    assert_eq!(
+        store.revoke("P1", Some(&[8; 16]), &revoking).unwrap(),
+        expected
+    );
+    assert_eq!(store.revoke("P2", Some(&[7; 16]), &revoking).unwrap(), []);
+    assert_eq!(certificate_state(store, 7), CertificateState::Inactive);
+    assert_eq!(certificate_state(store, 8), CertificateState::Revoked);
+    assert_eq!(ticket_state(store, 1), TicketState::Open);
+    assert_eq!(store.audit(1, 9).unwrap().len(), 1);
+}
+
+pub(super) fn only_what_is_frozen_is_let_in_again(store: &dyn Store) {
+    let entry = [Entry::new(at(5), "D1", Action::Unfrozen, "P1", "")];
+    let lifted = |serial: u8| store.unfreeze_certificate(&[serial; 16], &entry).unwrap();
+    assert!(!lifted(7), "there is none");
+    store.add_ticket(&ticket(1), &[]).unwrap();
+    assert!(uses(store, 1, 7));
+    assert!(!lifted(7), "it is inactive");
+    assert!(store.freeze_ticket(&[1; 16], &[]).unwrap());
+    assert!(lifted(7));
+    assert!(!lifted(7), "it is active");
+    assert_eq!(certificate_state(store, 7), CertificateState::Active);
+    assert_eq!(ticket_state(store, 1), TicketState::Frozen);
+    store.revoke("P7", None, &revoking).unwrap();
+    assert!(!lifted(7), "it is revoked");
+    assert_eq!(certificate_state(store, 7), CertificateState::Revoked);
+    let logged = store.audit(1, 9).unwrap();
+    assert_eq!(logged.len(), 2);
+    assert_eq!(logged[0].action, Action::Unfrozen.word());
+}
+
+pub(super) fn only_an_open_ticket_is_taken_back(store: &dyn Store) {
+    let entry = [Entry::new(at(5), "D1", Action::TicketRevoked, "P1", "")];
+    let taken = |id: u8| store.revoke_ticket(&[id; 16], &entry).unwrap();
+    assert!(!taken(1), "there is none");
+    store.add_ticket(&ticket(1), &[]).unwrap();
+    store.add_ticket(&ticket(2), &[]).unwrap();
+    assert!(uses(store, 2, 7));
+    assert!(taken(1));
+    assert!(!taken(1) && !taken(2));
+    assert!(!uses(store, 1, 8));
+    assert_eq!(ticket_state(store, 1), TicketState::Revoked);
+    assert_eq!(ticket_state(store, 2), TicketState::Used);
+    assert_eq!(store.audit(1, 9).unwrap().len(), 1);
 }
 
 pub(super) fn activation_does_not_thaw(store: &dyn Store) {

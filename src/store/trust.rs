@@ -145,6 +145,15 @@ pub struct TicketRow {
     pub serial: Option<[u8; 16]>,
 }
 
+/// What a patient can be deprived of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Revocable {
+    /// The certificate with this serial number.
+    Certificate([u8; 16]),
+    /// The open ticket with this identifier.
+    Ticket([u8; 16]),
+}
+
 /// A doctor's prekey. Its secret lies in a key file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PrekeyRow {
@@ -201,6 +210,26 @@ pub trait TrustStore {
     /// what is revoked stays revoked. Says whether there is such a ticket; only
     /// then the audit log says it too.
     fn freeze_ticket(&self, id: &[u8; 16], audit: &[Entry]) -> Result<bool, StoreError>;
+
+    /// Takes an open ticket back, and logs that; says whether it was open. If
+    /// not, nothing is logged.
+    fn revoke_ticket(&self, id: &[u8; 16], audit: &[Entry]) -> Result<bool, StoreError>;
+
+    /// Revokes the certificates of a patient that are not revoked yet, together
+    /// with her open tickets; or only the one with this serial number. Each is
+    /// logged with the entry that `entry` makes of it; gives what was revoked.
+    /// Whoever enrols at the same moment is either among them or still has
+    /// nothing.
+    fn revoke(
+        &self,
+        subject: &str,
+        only: Option<&[u8; 16]>,
+        entry: &dyn Fn(&Revocable) -> Entry,
+    ) -> Result<Vec<Revocable>, StoreError>;
+
+    /// Makes a frozen certificate active, and logs that; says whether it was
+    /// frozen. Its ticket stays as it is.
+    fn unfreeze_certificate(&self, serial: &[u8; 16], audit: &[Entry]) -> Result<bool, StoreError>;
 
     /// Adds a certificate.
     fn add_certificate(&self, certificate: &CertificateRow) -> Result<(), StoreError>;

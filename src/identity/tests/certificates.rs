@@ -327,3 +327,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_key_is_named_by_place_as_by_decoding() {
+    let clinic = clinic();
+    for certificate in [
+        &clinic.doctor.root,
+        &clinic.doctor.certificate,
+        clinic.patients[0].certificate(),
+    ] {
+        let found = Certificate::key_id_in(certificate.as_bytes());
+        assert_eq!(found, Some(certificate.key_id()));
+    }
+    assert_eq!(Certificate::key_id_in(&[1; 40]), None);
+}

@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::secret::Secret;
 use crate::store::sqlite::{SqliteStore, audit};
 use crate::store::{
-    CertificateRow, CertificateState, PrekeyRow, PurgeStore, StoreError, StoreFault, TicketRow,
-    TicketState, TicketUsed, TrustStore,
+    CertificateRow, CertificateState, PrekeyRow, PurgeStore, Revocable, StoreError, StoreFault,
+    TicketRow, TicketState, TicketUsed, TrustStore,
 };
 
 const CERTIFICATE: &str = "
@@ -76,6 +76,24 @@ fn read_prekey(row: &Row<'_>) -> rusqlite::Result<PrekeyRow> {
         not_before: row.get("not_before")?,
         not_after: row.get("not_after")?,
     })
+}
+
+impl SqliteStore {
+    /// Changes the row with this name, and logs that only if it did.
+    fn change_logged(
+        &self,
+        sql: &str,
+        name: &[u8; 16],
+        entries: &[Entry],
+    ) -> Result<bool, StoreError> {
+        self.write(|transaction| {
+            let changed = transaction.execute(sql, [name])? > 0;
+            if changed {
+                audit::append(transaction, entries)?;
+            }
+            Ok(changed)
+        })
+    }
 }
 
 impl TrustStore for SqliteStore {
@@ -177,6 +195,53 @@ impl TrustStore for SqliteStore {
             }
             Ok(known > 0)
         })
+    }
+
+    fn revoke_ticket(&self, id: &[u8; 16], entries: &[Entry]) -> Result<bool, StoreError> {
+        let sql = "UPDATE ticket SET state = 'revoked' WHERE id = ?1 AND state = 'open'";
+        self.change_logged(sql, id, entries)
+    }
+
+    fn revoke(
+        &self,
+        subject: &str,
+        only: Option<&[u8; 16]>,
+        entry: &dyn Fn(&Revocable) -> Entry,
+    ) -> Result<Vec<Revocable>, StoreError> {
+        self.write(|transaction| {
+            let mut revoked: Vec<Revocable> = Vec::new();
+            let mut statement = transaction.prepare(
+                "UPDATE certificate SET state = 'revoked'
+                 WHERE subject = ?1 AND state <> 'revoked' AND (?2 IS NULL OR serial = ?2)
+                 RETURNING serial",
+            )?;
+            let rows = statement.query_map((subject, only), |row| row.get(0))?;
+            for serial in rows {
+                revoked.push(Revocable::Certificate(serial?));
+            }
+            if only.is_none() {
+                let mut statement = transaction.prepare(
+                    "UPDATE ticket SET state = 'revoked' WHERE subject = ?1 AND state = 'open'
+                     RETURNING id",
+                )?;
+                let rows = statement.query_map([subject], |row| row.get(0))?;
+                for id in rows {
+                    revoked.push(Revocable::Ticket(id?));
+                }
+            }
+            let entries: Vec<Entry> = revoked.iter().map(entry).collect();
+            audit::append(transaction, &entries)?;
+            Ok(revoked)
+        })
+    }
+
+    fn unfreeze_certificate(
+        &self,
+        serial: &[u8; 16],
+        entries: &[Entry],
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE certificate SET state = 'active' WHERE serial = ?1 AND state = 'frozen'";
+        self.change_logged(sql, serial, entries)
     }
 
     fn add_certificate(&self, certificate: &CertificateRow) -> Result<(), StoreError> {

@@ -13,6 +13,7 @@ pub mod control;
 pub mod correspondence;
 pub mod deliveries;
 pub mod desk;
+pub mod devices;
 pub mod event;
 pub mod gate;
 pub mod ledger;

@@ -28,6 +28,8 @@ mod group;
 mod promptness;
 #[path = "doctor_server/resumption.rs"]
 mod resumption;
+#[path = "doctor_server/revoking.rs"]
+mod revoking;
 #[path = "doctor_server/sessions.rs"]
 mod sessions;
 #[path = "doctor_server/steering.rs"]

@@ -16,6 +16,7 @@ use super::normalise::{Normalised, normalise, see_help, usage};
 
 pub mod backup;
 pub mod blocks;
+pub mod devices;
 pub mod key;
 pub mod keygen_group;
 
@@ -155,6 +156,11 @@ pub enum DoctorCommand {
     Consult(Consult),
     KeygenGroup(keygen_group::KeygenGroup),
     Blocks(blocks::Blocks),
+    Devices(devices::Devices),
+    Revoke(devices::Revoke),
+    Unfreeze(devices::Unfreeze),
+    Tickets(devices::Tickets),
+    Fingerprint(devices::Fingerprint),
 }
 
 /// Serve without a menu, ignoring standard input, until told to stop.
@@ -169,6 +175,9 @@ pub struct EnrolPatient {
     /// identifier of the patient, such as P1
     #[argh(positional, arg_name = "PATIENT")]
     pub patient: String,
+    /// how long the ticket is good, from 1h to 30d (default 24h)
+    #[argh(option)]
+    pub valid: Option<String>,
 }
 
 /// List the connected patients.

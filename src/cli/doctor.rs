@@ -5,6 +5,7 @@ mod backup;
 mod blocks;
 mod books;
 mod code;
+mod devices;
 mod key;
 mod keygen_group;
 mod menu;
@@ -72,10 +73,12 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
         DoctorTask::Backup(task) => return backup::run(&options, &task),
         DoctorTask::Key(task) => return key::run(&options, &id, &task),
         DoctorTask::List => Request::List,
-        DoctorTask::Enrol(patient) => Request::Office(office::Request::Enrol {
+        DoctorTask::Enrol(patient, valid) => Request::Office(office::Request::Enrol {
             patient: patient.to_string(),
             public_address: options.public_address.as_ref().map(ToString::to_string),
+            valid_seconds: valid.map(|time| time.as_secs()),
         }),
+        DoctorTask::Devices(task) => return devices::run(&options, &id()?, &task),
         DoctorTask::Audit(AuditTask::Verify(verification)) if verification.database.is_some() => {
             return audit::verify_copy(options.form, &verification);
         }

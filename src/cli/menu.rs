@@ -233,6 +233,8 @@ pub enum DoctorChoice {
     Consult,
     /// End it.
     EndConsult,
+    /// Devices and tickets: a menu of their own.
+    Devices,
 }
 
 /// The doctor's menu. The first four numbers are old and stay.
@@ -252,6 +254,7 @@ pub const DOCTOR: Menu<DoctorChoice> = Menu {
         (DoctorChoice::History, "Messages to and from one patient"),
         (DoctorChoice::Consult, "Begin a consultation"),
         (DoctorChoice::EndConsult, "End a consultation"),
+        (DoctorChoice::Devices, "Devices and tickets"),
     ],
 };
 
@@ -341,7 +344,8 @@ mod tests {
   10  New messages from patients
   11  Messages to and from one patient
   12  Begin a consultation
-  13  End a consultation";
+  13  End a consultation
+  14  Devices and tickets";
         assert_eq!(DOCTOR.lines(), doctor);
         let patient = "\nPatient's menu
   1  Send disconnect request

@@ -25,6 +25,7 @@ mod audit;
 mod backup;
 mod backup_task;
 mod blocks;
+mod devices;
 mod key;
 mod keygen_group;
 mod purge;
@@ -33,6 +34,7 @@ mod value;
 
 pub use audit::{AuditTask, Verification};
 pub use backup_task::{BackupTask, CodeSource};
+pub use devices::DevicesTask;
 pub use key::{KeyOptions, KeyTask};
 pub use keygen_group::KeygenGroupTask;
 pub use purge::PurgeTask;
@@ -40,7 +42,7 @@ pub use ticket::TicketSource;
 pub use value::{Environment, GroupName};
 use value::{
     address, command, count, data_option, group, identifier, path, period, reachable, tolerance,
-    usual_directory, value,
+    usual_directory, validity, value,
 };
 
 /// Difference of clocks that is tolerated where nothing else is said.
@@ -92,8 +94,10 @@ pub enum DoctorTask {
     Menu,
     /// Serve without a menu.
     Serve,
-    /// Print a ticket for this patient.
-    Enrol(Identifier),
+    /// Print a ticket for this patient, good for this long if that was said.
+    Enrol(Identifier, Option<Duration>),
+    /// Something about devices and tickets.
+    Devices(DevicesTask),
     /// List the connected patients.
     List,
     /// About blocked addresses.
@@ -258,7 +262,17 @@ fn doctor_task(command: DoctorCommand, plain_keys: bool) -> Result<DoctorTask, F
     let patient = |text: &str| value("PATIENT", text, identifier);
     Ok(match command {
         DoctorCommand::Serve(_) => DoctorTask::Serve,
-        DoctorCommand::Enrol(args) => DoctorTask::Enrol(patient(&args.patient)?),
+        DoctorCommand::Enrol(args) => DoctorTask::Enrol(
+            patient(&args.patient)?,
+            args.valid
+                .map(|text| value("--valid", &text, validity))
+                .transpose()?,
+        ),
+        DoctorCommand::Devices(args) => DoctorTask::Devices(DevicesTask::devices(&args)?),
+        DoctorCommand::Revoke(args) => DoctorTask::Devices(DevicesTask::revoke(args)?),
+        DoctorCommand::Unfreeze(args) => DoctorTask::Devices(DevicesTask::unfreeze(args)?),
+        DoctorCommand::Tickets(args) => DoctorTask::Devices(DevicesTask::tickets(args)),
+        DoctorCommand::Fingerprint(_) => DoctorTask::Devices(DevicesTask::fingerprints()),
         DoctorCommand::List(_) => DoctorTask::List,
         DoctorCommand::Broadcast(args) => DoctorTask::Messages(messages::Task::broadcast(args)?),
         DoctorCommand::Message(args) => DoctorTask::Messages(messages::Task::message(args)?),
@@ -479,6 +493,18 @@ mod tests {
             ),
             (&["--data", ""], &["--data", "directory"]),
             (&["enrol", "../P1"], &["PATIENT", "\"../P1\"", "'/'"]),
+            (
+                &["enrol", "P1", "--valid", "31d"],
+                &["--valid", "\"31d\"", "1h", "30d"],
+            ),
+            (
+                &["enrol", "P1", "--valid", "59min"],
+                &["--valid", "1h", "30d"],
+            ),
+            (
+                &["revoke", "P1", "--reason", " "],
+                &["--reason", "the reason is empty"],
+            ),
             (&["broadcast", " "], &["the message is empty"]),
             (&["message", "P1", &long], &["16001", "16000"]),
         ] {

@@ -66,7 +66,11 @@ impl Desk {
             Request::Disconnect => Answer::Disconnected(self.server.disconnect_all()),
             Request::Stop => Answer::Stopping,
             Request::Office(request) => {
-                Answer::Office(office::answer(self.server.practice(), request))
+                let answer = office::answer(self.server.practice(), request);
+                if let office::Answer::Devices(answer) = &answer {
+                    self.server.put_out(&answer.revoked());
+                }
+                Answer::Office(answer)
             }
         }
     }

@@ -61,8 +61,10 @@ pub enum Departure {
     Lost,
     /// The device broke the protocol.
     Misbehaved,
-    /// The certificate has ended or its state has changed.
+    /// The certificate has ended, or the session was not renewed.
     Expired,
+    /// The certificate was revoked or frozen.
+    Revoked,
     /// The device did not read what was sent to it.
     Stalled,
 }

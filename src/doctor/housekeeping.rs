@@ -108,7 +108,11 @@ fn end(shared: &Shared, member: &Connected, reason: DisconnectReason) {
         sessions.forget_token(&device);
     }
     if let Some(outbox) = sessions.expel(&device, member.id, reason, Instant::now()) {
-        shared.tell(Event::Left(shared.peer_of(member), Departure::Expired));
+        let departure = match reason {
+            DisconnectReason::Revoked => Departure::Revoked,
+            _ => Departure::Expired,
+        };
+        shared.tell(Event::Left(shared.peer_of(member), departure));
         shared.flusher.send([outbox]);
     }
 }

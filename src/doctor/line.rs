@@ -106,6 +106,7 @@ impl Line<'_> {
         let reason = match departure {
             Departure::Misbehaved => Some(DisconnectReason::ProtocolError),
             Departure::Expired => Some(DisconnectReason::Expired),
+            Departure::Revoked => Some(DisconnectReason::Revoked),
             Departure::Asked | Departure::Lost | Departure::Stalled => None,
         };
         if let Some(reason) = reason {

@@ -1,12 +1,15 @@
 //! The doctor's office: answers every request that needs the practice's books
 //! only, whether a server runs or not.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::clock::Timestamp;
 use crate::doctor::audit;
 use crate::doctor::backup;
+use crate::doctor::devices;
 use crate::doctor::patients;
 use crate::doctor::practice::Practice;
 use crate::doctor::purge::{self, Purged};
@@ -27,7 +30,12 @@ pub enum Request {
         patient: String,
         /// Where patients reach the server, if not where it was last said.
         public_address: Option<String>,
+        /// For so many seconds, if not as long as usual.
+        #[serde(default)]
+        valid_seconds: Option<u64>,
     },
+    /// About devices, tickets and fingerprints.
+    Devices(devices::Request),
     /// Something about the audit log.
     Audit(audit::Request),
     /// Something about patients' records.
@@ -64,6 +72,8 @@ pub enum Answer {
         /// Last instant of its validity.
         expires: Timestamp,
     },
+    /// About devices, tickets and fingerprints.
+    Devices(devices::Answer),
     /// What the audit log says.
     Audit(audit::Answer),
     /// What has reached whom.
@@ -89,7 +99,14 @@ pub fn answer(practice: &Practice, request: Request) -> Answer {
         Request::Enrol {
             patient,
             public_address,
-        } => enrol(practice, &patient, public_address.as_deref()),
+            valid_seconds,
+        } => {
+            let valid = valid_seconds.map(Duration::from_secs);
+            enrol(practice, &patient, public_address.as_deref(), valid)
+        }
+        Request::Devices(request) => {
+            devices::answer(practice, &request).map_or_else(Answer::Failed, Answer::Devices)
+        }
         Request::Audit(request) => match audit::answer(practice, &request) {
             Ok(answer) => Answer::Audit(answer),
             Err(error) => failed(&error),
@@ -120,7 +137,12 @@ fn failed(error: &dyn std::error::Error) -> Answer {
     Answer::Failed(error.to_string())
 }
 
-fn enrol(practice: &Practice, patient: &str, public_address: Option<&str>) -> Answer {
+fn enrol(
+    practice: &Practice,
+    patient: &str,
+    public_address: Option<&str>,
+    valid: Option<Duration>,
+) -> Answer {
     let patient: Identifier = match patient.parse() {
         Ok(patient) => patient,
         Err(error) => return failed(&error),
@@ -139,7 +161,8 @@ fn enrol(practice: &Practice, patient: &str, public_address: Option<&str>) -> An
         Ok(None) => return Answer::AddressNeeded,
         Err(error) => return failed(&error),
     };
-    match tickets::make(practice, &patient, &address, &mut OsRandom) {
+    let valid = valid.unwrap_or(tickets::LIFETIME);
+    match tickets::make(practice, &patient, &address, valid, &mut OsRandom) {
         Ok(ticket) => ticket_answer(&ticket),
         Err(error) => failed(&error),
     }

@@ -94,7 +94,8 @@ impl Unreached {
             ),
             Why::Frozen => format!(
                 "{patient} is frozen after an alarm, because a second device used the ticket; \
-                 nothing was sent; phone {patient}, then make a new ticket: doctor enrol {patient}"
+                 nothing was sent; phone {patient}, then let the device in again (doctor \
+                 unfreeze), or revoke it and make a new ticket: doctor enrol {patient}"
             ),
             Why::Revoked => format!(
                 "the certificate of {patient} is revoked, nothing was sent; if {patient} is to be \

@@ -283,7 +283,14 @@ impl Server {
     /// # Errors
     /// [`TicketRefusal`].
     pub fn enrol(&self, patient: &Identifier, address: &str) -> Result<Ticket, TicketRefusal> {
-        tickets::make(&self.shared.practice, patient, address, &mut OsRandom)
+        let lifetime = tickets::LIFETIME;
+        tickets::make(
+            &self.shared.practice,
+            patient,
+            address,
+            lifetime,
+            &mut OsRandom,
+        )
     }
 
     /// How many first messages were looked at since the start: those of patients,
@@ -299,6 +306,15 @@ impl Server {
     /// [`StoreError`] if it cannot be logged; nothing is lifted then.
     pub fn blocks(&self, request: &blocks::Request) -> Result<blocks::Answer, StoreError> {
         blocks::answer(&self.shared, request)
+    }
+
+    /// Puts devices out whose certificates were revoked just now: their tokens
+    /// are forgotten and their sessions end at once.
+    pub fn put_out(&self, devices: &[Fingerprint]) {
+        for device in devices {
+            self.shared.tables.sessions.forget_token(device);
+        }
+        housekeeping::check_certificates(&self.shared);
     }
 
     /// Ends every session by the doctor's word; gives their number.

@@ -225,7 +225,11 @@ impl Shared {
     /// Notes that somebody was not let in. What a stranger can cause is shown
     /// a few times a minute and counted otherwise.
     pub fn refused(&self, address: IpAddr, reason: RefusalReason) {
-        self.tell_of_stranger(Event::Refused(address, reason));
+        match reason {
+            // An alarm, which comes once for each ticket: others must not drown it.
+            RefusalReason::TicketUsedTwice(_) => self.tell(Event::Refused(address, reason)),
+            _ => self.tell_of_stranger(Event::Refused(address, reason)),
+        }
     }
 
     /// Notes that somebody there failed to prove something, and tells if the

@@ -1,10 +1,12 @@
 //! Making tickets, and keeping their secrets sealed.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::audit::Action;
 use crate::doctor::practice::Practice;
+use crate::hex;
 use crate::identity::certificate::CertificateError;
 use crate::identity::id::Identifier;
 use crate::identity::ticket::{Ticket, TicketId};
@@ -13,14 +15,26 @@ use crate::secret::Secret;
 use crate::store::{Store, StoreError, TicketRow, TicketState};
 use crate::vault::{Vault, column};
 
-/// How long a ticket is good.
+/// How long a ticket is good where nothing else is said.
 pub const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a ticket may be good: from an hour to 30 days.
+pub const LIFETIMES: RangeInclusive<Duration> =
+    Duration::from_secs(60 * 60)..=Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A short name for a ticket: the first eight hexadecimal digits of its
+/// identifier.
+#[must_use]
+pub fn ticket_code(ticket: &TicketId) -> String {
+    hex::encode(&ticket[..4])
+}
 
 /// Why no ticket is made.
 #[derive(Debug)]
 pub enum TicketRefusal {
     /// Patients are not called like the doctor.
     OwnName(Identifier),
+    /// Nobody makes a ticket that is good for so short or long a time.
+    Lifetime,
     /// The doctor's certificate does not hold now: nobody could enrol.
     Certificate(CertificateError),
     /// The store.
@@ -34,6 +48,7 @@ impl fmt::Display for TicketRefusal {
                 f,
                 "{name} is the doctor's own identifier; choose another one for the patient"
             ),
+            Self::Lifetime => f.write_str("a ticket is good for 1 hour to 30 days"),
             Self::Certificate(error) => {
                 write!(f, "nobody can enrol with the doctor's certificate: {error}")
             }
@@ -44,8 +59,8 @@ impl fmt::Display for TicketRefusal {
 
 impl std::error::Error for TicketRefusal {}
 
-/// Makes a one-time ticket with which `subject` enrols at `address`, and stores
-/// it.
+/// Makes a one-time ticket with which `subject` enrols at `address` within
+/// `lifetime`, and stores it.
 ///
 /// # Errors
 /// [`TicketRefusal`].
@@ -53,12 +68,16 @@ pub fn make(
     practice: &Practice,
     subject: &Identifier,
     address: &str,
+    lifetime: Duration,
     random: &mut dyn Random,
 ) -> Result<Ticket, TicketRefusal> {
     let identity = practice.identity();
     let now = practice.now();
     if subject == identity.identifier() {
         return Err(TicketRefusal::OwnName(subject.clone()));
+    }
+    if !LIFETIMES.contains(&lifetime) {
+        return Err(TicketRefusal::Lifetime);
     }
     let dates = identity.certificate.check_dates(now);
     dates.map_err(TicketRefusal::Certificate)?;
@@ -69,7 +88,7 @@ pub fn make(
         subject: subject.clone(),
         id: random::array(random),
         secret: random::secret(random),
-        expires: now.plus(LIFETIME),
+        expires: now.plus(lifetime),
     };
     let row = TicketRow {
         id: ticket.id,
@@ -80,7 +99,8 @@ pub fn make(
         state: TicketState::Open,
         serial: None,
     };
-    let detail = format!("good until {}", ticket.expires);
+    let code = ticket_code(&ticket.id);
+    let detail = format!("ticket {code}, good until {}", ticket.expires);
     let entry = practice.by_doctor(Action::TicketMade, subject.as_str(), &detail);
     practice
         .store

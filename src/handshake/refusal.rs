@@ -106,8 +106,10 @@ impl fmt::Display for RefusalReason {
             Self::TicketUsedTwice(patient) => write!(
                 f,
                 "used the ticket for {patient} a second time, with other keys: ticket and \
-                 certificate are frozen, and {patient} cannot connect any more. Phone {patient}; \
-                 then enrol {patient} anew"
+                 certificate are frozen, and {patient} cannot connect any more. Phone {patient} \
+                 and compare the device's key, which 'patient status' shows, with 'doctor devices \
+                 {patient}'. If it is the same: doctor unfreeze {patient} --device N --reason \
+                 TEXT. If not: doctor revoke {patient} --reason TEXT, then doctor enrol {patient}"
             ),
             Self::Registry(error) => write!(f, "could not be looked up: {error}"),
         }

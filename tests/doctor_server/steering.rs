@@ -96,6 +96,7 @@ fn enrol(patient: &str, public_address: Option<&str>) -> Request {
     Request::Office(office::Request::Enrol {
         patient: patient.to_owned(),
         public_address: public_address.map(str::to_owned),
+        valid_seconds: None,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::address::{Address, AddressError};
-use crate::cli::doctor::{messages, patients, show};
+use crate::cli::doctor::{devices, messages, patients, show};
 use crate::cli::menu::{self, Answer as Choice, Dialogue, DoctorChoice, question};
 use crate::cli::text::check_message;
 use crate::doctor;
@@ -25,6 +25,12 @@ pub fn run(dialogue: &mut dyn Dialogue, desk: &Desk) -> io::Result<()> {
         }
         if choice == DoctorChoice::Patients {
             match patients::run_menu(dialogue, &|request| patients_office(desk, request))? {
+                Choice::Given(()) | Choice::Back => continue,
+                Choice::End | Choice::Interrupted | Choice::Stopped => return Ok(()),
+            }
+        }
+        if choice == DoctorChoice::Devices {
+            match devices::run_menu(dialogue, &|request| devices_office(desk, request))? {
                 Choice::Given(()) | Choice::Back => continue,
                 Choice::End | Choice::Interrupted | Choice::Stopped => return Ok(()),
             }
@@ -75,6 +81,7 @@ fn answer_to(
         let request = office::Request::Enrol {
             patient,
             public_address,
+            valid_seconds: None,
         };
         Ok(Choice::Given(desk.answer(Request::Office(request))))
     })
@@ -94,7 +101,7 @@ fn request_for(
         DoctorChoice::Report => messages::report(),
         DoctorChoice::Missing => messages::missing(),
         DoctorChoice::Inbox => messages::letters(correspondence::Request::Inbox { all: false }),
-        DoctorChoice::Exit | DoctorChoice::Patients => Request::Stop,
+        DoctorChoice::Exit | DoctorChoice::Patients | DoctorChoice::Devices => Request::Stop,
         DoctorChoice::Broadcast => {
             return message(dialogue, "Urgent message to all: ")?.and_then(|text| {
                 Ok(Choice::Given(Request::Broadcast(Broadcast {
@@ -139,6 +146,7 @@ fn request_for(
                 Ok(Choice::Given(Request::Office(office::Request::Enrol {
                     patient,
                     public_address: None,
+                    valid_seconds: None,
                 })))
             });
         }
@@ -151,6 +159,14 @@ fn patients_office(desk: &Desk, request: doctor::patients::Request) -> doctor::p
     match desk.answer(Request::Office(request)) {
         Answer::Office(office::Answer::Patients(answer)) => answer,
         other => doctor::patients::Answer::Failed(show::text(&other)),
+    }
+}
+
+/// Has a request about devices and tickets answered.
+fn devices_office(desk: &Desk, request: doctor::devices::Request) -> office::Answer {
+    match desk.answer(Request::Office(office::Request::Devices(request))) {
+        Answer::Office(answer) => answer,
+        other => office::Answer::Failed(show::text(&other)),
     }
 }
 

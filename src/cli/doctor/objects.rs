@@ -2,6 +2,7 @@
 
 use crate::cli::doctor::backup;
 use crate::cli::doctor::blocks;
+use crate::cli::doctor::devices;
 use crate::cli::doctor::messages;
 use crate::cli::doctor::patients;
 use crate::cli::output::Object;
@@ -93,6 +94,7 @@ fn office_answer(answer: &office::Answer) -> Vec<Object> {
                 .with("address", address.as_str())
                 .with("expires", *expires),
         ],
+        office::Answer::Devices(answer) => devices::objects(answer),
         office::Answer::Patients(answer) => patients::objects(answer),
         office::Answer::Backup(answer) => vec![backup::object(answer)],
         office::Answer::Purged(purged) => vec![super::purge::object(purged)],
@@ -186,6 +188,7 @@ const fn why(departure: Departure) -> &'static str {
         Departure::Lost => "lost",
         Departure::Misbehaved => "misbehaved",
         Departure::Expired => "expired",
+        Departure::Revoked => "revoked",
         Departure::Stalled => "stalled",
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 
-use crate::cli::doctor::{blocks, messages, objects, patients};
+use crate::cli::doctor::{blocks, devices, messages, objects, patients};
 use crate::cli::exit::{Exit, Failure, eprint, print_whole};
 use crate::cli::output::Form;
 use crate::cli::{qr, text};
@@ -94,6 +94,7 @@ fn office_text(answer: &office::Answer) -> String {
         } => ticket(patient, text, qr, address, *expires),
         // The commands that ask for it print it.
         office::Answer::Audit(_) => String::new(),
+        office::Answer::Devices(answer) => devices::text(answer),
         office::Answer::Purged(purged) => super::purge::text(purged),
         office::Answer::Deliveries(answer) => messages::text(answer),
         office::Answer::Letters(answer) => messages::letters_text(answer),
@@ -275,6 +276,9 @@ fn event_text(event: Event) -> String {
             }
             Departure::Expired => {
                 format!("{patient}: the session or certificate has ended.")
+            }
+            Departure::Revoked => {
+                format!("{patient}: the certificate was revoked or frozen; disconnected.")
             }
             Departure::Stalled => {
                 format!("{patient}: the device does not read; it was disconnected.")

@@ -11,6 +11,7 @@ use super::super::exit::Failure;
 use super::super::normalise::usage;
 use super::super::text::quoted;
 use crate::address::{Address, AddressError};
+use crate::doctor::tickets::LIFETIMES;
 use crate::identity::id::{Identifier, IdentifierError};
 
 /// Largest tolerance that can be asked for, in seconds: a day.
@@ -102,6 +103,20 @@ pub(super) fn period(text: &str) -> Result<Duration, String> {
          and at most 52w"
             .to_owned()
     };
+    time(text)
+        .filter(|period| (SHORTEST_PERIOD..=LONGEST_PERIOD).contains(period))
+        .ok_or_else(wrong)
+}
+
+/// How long a ticket is to be good.
+pub(super) fn validity(text: &str) -> Result<Duration, String> {
+    time(text)
+        .filter(|time| LIFETIMES.contains(time))
+        .ok_or_else(|| "a ticket is good for 1h to 30d, such as 24h or 7d".to_owned())
+}
+
+/// A whole number with its unit.
+fn time(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let unit = match unit {
@@ -109,13 +124,10 @@ pub(super) fn period(text: &str) -> Result<Duration, String> {
         "h" => 60 * 60,
         "d" => 24 * 60 * 60,
         "w" => 7 * 24 * 60 * 60,
-        _ => return Err(wrong()),
+        _ => return None,
     };
-    let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
-    seconds
-        .map(Duration::from_secs)
-        .filter(|period| (SHORTEST_PERIOD..=LONGEST_PERIOD).contains(period))
-        .ok_or_else(wrong)
+    let seconds = number.parse::<u64>().ok()?.checked_mul(unit)?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// The name of a file or directory.

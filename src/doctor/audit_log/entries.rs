@@ -29,7 +29,7 @@ pub(in crate::doctor) fn entry_of(event: &Event, at: Timestamp) -> Option<Entry>
             let patient = patient.as_str();
             let actor = match departure {
                 Departure::Asked | Departure::Lost | Departure::Misbehaved => patient,
-                Departure::Expired | Departure::Stalled => SERVER,
+                Departure::Expired | Departure::Revoked | Departure::Stalled => SERVER,
             };
             let why = why(*departure);
             Some(Entry::new(at, actor, Action::Left, patient, why))
@@ -70,6 +70,7 @@ const fn why(departure: Departure) -> &'static str {
         Departure::Lost => "the connection was lost",
         Departure::Misbehaved => "broke the protocol",
         Departure::Expired => "session or certificate has ended",
+        Departure::Revoked => "the certificate was revoked or frozen",
         Departure::Stalled => "did not read",
     }
 }

@@ -319,7 +319,7 @@ fn the_database_file_shows_who_has_a_record_and_nothing_it_says() {
     list(practice, false, Some("pregnancy")).unwrap();
     archive(practice, p7, true).unwrap();
     let address = "192.0.2.1:7461";
-    let ticket = tickets::make(practice, p7, address, &mut OsRandom).unwrap();
+    let ticket = tickets::make(practice, p7, address, tickets::LIFETIME, &mut OsRandom).unwrap();
 
     let base = books.base.path();
     let wal = fs::read(base.join("telemed.db-wal")).unwrap();

@@ -58,7 +58,7 @@ fn refusal(f: &mut fmt::Formatter<'_>, code: AlertCode, doctor_time: Timestamp) 
         ),
         AlertCode::Ended => f.write_str("the doctor refuses: this device's certificate has ended"),
         AlertCode::Revoked => {
-            f.write_str("the doctor refuses: this device's certificate was revoked")
+            f.write_str("the doctor refuses: this device's certificate was revoked or is frozen")
         }
         AlertCode::NotYetValid => {
             f.write_str("the doctor refuses: this device's certificate is not valid yet")
@@ -71,7 +71,9 @@ fn refusal(f: &mut fmt::Formatter<'_>, code: AlertCode, doctor_time: Timestamp) 
         AlertCode::TicketUsed => {
             f.write_str("the doctor refuses: the ticket was used by another device")
         }
-        AlertCode::TicketWithdrawn => f.write_str("the doctor refuses: the ticket was withdrawn"),
+        AlertCode::TicketWithdrawn => {
+            f.write_str("the doctor refuses: the ticket was withdrawn, or frozen by an alarm")
+        }
     }
 }
 

@@ -31,6 +31,13 @@ pub enum TrustError {
         /// Who answered.
         found: Identifier,
     },
+    /// The server belongs to another clinic than before.
+    ChangedRoot {
+        /// Fingerprint of the root certificate that is known.
+        known: Fingerprint,
+        /// Fingerprint of the one that was shown now.
+        found: Fingerprint,
+    },
     /// The doctor has another signing key than before.
     ChangedKey {
         /// Name of the key that was known.
@@ -67,6 +74,13 @@ impl fmt::Display for TrustError {
             Self::OtherDoctor { wanted, found } => {
                 write!(f, "the server is doctor {found}, not {wanted}")
             }
+            Self::ChangedRoot { known, found } => write!(
+                f,
+                "the server belongs to another clinic: the fingerprint of the clinic's root was \
+                 {}, now it is {}",
+                fingerprint_groups(known),
+                fingerprint_groups(found)
+            ),
             Self::ChangedKey { known, found } => write!(
                 f,
                 "the doctor's key has changed: it was {}, now it is {}",
@@ -189,7 +203,10 @@ impl KnownDoctor {
     ) -> Result<News, TrustError> {
         let bundle = Bundle::decode(body)?;
         if bundle.root != self.root.as_bytes() {
-            return Err(TrustError::Root(CertificateError::WrongFingerprint));
+            return Err(TrustError::ChangedRoot {
+                known: self.root.fingerprint(),
+                found: certificate::fingerprint(bundle.root),
+            });
         }
         if !bundle.modulus.is_empty() && bundle.modulus != self.group().modulus_bytes() {
             return Err(TrustError::Group);

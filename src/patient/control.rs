@@ -53,6 +53,8 @@ pub enum Request {
     History,
     /// How are things?
     Status,
+    /// What can be compared over the phone?
+    Fingerprints,
 }
 
 /// What a message is to a consultation.
@@ -116,6 +118,8 @@ pub enum Answer {
     },
     /// How things are.
     Status(Status),
+    /// What is compared over the phone.
+    Fingerprints(Fingerprints),
     /// It is done.
     Done,
     /// It was not done, for this reason.
@@ -297,6 +301,19 @@ impl From<&Item> for Said {
             Item::Ends(at) => Self::Ends(*at),
         }
     }
+}
+
+/// What a patient and her doctor compare over the phone, each in groups of
+/// digits.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Fingerprints {
+    /// Of the clinic's root certificate.
+    pub root: String,
+    /// Of the doctor's signing key.
+    pub doctor: String,
+    /// Of this device's signing key.
+    pub own: String,
 }
 
 /// How things are.

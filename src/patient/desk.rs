@@ -167,6 +167,7 @@ impl Handler for Desk {
             Request::WaitConfirmed { number } => Ok(self.wait_confirmed(number)),
             Request::History => self.history(),
             Request::Status => self.status(),
+            Request::Fingerprints => self.files.fingerprints().map(Answer::Fingerprints),
         };
         answer.unwrap_or_else(|error| failed(&error))
     }

@@ -29,9 +29,10 @@ use crate::identity::certificate::{self, Certificate, VerifiedCertificate};
 use crate::identity::data_dir::{self, DATABASE, DataDir, DataDirError};
 use crate::identity::id::{Identifier, IdentifierError};
 use crate::identity::key_file::{KeyFile, KeyKind};
-use crate::identity::known_doctor::KnownDoctor;
+use crate::identity::known_doctor::{KnownDoctor, fingerprint_groups};
 use crate::identity::patient_identity::PatientIdentity;
 use crate::identity::ticket::TicketId;
+use crate::patient::control::Fingerprints;
 use crate::random::{OsRandom, Random};
 use crate::secret::SecretBytes;
 use crate::store::{MailCounts, SqliteStore, Store, fact};
@@ -170,6 +171,25 @@ impl Files {
     fn ticket(&self) -> Result<TicketId, FilesError> {
         let bytes = self.wanted(fact::TICKET)?;
         TicketId::try_from(&bytes[..]).map_err(|_| self.damaged(fact::TICKET, "wrong length"))
+    }
+
+    /// What is compared with the doctor over the phone. No secret is read for
+    /// it.
+    ///
+    /// # Errors
+    /// [`FilesError`] if nobody is enrolled here, or what is stored is damaged.
+    pub fn fingerprints(&self) -> Result<Fingerprints, FilesError> {
+        let key = |name| -> Result<String, FilesError> {
+            let key = Certificate::key_id_in(&self.wanted(name)?)
+                .ok_or_else(|| self.damaged(name, "it is too short"))?;
+            Ok(fingerprint_groups(&key))
+        };
+        let root = certificate::fingerprint(&self.wanted(fact::ROOT_CERTIFICATE)?);
+        Ok(Fingerprints {
+            root: fingerprint_groups(&root),
+            doctor: key(fact::DOCTOR_CERTIFICATE)?,
+            own: key(fact::OWN_CERTIFICATE)?,
+        })
     }
 
     /// Whether an enrolment with this ticket was begun.

@@ -192,7 +192,11 @@ fn the_server_of_another_clinic_is_not_believed() {
     let doctor = clinic.serve_at(&doctor.address, &["serve"]);
     run(clinic.patient("P1", &[]))
         .code(4)
-        .complains(&["another clinic", "whether her server was set up anew"]);
+        .complains(&[
+            "another clinic",
+            "the fingerprint of the clinic's root was ",
+        ])
+        .complains(&["her server was set up anew", "over the phone"]);
     drop(doctor);
 }
 

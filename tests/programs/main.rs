@@ -27,4 +27,5 @@ mod service;
 #[path = "../support/skip.rs"]
 mod skip;
 mod story;
+mod trust;
 mod typed;

@@ -159,8 +159,12 @@ impl<'a> Command<'a> {
     /// Says how things are.
     pub(super) fn status(&self) -> Result<Exit, Failure> {
         let status = self.ask_status()?;
-        let object = objects::status(&status);
-        self.options.form.print(&say::status(&status), &[object])?;
+        let Answer::Fingerprints(fingerprints) = self.ask(Request::Fingerprints)? else {
+            return Err(unexpected());
+        };
+        let object = objects::status(&status, &fingerprints);
+        let said = say::status(&status, &fingerprints);
+        self.options.form.print(&said, &[object])?;
         Ok(Exit::Ok)
     }
 

@@ -122,7 +122,11 @@ pub(super) fn enrol(error: &EnrolError, place: &Place) -> Failure {
             "run the same command again; if that does not help, ask the doctor for a new ticket",
         ),
         EnrolError::Handshake(HandshakeError::Refused { code, .. }) => match code {
-            AlertCode::TicketExpired | AlertCode::TicketUsed | AlertCode::TicketWithdrawn => {
+            AlertCode::TicketUsed => Failure::new(Exit::Ticket, sentence).hint(format!(
+                "if it was not you who used it, somebody else has it: phone the doctor at once; \
+                 then {ASK_FOR_TICKET}"
+            )),
+            AlertCode::TicketExpired | AlertCode::TicketWithdrawn => {
                 Failure::new(Exit::Ticket, sentence).hint(ASK_FOR_TICKET)
             }
             _ => Failure::new(Exit::Refused, sentence).hint(AGAIN),
@@ -154,6 +158,11 @@ pub(super) fn connect(error: &ConnectError, place: &Place) -> Failure {
                     failure.hint("set this device's clock, then start the program again")
                 }
                 AlertCode::Busy => failure.hint("try again later"),
+                AlertCode::Revoked => failure.hint(format!(
+                    "phone the doctor: if it is only frozen, she can let this device in again \
+                     (its key: patient status); if not:\n{}",
+                    new_identity(place)
+                )),
                 _ => failure.hint(new_identity(place)),
             }
         }
@@ -205,8 +214,13 @@ fn trust(error: &TrustError, place: &Place) -> Failure {
     let failure = Failure::new(Exit::Refused, error.to_string());
     match error {
         TrustError::ChangedKey { .. } => failure.hint(format!(
-            "somebody may be posing as the doctor: do not go on before she has told you, best \
-             over the phone, that her key is new\n{}",
+            "{}\n{}",
+            changed("her key was stolen or lost and she has made a new one"),
+            new_identity(place)
+        )),
+        TrustError::ChangedRoot { .. } => failure.hint(format!(
+            "check the address; if it is right: {}\n{}",
+            changed("her server was set up anew"),
             new_identity(place)
         )),
         TrustError::Root(_) | TrustError::OtherDoctor { .. } => failure.hint(
@@ -222,6 +236,15 @@ fn trust(error: &TrustError, place: &Place) -> Failure {
         ),
         _ => failure.hint("tell the doctor; nothing was sent"),
     }
+}
+
+/// What a changed key can mean, and what to do before anything else.
+fn changed(honest: &str) -> String {
+    format!(
+        "nothing was sent. Either {honest}, or somebody is posing as the doctor. Do not go on \
+         before she has told you over the phone which it is, and the new fingerprint: 'doctor \
+         fingerprint' shows it there"
+    )
 }
 
 /// The commands that lead to a new identity.

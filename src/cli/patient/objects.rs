@@ -2,7 +2,7 @@
 
 use crate::cli::output::Object;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::patient::control::{Received, Said, Status, Word};
+use crate::patient::control::{Fingerprints, Received, Said, Status, Word};
 use crate::patient::enrol::Enrolled;
 use crate::patient::event::{self, Event};
 use crate::patient::files::Name;
@@ -92,7 +92,7 @@ fn consultation(what: &'static str, at: Timestamp) -> Object {
 }
 
 /// How things are.
-pub(super) fn status(status: &Status) -> Object {
+pub(super) fn status(status: &Status, fingerprints: &Fingerprints) -> Object {
     Object::new("status")
         .with("running", status.running)
         .with("connected", status.connected)
@@ -100,6 +100,9 @@ pub(super) fn status(status: &Status) -> Object {
         .with("unread_urgent", status.unread_urgent)
         .with("waiting_messages", status.waiting_messages)
         .with("waiting_confirmations", status.waiting_confirmations)
+        .with("root", fingerprints.root.as_str())
+        .with("doctor_key", fingerprints.doctor.as_str())
+        .with("own_key", fingerprints.own.as_str())
 }
 
 /// An event, at the time it is told.

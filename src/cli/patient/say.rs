@@ -3,7 +3,7 @@
 
 use crate::cli::text::{clean, sentence};
 use crate::clock::Timestamp;
-use crate::patient::control::{Received, Said, Sent, Status, Word};
+use crate::patient::control::{Fingerprints, Received, Said, Sent, Status, Word};
 use crate::patient::event::{self, Event};
 
 /// The lines for an event; nothing for those that are said elsewhere.
@@ -171,7 +171,7 @@ pub(super) fn waiting(status: &Status) -> Option<String> {
 }
 
 /// How things are.
-pub(super) fn status(status: &Status) -> String {
+pub(super) fn status(status: &Status, fingerprints: &Fingerprints) -> String {
     let connection = match (status.running, status.connected) {
         (true, true) => "Connected.",
         (true, false) => "Not connected; the program tries again by itself.",
@@ -188,8 +188,13 @@ pub(super) fn status(status: &Status) -> String {
         }
     };
     format!(
-        "{connection}\n{}\nNot yet at the doctor's: {waiting}.{why}",
-        sentence(&unread)
+        "{connection}\n{}\nNot yet at the doctor's: {waiting}.{why}\n\
+         Fingerprints, to compare with the doctor over the phone:\n  \
+         clinic's root:      {}\n  doctor's key:       {}\n  this device's key:  {}",
+        sentence(&unread),
+        clean(&fingerprints.root),
+        clean(&fingerprints.doctor),
+        clean(&fingerprints.own)
     )
 }
 
@@ -233,12 +238,18 @@ mod tests {
             waiting_messages: 1,
             waiting_confirmations: 2,
         };
-        let said = status(&shown);
+        let fingerprints = Fingerprints {
+            root: "06b2".to_owned(),
+            doctor: "3fa9".to_owned(),
+            own: "77e0".to_owned(),
+        };
+        let said = status(&shown, &fingerprints);
         assert!(said.contains("2 messages are unread, 1 of them URGENT."));
         assert!(said.contains("1 message and 2 confirmations."), "{said}");
         assert!(!said.contains("restored a backup"), "{said}");
         shown.connected = true;
-        assert!(status(&shown).contains("restored a backup"));
+        assert!(status(&shown, &fingerprints).contains("restored a backup"));
+        assert!(said.ends_with("this device's key:  77e0"), "{said}");
         shown.waiting_messages = 0;
         shown.waiting_confirmations = 0;
         assert_eq!(waiting(&shown), None);

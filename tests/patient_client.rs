@@ -120,9 +120,36 @@ fn both_sides_of_an_enrolment_show_the_same_code_and_the_second_time_is_harmless
     // No server is needed for these.
     assert_eq!(device.enrol(&ticket).unwrap(), Enrolled::Before);
     let before = device.load().identity.certificate().fingerprint();
-    let error = device.enrol(&clinic.ticket("P1")).unwrap_err();
-    assert!(matches!(error, EnrolError::EnrolledBefore(_)), "{error}");
+    let error = device.enrol(&Clinic::found().ticket("P1")).unwrap_err();
+    assert!(matches!(error, EnrolError::OtherClinic(_)), "{error}");
     assert_eq!(device.load().identity.certificate().fingerprint(), before);
+}
+
+#[test]
+fn a_new_ticket_renews_the_certificate_and_leaves_the_messages() {
+    let clinic = Clinic::found();
+    let device = Device::enrolled(&clinic);
+    let before = device.load().identity.certificate().fingerprint();
+    let now = SystemClock.now();
+    device.files().outbox().write("Hello", None, now).unwrap();
+    let keys = || {
+        let files = std::fs::read_dir(device.files().directory()).unwrap();
+        let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".key")).count()
+    };
+    assert_eq!(keys(), 3);
+    // Cut short, the earlier certificate is as good as before.
+    let ticket = clinic.ticket("P1");
+    device.enrol_until(&clinic, &ticket, 2).unwrap_err();
+    assert_eq!(device.load().identity.certificate().fingerprint(), before);
+    device.enrol_until(&clinic, &ticket, WHOLE).unwrap();
+    let after = device.load().identity.certificate().fingerprint();
+    assert_ne!(after, before);
+    assert_eq!(device.files().mail_counts().unwrap().waiting_messages, 1);
+    assert_eq!(keys(), 3, "the secrets of the earlier one are gone");
+    let running = device.start();
+    clinic.welcome().disconnect(DisconnectReason::EndedByDoctor);
+    running.rest();
 }
 
 #[test]

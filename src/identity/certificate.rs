@@ -202,6 +202,14 @@ impl Certificate {
         bytes.get(BEFORE..)?.first_chunk().copied()
     }
 
+    /// The last instant a certificate names, before anything in it is checked.
+    #[must_use]
+    pub fn end_of(bytes: &[u8]) -> Option<Timestamp> {
+        const BEFORE: usize = 1 + 16 + 16 + 32 + 32 + 1 + 32 + 8;
+        let millis = bytes.get(BEFORE..)?.first_chunk()?;
+        Some(Timestamp::from_millis(u64::from_be_bytes(*millis)))
+    }
+
     /// Whether the certificate in `bytes` is for this key, as signing or as
     /// encryption key: looked up by place, since a table may hold thousands.
     #[must_use]

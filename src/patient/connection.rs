@@ -10,6 +10,7 @@ use crate::identity::known_doctor::KnownDoctor;
 use crate::patient::backoff::Backoff;
 use crate::patient::client::Shared;
 use crate::patient::connect::{ConnectError, Established, Handshake, Outcome};
+use crate::patient::control::ends_soon;
 use crate::patient::event::{Event, Stopped};
 use crate::patient::link::Link;
 use crate::patient::session::{End, Live, Over};
@@ -82,6 +83,10 @@ impl Connection {
         let live = Live::new(&shared, link, &doctor, *established, self.progress)?;
         shared.session_began();
         shared.tell(connected);
+        let end = shared.identity.certificate().subject().not_after;
+        if ends_soon(end, shared.clock.now()) {
+            shared.tell(Event::CertificateEnds(end));
+        }
         let Over {
             end,
             ticket,

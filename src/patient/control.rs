@@ -2,6 +2,8 @@
 //! directory or, if none runs, by a command that has opened the directory
 //! itself; and what it answers.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -332,6 +334,19 @@ pub struct Status {
     pub waiting_messages: u64,
     /// Confirmations that have not arrived at the doctor's.
     pub waiting_confirmations: u64,
+    /// When this device's certificate ends.
+    #[serde(default)]
+    pub certificate_ends: Option<Timestamp>,
+}
+
+/// From so long before its end on, a person is told that her device's
+/// certificate ends.
+pub const REMIND: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Whether it is time to speak of a certificate that ends then.
+#[must_use]
+pub fn ends_soon(end: Timestamp, now: Timestamp) -> bool {
+    end.since(now) <= REMIND
 }
 
 impl Status {
@@ -345,6 +360,7 @@ impl Status {
             unread_urgent: counts.unread_urgent,
             waiting_messages: counts.waiting_messages,
             waiting_confirmations: counts.waiting_confirmations,
+            certificate_ends: None,
         }
     }
 }

@@ -145,11 +145,10 @@ impl Desk {
     fn status(&self) -> Result<Answer, FilesError> {
         let counts = self.files.mail_counts()?;
         let running = self.client.is_some();
-        Ok(Answer::Status(Status::new(
-            counts,
-            running,
-            self.is_connected(),
-        )))
+        Ok(Answer::Status(Status {
+            certificate_ends: self.files.certificate_end()?,
+            ..Status::new(counts, running, self.is_connected())
+        }))
     }
 }
 

@@ -9,8 +9,8 @@ use std::fmt;
 use crate::clock::{Clock, Timestamp};
 use crate::handshake::enrol;
 use crate::handshake::patient::{HandshakeError, certificate_answer, certificate_request};
-use crate::identity::known_doctor::KnownDoctor;
-use crate::identity::ticket::Ticket;
+use crate::identity::known_doctor::{KnownDoctor, TrustError};
+use crate::identity::ticket::{Ticket, TicketId};
 use crate::patient::config::Config;
 use crate::patient::files::{Files, FilesError, Name};
 use crate::patient::link::{Link, LinkError};
@@ -26,8 +26,8 @@ pub enum EnrolError {
         /// What this device's clock says.
         now: Timestamp,
     },
-    /// There is this identity already, made with another ticket.
-    EnrolledBefore(Name),
+    /// There is this identity already, of another clinic.
+    OtherClinic(Name),
     /// The files cannot be used.
     Files(FilesError),
     /// The connection failed.
@@ -45,9 +45,9 @@ impl fmt::Display for EnrolError {
                 f,
                 "the ticket expired on {at}; this device's clock says {now}"
             ),
-            Self::EnrolledBefore(name) => write!(
+            Self::OtherClinic(name) => write!(
                 f,
-                "{} is enrolled with doctor {} already, with another ticket; nothing was changed",
+                "{} is enrolled with doctor {} already, of another clinic; nothing was changed",
                 name.patient, name.doctor
             ),
             Self::Files(error) => write!(f, "{error}"),
@@ -102,7 +102,9 @@ pub fn name_of(ticket: &Ticket) -> Name {
     }
 }
 
-/// Enrols with the server at `address` (`host:port`).
+/// Enrols with the server at `address` (`host:port`). Whoever is enrolled with
+/// this doctor already gets other keys and another certificate, and keeps her
+/// messages; until that is done, the earlier ones stay.
 ///
 /// # Errors
 /// [`EnrolError`]. Unless the ticket itself is refused, the same call may be
@@ -115,10 +117,14 @@ pub fn enrol(
     clock: &dyn Clock,
     random: &mut dyn Random,
 ) -> Result<Enrolled, EnrolError> {
-    match files.enrolled_with()? {
+    let earlier = match files.enrolled_with()? {
         Some(earlier) if earlier == ticket.id => return Ok(Enrolled::Before),
-        Some(_) => return Err(EnrolError::EnrolledBefore(files.name().clone())),
-        None => {}
+        Some(earlier) => Some((earlier, files.load(random)?.doctor)),
+        None => None,
+    };
+    let is_other = |(_, known): &(TicketId, KnownDoctor)| known.root().fingerprint() != ticket.root;
+    if earlier.as_ref().is_some_and(is_other) {
+        return Err(EnrolError::OtherClinic(files.name().clone()));
     }
     // Once begun, an enrolment may be completed later: the doctor has issued
     // the certificate, or will say herself that the ticket has expired.
@@ -136,6 +142,13 @@ pub fn enrol(
     let now = clock.now();
     let doctor = KnownDoctor::first_contact(body, &ticket.root, &ticket.doctor, now, random)
         .map_err(HandshakeError::from)?;
+    // The ticket speaks for a new key of hers, but never for an older list: whoever
+    // has stolen the key that it names could show that.
+    let is_older =
+        |(_, known): &(TicketId, KnownDoctor)| doctor.revoked().number() < known.revoked().number();
+    if earlier.as_ref().is_some_and(is_older) {
+        return Err(HandshakeError::from(TrustError::OlderRevocation).into());
+    }
     let keys = files.keys(&ticket.id, doctor.group(), random)?;
     let (e1, state) = enrol::begin(&keys, ticket, &doctor, clock.now(), random);
     link.send(&e1)?;
@@ -147,5 +160,9 @@ pub fn enrol(
     link.send(&e3)?;
     let (certificate, check_code) = state.on_frame(&link.receive()?)?;
     files.complete(&ticket.id, &certificate, &doctor, address, now)?;
+    if let Some((earlier, _)) = earlier {
+        // Nobody will ever use them again; messages stay as they are.
+        files.forget_keys(&earlier)?;
+    }
     Ok(Enrolled::Now { check_code })
 }

@@ -25,6 +25,8 @@ pub enum Event {
         /// The difference of the clocks, if it is more than tolerated.
         clock: Option<ClockDifference>,
     },
+    /// This device's certificate ends soon: it is time to ask for a ticket.
+    CertificateEnds(Timestamp),
     /// The group has a new key.
     Epoch {
         /// How many devices hold it.

@@ -28,7 +28,7 @@ use crate::hex;
 use crate::identity::certificate::{self, Certificate, VerifiedCertificate};
 use crate::identity::data_dir::{self, DATABASE, DataDir, DataDirError};
 use crate::identity::id::{Identifier, IdentifierError};
-use crate::identity::key_file::{KeyFile, KeyKind};
+use crate::identity::key_file::{self, KeyFile, KeyKind};
 use crate::identity::known_doctor::{KnownDoctor, fingerprint_groups};
 use crate::identity::patient_identity::PatientIdentity;
 use crate::identity::ticket::TicketId;
@@ -248,6 +248,26 @@ impl Files {
             secret: secret(),
         };
         Ok(self.directory.keyring().save(&path, &file)?)
+    }
+
+    /// Deletes the secrets made for a ticket that is no longer used.
+    ///
+    /// # Errors
+    /// [`FilesError`] if they cannot be deleted.
+    pub fn forget_keys(&self, ticket: &TicketId) -> Result<(), FilesError> {
+        for role in [SIGNING, ENCRYPTION] {
+            key_file::remove(&self.key_path(role, ticket))?;
+        }
+        Ok(())
+    }
+
+    /// When this device's certificate ends; none before the enrolment.
+    ///
+    /// # Errors
+    /// [`FilesError`] if the store cannot be read.
+    pub fn certificate_end(&self) -> Result<Option<Timestamp>, FilesError> {
+        let bytes = self.store.fact(fact::OWN_CERTIFICATE)?;
+        Ok(bytes.and_then(|bytes| Certificate::end_of(&bytes)))
     }
 
     fn load_keys(&self, ticket: &TicketId, group: &Group) -> Result<NewKeys, FilesError> {

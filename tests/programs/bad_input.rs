@@ -104,10 +104,10 @@ fn a_ticket_is_for_one_patient_and_one_doctor() {
         .code(0)
         .says("already, with this ticket. Nothing was changed.");
     clinic
-        .enrol_with("P1", &clinic.ticket("P1"))
+        .enrol_with("P1", &elsewhere.ticket("P1"))
         .code(1)
         .complains(&[
-            "P1 is enrolled with doctor D1 already, with another ticket; nothing was changed",
+            "P1 is enrolled with doctor D1 already, of another clinic; nothing was changed",
             " --id P1 --doctor-id D1",
             "first move the old identity away: mv '",
         ]);
@@ -136,7 +136,8 @@ fn a_ticket_used_a_second_time_is_refused_and_the_doctor_is_told() {
         .complains(&["this device's certificate was revoked", "to enrol anew:"])
         .complains(&[
             "at the doctor's: doctor enrol P1",
-            ".old' && patient --data '",
+            "then here:       patient --data '",
+            "your messages stay",
         ]);
     run(clinic.patient("thief", &["--id", "P1"]))
         .code(4)

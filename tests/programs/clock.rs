@@ -125,7 +125,7 @@ fn certificates_that_have_ended_are_named_and_lead_on() {
         "this device's certificate cannot be used now: the certificate ended on ",
         "set this device's clock if it is wrong; if not:",
         "at the doctor's: doctor enrol P1",
-        ".old' && patient --data '",
+        "then here:       patient --data '",
     ]);
     assert_eq!(files(&clinic.path("P1")), before);
     drop(server);

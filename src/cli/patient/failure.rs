@@ -108,9 +108,9 @@ pub(super) fn enrol(error: &EnrolError, place: &Place) -> Failure {
     match error {
         EnrolError::Expired { .. } => Failure::new(Exit::Ticket, sentence)
             .hint(format!("{ASK_FOR_TICKET}, or set the clock if it is wrong")),
-        EnrolError::EnrolledBefore(name) => Failure::new(Exit::Failure, sentence).hint(format!(
+        EnrolError::OtherClinic(name) => Failure::new(Exit::Failure, sentence).hint(format!(
             "to connect: patient{} --id {} --doctor-id {}\n\
-             to enrol anew, first move the old identity away: {}",
+             to be this other clinic's patient, first move the old identity away: {}",
             place.data_option,
             name.patient,
             name.doctor,
@@ -227,6 +227,11 @@ fn trust(error: &TrustError, place: &Place) -> Failure {
             "check the address, and with the doctor whether her server was set up anew; \
              if it was, ask her for a new ticket",
         ),
+        TrustError::Revoked => failure.hint(format!(
+            "the clinic says that somebody else may have this doctor's key: ask her, best over \
+             the phone\n{}",
+            new_identity(place)
+        )),
         TrustError::OwnClock(_) => {
             failure.hint("check this device's clock; if it is right, tell the doctor")
         }
@@ -252,10 +257,9 @@ fn new_identity(place: &Place) -> String {
     format!(
         "to enrol anew:\n\
          \x20 at the doctor's: doctor enrol {}\n\
-         \x20 then here:       {} && patient{} enrol TICKET",
-        place.name.patient,
-        move_away(place),
-        place.data_option
+         \x20 then here:       patient{} enrol TICKET\n\
+         your messages stay",
+        place.name.patient, place.data_option
     )
 }
 

@@ -103,6 +103,7 @@ pub(super) fn status(status: &Status, fingerprints: &Fingerprints) -> Object {
         .with("root", fingerprints.root.as_str())
         .with("doctor_key", fingerprints.doctor.as_str())
         .with("own_key", fingerprints.own.as_str())
+        .with("certificate_ends", status.certificate_ends)
 }
 
 /// An event, at the time it is told.
@@ -117,6 +118,9 @@ pub(super) fn event(event: &Event) -> Object {
             .with("doctor", doctor.as_str())
             .with("resumed", *resumed)
             .with("clock", clock.map(|clock| clock.to_string())),
+        Event::CertificateEnds(end) => Object::new("certificate_ends")
+            .with("at", now())
+            .with("ends", *end),
         Event::Epoch { devices, missed } => Object::new("group")
             .with("at", now())
             .with("devices", *devices)

@@ -2,8 +2,8 @@
 //! connection.
 
 use crate::cli::text::{clean, sentence};
-use crate::clock::Timestamp;
-use crate::patient::control::{Fingerprints, Received, Said, Sent, Status, Word};
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::patient::control::{Fingerprints, Received, Said, Sent, Status, Word, ends_soon};
 use crate::patient::event::{self, Event};
 
 /// The lines for an event; nothing for those that are said elsewhere.
@@ -20,6 +20,7 @@ pub(super) fn event(event: &Event) -> Option<String> {
             });
             format!("Connected to doctor {doctor}{again}.{warning}")
         }
+        Event::CertificateEnds(end) => ends(*end),
         Event::Epoch { devices, missed } => {
             let group = match devices {
                 1 => "This is the only device in the group now.".to_owned(),
@@ -187,14 +188,29 @@ pub(super) fn status(status: &Status, fingerprints: &Fingerprints) -> String {
              message any more, as after she has restored a backup; there is nothing to do then."
         }
     };
+    let now = SystemClock.now();
+    let soon = status.certificate_ends.filter(|end| ends_soon(*end, now));
+    let end = soon.map_or_else(String::new, |end| format!("\n{}", ends(end)));
     format!(
-        "{connection}\n{}\nNot yet at the doctor's: {waiting}.{why}\n\
+        "{connection}\n{}\nNot yet at the doctor's: {waiting}.{why}{end}\n\
          Fingerprints, to compare with the doctor over the phone:\n  \
          clinic's root:      {}\n  doctor's key:       {}\n  this device's key:  {}",
         sentence(&unread),
         clean(&fingerprints.root),
         clean(&fingerprints.doctor),
         clean(&fingerprints.own)
+    )
+}
+
+/// That this device's certificate ends, and what to do.
+fn ends(end: Timestamp) -> String {
+    let verb = match SystemClock.now() > end {
+        true => "has ended",
+        false => "ends",
+    };
+    format!(
+        "Note: this device's certificate {verb} on {end}. Ask the doctor for a new ticket, and \
+         use it here: patient enrol TICKET. Your messages stay."
     )
 }
 
@@ -237,6 +253,7 @@ mod tests {
             unread_urgent: 1,
             waiting_messages: 1,
             waiting_confirmations: 2,
+            certificate_ends: None,
         };
         let fingerprints = Fingerprints {
             root: "06b2".to_owned(),
@@ -250,6 +267,12 @@ mod tests {
         shown.connected = true;
         assert!(status(&shown, &fingerprints).contains("restored a backup"));
         assert!(said.ends_with("this device's key:  77e0"), "{said}");
+        let day = std::time::Duration::from_secs(24 * 60 * 60);
+        shown.certificate_ends = Some(SystemClock.now().plus(day * 31));
+        assert!(!status(&shown, &fingerprints).contains("certificate ends"));
+        shown.certificate_ends = Some(SystemClock.now().plus(day * 29));
+        let said = status(&shown, &fingerprints);
+        assert!(said.contains("certificate ends on ") && said.contains("patient enrol TICKET"));
         shown.waiting_messages = 0;
         shown.waiting_confirmations = 0;
         assert_eq!(waiting(&shown), None);

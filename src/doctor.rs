@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod audit_log;
+pub mod authority;
 pub mod backup;
 pub mod blocks;
 pub mod control;

@@ -31,8 +31,8 @@ pub use purge::{PurgeStore, Purgeable};
 pub use records::{ConsultationRow, DeviceRow, RecordRow, RecordStore};
 pub use sqlite::SqliteStore;
 pub use trust::{
-    CertificateRow, CertificateState, PrekeyRow, Revocable, TicketRow, TicketState, TicketUsed,
-    TrustStore,
+    CertificateRow, CertificateState, PapersChange, PrekeyRow, Revocable, TicketRow, TicketState,
+    TicketUsed, TrustStore,
 };
 
 use crate::audit::Entry;
@@ -62,6 +62,12 @@ pub mod fact {
     pub const ADDRESS: &str = "address";
     /// Where the doctor's server listened last; empty for all addresses.
     pub const LISTEN_ADDRESS: &str = "listen address";
+    /// The certificates the doctor had before, the newest last.
+    pub const EARLIER_CERTIFICATES: &str = "earlier certificates";
+    /// There while a new signing key has not taken the place of the old one.
+    pub const SIGNING_KEY_CHANGE: &str = "signing key change";
+    /// Where the root key was moved to, as it was typed.
+    pub const ROOT_KEY_PLACE: &str = "root key place";
     /// The name of the key under which content is sealed, 16 bytes.
     pub const DATA_KEY: &str = "data key";
     /// That key, wrapped under the recovery code.

@@ -10,6 +10,8 @@ mod support;
 
 #[path = "doctor_server/access.rs"]
 mod access;
+#[path = "doctor_server/authority.rs"]
+mod authority;
 #[path = "doctor_server/away.rs"]
 mod away;
 #[path = "doctor_server/backups.rs"]

@@ -8,7 +8,9 @@ use crate::audit::head::Head;
 use crate::audit::revocation::Revocation;
 use crate::elgamal::{Group, SignSecret};
 use crate::identity::authority::DoctorIdentity;
-use crate::identity::certificate::{Certificate, Fingerprint, VerifiedCertificate, fingerprint};
+use crate::identity::certificate::{
+    Certificate, Fingerprint, KeyId, VerifiedCertificate, fingerprint, key_id,
+};
 use crate::random::Random;
 use crate::secret::SecretBytes;
 use crate::store::{Store, StoreError, fact};
@@ -25,6 +27,8 @@ pub struct Papers {
     pub group: Vec<u8>,
     /// The doctor's certificates.
     pub doctors: Vec<Vec<u8>>,
+    /// The key that is known to be the doctor's, where that is known.
+    pub own: Option<KeyId>,
 }
 
 impl Papers {
@@ -39,6 +43,7 @@ impl Papers {
             root: doctor.root.as_bytes().to_vec(),
             group,
             doctors: vec![doctor.certificate.as_bytes().to_vec()],
+            own: None,
         }
     }
 
@@ -54,12 +59,13 @@ impl Papers {
             root: fact(fact::ROOT_CERTIFICATE)?,
             group: fact(fact::GROUP)?,
             doctors,
+            own: None,
         })
     }
 
-    /// Keeps only the doctor's certificates that are for this secret key and
-    /// that the root here vouches for. False if none is.
-    pub fn retain_own(
+    /// Holds what was signed to this secret key: see [`Trust::is_own`]. False if
+    /// the root here vouches for no certificate of it.
+    pub fn hold_to(
         &mut self,
         (group, secret): (&[u8; 32], &SecretBytes),
         random: &mut dyn Random,
@@ -71,12 +77,13 @@ impl Papers {
         let Some(signing) = signing.filter(|_| group == root.group().id()) else {
             return false;
         };
-        self.doctors.retain(|bytes| {
+        let is_certified = self.doctors.iter().any(|bytes| {
             Certificate::decode(bytes, root.group())
                 .and_then(|certificate| root.accept_issued(certificate))
                 .is_ok_and(|doctor| doctor.subject().signing_key == *signing.verifying_key())
         });
-        !self.doctors.is_empty()
+        self.own = is_certified.then(|| key_id(signing.verifying_key()));
+        is_certified
     }
 
     /// The root, if its fingerprint is, or begins with, the pinned one.
@@ -102,6 +109,8 @@ pub enum HeadFault {
     UnknownKey,
     /// The signature is wrong.
     BadSignature,
+    /// It is of a key that had been replaced by then.
+    ReplacedKey,
 }
 
 impl fmt::Display for HeadFault {
@@ -109,6 +118,7 @@ impl fmt::Display for HeadFault {
         f.write_str(match self {
             Self::UnknownKey => "no certificate of this clinic's doctor is there for its key",
             Self::BadSignature => "its signature is wrong",
+            Self::ReplacedKey => "its key had been replaced by then",
         })
     }
 }
@@ -117,6 +127,7 @@ impl fmt::Display for HeadFault {
 #[derive(Clone, Debug)]
 pub struct Trust {
     doctors: BTreeMap<Fingerprint, VerifiedCertificate>,
+    own: Option<KeyId>,
 }
 
 impl Trust {
@@ -126,14 +137,29 @@ impl Trust {
     #[must_use]
     pub fn new(pinned: &[u8], papers: &[Papers], random: &mut dyn Random) -> Option<Self> {
         let root = papers.iter().find_map(|each| each.root(pinned, random))?;
-        let doctors = papers
+        let doctors: Vec<VerifiedCertificate> = papers
             .iter()
             .flat_map(|each| &each.doctors)
             .filter_map(|bytes| Certificate::decode(bytes, root.group()).ok())
             .filter_map(|certificate| root.accept_issued(certificate).ok())
-            .map(|certificate| (certificate.fingerprint(), certificate))
             .collect();
-        Some(Self { doctors })
+        // What the root has signed last is what she has now.
+        let begins = |doctor: &&VerifiedCertificate| doctor.subject().not_before;
+        let newest = doctors.iter().max_by_key(begins);
+        let known = papers.iter().find_map(|each| each.own);
+        let own = known.or_else(|| newest.map(|doctor| doctor.key_id()));
+        let named = |doctor: VerifiedCertificate| (doctor.fingerprint(), doctor);
+        let doctors = doctors.into_iter().map(named).collect();
+        Some(Self { doctors, own })
+    }
+
+    /// Whether a head is of the key that the doctor has now. One of a key that
+    /// she had before vouches for nothing by itself: the first head of the new
+    /// key vouches for what came before it, and none of the old key comes later.
+    #[must_use]
+    pub fn is_own(&self, head: &Head) -> bool {
+        let doctor = self.doctors.get(&head.certificate);
+        doctor.is_some_and(|doctor| Some(doctor.key_id()) == self.own)
     }
 
     /// Checks the key and the signature of a head.

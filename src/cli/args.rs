@@ -14,6 +14,7 @@ use super::doctor::purge::Purge;
 use super::exit::{Failure, print};
 use super::normalise::{Normalised, normalise, see_help, usage};
 
+pub mod authority;
 pub mod backup;
 pub mod blocks;
 pub mod devices;
@@ -161,6 +162,7 @@ pub enum DoctorCommand {
     Unfreeze(devices::Unfreeze),
     Tickets(devices::Tickets),
     Fingerprint(devices::Fingerprint),
+    Authority(authority::Authority),
 }
 
 /// Serve without a menu, ignoring standard input, until told to stop.

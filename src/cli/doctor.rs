@@ -1,6 +1,7 @@
 //! The program `doctor`.
 
 pub mod audit;
+mod authority;
 mod backup;
 mod blocks;
 mod books;
@@ -72,6 +73,7 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
         DoctorTask::KeygenGroup(task) => return keygen_group::run(&options, &task),
         DoctorTask::Backup(task) => return backup::run(&options, &task),
         DoctorTask::Key(task) => return key::run(&options, &id, &task),
+        DoctorTask::Authority(task) => return authority::run(&options, &id()?, &task),
         DoctorTask::List => Request::List,
         DoctorTask::Enrol(patient, valid) => Request::Office(office::Request::Enrol {
             patient: patient.to_string(),

@@ -22,6 +22,7 @@ use crate::identity::id::Identifier;
 use crate::patient::control::Word;
 
 mod audit;
+mod authority;
 mod backup;
 mod backup_task;
 mod blocks;
@@ -33,6 +34,7 @@ mod ticket;
 mod value;
 
 pub use audit::{AuditTask, Verification};
+pub use authority::AuthorityTask;
 pub use backup_task::{BackupTask, CodeSource};
 pub use devices::DevicesTask;
 pub use key::{KeyOptions, KeyTask};
@@ -120,6 +122,8 @@ pub enum DoctorTask {
     Messages(messages::Task),
     /// Search for a group.
     KeygenGroup(KeygenGroupTask),
+    /// About the doctor's authority.
+    Authority(AuthorityTask),
 }
 
 /// What `patient` is to do.
@@ -282,6 +286,7 @@ fn doctor_task(command: DoctorCommand, plain_keys: bool) -> Result<DoctorTask, F
         DoctorCommand::Inbox(args) => DoctorTask::Messages(messages::Task::inbox(&args)),
         DoctorCommand::Consult(args) => DoctorTask::Messages(messages::Task::consult(&args)?),
         DoctorCommand::Blocks(args) => DoctorTask::Blocks(blocks::request(&args)?),
+        DoctorCommand::Authority(args) => DoctorTask::Authority(AuthorityTask::new(args.command)?),
         DoctorCommand::Disconnect(_) => DoctorTask::Disconnect,
         DoctorCommand::Purge(args) => DoctorTask::Purge(PurgeTask::new(&args)?),
         DoctorCommand::Audit(args) => DoctorTask::Audit(AuditTask::new(args.command)?),

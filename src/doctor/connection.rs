@@ -80,6 +80,11 @@ fn session(
     let now = shared.clock.now();
     let sessions = &shared.tables.sessions;
     let order = shared.order();
+    // Renewed between M2 and M3: the patient comes back and learns the new one.
+    let identity = shared.identity();
+    if established.doctor != identity.certificate.fingerprint() {
+        return;
+    }
     let joined = sessions.join(&established, sink, now, Instant::now(), &mut OsRandom);
     // What is younger will be given to this session as it comes.
     let newest = shared.practice.store.newest_message();
@@ -94,7 +99,6 @@ fn session(
         shared.tell(Event::Superseded(peer.clone()));
         shared.flusher.send([older]);
     }
-    let identity = shared.identity();
     let mut line = Line {
         shared,
         stream,

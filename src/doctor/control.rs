@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::control::Handler;
+use crate::doctor::authority::Renewal;
 use crate::doctor::blocks;
 use crate::doctor::desk::Desk;
 use crate::doctor::office;
@@ -78,6 +79,9 @@ pub enum Answer {
         devices: Vec<Present>,
         /// How many messages of patients were not shown yet.
         unread: u64,
+        /// Whether it is time to renew the doctor's certificate.
+        #[serde(default)]
+        renewal: Option<Renewal>,
     },
     /// The message is on its way.
     Sent {

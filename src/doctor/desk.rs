@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::doctor::authority;
 use crate::doctor::control::{Answer, Broadcast, Present, Request};
 use crate::doctor::correspondence;
 use crate::doctor::messages::device_code;
@@ -65,6 +66,12 @@ impl Desk {
             },
             Request::Disconnect => Answer::Disconnected(self.server.disconnect_all()),
             Request::Stop => Answer::Stopping,
+            Request::Office(office::Request::Authority(authority::Request::Renew(certificate))) => {
+                Answer::Office(match self.server.renew(&certificate) {
+                    Ok(answer) => office::Answer::Authority(answer),
+                    Err(error) => office::Answer::Failed(error.to_string()),
+                })
+            }
             Request::Office(request) => {
                 let answer = office::answer(self.server.practice(), request);
                 if let office::Answer::Devices(answer) = &answer {
@@ -167,7 +174,13 @@ impl Desk {
                 silent_seconds: present.silent.as_secs(),
             })
             .collect();
-        Answer::Connected { devices, unread }
+        let practice = self.server.practice();
+        let renewal = authority::renewal(practice, practice.now());
+        Answer::Connected {
+            devices,
+            unread,
+            renewal,
+        }
     }
 
     fn send(&self, letter: &Letter<'_>) -> Answer {

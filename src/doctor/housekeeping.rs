@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::clock::Timestamp;
+use crate::doctor::authority::{self, Renewal};
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::setup;
 use crate::doctor::shared::Shared;
@@ -19,6 +21,8 @@ use crate::session::table::Connected;
 const TICK: Duration = Duration::from_millis(50);
 /// How often lines are looked at.
 const LINES_EVERY: Duration = Duration::from_secs(1);
+/// How often a person is told that a certificate ends.
+const REMIND_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long after its last token a session may go on.
 const RENEWAL_LIMIT: Duration = Duration::from_secs(65 * 60);
 /// The same in records.
@@ -28,6 +32,8 @@ const RECORD_LIMIT: u64 = 1 << 21;
 pub fn run(shared: &Arc<Shared>) {
     let timing = &shared.settings.timing;
     let (mut lines_at, mut dates_at) = (Instant::now(), Instant::now());
+    // The start has told it.
+    let mut reminded = due(shared).map(|_| shared.clock.now());
     while !shared.is_stopping() {
         thread::park_timeout(TICK);
         let now = Instant::now();
@@ -51,6 +57,7 @@ pub fn run(shared: &Arc<Shared>) {
             sessions.drop_ended_tokens(shared.clock.now());
             renew_prekeys(shared);
             end_expired(shared);
+            remind(shared, &mut reminded);
             shared.released(&shared.gate.ended_blocks(Instant::now()), false);
             summarise(shared);
         }
@@ -132,6 +139,25 @@ fn summarise(shared: &Shared) {
     }
 }
 
+fn due(shared: &Shared) -> Option<Renewal> {
+    authority::renewal(&shared.practice, shared.clock.now())
+}
+
+/// Says once a day that it is time to renew the doctor's certificate.
+fn remind(shared: &Shared, reminded: &mut Option<Timestamp>) {
+    let now = shared.clock.now();
+    let is_told = |told: Timestamp| now.since(told) < REMIND_EVERY;
+    match due(shared) {
+        None => *reminded = None,
+        Some(_) if reminded.is_some_and(is_told) => {}
+        Some(renewal) => {
+            *reminded = Some(now);
+            let command = renewal.command("");
+            shared.tell(Event::Trouble(format!("{renewal}; renew it: {command}")));
+        }
+    }
+}
+
 /// Messages that have ended are given to nobody any more.
 fn end_expired(shared: &Shared) {
     if let Err(error) = shared.practice.store.end_expired(shared.clock.now()) {
@@ -150,6 +176,8 @@ fn renew_prekeys(shared: &Shared) {
     if !current.needs_prekey(now) && !prekeys.any(|own| now > own.prekey.not_after()) {
         return;
     }
+    // Nobody else changes her papers meanwhile, as when they are renewed.
+    let _order = shared.order();
     let (directory, store) = (&practice.directory, &*practice.store);
     let renewed = setup::load(directory, store, now, &mut OsRandom).and_then(|mut identity| {
         setup::renew_prekeys(directory, store, &mut identity, now, &mut OsRandom)?;

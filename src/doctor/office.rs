@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::Address;
 use crate::clock::Timestamp;
 use crate::doctor::audit;
+use crate::doctor::authority;
 use crate::doctor::backup;
 use crate::doctor::devices;
 use crate::doctor::patients;
@@ -42,6 +43,8 @@ pub enum Request {
     Patients(patients::Request),
     /// About backups and the recovery code.
     Backup(backup::Request),
+    /// About the doctor's authority.
+    Authority(authority::Request),
     /// Delete what is older than this, for good.
     Purge {
         /// Than this.
@@ -86,6 +89,8 @@ pub enum Answer {
     Patients(patients::Answer),
     /// About backups and the recovery code.
     Backup(backup::Answer),
+    /// About the doctor's authority.
+    Authority(authority::Answer),
     /// What was deleted, or would be.
     Purged(Purged),
     /// It was not done, for this reason.
@@ -112,6 +117,10 @@ pub fn answer(practice: &Practice, request: Request) -> Answer {
             Err(error) => failed(&error),
         },
         Request::Patients(request) => Answer::Patients(patients::answer(practice, request)),
+        Request::Authority(request) => match authority::answer(practice, &request) {
+            Ok(answer) => Answer::Authority(answer),
+            Err(error) => failed(&error),
+        },
         Request::Purge { before, dry_run } => {
             let purged = match dry_run {
                 true => purge::look(practice, before),

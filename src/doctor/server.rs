@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::doctor::audit_log::Keeper;
+use crate::doctor::authority::{self, AuthorityError};
 use crate::doctor::backup::schedule;
 use crate::doctor::blocks;
 pub use crate::doctor::deliveries::{Outcome, Report};
@@ -315,6 +316,28 @@ impl Server {
             self.shared.tables.sessions.forget_token(device);
         }
         housekeeping::check_certificates(&self.shared);
+    }
+
+    /// Goes on with a renewed certificate, given in hexadecimal digits. A session
+    /// has one for its whole life, so that all are ended; patients come back by
+    /// themselves and learn the new one.
+    ///
+    /// # Errors
+    /// [`AuthorityError`]; nothing was changed.
+    pub fn renew(&self, certificate: &str) -> Result<authority::Answer, AuthorityError> {
+        let shared = &self.shared;
+        let mut ended = Vec::new();
+        // Nobody joins, and nothing is signed for those who are there, between
+        // the old certificate and the new one.
+        let order = shared.order();
+        let answer = authority::renew(&shared.practice, certificate, || {
+            let reason = DisconnectReason::Expired;
+            ended = shared.tables.sessions.expel_all(reason, Instant::now());
+            ended.len()
+        })?;
+        drop(order);
+        self.ended(ended, SERVER, "the doctor's certificate was renewed");
+        Ok(answer)
     }
 
     /// Ends every session by the doctor's word; gives their number.

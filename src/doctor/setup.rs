@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
+use crate::doctor::authority;
 use crate::doctor::practice::SERVER;
 use crate::elgamal::{Group, KemSecret, SignSecret};
 use crate::hex;
@@ -190,6 +191,7 @@ pub fn load(
     now: Timestamp,
     random: &mut dyn Random,
 ) -> Result<DoctorIdentity, SetupError> {
+    authority::finish_key_change(directory, store)?;
     let keys = |name: &str, kind| directory.keyring().load(&directory.path(name), kind);
     let identity = load_with(&keys, store, now, random)?;
     // Outside the certificate's time it may be the clock that is wrong.
@@ -214,20 +216,13 @@ pub fn load_with(
     now: Timestamp,
     random: &mut dyn Random,
 ) -> Result<DoctorIdentity, SetupError> {
-    let required = |name, what| store.fact(name)?.ok_or(SetupError::Inconsistent(what));
-    let root_bytes = required(fact::ROOT_CERTIFICATE, "the root certificate")?;
-    let group = stored_group(store, &root_bytes, random)?;
-    let root = Certificate::decode(&root_bytes, &group)
-        .and_then(|root| VerifiedCertificate::root(root, &fingerprint(&root_bytes)))
-        .map_err(|_| SetupError::Inconsistent("the root certificate"))?;
-    let bytes = required(fact::DOCTOR_CERTIFICATE, "the doctor's certificate")?;
-    let certificate = Certificate::decode(&bytes, &group)
-        .and_then(|certificate| root.accept_issued(certificate))
-        .map_err(|_| SetupError::Inconsistent("the doctor's certificate"))?;
-    let bytes = required(fact::REVOKED_DOCTORS, "the list of revoked doctors")?;
-    let revoked = RevokedDoctors::accept(&bytes, &root)
-        .map_err(|_| SetupError::Inconsistent("the list of revoked doctors"))?;
-
+    let DoctorPapers {
+        root,
+        certificate,
+        revoked,
+        earlier,
+    } = load_papers(store, random)?;
+    let group = root.group().clone();
     let (key_group, secret) = keys(SIGNING_KEY, KeyKind::DoctorSigning)?;
     let signing = SignSecret::from_bytes(&group, secret.expose())
         .ok()
@@ -241,6 +236,47 @@ pub fn load_with(
         signing,
         prekeys,
         revoked,
+        earlier,
+    })
+}
+
+/// What the root has signed, in a doctor's database.
+#[derive(Debug)]
+pub struct DoctorPapers {
+    /// The clinic's root certificate.
+    pub root: VerifiedCertificate,
+    /// The doctor's certificate.
+    pub certificate: VerifiedCertificate,
+    /// The clinic's list of revoked doctors.
+    pub revoked: RevokedDoctors,
+    /// The certificates the doctor had before.
+    pub earlier: Vec<VerifiedCertificate>,
+}
+
+/// Reads the papers, without any key.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn load_papers(store: &dyn Store, random: &mut dyn Random) -> Result<DoctorPapers, SetupError> {
+    let required = |name, what| store.fact(name)?.ok_or(SetupError::Inconsistent(what));
+    let root_bytes = required(fact::ROOT_CERTIFICATE, "the root certificate")?;
+    let group = stored_group(store, &root_bytes, random)?;
+    let root = Certificate::decode(&root_bytes, &group)
+        .and_then(|root| VerifiedCertificate::root(root, &fingerprint(&root_bytes)))
+        .map_err(|_| SetupError::Inconsistent("the root certificate"))?;
+    let bytes = required(fact::DOCTOR_CERTIFICATE, "the doctor's certificate")?;
+    let certificate = Certificate::decode(&bytes, &group)
+        .and_then(|certificate| root.accept_issued(certificate))
+        .map_err(|_| SetupError::Inconsistent("the doctor's certificate"))?;
+    let bytes = required(fact::REVOKED_DOCTORS, "the list of revoked doctors")?;
+    let revoked = RevokedDoctors::accept(&bytes, &root)
+        .map_err(|_| SetupError::Inconsistent("the list of revoked doctors"))?;
+    let earlier = authority::read_earlier(store, &root)?;
+    Ok(DoctorPapers {
+        root,
+        certificate,
+        revoked,
+        earlier,
     })
 }
 
@@ -336,13 +372,17 @@ fn add_prekey(
         group,
         secret,
     )?;
-    let row = PrekeyRow {
-        kid,
+    Ok(store.add_prekey(&prekey_row(own), audit)?)
+}
+
+/// What the database holds of a prekey.
+pub(super) fn prekey_row(own: &OwnPrekey) -> PrekeyRow {
+    PrekeyRow {
+        kid: own.prekey.id(),
         bytes: own.prekey.as_bytes().to_vec(),
         not_before: own.prekey.not_before(),
         not_after: own.prekey.not_after(),
-    };
-    Ok(store.add_prekey(&row, audit)?)
+    }
 }
 
 /// Deletes the secret of a prekey, and then what is public of it.
@@ -371,7 +411,8 @@ pub fn prekey_file(kid: &PrekeyId) -> String {
     format!("prekey-{}.key", hex::encode(kid))
 }
 
-fn save(
+/// Writes a secret into a new key file.
+pub(super) fn save(
     directory: &DataDir,
     name: &str,
     kind: KeyKind,

@@ -15,7 +15,7 @@ use crate::handshake::resume;
 use crate::handshake::schedule::{self, EarlySecret};
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::{
-    Certificate, CertificateError, Role, Serial, VerifiedCertificate,
+    Certificate, CertificateError, Fingerprint, Role, Serial, VerifiedCertificate,
 };
 use crate::kdf::label;
 use crate::protocol::opcode::{ENROL, KEY_VERIFICATION};
@@ -63,6 +63,8 @@ pub struct ExpectFirst {
 /// A patient whose session key was verified: she is there.
 #[derive(Debug)]
 pub struct Established {
+    /// The doctor's own certificate, as the patient knows it now.
+    pub doctor: Fingerprint,
     /// Her certificate.
     pub certificate: VerifiedCertificate,
     /// The session key.
@@ -176,16 +178,18 @@ impl ExpectFirst {
             return Err(unknown_prekey(identity, context.now));
         };
         let c1 = Element::from_bytes(group, m1.c1).map_err(|_| RefusalReason::CannotBeOpened)?;
-        let binding = schedule::binding(
-            m1.prefix,
-            &identity.certificate.fingerprint(),
-            &prekey.prekey.hash(),
-        );
-        let early = EarlySecret::new(group, &prekey.secret.agree(&c1), &binding);
-        let content = early
-            .first_box_key()
-            .open(&[&binding], m1.sealed)
-            .map_err(|_| RefusalReason::CannotBeOpened)?;
+        let shared = prekey.secret.agree(&c1);
+        // Whoever was away may know an earlier certificate; M2 shows this one.
+        let (early, content) = identity
+            .certificates_of_key()
+            .find_map(|certificate| {
+                let doctor = certificate.fingerprint();
+                let binding = schedule::binding(m1.prefix, &doctor, &prekey.prekey.hash());
+                let early = EarlySecret::new(group, &shared, &binding);
+                let content = early.first_box_key().open(&[&binding], m1.sealed).ok()?;
+                Some((early, content))
+            })
+            .ok_or(RefusalReason::CannotBeOpened)?;
         let patient = Claim::check(context, &early, content.expose())?;
         let mut refuse = |code| {
             let name = patient.certificate.subject().identifier.clone();
@@ -439,6 +443,7 @@ fn answer<R>(
     let m2 = Frame::new(KEY_VERIFICATION, sub::M2, &body);
     let session = secret.session_key(schedule::transcript_3(m1_frame, &m2));
     let established = Established {
+        doctor: identity.certificate.fingerprint(),
         certificate: patient.certificate,
         session,
         full_handshake: context.now,

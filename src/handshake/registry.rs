@@ -44,6 +44,9 @@ pub struct KnownCertificate {
 /// What a token stands for.
 #[derive(Debug)]
 pub struct Resumable {
+    /// The doctor's certificate that the patient knows: whoever knows another
+    /// one makes a full handshake.
+    pub doctor: Fingerprint,
     /// `rms`.
     pub key: Prk,
     /// Whose session it was.

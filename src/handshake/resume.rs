@@ -203,7 +203,9 @@ pub fn answer<R: Registry>(
             let expected = binder(&entry.key, label::BINDER_P, &[before_binder(request)]);
             ct_eq(&proof, &expected)
         });
-    let Some(resumable) = resumable.filter(|entry| context.now <= entry.expires) else {
+    let doctor = context.identity.certificate.fingerprint();
+    let is_current = |entry: &Resumable| context.now <= entry.expires && entry.doctor == doctor;
+    let Some(resumable) = resumable.filter(is_current) else {
         return Ok(None);
     };
     let serial = &resumable.certificate.subject().serial;
@@ -230,6 +232,7 @@ pub fn answer<R: Registry>(
     );
     let shared = ephemeral.agree(&theirs);
     let established = Established {
+        doctor: resumable.doctor,
         session: session_key(&resumable.key, &shared, request, &answer),
         certificate: resumable.certificate,
         full_handshake: resumable.full_handshake,

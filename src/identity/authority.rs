@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::elgamal::{Element, Group, KemSecret, SignSecret, VerifyingKey};
+use crate::elgamal::{Element, Group, InvalidSecret, KemSecret, SignSecret, VerifyingKey};
 use crate::identity::certificate::{ClinicId, Role, Subject, VerifiedCertificate};
 use crate::identity::id::Identifier;
 use crate::identity::known_doctor;
@@ -45,7 +45,12 @@ pub struct DoctorIdentity {
     pub prekeys: Vec<OwnPrekey>,
     /// The clinic's list of revoked doctors.
     pub revoked: RevokedDoctors,
+    /// The certificates she had before, the newest last.
+    pub earlier: Vec<VerifiedCertificate>,
 }
+
+/// At most so many of the certificates a doctor had are kept with her papers.
+pub const MAX_EARLIER: usize = 32;
 
 /// Founds a clinic with one doctor: a root, its secret (which belongs into a
 /// drawer), and the doctor's identity.
@@ -91,8 +96,33 @@ pub fn found_clinic(
             signing,
             prekeys,
             revoked,
+            earlier: Vec::new(),
         },
     )
+}
+
+/// A new certificate for a doctor, from the root in the drawer: for the same key
+/// if `signing_key` is hers, or for another one. It never begins before the one
+/// she has: patients keep the one that begins last.
+#[must_use]
+pub fn certify_doctor(
+    (root, secret): (&VerifiedCertificate, &SignSecret),
+    current: &VerifiedCertificate,
+    signing_key: VerifyingKey,
+    now: Timestamp,
+    random: &mut dyn Random,
+) -> VerifiedCertificate {
+    let subject = Subject {
+        serial: random::array(random),
+        clinic: root.subject().clinic,
+        identifier: current.subject().identifier.clone(),
+        role: Role::Doctor,
+        not_before: now.minus(HEAD_START).max(current.subject().not_before),
+        not_after: now.plus(DOCTOR_LIFETIME).min(root.subject().not_after),
+        signing_key,
+        encryption_key: None,
+    };
+    VerifiedCertificate::issue(subject, secret, random)
 }
 
 impl OwnPrekey {
@@ -106,6 +136,35 @@ impl OwnPrekey {
 }
 
 impl DoctorIdentity {
+    /// The same keys with a renewed certificate.
+    ///
+    /// # Errors
+    /// [`InvalidSecret`] only if memory is faulty.
+    pub fn renewed(&self, certificate: VerifiedCertificate) -> Result<Self, InvalidSecret> {
+        let copy = |own: &OwnPrekey| {
+            let secret = KemSecret::from_bytes(self.group(), own.secret.to_bytes().expose())?;
+            let prekey = own.prekey.clone();
+            Ok(OwnPrekey { prekey, secret })
+        };
+        Ok(Self {
+            root: self.root.clone(),
+            certificate,
+            signing: SignSecret::from_bytes(self.group(), self.signing.to_bytes().expose())?,
+            prekeys: self.prekeys.iter().map(copy).collect::<Result<_, _>>()?,
+            revoked: self.revoked.clone(),
+            earlier: self.with_current_as_earlier(),
+        })
+    }
+
+    /// The certificates she had before, once there is another one.
+    #[must_use]
+    pub fn with_current_as_earlier(&self) -> Vec<VerifiedCertificate> {
+        let all = self.earlier.iter().chain([&self.certificate]);
+        all.skip((self.earlier.len() + 1).saturating_sub(MAX_EARLIER))
+            .cloned()
+            .collect()
+    }
+
     /// The clinic's group.
     #[must_use]
     pub fn group(&self) -> &Group {
@@ -152,6 +211,15 @@ impl DoctorIdentity {
             prekey.is_valid_at(now) && prekey.not_after() >= now.plus(RENEWAL_MARGIN)
         };
         !self.prekeys.iter().any(|own| lasts(&own.prekey))
+    }
+
+    /// Her certificates for the key she has: the one in force, then those before
+    /// it, which a patient who was away may still know her by.
+    pub fn certificates_of_key(&self) -> impl Iterator<Item = &VerifiedCertificate> {
+        let key = &self.certificate.subject().signing_key;
+        let earlier = self.earlier.iter().rev();
+        let of_key = earlier.filter(move |earlier| earlier.subject().signing_key == *key);
+        std::iter::once(&self.certificate).chain(of_key)
     }
 
     /// The body of the CERT frame this doctor answers with.

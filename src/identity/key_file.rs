@@ -26,6 +26,7 @@
 //! A key file is readable by its owner only, from the first byte on, and appears
 //! under its name complete or not at all; it is replaced as a whole.
 
+mod copy;
 mod error;
 mod passphrase;
 mod seal;
@@ -34,6 +35,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use copy::copy;
 pub(in crate::identity) use error::quoted;
 pub use error::{KeyFileError, KeyFileFault};
 pub use passphrase::{Cost, Passphrase, PassphraseKey};

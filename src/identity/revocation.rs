@@ -63,17 +63,47 @@ impl RevokedDoctors {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> Self {
+        Self::sign(root, clinic, (0, Vec::new()), now, random)
+    }
+
+    /// The next list, with one more doctor's certificate; nothing if there is no
+    /// room for it. One that is in it already is so still.
+    #[must_use]
+    pub fn extend(
+        &self,
+        root: &SignSecret,
+        clinic: &ClinicId,
+        serial: &Serial,
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> Option<Self> {
+        let number = self.number.checked_add(1)?;
+        let mut serials = self.serials.clone();
+        if let Err(place) = serials.binary_search(serial) {
+            serials.insert(place, *serial);
+        }
+        let fits = serials.len() <= MAX_SERIALS;
+        fits.then(|| Self::sign(root, clinic, (number, serials), now, random))
+    }
+
+    fn sign(
+        root: &SignSecret,
+        clinic: &ClinicId,
+        (number, serials): (u64, Vec<Serial>),
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> Self {
         let signed = Writer::new()
             .u8(VERSION)
             .bytes(clinic)
-            .u64(0)
+            .u64(number)
             .u64(now.as_millis())
-            .lp16(&[]);
+            .lp16(serials.as_flattened());
         let signature = root.sign(label::SIG_REVOKED, &[signed.as_slice()], random);
         Self {
             bytes: signed.bytes(&signature).finish(),
-            number: 0,
-            serials: Vec::new(),
+            number,
+            serials,
         }
     }
 
@@ -120,6 +150,12 @@ impl RevokedDoctors {
     #[must_use]
     pub const fn number(&self) -> u64 {
         self.number
+    }
+
+    /// The serials of the revoked certificates, ascending.
+    #[must_use]
+    pub fn serials(&self) -> &[Serial] {
+        &self.serials
     }
 
     /// Whether the doctor's certificate with this serial is revoked.

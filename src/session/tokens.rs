@@ -28,6 +28,7 @@ impl Tokens {
         }
         self.of_device.insert(device, token.token);
         let resumable = Resumable {
+            doctor: established.doctor,
             key: established.session.resumption_key(&token.token),
             certificate: established.certificate.clone(),
             full_handshake: established.full_handshake,

@@ -8,8 +8,8 @@ mod records;
 use std::thread;
 
 use super::{
-    AuditFilter, CertificateRow, CertificateState, PrekeyRow, Revocable, Store, StoreFault,
-    TicketRow, TicketState, TicketUsed,
+    AuditFilter, CertificateRow, CertificateState, PapersChange, PrekeyRow, Revocable, Store,
+    StoreFault, TicketRow, TicketState, TicketUsed,
 };
 use crate::audit::head::Head;
 use crate::audit::{self, Action, Entry};
@@ -51,6 +51,7 @@ macro_rules! conformance_tests {
             of_two_equal_timestamps_one_wins,
             the_last_timestamp_there_is_fits,
             prekeys_are_listed_and_removed,
+            papers_change_in_one_step,
             audit_entries_form_a_chain,
             audit_entries_are_found,
             an_enrolment_and_a_freezing_are_logged_once,
@@ -570,6 +571,41 @@ pub(super) fn prekeys_are_listed_and_removed(store: &dyn Store) {
     assert!(store.remove_prekey(&[2; 8], &[entry]).unwrap());
     assert_eq!(store.prekeys().unwrap(), [prekey(1)]);
     assert_eq!(store.audit(0, 9).unwrap().len(), 1);
+}
+
+pub(super) fn papers_change_in_one_step(store: &dyn Store) {
+    store.add_prekey(&prekey(1), &[]).unwrap();
+    store.add_certificate(&certificate(1)).unwrap();
+    let entry = Entry::new(at(5), "D1", Action::KeyChanged, "D1", "");
+    let mut sign = |number, link| Head {
+        number,
+        link,
+        at: at(5),
+        certificate: [9; 32],
+        signature: vec![1; 512],
+    };
+    let facts = [("a", &b"1"[..])];
+    let mut change = PapersChange {
+        facts: &facts,
+        prekey: None,
+    };
+    let entries = [entry];
+    let head = store
+        .change_papers(&change, &entries, b"certificate", &mut sign)
+        .unwrap();
+    assert_eq!(store.newest_signed_head().unwrap(), Some(head));
+    assert_eq!(store.signing_certificates().unwrap(), [b"certificate"]);
+    assert_eq!(store.fact("a").unwrap().unwrap(), b"1");
+    assert_eq!(store.prekeys().unwrap(), [prekey(1)]);
+    assert_eq!(certificate_state(store, 1), CertificateState::Inactive);
+    let next = prekey(2);
+    change.prekey = Some(&next);
+    store
+        .change_papers(&change, &entries, b"certificate", &mut sign)
+        .unwrap();
+    assert_eq!(store.prekeys().unwrap(), [prekey(2)]);
+    assert_eq!(certificate_state(store, 1), CertificateState::Revoked);
+    assert_eq!(store.audit(1, 9).unwrap().len(), 2);
 }
 
 pub(super) fn audit_entries_form_a_chain(store: &dyn Store) {

@@ -280,6 +280,15 @@ fn create_if_absent(path: &Path) -> io::Result<()> {
     }
 }
 
+fn put_fact(connection: &Connection, fact: &(&str, &[u8])) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO fact (name, value) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        *fact,
+    )?;
+    Ok(())
+}
+
 impl Store for SqliteStore {
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.first("SELECT value FROM fact WHERE name = ?1", [name], |row| {
@@ -290,11 +299,7 @@ impl Store for SqliteStore {
     fn set_facts(&self, facts: &[(&str, &[u8])]) -> Result<(), StoreError> {
         self.write(|transaction| {
             for fact in facts {
-                transaction.execute(
-                    "INSERT INTO fact (name, value) VALUES (?1, ?2)
-                     ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                    *fact,
-                )?;
+                put_fact(transaction, fact)?;
             }
             Ok(())
         })

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::audit::Entry;
+use crate::audit::head::Head;
+use crate::audit::{Entry, Link};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 use crate::store::StoreError;
@@ -167,6 +168,16 @@ pub struct PrekeyRow {
     pub not_after: Timestamp,
 }
 
+/// What changes with the doctor's papers.
+#[derive(Clone, Copy, Debug)]
+pub struct PapersChange<'a> {
+    /// The facts that have new values.
+    pub facts: &'a [(&'a str, &'a [u8])],
+    /// With a new signing key its first prekey: all others are forgotten, and
+    /// all certificates are revoked.
+    pub prekey: Option<&'a PrekeyRow>,
+}
+
 /// Certificates and what leads to them.
 ///
 /// # Errors
@@ -276,6 +287,17 @@ pub trait TrustStore {
 
     /// All prekeys, the one that began first first.
     fn prekeys(&self) -> Result<Vec<PrekeyRow>, StoreError>;
+
+    /// Changes the doctor's papers, logs that, and signs a head of the log: all
+    /// or nothing. `certificate` and `sign` as for
+    /// [`AuditStore::append_signed`](super::AuditStore::append_signed).
+    fn change_papers(
+        &self,
+        change: &PapersChange<'_>,
+        audit: &[Entry],
+        certificate: &[u8],
+        sign: &mut dyn FnMut(u64, Link) -> Head,
+    ) -> Result<Head, StoreError>;
 
     /// Forgets a prekey, and logs that; says whether there was one. If not,
     /// nothing is logged.

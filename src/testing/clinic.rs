@@ -70,6 +70,7 @@ impl Clinic {
             signing: copy_of(&doctor.signing),
             prekeys: doctor.prekeys.iter().map(copy_of_prekey).collect(),
             revoked: doctor.revoked.clone(),
+            earlier: doctor.earlier.clone(),
         }
     }
 
@@ -92,6 +93,7 @@ impl Clinic {
             signing,
             prekeys,
             revoked: self.doctor.revoked.clone(),
+            earlier: Vec::new(),
         }
     }
 

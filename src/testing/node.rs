@@ -96,6 +96,7 @@ impl<'a> Node<'a> {
         let token = random::array(&mut OsRandom);
         let lifetime = resume::token_lifetime(doctor.full_handshake, self.now);
         let entry = Resumable {
+            doctor: doctor.doctor,
             key: doctor.session.resumption_key(&token),
             certificate: doctor.certificate.clone(),
             full_handshake: doctor.full_handshake,

@@ -126,6 +126,7 @@ fn states_of_a_handshake_hide_their_secrets() {
     let key = established.session.resumption_key(&token);
     let rms = *key.secret().expose();
     let entry = Resumable {
+        doctor: established.doctor,
         key,
         certificate: established.certificate,
         full_handshake: NOW,

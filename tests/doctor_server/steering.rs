@@ -124,6 +124,7 @@ fn deliveries(office: &Office) -> Vec<MessageReport> {
 
 const fn nobody() -> Answer {
     Answer::Connected {
+        renewal: None,
         devices: Vec::new(),
         unread: 0,
     }

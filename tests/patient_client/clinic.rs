@@ -265,6 +265,7 @@ impl Session {
             at: now,
         };
         let entry = Resumable {
+            doctor: clinic.identity.certificate.fingerprint(),
             key: self.key.resumption_key(&token.token),
             certificate: self.certificate.clone(),
             full_handshake: now,

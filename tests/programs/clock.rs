@@ -27,7 +27,7 @@ use telemed::patient::history::Item;
 use telemed::random::OsRandom;
 
 use crate::clinic::{Clinic, files};
-use crate::process::run;
+use crate::process::{Running, run};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Ten minutes and a bit.
@@ -133,8 +133,63 @@ fn certificates_that_have_ended_are_named_and_lead_on() {
     run(clinic.doctor(&["--listen", "127.0.0.1:0", "serve"]))
         .code(4)
         .complains(&["doctor D1 cannot serve: the certificate ended on "])
-        .complains(&["check this machine's date and time"]);
+        .complains(&[
+            "check this machine's date and time",
+            "--id D1 authority renew --root '",
+        ]);
     assert_eq!(files(&clinic.doctor_files()), before);
+    // That is what helps, and all that helps.
+    clinic
+        .command(&["authority", "show"])
+        .code(0)
+        .says("has ended on ");
+    clinic
+        .command(&["authority", "renew"])
+        .code(0)
+        .says("nobody needs a new ticket");
+    let _serving = clinic.as_service();
+    clinic
+        .command(&["authority", "show"])
+        .code(0)
+        .never_says("has ended");
+}
+
+#[test]
+fn both_sides_are_reminded_a_month_before_a_certificate_ends() {
+    let clinic = Clinic::new();
+    let eleven_months_ago = behind(DAY * 340);
+    let (server, _events) = serve(&clinic, eleven_months_ago, Settings::default());
+    enrol_at(&clinic, &ticket(&server, "P1"), eleven_months_ago);
+    drop(server);
+    let mut doctor = clinic.as_service();
+    doctor
+        .program
+        .expect("the certificate of doctor D1 ends on ");
+    doctor.program.expect(" --id D1 authority renew --root '");
+    clinic
+        .command(&["list"])
+        .code(0)
+        .says("Renew it: doctor --id D1 authority renew --root '");
+    let reminder = "Note: this device's certificate ends on ";
+    let mut patient = Running::start(clinic.patient("P1", &["--connect", &doctor.address]));
+    patient.expect("Connected to doctor D1.");
+    patient.expect(reminder);
+    run(clinic.patient("P1", &["status"]))
+        .code(0)
+        .says(reminder)
+        .says("Ask the doctor for a new ticket");
+    patient.close_input();
+    patient.finish().code(0);
+
+    clinic.command(&["authority", "renew"]).code(0);
+    clinic.command(&["list"]).code(0).never_says("Renew it");
+    clinic.enrol("P1");
+    let patient = clinic.connect("P1");
+    run(clinic.patient("P1", &["status"]))
+        .code(0)
+        .says("Connected.")
+        .never_says("certificate");
+    drop(patient);
 }
 
 #[test]

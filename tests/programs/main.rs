@@ -10,6 +10,7 @@ mod clinic;
 mod process;
 
 mod audit;
+mod authority;
 mod backup;
 mod clock;
 mod command_line;

@@ -15,11 +15,12 @@ use telemed::doctor::event::Event;
 use telemed::doctor::server::{Report, Server};
 use telemed::doctor::setup;
 use telemed::doctor::shared::Settings;
-use telemed::elgamal::Group;
+use telemed::elgamal::{Group, SignSecret};
 use telemed::handshake::enrol::NewKeys;
 use telemed::identity::authority::DoctorIdentity;
 use telemed::identity::data_dir::DataDir;
 use telemed::identity::id::Identifier;
+use telemed::identity::key_file::{self, KeyKind};
 use telemed::identity::known_doctor::KnownDoctor;
 use telemed::identity::patient_identity::PatientIdentity;
 use telemed::random::OsRandom;
@@ -192,6 +193,29 @@ impl Practice {
     /// The doctor's keys and papers.
     pub fn papers(&self) -> DoctorIdentity {
         setup::load(&self.directory, &*self.store, self.now(), &mut OsRandom).unwrap()
+    }
+
+    /// The root's secret, which the first start has left in the directory.
+    pub fn root(&self, papers: &DoctorIdentity) -> SignSecret {
+        let path = self.directory.path(setup::ROOT_KEY);
+        let (_, secret) = key_file::load(&path, KeyKind::RootSigning).unwrap();
+        SignSecret::from_bytes(papers.group(), secret.expose()).unwrap()
+    }
+
+    /// The practice's directory.
+    pub const fn directory(&self) -> &Arc<DataDir> {
+        &self.directory
+    }
+
+    /// The books, while no server runs.
+    pub fn books(&self) -> telemed::doctor::practice::Practice {
+        telemed::doctor::practice::Practice::open(
+            Arc::clone(&self.directory),
+            Arc::clone(&self.store),
+            self.papers(),
+            Arc::clone(&self.clock) as Arc<dyn Clock>,
+        )
+        .unwrap()
     }
 
     /// What a patient knows of the doctor.

@@ -60,6 +60,7 @@ impl<'a> Session<'a> {
         doc.drawn(&[&format!("{name}.SESSION_TOKEN.fresh")]);
         doc.bytes(&format!("{name}.SESSION_TOKEN"), sealed.as_bytes());
         let entry = Resumable {
+            doctor: doctor.doctor,
             key: doctor.session.resumption_key(&token.token),
             certificate: doctor.certificate.clone(),
             full_handshake: doctor.full_handshake,

@@ -128,6 +128,7 @@ fn record(said: Said) -> Option<Record> {
             root: root.0,
             group: group.0,
             doctors: doctors.into_iter().map(|Hex(bytes)| bytes).collect(),
+            own: None,
         }),
         Said::Head {
             number,

@@ -75,6 +75,19 @@ impl HeadsFile {
         Ok((file, known))
     }
 
+    /// The doctor has these papers from now on: they stand in the file before
+    /// what she signs with them.
+    ///
+    /// # Errors
+    /// [`HeadsFileError`] if it cannot be written.
+    pub fn renew(&mut self, papers: Papers) -> Result<(), HeadsFileError> {
+        if papers != self.papers {
+            self.append(&[Record::Certificates(papers.clone())])?;
+            self.papers = papers;
+        }
+        Ok(())
+    }
+
     /// Appends records, which are on the disk when this returns.
     ///
     /// # Errors

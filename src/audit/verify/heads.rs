@@ -3,7 +3,7 @@
 use crate::audit::Action;
 use crate::audit::head::Head;
 use crate::audit::heads_file::Record;
-use crate::audit::papers::Trust;
+use crate::audit::papers::{HeadFault, Trust};
 use crate::audit::revocation::Revocation;
 use crate::audit::verify::chain::is_damage;
 use crate::audit::verify::{Finding, HeadsFiles, Origin, Report, VerifyError};
@@ -28,6 +28,7 @@ pub(super) fn check(
         first_wrong: first_wrong.unwrap_or(u64::MAX),
         beyond: None,
         unfit: None,
+        own_since: u64::MAX,
         report,
     };
     if !check.logged()? {
@@ -68,6 +69,8 @@ struct Check<'a> {
     beyond: Option<Place>,
     /// The first head that does not fit.
     unfit: Option<Place>,
+    /// Number of the first head of the key that the doctor has now.
+    own_since: u64,
 }
 
 impl Check<'_> {
@@ -136,6 +139,15 @@ impl Check<'_> {
                 fault,
             }));
         }
+        let is_own = self.trust.is_own(head);
+        if !is_own && number > self.own_since {
+            let fault = HeadFault::ReplacedKey;
+            return Ok(self.report.add(Finding::ForgedHead {
+                number,
+                origin,
+                fault,
+            }));
+        }
         if number > self.last {
             if self
                 .beyond
@@ -165,7 +177,10 @@ impl Check<'_> {
             return Ok(true);
         }
         self.report.heads += 1;
-        self.report.vouched = self.report.vouched.max(number);
+        if is_own {
+            self.report.vouched = self.report.vouched.max(number);
+            self.own_since = self.own_since.min(number);
+        }
         self.is_kept(head, origin)
     }
 

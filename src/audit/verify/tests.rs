@@ -441,11 +441,13 @@ fn certificates_are_held_to_the_doctors_own_key() {
     let group = *own.group().id();
     let secret = own.signing.to_bytes();
     let mut papers = Papers::of(own);
-    let other = clinic().other_doctor("D2").certificate;
-    papers.doctors.push(other.as_bytes().to_vec());
-    assert!(papers.retain_own((&group, &secret), &mut OsRandom));
-    assert_eq!(papers, Papers::of(own));
-    assert!(!Papers::of(&foreign).retain_own((&group, &secret), &mut OsRandom));
+    let other = clinic().other_doctor("D2");
+    papers.doctors.push(other.certificate.as_bytes().to_vec());
+    assert!(papers.hold_to((&group, &secret), &mut OsRandom));
+    let trust = Trust::new(&own.root.fingerprint(), &[papers], &mut OsRandom).unwrap();
+    let sign = |doctor| Head::sign(doctor, (1, [1; 32]), NOW, &mut OsRandom);
+    assert!(trust.is_own(&sign(own)) && !trust.is_own(&sign(&other)));
+    assert!(!Papers::of(&foreign).hold_to((&group, &secret), &mut OsRandom));
 }
 
 #[test]

@@ -2,7 +2,6 @@
 //! start, and for a command while no server runs.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::audit::Action;
 use crate::cli::Program;
@@ -12,7 +11,7 @@ use crate::cli::options::{DoctorOptions, GroupName};
 use crate::cli::passphrase;
 use crate::clock::{Clock, SystemClock};
 use crate::doctor::practice::Practice;
-use crate::doctor::{recovery, setup};
+use crate::doctor::{authority, recovery, setup};
 use crate::elgamal::Group;
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::data_dir::{self, DataDir};
@@ -21,9 +20,6 @@ use crate::identity::id::Identifier;
 use crate::identity::known_doctor::fingerprint_groups;
 use crate::random::OsRandom;
 use crate::store::Store;
-
-/// From so long before its end on, a start speaks of the certificate's end.
-const END_NEAR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The practice of this doctor, made if there is none yet.
 pub fn open_or_found(options: &DoctorOptions, id: &Identifier) -> Result<Practice, Failure> {
@@ -73,7 +69,7 @@ fn open(
     passphrase::unlock(&mut directory, &options.keys)?;
     let identity = match is_new {
         true => found(options, id, &directory, &store)?,
-        false => load(id, &directory, &store, may_found)?,
+        false => load(options, id, &directory, &store, may_found)?,
     };
     let practice = Practice::open(
         Arc::new(directory),
@@ -119,8 +115,9 @@ fn found(
         .map_err(|error| setup_failed(&error))?;
     eprint(&format!(
         "doctor: keys and database are in '{}'\n\
-         doctor: the clinic's root key is '{}': move it to a memory stick in a drawer; it \
-         will be needed to renew the doctor's certificate before {}\n\
+         doctor: the clinic's root key is '{}': move it to a memory stick in a drawer \
+         (doctor authority move-root DIR); it will be needed to renew the doctor's certificate \
+         before {}\n\
          doctor: fingerprint of the clinic's root: {}\n",
         directory.path("").display(),
         directory.path(setup::ROOT_KEY).display(),
@@ -133,6 +130,7 @@ fn found(
 /// The doctor's keys and papers, made by an earlier start. With a certificate
 /// that has ended nobody serves; what is on file can be read and saved.
 fn load(
+    options: &DoctorOptions,
     id: &Identifier,
     directory: &DataDir,
     store: &dyn Store,
@@ -149,22 +147,28 @@ fn load(
         );
         return Err(Failure::new(Exit::Failure, sentence));
     }
+    let root_key = directory.path(setup::ROOT_KEY);
+    let here = root_key.exists().then(|| root_key.display().to_string());
+    let renewal = authority::renewal_of(&identity.certificate, here, store, now);
+    let command = renewal.as_ref().map(|it| it.command(&options.data_option));
     if let Err(error) = identity.certificate.check_dates(now) {
         let sentence = format!("doctor {id} cannot serve: {error}");
         if serves {
-            return Err(Failure::new(Exit::Refused, sentence).hint(
-                "check this machine's date and time; this version cannot renew a certificate \
-                 that has ended",
-            ));
+            let renew = command.map_or_else(String::new, |command| {
+                format!(
+                    "; if they are right, renew the certificate with the clinic's root key:\n  \
+                     {command}"
+                )
+            });
+            return Err(Failure::new(Exit::Refused, sentence)
+                .hint(format!("check this machine's date and time{renew}")));
         }
         eprint(&format!("doctor: note: {sentence}\n"));
         return Ok(identity);
     }
-    let end = identity.certificate.subject().not_after;
-    if end.since(now) < END_NEAR {
+    if let (Some(renewal), Some(command)) = (renewal, command) {
         eprint(&format!(
-            "doctor: the certificate of doctor {id} ends on {end}, and this version cannot renew \
-             it\n"
+            "doctor: {renewal}; renew it with the clinic's root key:\n  {command}\n"
         ));
     }
     setup::renew_prekeys(directory, store, &mut identity, now, &mut OsRandom)

@@ -1,5 +1,6 @@
 //! Answers and events as programs read them.
 
+use crate::cli::doctor::authority;
 use crate::cli::doctor::backup;
 use crate::cli::doctor::blocks;
 use crate::cli::doctor::devices;
@@ -18,7 +19,11 @@ use crate::store::messages::BoundaryMark;
 /// The objects of an answer; none for one that is a failure.
 pub fn answer(answer: &Answer) -> Vec<Object> {
     match answer {
-        Answer::Connected { devices, unread } => {
+        Answer::Connected {
+            devices,
+            unread,
+            renewal,
+        } => {
             let mut objects: Vec<_> = devices
                 .iter()
                 .map(|present| {
@@ -32,6 +37,7 @@ pub fn answer(answer: &Answer) -> Vec<Object> {
             if *unread > 0 {
                 objects.push(Object::new("unread").with("messages", *unread));
             }
+            objects.extend(renewal.as_ref().map(authority::renewal_object));
             objects
         }
         Answer::Sent {
@@ -97,6 +103,7 @@ fn office_answer(answer: &office::Answer) -> Vec<Object> {
         office::Answer::Devices(answer) => devices::objects(answer),
         office::Answer::Patients(answer) => patients::objects(answer),
         office::Answer::Backup(answer) => vec![backup::object(answer)],
+        office::Answer::Authority(answer) => authority::objects(answer),
         office::Answer::Purged(purged) => vec![super::purge::object(purged)],
         office::Answer::Deliveries(_) | office::Answer::Letters(_) => messages::objects(answer),
         office::Answer::Audit(_) | office::Answer::AddressNeeded | office::Answer::Failed(_) => {

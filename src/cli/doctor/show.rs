@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 
-use crate::cli::doctor::{blocks, devices, messages, objects, patients};
+use crate::cli::doctor::{authority, blocks, devices, messages, objects, patients};
 use crate::cli::exit::{Exit, Failure, eprint, print_whole};
 use crate::cli::output::Form;
 use crate::cli::{qr, text};
@@ -52,7 +52,11 @@ pub fn answer_whole(answer: &Answer, form: Form) -> Result<bool, Failure> {
 /// An answer in words.
 pub fn text(answer: &Answer) -> String {
     match answer {
-        Answer::Connected { devices, unread } => connected(devices, *unread),
+        Answer::Connected {
+            devices,
+            unread,
+            renewal,
+        } => connected(devices, *unread) + &authority::reminder(renewal.as_ref()),
         Answer::Sent {
             number,
             code,
@@ -96,6 +100,7 @@ fn office_text(answer: &office::Answer) -> String {
         office::Answer::Audit(_) => String::new(),
         office::Answer::Devices(answer) => devices::text(answer),
         office::Answer::Purged(purged) => super::purge::text(purged),
+        office::Answer::Authority(answer) => authority::text(answer),
         office::Answer::Deliveries(answer) => messages::text(answer),
         office::Answer::Letters(answer) => messages::letters_text(answer),
         office::Answer::AddressNeeded => {

@@ -6,6 +6,7 @@ use super::AuditLogError;
 use super::heads::Judge;
 use crate::audit::head::Head;
 use crate::audit::heads_file::{HeadsFile, Known, Record};
+use crate::audit::papers::Papers;
 use crate::audit::revocation::Revocation;
 use crate::doctor::practice::Practice;
 use crate::identity::certificate::Serial;
@@ -61,6 +62,7 @@ impl Copy {
     /// Appends what the file does not have yet.
     pub(super) fn update(&mut self, practice: &Practice) -> Result<(), AuditLogError> {
         let store = &practice.store;
+        self.file.renew(Papers::of(&practice.identity()))?;
         for (serial, subject, state) in store.stopped_certificates()? {
             let key = (serial, state.word().to_owned());
             if self.stopped.contains(&key) {

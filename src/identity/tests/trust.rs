@@ -188,6 +188,24 @@ fn a_list_of_revoked_doctors_is_strictly_ascending_and_short() {
 }
 
 #[test]
+fn a_list_of_revoked_doctors_only_grows_and_its_number_only_rises() {
+    let (root, doctor) = (&clinic().root, &clinic().doctor);
+    let of_clinic = &doctor.root.subject().clinic;
+    let extend = |list: &RevokedDoctors, serial: [u8; 16]| {
+        let next = list.extend(root, of_clinic, &serial, NOW, &mut OsRandom)?;
+        Some(RevokedDoctors::accept(next.as_bytes(), &doctor.root).unwrap())
+    };
+    let [a, b] = [[1; 16], [2; 16]];
+    let one = extend(&doctor.revoked, b).unwrap();
+    let two = extend(&one, a).unwrap();
+    assert_eq!((two.number(), two.serials()), (2, &[a, b][..]));
+    let again = extend(&two, a).unwrap();
+    assert_eq!((again.number(), again.serials()), (3, &[a, b][..]));
+    let many: Vec<[u8; 16]> = (1..=MAX_SERIALS as u128).map(u128::to_be_bytes).collect();
+    assert!(extend(&clinic().revoked(3, &many), [9; 16]).is_none());
+}
+
+#[test]
 fn a_list_of_revoked_doctors_is_the_roots_not_a_doctors() {
     let genuine = clinic().revoked_bytes(3, &[]);
     let signed = &genuine[..genuine.len() - 512];

@@ -117,6 +117,29 @@ pub(super) fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> Result
     Ok(())
 }
 
+/// The same with a signed head of the last entry.
+pub(super) fn append_and_sign(
+    transaction: &Transaction<'_>,
+    entries: &[Entry],
+    certificate: &[u8],
+    sign: &mut dyn FnMut(u64, Link) -> Head,
+) -> Result<Head, StoreFault> {
+    append(transaction, entries)?;
+    let (number, link) = head(transaction)?.unwrap_or((0, audit::START));
+    let head = sign(number, link);
+    transaction.execute(
+        "INSERT INTO audit_certificate (fingerprint, bytes) VALUES (?1, ?2)
+         ON CONFLICT DO NOTHING",
+        (head.certificate, certificate),
+    )?;
+    transaction.execute(
+        "INSERT OR REPLACE INTO audit_head (number, link, at, certificate, signature)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        (number, link, head.at, head.certificate, &head.signature),
+    )?;
+    Ok(head)
+}
+
 impl AuditStore for SqliteStore {
     fn append_audit(&self, entries: &[Entry]) -> Result<(), StoreError> {
         self.write(|transaction| append(transaction, entries))
@@ -184,22 +207,7 @@ impl AuditStore for SqliteStore {
         certificate: &[u8],
         sign: &mut dyn FnMut(u64, Link) -> Head,
     ) -> Result<Head, StoreError> {
-        self.write(|transaction| {
-            append(transaction, entries)?;
-            let (number, link) = head(transaction)?.unwrap_or((0, audit::START));
-            let head = sign(number, link);
-            transaction.execute(
-                "INSERT INTO audit_certificate (fingerprint, bytes) VALUES (?1, ?2)
-                 ON CONFLICT DO NOTHING",
-                (head.certificate, certificate),
-            )?;
-            transaction.execute(
-                "INSERT OR REPLACE INTO audit_head (number, link, at, certificate, signature)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                (number, link, head.at, head.certificate, &head.signature),
-            )?;
-            Ok(head)
-        })
+        self.write(|transaction| append_and_sign(transaction, entries, certificate, sign))
     }
 
     fn impossible_numbers(&self) -> Result<u64, StoreError> {

@@ -3,13 +3,14 @@
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row};
 
-use crate::audit::Entry;
+use crate::audit::head::Head;
+use crate::audit::{Entry, Link};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
-use crate::store::sqlite::{SqliteStore, audit};
+use crate::store::sqlite::{SqliteStore, audit, put_fact};
 use crate::store::{
-    CertificateRow, CertificateState, PrekeyRow, PurgeStore, Revocable, StoreError, StoreFault,
-    TicketRow, TicketState, TicketUsed, TrustStore,
+    CertificateRow, CertificateState, PapersChange, PrekeyRow, PurgeStore, Revocable, StoreError,
+    StoreFault, TicketRow, TicketState, TicketUsed, TrustStore,
 };
 
 const CERTIFICATE: &str = "
@@ -67,6 +68,19 @@ fn read_ticket(row: &Row<'_>) -> rusqlite::Result<TicketRow> {
         state: row.get("state")?,
         serial: row.get("serial")?,
     })
+}
+
+fn insert_prekey(connection: &Connection, prekey: &PrekeyRow) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO prekey (kid, bytes, not_before, not_after) VALUES (?1, ?2, ?3, ?4)",
+        (
+            prekey.kid,
+            &prekey.bytes,
+            prekey.not_before,
+            prekey.not_after,
+        ),
+    )?;
+    Ok(())
 }
 
 fn read_prekey(row: &Row<'_>) -> rusqlite::Result<PrekeyRow> {
@@ -321,15 +335,7 @@ impl TrustStore for SqliteStore {
 
     fn add_prekey(&self, prekey: &PrekeyRow, entries: &[Entry]) -> Result<(), StoreError> {
         self.write(|transaction| {
-            transaction.execute(
-                "INSERT INTO prekey (kid, bytes, not_before, not_after) VALUES (?1, ?2, ?3, ?4)",
-                (
-                    prekey.kid,
-                    &prekey.bytes,
-                    prekey.not_before,
-                    prekey.not_after,
-                ),
-            )?;
+            insert_prekey(transaction, prekey)?;
             audit::append(transaction, entries)
         })
     }
@@ -337,6 +343,26 @@ impl TrustStore for SqliteStore {
     fn prekeys(&self) -> Result<Vec<PrekeyRow>, StoreError> {
         let sql = "SELECT kid, bytes, not_before, not_after FROM prekey ORDER BY not_before, kid";
         self.all(sql, read_prekey)
+    }
+
+    fn change_papers(
+        &self,
+        change: &PapersChange<'_>,
+        entries: &[Entry],
+        certificate: &[u8],
+        sign: &mut dyn FnMut(u64, Link) -> Head,
+    ) -> Result<Head, StoreError> {
+        self.write(|transaction| {
+            for fact in change.facts {
+                put_fact(transaction, fact)?;
+            }
+            if let Some(prekey) = change.prekey {
+                transaction.execute("DELETE FROM prekey", [])?;
+                insert_prekey(transaction, prekey)?;
+                transaction.execute("UPDATE certificate SET state = 'revoked'", [])?;
+            }
+            audit::append_and_sign(transaction, entries, certificate, sign)
+        })
     }
 
     fn remove_prekey(&self, kid: &[u8; 8], entries: &[Entry]) -> Result<bool, StoreError> {

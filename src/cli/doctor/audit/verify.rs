@@ -82,7 +82,7 @@ fn check(
         Pinned::Key(path, keyring) => {
             let loaded = keyring.load(path, KeyKind::DoctorSigning);
             let (group, secret) = loaded.map_err(|error| failed(&error))?;
-            if !papers.retain_own((&group, &secret), &mut OsRandom) {
+            if !papers.hold_to((&group, &secret), &mut OsRandom) {
                 return Err(damaged(
                     "the certificates in the database do not belong to this practice's signing.key",
                 ));

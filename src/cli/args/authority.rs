@@ -1,0 +1,82 @@
+//! The doctor's authority, as it is typed.
+
+use argh::{ArgsInfo, FromArgs};
+
+/// Look after the doctor's certificate and the clinic's root.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(
+    subcommand,
+    name = "authority",
+    help_triggers("-h", "--help"),
+    usage = "COMMAND"
+)]
+pub struct Authority {
+    /// what to do
+    #[argh(subcommand)]
+    pub command: AuthorityCommand,
+}
+
+/// The commands of `doctor authority`.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand)]
+#[expect(missing_docs, reason = "each variant's type has the words")]
+pub enum AuthorityCommand {
+    Show(Show),
+    MoveRoot(MoveRoot),
+    Renew(Renew),
+    ReplaceKey(ReplaceKey),
+}
+
+/// Show the root's fingerprint, the doctor's certificate and her prekeys.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "show", help_triggers("-h", "--help"))]
+pub struct Show {}
+
+/// Move the clinic's root key to a memory stick, for a drawer.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(
+    subcommand,
+    name = "move-root",
+    help_triggers("-h", "--help"),
+    note = "The file is copied and compared; only then the one here is removed."
+)]
+pub struct MoveRoot {
+    /// the directory to move root.key to
+    #[argh(positional, arg_name = "DIR")]
+    pub directory: String,
+}
+
+/// Renew the doctor's certificate, for the same key and another year.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(
+    subcommand,
+    name = "renew",
+    help_triggers("-h", "--help"),
+    note = "A running server takes it over at once: patients are disconnected, come back\nby themselves, and need no new ticket."
+)]
+pub struct Renew {
+    /// the root key (default root.key in the doctor's directory)
+    #[argh(option, arg_name = "file")]
+    pub root: Option<String>,
+}
+
+/// Replace the doctor's signing key, because somebody else may have it.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(
+    subcommand,
+    name = "replace-key",
+    help_triggers("-h", "--help"),
+    usage = "--reason TEXT [--root FILE] [--yes]",
+    note = "No server may run. All patients' certificates are revoked: each patient needs\na new ticket, and keeps her messages. What is on file stays as it is."
+)]
+pub struct ReplaceKey {
+    /// the root key (default root.key in the doctor's directory)
+    #[argh(option, arg_name = "file")]
+    pub root: Option<String>,
+    /// why, for the audit log
+    #[argh(option, arg_name = "text")]
+    pub reason: String,
+    /// do not ask
+    #[argh(switch)]
+    pub yes: bool,
+}

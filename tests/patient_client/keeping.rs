@@ -235,6 +235,7 @@ fn a_confirmation_of_what_the_doctor_does_not_have_is_told_and_not_sent_again() 
     // After that comes nothing but the last word.
     drop(session);
     let mut session = clinic.welcome();
+    running.until(|event| matches!(event, Event::Connected { .. }).then_some(()));
     running.client.leave();
     assert!(matches!(session.hear(), FromPatient::Disconnect(_)));
     drop(session);

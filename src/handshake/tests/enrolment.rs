@@ -1,6 +1,6 @@
 //! What somebody may try with a ticket, or without one.
 
-use super::forge::open_box;
+use super::forge::{early_secret, open_box};
 use crate::aes;
 use crate::clock::Timestamp;
 use crate::codec::Writer;
@@ -425,6 +425,53 @@ fn a_certificate_whose_time_is_not_now_is_not_stored() {
     let years_later = at(3 * 366 * 24 * 3_600);
     let result = state.on_frame(&keys, &ticket, &clinic().known(), &e2, years_later);
     assert!(matches!(result, Err(HandshakeError::Trust(_))));
+}
+
+/// E2 of somebody who has the doctor's keys and takes `secret` for the ticket's.
+fn answer_with(secret: &Secret<16>, ticket: &Ticket, keys: &NewKeys, e1: &Frame) -> Frame {
+    let doctor = &clinic().doctor;
+    let certificate = doctor.certify(
+        &ticket.subject,
+        keys.signing.verifying_key().clone(),
+        keys.encryption.public().clone(),
+        NOW,
+        &mut OsRandom,
+    );
+    let kem = KemSecret::generate(doctor.group(), &mut OsRandom);
+    let c_e = kem.public().as_bytes();
+    let content_len = 2 + certificate.as_bytes().len() + 64;
+    let body_len = c_e.len() + 2 + aes::sealed_len(content_len);
+    let header = Frame::header(ENROL, enrol_sub::E2, body_len);
+    let bound = kdf::hash(&[e1.as_bytes(), &header, c_e]);
+    let key = early_secret(doctor, e1).enrolment(&kem.agree(keys.encryption.public()));
+    let ticket_key = kdf::extract(&ticket.id, &[secret.expose()]);
+    let mac_key: Secret<64> = ticket_key.expand(label::TICKET_D, &[]);
+    let mac = kdf::hmac(mac_key.expose(), &[&bound, &certificate.fingerprint()]);
+    let content = Writer::new()
+        .lp16(certificate.as_bytes())
+        .bytes(&mac)
+        .finish();
+    let seal = aes::SealingKey::new(key.expand(label::ENROL_2, &[&bound]));
+    let sealed = seal.seal(0, &[&bound], &content, &mut OsRandom);
+    let body = Writer::new().bytes(c_e).lp16(&sealed).finish();
+    Frame::new(ENROL, enrol_sub::E2, &body)
+}
+
+#[test]
+fn a_certificate_of_somebody_without_the_tickets_secret_is_not_stored() {
+    let (_, ticket, keys) = open_ticket();
+    for (secret, is_right) in [
+        (ticket.secret.duplicate(), true),
+        (random::secret(&mut OsRandom), false),
+    ] {
+        let (e1, state) = begin(&keys, &ticket);
+        let e2 = answer_with(&secret, &ticket, &keys, &e1);
+        let result = state.on_frame(&keys, &ticket, &clinic().known(), &e2, NOW);
+        match result {
+            Ok(_) => assert!(is_right),
+            Err(error) => assert_eq!((error, is_right), (HandshakeError::NotTheDoctor, false)),
+        }
+    }
 }
 
 #[test]

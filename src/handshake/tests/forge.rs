@@ -140,6 +140,17 @@ pub(super) fn open(doctor: &DoctorIdentity, m1: &Frame) -> Opened {
 
 /// What is in the box of an E1 that was made for the newest prekey.
 pub(super) fn open_box(doctor: &DoctorIdentity, e1: &Frame) -> Vec<u8> {
+    let (early, binding, sealed) = taken_apart(doctor, e1);
+    let content = early.enrol_box_key().open(&[&binding], &sealed).unwrap();
+    content.expose().to_vec()
+}
+
+/// What whoever has the newest prekey's secret shares with the sender of E1.
+pub(super) fn early_secret(doctor: &DoctorIdentity, e1: &Frame) -> EarlySecret {
+    taken_apart(doctor, e1).0
+}
+
+fn taken_apart(doctor: &DoctorIdentity, e1: &Frame) -> (EarlySecret, Vec<u8>, Vec<u8>) {
     let c1_at = 2 + 8 + 16 + 8 + 32;
     let group = doctor.group();
     let len = group.element_len();
@@ -152,9 +163,8 @@ pub(super) fn open_box(doctor: &DoctorIdentity, e1: &Frame) -> Vec<u8> {
         &own.prekey.hash(),
     );
     let early = EarlySecret::new(group, &own.secret.agree(&c1), &binding);
-    let sealed = reader.lp16().unwrap();
-    let content = early.enrol_box_key().open(&[&binding], sealed).unwrap();
-    content.expose().to_vec()
+    let sealed = reader.lp16().unwrap().to_vec();
+    (early, binding, sealed)
 }
 
 /// M2 before it is sealed.

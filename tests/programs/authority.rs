@@ -154,7 +154,7 @@ fn after_a_stolen_key_patients_stop_and_come_back_with_a_ticket_and_their_messag
     // The program that was running stops by itself, and says what to do.
     patient.finish().code(4).complains(&[
         "the doctor's key has changed: it was ",
-        "best over the phone",
+        "told you over the phone which it is",
         "at the doctor's: doctor enrol P1",
         "enrol TICKET",
         "your messages stay",

@@ -176,7 +176,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
 /// take must not count as read.
 ///
 /// # Errors
-/// As for [`print`].
+/// As for [`print()`].
 pub fn print_whole(text: &str) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
     written(

@@ -289,6 +289,11 @@ fn first_line(mut file: impl Read) -> io::Result<SecretBytes> {
     while len < line.expose().len() {
         match file.read(&mut line.expose_mut()[len..]) {
             Ok(0) => break,
+            // Whoever writes into a pipe may keep it open.
+            Ok(more) if line.expose()[len..len + more].contains(&b'\n') => {
+                len += more;
+                break;
+            }
             Ok(more) => len += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

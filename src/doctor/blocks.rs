@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::Action;
 use crate::clock::Timestamp;
-use crate::doctor::gate::Block;
+use crate::doctor::gate::{Block, network_of};
 use crate::doctor::shared::Shared;
 use crate::store::StoreError;
 
@@ -63,6 +63,11 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Result<Answer, Store
         Request::List => return Ok(Answer::Listed(shown(&gate.blocks(now)))),
         Request::Lift(only) => *only,
     };
+    let is_meant = |address: IpAddr| only.is_none_or(|only| network_of(only) == address);
+    let mut blocks = gate.blocks(now).into_iter();
+    if !blocks.any(|(address, _)| is_meant(address)) {
+        return Ok(Answer::Lifted(Vec::new()));
+    }
     let practice = &shared.practice;
     let subject = only.map_or_else(|| "all".to_owned(), |address| address.to_string());
     practice.note(Action::Released, &subject, "lifted by the doctor")?;

@@ -33,6 +33,8 @@ pub fn ticket_code(ticket: &TicketId) -> String {
 pub enum TicketRefusal {
     /// Patients are not called like the doctor.
     OwnName(Identifier),
+    /// Nor like the clinic's root.
+    Reserved,
     /// Nobody makes a ticket that is good for so short or long a time.
     Lifetime,
     /// The doctor's certificate does not hold now: nobody could enrol.
@@ -48,6 +50,9 @@ impl fmt::Display for TicketRefusal {
                 f,
                 "{name} is the doctor's own identifier; choose another one for the patient"
             ),
+            Self::Reserved => {
+                f.write_str("the name root is the clinic's own; choose another one for the patient")
+            }
             Self::Lifetime => f.write_str("a ticket is good for 1 hour to 30 days"),
             Self::Certificate(error) => {
                 write!(f, "nobody can enrol with the doctor's certificate: {error}")
@@ -75,6 +80,9 @@ pub fn make(
     let now = practice.now();
     if subject == identity.identifier() {
         return Err(TicketRefusal::OwnName(subject.clone()));
+    }
+    if *subject == Identifier::root() {
+        return Err(TicketRefusal::Reserved);
     }
     if !LIFETIMES.contains(&lifetime) {
         return Err(TicketRefusal::Lifetime);

@@ -63,11 +63,13 @@ impl RefusalReason {
             | Self::CannotBeOpened
             | Self::UnknownCertificate
             | Self::OwnKey
-            | Self::TooOften(_)
             | Self::BadSignature
             | Self::UnknownTicket
             | Self::WrongTicketProof(_) => true,
+            // Of one that is shown too often it was not looked whether it is
+            // proved.
             Self::UnknownPrekey
+            | Self::TooOften(_)
             | Self::Alert(..)
             | Self::KeysInUse(_)
             | Self::TicketUsedTwice(_)

@@ -346,7 +346,7 @@ impl News {
             Some(known) if known.revoked.as_bytes() == bundle.revoked => known.revoked.clone(),
             _ => RevokedDoctors::accept(bundle.revoked, root).map_err(TrustError::Revocation)?,
         };
-        if known.is_some_and(|known| revoked.number() < known.revoked.number()) {
+        if known.is_some_and(|known| !revoked.may_follow(&known.revoked)) {
             return Err(TrustError::OlderRevocation);
         }
         if revoked.contains(&certificate.subject().serial) {

@@ -77,7 +77,10 @@ impl RevokedDoctors {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> Option<Self> {
-        let number = self.number.checked_add(1)?;
+        // After a restored backup a count would begin again below lists that
+        // patients have seen: the time does not.
+        let seconds = now.as_millis() / 1_000;
+        let number = self.number.checked_add(1)?.max(seconds);
         let mut serials = self.serials.clone();
         if let Err(place) = serials.binary_search(serial) {
             serials.insert(place, *serial);
@@ -156,6 +159,13 @@ impl RevokedDoctors {
     #[must_use]
     pub fn serials(&self) -> &[Serial] {
         &self.serials
+    }
+
+    /// Whether this list may be taken where `known` was seen before: it is the
+    /// same, or a later one.
+    #[must_use]
+    pub fn may_follow(&self, known: &Self) -> bool {
+        self.number > known.number || self.bytes == known.bytes
     }
 
     /// Whether the doctor's certificate with this serial is revoked.

@@ -145,7 +145,7 @@ pub fn enrol(
     // The ticket speaks for a new key of hers, but never for an older list: whoever
     // has stolen the key that it names could show that.
     let is_older =
-        |(_, known): &(TicketId, KnownDoctor)| doctor.revoked().number() < known.revoked().number();
+        |(_, known): &(TicketId, KnownDoctor)| !doctor.revoked().may_follow(known.revoked());
     if earlier.as_ref().is_some_and(is_older) {
         return Err(HandshakeError::from(TrustError::OlderRevocation).into());
     }

@@ -159,10 +159,9 @@ fn with_a_replaced_key_old_papers_are_worth_nothing_and_what_is_on_file_stays() 
     let books = practice.books();
     let done = authority::replace_key(&books, &root, "a theft", &mut OsRandom).unwrap();
     drop(books);
-    assert_eq!(
-        (done.devices, done.patients, done.revoked_number),
-        (2, 2, 1)
-    );
+    assert_eq!((done.devices, done.patients), (2, 2));
+    let seconds = practice.now().as_millis() / 1_000;
+    assert!((seconds - 60..=seconds).contains(&done.revoked_number));
     let new = practice.papers();
     assert_ne!(new.certificate.key_id(), old.certificate.key_id());
     assert!(new.revoked.contains(&old.certificate.subject().serial));

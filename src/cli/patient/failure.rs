@@ -221,7 +221,7 @@ fn trust(error: &TrustError, place: &Place) -> Failure {
         TrustError::ChangedRoot { .. } => failure.hint(format!(
             "check the address; if it is right: {}\n{}",
             changed("her server was set up anew"),
-            new_identity(place)
+            new_clinic(place)
         )),
         TrustError::Root(_) | TrustError::OtherDoctor { .. } => failure.hint(
             "check the address, and with the doctor whether her server was set up anew; \
@@ -260,6 +260,20 @@ fn new_identity(place: &Place) -> String {
          \x20 then here:       patient{} enrol TICKET\n\
          your messages stay",
         place.name.patient, place.data_option
+    )
+}
+
+/// Another root is another clinic: its patient begins with nothing.
+fn new_clinic(place: &Place) -> String {
+    format!(
+        "to be the new clinic's patient:\n\
+         \x20 at the doctor's: doctor enrol {}\n\
+         \x20 then here:       {}\n\
+         \x20 and:             patient{} enrol TICKET\n\
+         your messages stay in the directory that is moved away",
+        place.name.patient,
+        move_away(place),
+        place.data_option
     )
 }
 

@@ -13,6 +13,7 @@ use crate::audit::{Action, Entry};
 use crate::doctor::authority::{AuthorityError, check_clock, encode_earlier};
 use crate::doctor::practice::Practice;
 use crate::doctor::setup::{self, SIGNING_KEY, SetupError, prekey_file};
+use crate::doctor::tickets::ticket_code;
 use crate::elgamal::SignSecret;
 use crate::hex;
 use crate::identity::authority::{DoctorIdentity, OwnPrekey, certify_doctor};
@@ -20,7 +21,7 @@ use crate::identity::certificate::KeyId;
 use crate::identity::data_dir::DataDir;
 use crate::identity::key_file::{self, KeyKind};
 use crate::random::{OsRandom, Random};
-use crate::store::{CertificateState, PapersChange, PrekeyRow, Store, fact};
+use crate::store::{CertificateState, PapersChange, PrekeyRow, Store, TicketState, fact};
 
 /// The new signing key until it takes the old one's place.
 const NEXT_KEY: &str = "signing-next.key";
@@ -113,6 +114,16 @@ fn entries(
         let detail = format!("certificate {serial}: the doctor's signing key was replaced");
         entries.push(practice.by_doctor(Action::Revoked, &row.subject, &detail));
         patients.push(row.subject);
+    }
+    // Whoever has stolen the key may have the tickets' secrets, too.
+    for row in practice.store.tickets()? {
+        if row.state == TicketState::Open {
+            let detail = format!(
+                "ticket {}: the doctor's signing key was replaced",
+                ticket_code(&row.id)
+            );
+            entries.push(practice.by_doctor(Action::TicketRevoked, &row.subject, &detail));
+        }
     }
     let devices = patients.len();
     patients.sort();

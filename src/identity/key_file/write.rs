@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
     VERSION,
 };
 use crate::kdf::hash32;
+use crate::new_file::{NewFile, PublishError};
 use crate::random::{self, OsRandom};
 use crate::secret::SecretBytes;
 
@@ -40,17 +41,12 @@ pub(in crate::identity) fn check_length(path: &Path, key: &KeyFile) -> Result<()
 /// [`save`], with the bytes of the file as they are to be.
 pub(in crate::identity) fn save_bytes(path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
     let save = || -> Result<(), KeyFileFault> {
-        // `hard_link` below decides; this keeps the secret off the disk where
-        // the answer is known already.
-        if fs::symlink_metadata(path).is_ok() {
-            return Err(KeyFileFault::Exists);
-        }
-        let temporary = Temporary::beside(path).map_err(KeyFileFault::Write)?;
-        write_synced(&temporary.0, bytes).map_err(KeyFileFault::Write)?;
-        // A link, not a rename: it never replaces what is there.
-        fs::hard_link(&temporary.0, path).map_err(KeyFileFault::write)?;
-        drop(temporary);
-        sync_directory_of(path).map_err(KeyFileFault::Write)
+        let new = NewFile::beside(path).map_err(KeyFileFault::write)?;
+        new.file().write_all(bytes).map_err(KeyFileFault::Write)?;
+        new.publish().map_err(|error| match error {
+            PublishError::NotThere(error) => KeyFileFault::write(error),
+            PublishError::MayNotLast(error) => KeyFileFault::Write(error),
+        })
     };
     save().map_err(|fault| KeyFileError::new(path, fault))
 }
@@ -162,8 +158,10 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn overwrite_and_unlink(path: &Path) -> io::Result<()> {
-    // A link is not followed: what it leads to is not ours to destroy.
-    if fs::symlink_metadata(path)?.is_file() {
+    // A link is not followed: what it leads to is not ours to destroy. Nor is
+    // what has another name, such as that of a key in use.
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_file() && metadata.nlink() == 1 {
         overwrite(&mut OpenOptions::new().write(true).open(path)?)?;
     }
     fs::remove_file(path)?;

@@ -349,3 +349,17 @@ fn keys_of_another_directory_are_named() {
     let error = directory.unlock(&right).unwrap_err();
     assert!(matches!(error.fault(), KeyFileFault::Damaged), "{error}");
 }
+
+#[test]
+fn a_leftover_that_is_another_name_of_a_key_is_removed_and_the_key_is_not_harmed() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("data.key");
+    let saved = key(KeyKind::Data);
+    key_file::save(&path, &saved).unwrap();
+    let leftover = directory.path().join(".data.key.0123456789abcdef.new");
+    fs::hard_link(&path, &leftover).unwrap();
+    key_file::sweep(directory.path()).unwrap();
+    assert!(!leftover.exists());
+    let (_, secret) = key_file::load(&path, KeyKind::Data).unwrap();
+    assert_eq!(secret.expose(), saved.secret.expose());
+}

@@ -198,9 +198,15 @@ fn a_list_of_revoked_doctors_only_grows_and_its_number_only_rises() {
     let [a, b] = [[1; 16], [2; 16]];
     let one = extend(&doctor.revoked, b).unwrap();
     let two = extend(&one, a).unwrap();
-    assert_eq!((two.number(), two.serials()), (2, &[a, b][..]));
+    let now = NOW.as_millis() / 1_000;
+    assert_eq!((two.number(), two.serials()), (now + 1, &[a, b][..]));
     let again = extend(&two, a).unwrap();
-    assert_eq!((again.number(), again.serials()), (3, &[a, b][..]));
+    assert_eq!((again.number(), again.serials()), (now + 2, &[a, b][..]));
+    assert!(two.may_follow(&one) && two.may_follow(&two) && !one.may_follow(&two));
+    // One who begins again with an old list is not taken for who went on.
+    let other = extend(&doctor.revoked, a).unwrap();
+    assert_eq!(other.number(), one.number());
+    assert!(!other.may_follow(&one));
     let many: Vec<[u8; 16]> = (1..=MAX_SERIALS as u128).map(u128::to_be_bytes).collect();
     assert!(extend(&clinic().revoked(3, &many), [9; 16]).is_none());
 }

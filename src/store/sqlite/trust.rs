@@ -360,6 +360,8 @@ impl TrustStore for SqliteStore {
                 transaction.execute("DELETE FROM prekey", [])?;
                 insert_prekey(transaction, prekey)?;
                 transaction.execute("UPDATE certificate SET state = 'revoked'", [])?;
+                let open = "UPDATE ticket SET state = 'revoked' WHERE state = 'open'";
+                transaction.execute(open, [])?;
             }
             audit::append_and_sign(transaction, entries, certificate, sign)
         })

@@ -124,8 +124,10 @@ fn lost(restored: &Restored) -> String {
 fn by_hand(revocations: bool) -> String {
     let mut lines = "Repeat by hand what was done since then:\n".to_owned();
     if revocations {
-        lines += "  - devices that were frozen or revoked since then are let in again: delete \
-                  nothing, and enrol those patients anew, with a new ticket\n";
+        lines += "  - devices that were frozen or revoked since then are let in again: before \
+                  you start the server, look with 'doctor devices' and put them out again with \
+                  'doctor revoke PATIENT --device N'\n  \
+                  - if her signing key was replaced since then: doctor authority replace-key\n";
     }
     lines
         + "  - enrol the patients again who enrolled since then, with a new ticket\n  \

@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::Connection;
 use telemed::clock::{Clock, Timestamp};
+use telemed::doctor::correspondence;
+use telemed::doctor::patients;
 use telemed::doctor::practice::Practice;
 use telemed::doctor::server::Server;
 use telemed::doctor::setup;
@@ -22,9 +25,11 @@ use telemed::identity::data_dir::DataDir;
 use telemed::identity::known_doctor::KnownDoctor;
 use telemed::identity::ticket::Ticket;
 use telemed::patient::files::{Files, Name};
+use telemed::patient::history::Item;
 use telemed::random::OsRandom;
 use telemed::secret::Secret;
-use telemed::store::{CertificateState, MailCounts, Store, TicketState, TrustStore};
+use telemed::store::messages::MessageStore;
+use telemed::store::{AuditStore, CertificateState, MailCounts, Store, TicketState, TrustStore};
 use tempfile::TempDir;
 
 /// 2026-11-23 12:00 UTC: the day the first of them was made.
@@ -175,4 +180,80 @@ fn a_patients_directory_of_schema_1_opens() {
     drop(files);
     Files::open_existing(&base.path().join("patient"), &name).unwrap();
     assert_eq!(fs::read(&key).unwrap(), made);
+}
+
+/// The tables and indices of a database, as they were made.
+fn schema_of(database: &Path) -> Vec<(String, String)> {
+    let connection = Connection::open(database).unwrap();
+    let mut statement = connection
+        .prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY name")
+        .unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn what_leads_to_schema_2_is_not_edited_any_more() {
+    let base = released("schema-2");
+    let fresh = base.path().join("fresh.db");
+    drop(telemed::store::SqliteStore::open(&fresh).unwrap());
+    for kept in ["doctor/D1", "patient/P1@D1"] {
+        let kept = schema_of(&base.path().join(kept).join("telemed.db"));
+        assert_eq!(kept, schema_of(&fresh), "make a new step instead");
+    }
+}
+
+#[test]
+fn a_doctors_directory_of_schema_2_opens_with_all_that_is_in_it() {
+    let base = released("schema-2");
+    let directory = DataDir::open_existing(&base.path().join("doctor"), "D1").unwrap();
+    let directory = Arc::new(directory);
+    let store = Arc::new(setup::open_store(&directory).unwrap());
+    let identity = setup::load(&directory, &*store, THAT_DAY, &mut OsRandom).unwrap();
+    let shared: Arc<dyn Store> = Arc::clone(&store) as _;
+    let practice = Practice::open(directory, shared, identity, Arc::new(ThatDay)).unwrap();
+    let request = correspondence::Request::History {
+        patient: "P1".to_owned(),
+        last: None,
+    };
+    let answer = correspondence::answer(&practice, &request).unwrap();
+    let correspondence::Answer::History { letters, .. } = answer else {
+        panic!("no history");
+    };
+    let texts: Vec<_> = letters.iter().map(|letter| &*letter.text).collect();
+    let expected = [
+        "Take two a day.",
+        "Leave the building.",
+        "May I come?",
+        "Yes, at nine.",
+        "The consultation has ended.",
+    ];
+    assert_eq!(texts, expected);
+    let delivery = store.deliveries(2).unwrap().remove(0);
+    assert!(delivery.delivered.is_some() && delivery.confirmed.is_some());
+    let request = patients::Request::Show {
+        patient: "P1".to_owned(),
+    };
+    let shown = serde_json::to_string(&patients::answer(&practice, request)).unwrap();
+    assert!(shown.contains("Ada Lovelace") && shown.contains("allergic to nuts"));
+    assert_eq!(store.certificates().unwrap().len(), 1);
+    assert_eq!(store.tickets().unwrap().len(), 2);
+    assert!(store.audit_head().unwrap().unwrap().0 > 20);
+}
+
+#[test]
+fn a_patients_directory_of_schema_2_opens_with_all_that_is_in_it() {
+    let base = released("schema-2");
+    let name: Name = "P1@D1".parse().unwrap();
+    let files = Files::open_existing(&base.path().join("patient"), &name).unwrap();
+    files.load(&mut OsRandom).unwrap();
+    let entry = files.inbox().find("2").unwrap();
+    assert_eq!(entry.message.text(), "Leave the building.");
+    assert!(entry.confirmation_arrived.is_some());
+    let items = files.history(100).unwrap();
+    let sent = items.iter().any(|item| match item {
+        Item::Sent(entry) => entry.message.text() == "May I come?",
+        _ => false,
+    });
+    assert!(sent);
 }

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::Program;
-use super::exit::{Exit, Failure, print};
+use super::exit::{Exit, Failure, eprint, print};
 use super::options::{KeyOptions, KeyTask};
 use super::output::{Form, Object};
 use super::passphrase::{self, failed};
 use super::text::quoted;
+use crate::doctor::setup::ROOT_KEY;
 use crate::identity::data_dir::DataDir;
 use crate::identity::key_file::{Closed, Cost, KeyFileError, KeyKind, Protection};
 use crate::identity::keyring::{key_files, reseal};
@@ -33,6 +34,13 @@ pub(super) fn passwd(
         let new = passphrase::new(new)?;
         let sealed = directory.seal_keys(&new, Cost::STANDARD);
         sealed.map_err(|error| incomplete(&error))?;
+    }
+    if program == Program::Doctor && !directory.path(ROOT_KEY).exists() {
+        eprint(&format!(
+            "doctor: the clinic's root key, in its drawer, is as it was; to change it too: \
+             doctor{} key passwd --file FILE\n",
+            keys.data_option
+        ));
     }
     said(program, form, keys, &directory.path(""), !keys.plain_keys)
 }

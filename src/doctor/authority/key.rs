@@ -76,13 +76,8 @@ pub fn replace_key(
     };
     let (entries, replaced) = entries(practice, &identity, &next, reason)?;
     let row = write_keys(practice, &next)?;
-    if let Err(error) = commit(practice, &next, &row, &entries) {
-        // Nobody knows these keys: they are of no use to anybody.
-        for name in [NEXT_KEY.to_owned(), prekey_file(&row.kid)] {
-            let _ = key_file::remove(&practice.directory.path(&name));
-        }
-        return Err(error);
-    }
+    // If this fails, the keys stay: it may be on the disk all the same.
+    commit(practice, &next, &row, &entries)?;
     practice.replace_identity(next);
     finish_key_change(&practice.directory, &*practice.store)?;
     Ok(replaced)

@@ -25,6 +25,9 @@ pub struct Purged {
     pub consultations: u64,
     /// Records that had been put away.
     pub records: u64,
+    /// Messages and notes that are as old and kept: not delivered or confirmed,
+    /// not read, or of an open consultation.
+    pub kept: u64,
     /// Whether it was only looked.
     pub dry_run: bool,
 }
@@ -34,13 +37,15 @@ pub struct Purged {
 /// # Errors
 /// [`StoreError`] if the store cannot be read.
 pub fn look(practice: &Practice, before: Timestamp) -> Result<Purged, StoreError> {
-    let [messages, incoming, consultations, records] = practice.store.count_purgeable(before)?;
+    let (store, now) = (&practice.store, practice.now());
+    let [messages, incoming, consultations, records] = store.count_purgeable(before, now)?;
     Ok(Purged {
         before,
         messages,
         incoming,
         consultations,
         records,
+        kept: store.count_kept(before, now)?,
         dry_run: true,
     })
 }
@@ -58,11 +63,13 @@ pub fn purge(practice: &Practice, before: Timestamp) -> Result<Purged, StoreErro
         incoming: 0,
         consultations: 0,
         records: 0,
+        kept: 0,
         before,
     };
+    let now = practice.now();
     loop {
         let tombstone = |one: &Purgeable| tombstone(practice, one);
-        let gone = practice.store.purge(before, AT_ONCE, &tombstone)?;
+        let gone = practice.store.purge(before, now, AT_ONCE, &tombstone)?;
         if gone.is_empty() {
             break;
         }
@@ -75,6 +82,7 @@ pub fn purge(practice: &Practice, before: Timestamp) -> Result<Purged, StoreErro
             } += 1;
         }
     }
+    purged.kept = practice.store.count_kept(before, now)?;
     practice.store.scrub()?;
     Ok(purged)
 }

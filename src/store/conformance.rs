@@ -4,6 +4,7 @@
 mod audit;
 mod mailbox;
 mod messages;
+mod purge;
 mod records;
 mod trust;
 
@@ -77,6 +78,10 @@ macro_rules! conformance_tests {
             a_patients_message_is_unread_until_it_was_shown,
             a_consultations_last_word_is_found,
             changes_are_committed_and_logged_together,
+            what_a_patient_waits_for_outlives_the_purge,
+            what_the_doctor_has_not_read_outlives_the_purge,
+            an_open_consultation_outlives_the_purge_from_its_opening_on,
+            no_purge_opens_a_consultation_that_has_ended,
             only_active_devices_are_recipients,
             who_has_no_active_device_is_found_with_the_reason,
         );
@@ -86,6 +91,7 @@ pub(super) use audit::*;
 pub(super) use conformance_tests;
 pub(super) use mailbox::*;
 pub(super) use messages::*;
+pub(super) use purge::*;
 pub(super) use records::*;
 pub(super) use trust::*;
 

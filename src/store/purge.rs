@@ -37,23 +37,37 @@ pub enum Purgeable {
 
 /// Deleting for good.
 ///
+/// Age alone deletes nothing that somebody still waits for. Kept are:
+/// - a message that a device is given when it returns: one that it has not
+///   proved to have or, if it is urgent, that the patient has not confirmed; and
+///   one that no device of a patient has got whose record is not put away, since
+///   her next device gets it;
+/// - a message from a patient that was not shown;
+/// - what was written, in both directions and as notes, since a consultation
+///   began that is still open;
+/// - the word that ended a consultation whose beginning is kept.
+///
 /// # Errors
 /// As for [`Store`](super::Store).
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
 pub trait PurgeStore {
     /// How many there are of each kind: messages, messages from patients,
     /// consultations, records.
-    fn count_purgeable(&self, before: Timestamp) -> Result<[u64; 4], StoreError>;
+    fn count_purgeable(&self, before: Timestamp, now: Timestamp) -> Result<[u64; 4], StoreError>;
+
+    /// How many messages and notes are kept though they are as old.
+    fn count_kept(&self, before: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Deletes at most `limit` things that were last touched before this time,
     /// and logs of each what `tombstone` makes of it, all or none: those first
     /// that others do not refer to, messages, what was written of
     /// consultations, and records that were put away then. Says which; none are
     /// left if it is none. Nobody can touch one between its being found and
-    /// deleted.
+    /// deleted. What has expired by `now` is given to nobody any more.
     fn purge(
         &self,
         before: Timestamp,
+        now: Timestamp,
         limit: usize,
         tombstone: &dyn Fn(&Purgeable) -> Entry,
     ) -> Result<Vec<Purgeable>, StoreError>;

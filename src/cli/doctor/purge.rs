@@ -22,7 +22,7 @@ const LONG: Duration = Duration::from_secs(60 * 60);
     name = "purge",
     help_triggers("-h", "--help"),
     usage = "--older-than AGE [OPTIONS]",
-    note = "Messages, notes of consultations, and records that were put away. The audit\nlog keeps a line for each. Backups made earlier still hold it."
+    note = "Messages, notes of consultations, and records that were put away. Kept is\nwhat is not delivered, not confirmed though urgent, not read, or of an open\nconsultation. The audit log keeps a line for each that goes. Backups made\nearlier still hold it."
 )]
 pub struct Purge {
     /// what is older than this, such as 10y, 18mo, 4w or 30d
@@ -84,8 +84,9 @@ const fn is_empty(purged: &Purged) -> bool {
 /// What was deleted, or would be, in words.
 pub fn text(purged: &Purged) -> String {
     let before = purged.before;
+    let kept = kept(purged.kept);
     if is_empty(purged) {
-        return format!("There is nothing to delete from before {before}.");
+        return format!("There is nothing to delete from before {before}.{kept}");
     }
     let done = match purged.dry_run {
         true => "Would be deleted",
@@ -93,9 +94,19 @@ pub fn text(purged: &Purged) -> String {
     };
     format!(
         "{done}, from before {before}:\n  messages: {}\n  messages from patients: {}\n  \
-         notes of consultations: {}\n  records that were put away: {}",
+         notes of consultations: {}\n  records that were put away: {}{kept}",
         purged.messages, purged.incoming, purged.consultations, purged.records
     )
+}
+
+/// What is as old and kept, as a line of its own.
+fn kept(count: u64) -> String {
+    let reason = "not delivered, not confirmed, not read, or of an open\nconsultation.";
+    match count {
+        0 => String::new(),
+        1 => format!("\n1 message or note is kept: {reason}"),
+        _ => format!("\n{count} messages and notes are kept: {reason}"),
+    }
 }
 
 /// The same for programs.
@@ -106,5 +117,6 @@ pub fn object(purged: &Purged) -> Object {
         .with("incoming", purged.incoming)
         .with("consultations", purged.consultations)
         .with("records", purged.records)
+        .with("kept", purged.kept)
         .with("dry_run", purged.dry_run)
 }

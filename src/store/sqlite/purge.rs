@@ -12,18 +12,107 @@ use crate::clock::Timestamp;
 use crate::store::sqlite::{SqliteStore, audit};
 use crate::store::{PurgeStore, Purgeable, StoreError, StoreFault};
 
-/// What can be purged of each kind before ?1. A record goes when nothing is
-/// left that was written of its consultations.
-const KINDS: [&str; 4] = [
-    "SELECT 'message' AS kind, number, NULL AS id, patient FROM message WHERE written < ?1",
-    "SELECT 'incoming' AS kind, number, NULL AS id, patient FROM incoming WHERE received < ?1",
-    "SELECT 'consultation' AS kind, NULL AS number, id, patient FROM consultation
-     WHERE written < ?1 AND max(begun, coalesce(ended, begun)) < ?1",
-    "SELECT 'record' AS kind, NULL AS number, NULL AS id, patient FROM record
-     WHERE archived < ?1 AND changed < ?1 AND NOT EXISTS (
-         SELECT 1 FROM consultation WHERE consultation.patient = record.patient
-         AND NOT (written < ?1 AND max(begun, coalesce(ended, begun)) < ?1))",
-];
+/// Since when a consultation with each patient is open that has one: from the
+/// first beginning after the last end. What fell into the moment of the end
+/// counts as after it, so that rather more is kept.
+const OPEN_CONSULTATIONS: &str = "
+    word AS (
+        SELECT patient, written AS at, boundary FROM message WHERE boundary IS NOT NULL
+        UNION ALL
+        SELECT patient, received, boundary FROM incoming WHERE boundary IS NOT NULL),
+    closed AS MATERIALIZED (
+        SELECT patient, max(at) AS at FROM word WHERE boundary = 'closes' GROUP BY patient),
+    consulting AS MATERIALIZED (
+        SELECT word.patient, min(word.at) AS since FROM word LEFT JOIN closed USING (patient)
+        WHERE boundary = 'opens' AND word.at >= ifnull(closed.at, 0) GROUP BY word.patient)";
+
+/// The messages, in both directions, that somebody waits for at ?2. What is open
+/// is found device by device, in its index: a practice has few open messages.
+const AWAITED: &str = "
+    awaited_message AS MATERIALIZED (
+        SELECT DISTINCT message.number, message.patient, message.boundary, message.written AS at
+        FROM certificate AS device CROSS JOIN delivery INDEXED BY delivery_of_device
+             CROSS JOIN message
+        WHERE delivery.device = device.fingerprint AND delivery.open = 1
+          AND message.number = delivery.message AND message.written < ?1
+          AND (message.expires IS NULL OR message.expires > ?2)
+          AND (device.state <> 'revoked' AND device.not_after >= ?2
+               OR NOT EXISTS (SELECT 1 FROM certificate CROSS JOIN delivery AS other
+                              WHERE certificate.subject = delivery.patient
+                                AND other.message = delivery.message
+                                AND other.device = certificate.fingerprint
+                                AND (other.delivered IS NOT NULL OR other.confirmed IS NOT NULL))
+                  AND NOT EXISTS (SELECT 1 FROM record WHERE record.patient = delivery.patient
+                                    AND record.archived IS NOT NULL))),
+    awaited_incoming AS MATERIALIZED (
+        SELECT number, patient, boundary, received AS at FROM incoming
+        WHERE shown IS NULL AND received < ?1),
+    awaited_opening AS MATERIALIZED (
+        SELECT patient, min(at) AS since FROM (
+            SELECT patient, at FROM awaited_message WHERE boundary = 'opens'
+            UNION ALL SELECT patient, at FROM awaited_incoming WHERE boundary = 'opens')
+        GROUP BY patient)";
+
+/// Whether a message is kept, whatever its age.
+const MESSAGE_IS_KEPT: &str = "(
+    message.number IN (SELECT number FROM awaited_message)
+    OR EXISTS (SELECT 1 FROM consulting
+               WHERE consulting.patient = message.patient AND message.written >= since)
+    OR boundary = 'closes' AND EXISTS (
+        SELECT 1 FROM awaited_opening AS opening
+        WHERE opening.patient = message.patient AND message.written >= since))";
+const INCOMING_IS_KEPT: &str = "(
+    incoming.shown IS NULL
+    OR EXISTS (SELECT 1 FROM consulting
+               WHERE consulting.patient = incoming.patient AND incoming.received >= since)
+    OR boundary = 'closes' AND EXISTS (
+        SELECT 1 FROM awaited_opening AS opening
+        WHERE opening.patient = incoming.patient AND incoming.received >= since))";
+const NOTE_IS_OLD: &str = "written < ?1 AND max(begun, coalesce(ended, begun)) < ?1";
+const NOTE_IS_KEPT: &str = "EXISTS (
+    SELECT 1 FROM consulting
+    WHERE consulting.patient = consultation.patient AND consultation.written >= since)";
+
+/// What can be purged of each kind before ?1, at ?2. A record goes when nothing
+/// is left that was written of its consultations.
+fn kinds() -> [String; 4] {
+    let with = format!("WITH {OPEN_CONSULTATIONS}, {AWAITED}");
+    [
+        format!(
+            "{with} SELECT 'message' AS kind, number, NULL AS id, patient FROM message
+             WHERE written < ?1 AND NOT {MESSAGE_IS_KEPT}"
+        ),
+        format!(
+            "{with} SELECT 'incoming' AS kind, number, NULL AS id, patient FROM incoming
+             WHERE received < ?1 AND NOT {INCOMING_IS_KEPT}"
+        ),
+        format!(
+            "{with} SELECT 'consultation' AS kind, NULL AS number, id, patient FROM consultation
+             WHERE {NOTE_IS_OLD} AND NOT {NOTE_IS_KEPT}"
+        ),
+        format!(
+            "{with} SELECT 'record' AS kind, NULL AS number, NULL AS id, patient FROM record
+             WHERE archived < ?1 AND changed < ?1 AND NOT EXISTS (
+                 SELECT 1 FROM consultation WHERE consultation.patient = record.patient
+                 AND NOT ({NOTE_IS_OLD} AND NOT {NOTE_IS_KEPT}))"
+        ),
+    ]
+}
+
+/// The same in the order in which it goes: a consultation's beginning before its
+/// end, or one that has ended would be open in between.
+fn in_order() -> [String; 6] {
+    let [message, incoming, consultation, record] = kinds();
+    let (opens, other) = ("AND boundary = 'opens'", "AND boundary IS NOT 'opens'");
+    [
+        format!("{message} {opens}"),
+        format!("{incoming} {opens}"),
+        format!("{message} {other}"),
+        format!("{incoming} {other}"),
+        consultation,
+        record,
+    ]
+}
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Purgeable> {
     let kind: String = row.get("kind")?;
@@ -59,12 +148,13 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Purgeable> {
 fn due(
     transaction: &Transaction<'_>,
     before: Timestamp,
+    now: Timestamp,
     limit: usize,
 ) -> rusqlite::Result<Vec<Purgeable>> {
     let mut found = Vec::new();
-    for kind in KINDS {
-        let mut statement = transaction.prepare(&format!("{kind} LIMIT ?2"))?;
-        for row in statement.query_map((before, limit - found.len()), read)? {
+    for kind in in_order() {
+        let mut statement = transaction.prepare(&format!("{kind} LIMIT ?3"))?;
+        for row in statement.query_map((before, now, limit - found.len()), read)? {
             found.push(row?);
         }
     }
@@ -89,25 +179,36 @@ fn delete(connection: &Connection, what: &Purgeable) -> rusqlite::Result<usize> 
 }
 
 impl PurgeStore for SqliteStore {
-    fn count_purgeable(&self, before: Timestamp) -> Result<[u64; 4], StoreError> {
+    fn count_purgeable(&self, before: Timestamp, now: Timestamp) -> Result<[u64; 4], StoreError> {
         self.with(|connection| {
             let mut counts = [0; 4];
-            for (count, kind) in counts.iter_mut().zip(KINDS) {
+            for (count, kind) in counts.iter_mut().zip(kinds()) {
                 let sql = format!("SELECT count(*) FROM ({kind})");
-                *count = connection.query_row(&sql, [before], |row| row.get(0))?;
+                *count = connection.query_row(&sql, (before, now), |row| row.get(0))?;
             }
             Ok(counts)
         })
     }
 
+    fn count_kept(&self, before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        let sql = format!(
+            "WITH {OPEN_CONSULTATIONS}, {AWAITED} SELECT
+                 (SELECT count(*) FROM message WHERE written < ?1 AND {MESSAGE_IS_KEPT})
+                 + (SELECT count(*) FROM incoming WHERE received < ?1 AND {INCOMING_IS_KEPT})
+                 + (SELECT count(*) FROM consultation WHERE {NOTE_IS_OLD} AND {NOTE_IS_KEPT})"
+        );
+        self.with(|connection| Ok(connection.query_row(&sql, (before, now), |row| row.get(0))?))
+    }
+
     fn purge(
         &self,
         before: Timestamp,
+        now: Timestamp,
         limit: usize,
         tombstone: &dyn Fn(&Purgeable) -> Entry,
     ) -> Result<Vec<Purgeable>, StoreError> {
         self.write(|transaction| {
-            let gone = due(transaction, before, limit)?;
+            let gone = due(transaction, before, now, limit)?;
             for one in &gone {
                 delete(transaction, one)?;
             }

@@ -61,7 +61,7 @@ fn incoming(store: &dyn Store, id: u8, received: Timestamp, mark: &str) {
         boundary: None,
         written: received,
         received,
-        shown: None,
+        shown: Some(received),
         sealed: content(mark),
     };
     store
@@ -114,7 +114,12 @@ fn fill(store: &dyn Store) {
         devices: vec![device],
         at,
     };
-    let changes = [given, confirmed].map(Change::unlogged);
+    let delivered = Work::Delivered {
+        message: number,
+        device,
+        at,
+    };
+    let changes = [given, delivered, confirmed].map(Change::unlogged);
     store.commit(&changes).unwrap();
     message(store, 2, YOUNG, "young message ");
     incoming(store, 1, OLD, "old answer ");
@@ -151,17 +156,18 @@ fn what_was_purged_is_gone_from_the_file_its_log_and_free_pages() {
     for mark in old.iter().chain(&young) {
         assert!(is_in_the_files(&path, mark), "{mark}");
     }
-    assert_eq!(store.count_purgeable(LINE).unwrap(), [1, 1, 2, 1]);
+    assert_eq!(store.count_purgeable(LINE, YOUNG).unwrap(), [1, 1, 2, 1]);
     let tombstone = Entry::new(YOUNG, "D1", Action::Purged, "P1", "message 1");
     // Two at a time: nothing may refer to what has gone.
     loop {
-        let gone = store.purge(LINE, 2, &|_| tombstone.clone()).unwrap();
+        let gone = store.purge(LINE, YOUNG, 2, &|_| tombstone.clone()).unwrap();
         if gone.is_empty() {
             break;
         }
     }
     store.scrub().unwrap();
-    assert_eq!(store.count_purgeable(LINE).unwrap(), [0; 4]);
+    assert_eq!(store.count_purgeable(LINE, YOUNG).unwrap(), [0; 4]);
+    assert_eq!(store.count_kept(LINE, YOUNG).unwrap(), 0);
     for mark in old {
         assert!(!is_in_the_files(&path, mark), "{mark}");
     }
@@ -179,12 +185,12 @@ fn a_record_outlives_its_younger_notes() {
     record(store, "P2", OLD, true, "old record ");
     note(store, 3, "P2", YOUNG, "young note ");
     let tombstone = |_: &Purgeable| Entry::new(YOUNG, "D1", Action::Purged, "P2", "");
-    assert_eq!(store.purge(LINE, 10, &tombstone).unwrap(), []);
+    assert_eq!(store.purge(LINE, YOUNG, 10, &tombstone).unwrap(), []);
     assert!(store.audit(1, 10).unwrap().is_empty());
     let after = Timestamp::from_millis(10_000);
     let patient = "P2".to_owned();
     assert_eq!(
-        store.purge(after, 10, &tombstone).unwrap(),
+        store.purge(after, YOUNG, 10, &tombstone).unwrap(),
         [
             Purgeable::Consultation {
                 id: [3; 16],
@@ -207,7 +213,7 @@ fn nobody_takes_a_record_out_again_between_its_being_found_and_deleted() {
         assert!(late.is_err(), "it was found already");
         Entry::new(YOUNG, "D1", Action::Purged, "P2", "record")
     };
-    assert_eq!(store.purge(LINE, 10, &tombstone).unwrap().len(), 1);
+    assert_eq!(store.purge(LINE, YOUNG, 10, &tombstone).unwrap().len(), 1);
     assert_eq!(store.record("P2").unwrap(), None);
 }
 
@@ -217,9 +223,9 @@ fn while_a_backup_reads_it_is_said_that_the_log_still_holds_what_was_deleted() {
     let store = SqliteStore::open(&path).unwrap();
     record(&store, "P2", OLD, true, "old record ");
     let reader = SqliteStore::open_read_only(&path).unwrap();
-    reader.count_purgeable(LINE).unwrap();
+    reader.count_purgeable(LINE, YOUNG).unwrap();
     let tombstone = |_: &Purgeable| Entry::new(YOUNG, "D1", Action::Purged, "P2", "record");
-    assert_eq!(store.purge(LINE, 10, &tombstone).unwrap().len(), 1);
+    assert_eq!(store.purge(LINE, YOUNG, 10, &tombstone).unwrap().len(), 1);
     let short = store.with(|connection| Ok(connection.busy_timeout(Duration::from_millis(10))?));
     short.unwrap();
     let error = store.scrub().unwrap_err();

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::doctor::practice::Practice;
+use crate::protocol::message::MessageId;
 use crate::store::{Purgeable, StoreError};
 
 /// How many go in one transaction: others write in between.
@@ -89,13 +90,26 @@ pub fn purge(practice: &Practice, before: Timestamp) -> Result<Purged, StoreErro
 
 fn tombstone(practice: &Practice, what: &Purgeable) -> Entry {
     let (patient, detail) = match what {
-        Purgeable::Message { number, patient } => (
+        Purgeable::Message {
+            number,
+            id,
+            written,
+            patient,
+        } => (
             patient.as_deref().unwrap_or_default(),
-            format!("message {number}"),
+            format!("message {number} ({}) of {written}", MessageId(*id).code()),
         ),
-        Purgeable::Incoming { number, patient } => (
+        Purgeable::Incoming {
+            number,
+            id,
+            written,
+            patient,
+        } => (
             patient.as_str(),
-            format!("message from the patient {number}"),
+            format!(
+                "message from the patient {number} ({}) of {written}",
+                MessageId(*id).code()
+            ),
         ),
         Purgeable::Consultation { patient, .. } => {
             (patient.as_str(), "notes of a consultation".to_owned())

@@ -11,6 +11,10 @@ pub enum Purgeable {
     Message {
         /// Its number.
         number: u64,
+        /// Its name.
+        id: [u8; 16],
+        /// When it was written.
+        written: Timestamp,
         /// To whom it went, if to one patient.
         patient: Option<String>,
     },
@@ -18,6 +22,10 @@ pub enum Purgeable {
     Incoming {
         /// Its number.
         number: u64,
+        /// Its name, unique for the device it came from.
+        id: [u8; 16],
+        /// When it was written, by the patient's clock.
+        written: Timestamp,
         /// Whose it is.
         patient: String,
     },

@@ -79,11 +79,11 @@ fn kinds() -> [String; 4] {
     let with = format!("WITH {OPEN_CONSULTATIONS}, {AWAITED}");
     [
         format!(
-            "{with} SELECT 'message' AS kind, number, NULL AS id, patient FROM message
+            "{with} SELECT 'message' AS kind, number, id, written, patient FROM message
              WHERE written < ?1 AND NOT {MESSAGE_IS_KEPT}"
         ),
         format!(
-            "{with} SELECT 'incoming' AS kind, number, NULL AS id, patient FROM incoming
+            "{with} SELECT 'incoming' AS kind, number, id, written, patient FROM incoming
              WHERE received < ?1 AND NOT {INCOMING_IS_KEPT}"
         ),
         format!(
@@ -119,10 +119,14 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Purgeable> {
     Ok(match kind.as_str() {
         "message" => Purgeable::Message {
             number: row.get("number")?,
+            id: row.get("id")?,
+            written: row.get("written")?,
             patient: row.get("patient")?,
         },
         "incoming" => Purgeable::Incoming {
             number: row.get("number")?,
+            id: row.get("id")?,
+            written: row.get("written")?,
             patient: row.get("patient")?,
         },
         "consultation" => Purgeable::Consultation {

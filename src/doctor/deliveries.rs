@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Action;
 use crate::clock::Timestamp;
 use crate::doctor::messages::{self, BookError, device_code};
 use crate::doctor::practice::Practice;
@@ -163,6 +164,7 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
                 Some(name) if *missing && messages.is_empty() => over(practice, name)?,
                 _ => None,
             };
+            note_read(practice, &messages)?;
             Ok(Answer::List {
                 missing: *missing,
                 older,
@@ -175,6 +177,22 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
             answer.map_err(|error| error.to_string())
         }
     }
+}
+
+/// Logs that these are shown, with the patient if they all are hers.
+fn note_read(practice: &Practice, messages: &[MessageReport]) -> Result<(), String> {
+    let Some((first, others)) = messages.split_first() else {
+        return Ok(());
+    };
+    let patient = first.patient.as_deref();
+    let is_hers = |report: &MessageReport| report.patient.as_deref() == patient;
+    let subject = patient.filter(|_| others.iter().all(is_hers));
+    let detail = match others {
+        [] => format!("deliveries, message {} ({})", first.number, first.code),
+        _ => format!("deliveries, {} messages", messages.len()),
+    };
+    let noted = practice.note_read(Action::MessagesRead, subject.unwrap_or_default(), &detail);
+    noted.map_err(|error| error.to_string())
 }
 
 fn unconfirmed(practice: &Practice, message: u64) -> Result<Answer, BookError> {

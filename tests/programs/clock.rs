@@ -428,3 +428,55 @@ fn both_have_the_same_history_however_the_clocks_are_set_and_whatever_crossed() 
         assert_eq!(of_doctor, expected, "{patient}");
     }
 }
+
+#[test]
+fn what_is_old_is_purged_but_for_what_somebody_waits_for() {
+    let clinic = Clinic::new();
+    let clock = behind(DAY * 3);
+    let (server, _events) = serve(&clinic, clock, Settings::default());
+    enrol_at(&clinic, &ticket(&server, "P1"), clock);
+    let (client, events) = connect_at(&clinic, "P1", clock);
+    for text in ["it hurts", "much worse"] {
+        client.send(text, None).unwrap();
+        let delivered = |event: PatientEvent| matches!(event, PatientEvent::Delivered(_));
+        while !delivered(events.recv_timeout(MINUTE).unwrap()) {}
+    }
+    client.leave();
+    drop((client, events));
+    server.message(&id("P1"), "take two").unwrap();
+    let shown = correspondence::Request::Shown { numbers: vec![1] };
+    correspondence::answer(server.practice(), &shown).unwrap();
+    drop(server);
+    let purge = ["purge", "--older-than", "1d"];
+    let kept = "2 messages and notes are kept: not delivered, not confirmed, not read, or of an \
+                open\nconsultation.";
+    clinic
+        .command(&[&purge[..], &["--dry-run"]].concat())
+        .code(0)
+        .says("messages: 0\n  messages from patients: 1\n")
+        .says(kept);
+    clinic
+        .command(&[&purge[..], &["--yes", "--json"]].concat())
+        .code(0)
+        .says("\"messages\":0,\"incoming\":1,")
+        .says("\"kept\":2,");
+    clinic
+        .command(&[&purge[..], &["--yes"]].concat())
+        .code(0)
+        .says("There is nothing to delete")
+        .says(kept);
+    clinic
+        .command(&["deliveries", "1"])
+        .code(0)
+        .says("take two");
+    let audit = clinic.command(&["audit", "list"]).code(0);
+    audit
+        .says("messages read")
+        .says("deliveries, message 1 (")
+        .says("message from the patient 1 (");
+    clinic
+        .command(&["inbox"])
+        .code(0)
+        .says("much worse")
+        .never_says("it hurts");
+}

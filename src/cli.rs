@@ -7,6 +7,7 @@ pub mod args;
 mod configuration;
 pub mod doctor;
 pub mod exit;
+mod input;
 mod key;
 pub mod menu;
 mod normalise;

@@ -289,9 +289,14 @@ pub struct Inbox {
 
 /// Send a message to the doctor, now or as soon as there is a connection.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
-#[argh(subcommand, name = "send", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "send",
+    help_triggers("-h", "--help"),
+    note = "Other users of this machine can see what stands on a command line; with - as\nTEXT it is read from standard input, which they cannot."
+)]
 pub struct Send {
-    /// the message, in quotation marks
+    /// the message, in quotation marks; - reads it from standard input
     #[argh(positional, arg_name = "TEXT")]
     pub text: String,
     /// begin a consultation with it

@@ -96,7 +96,7 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
             let request = patients::request(&task, may_ask, &office)?;
             Request::Office(office::Request::Patients(request))
         }
-        DoctorTask::Messages(task) => return messages::run(&options, &id()?, &task),
+        DoctorTask::Messages(task) => return messages::run(&options, &id()?, task),
     };
     command(&options, &id()?, &request)
 }

@@ -19,6 +19,7 @@ use self::commands::Command;
 use super::Program;
 use super::args;
 use super::exit::{Exit, Failure, eprint};
+use super::input;
 use super::options::{PatientOptions, PatientTask, TicketSource};
 use super::output::Form;
 use super::passphrase;
@@ -80,7 +81,10 @@ fn command(options: &PatientOptions, task: PatientTask) -> Result<Exit, Failure>
             text,
             consultation,
             connect,
-        } => command(connect)?.send(&text, consultation),
+        } => {
+            let text = input::message(text)?;
+            command(connect)?.send(&text, consultation)
+        }
         PatientTask::Confirm { message, connect } => command(connect)?.confirm(&message),
         PatientTask::History { connect } => command(connect)?.history(),
         PatientTask::Status => command(false)?.status(),

@@ -27,6 +27,7 @@ mod records;
 mod service;
 #[path = "../support/skip.rs"]
 mod skip;
+mod standard_input;
 mod story;
 mod trust;
 mod typed;

@@ -7,6 +7,7 @@ mod words;
 pub use objects::objects;
 pub use words::{letters_text, text};
 
+use std::mem;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use argh::{ArgsInfo, FromArgs};
 
 use crate::cli::doctor::{answer_of_running, answer_to, show};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::input;
 use crate::cli::normalise::usage;
 use crate::cli::options::DoctorOptions;
 use crate::cli::text::{self, quoted};
@@ -39,7 +41,7 @@ const LONGEST_LIFE: u64 = 366 * 24 * 60 * 60;
     name = "broadcast",
     usage = "[OPTIONS] TEXT",
     help_triggers("-h", "--help"),
-    note = "An urgent message is given to a device again at every connection until\nsomebody confirms it, or until it expires.",
+    note = "An urgent message is given to a device again at every connection until\nsomebody confirms it, or until it expires.\n\nOther users of this machine can see what stands on a command line; with - as\nTEXT it is read from standard input, which they cannot.",
     example = "doctor broadcast --urgent --wait 60 \"Leave the building.\"",
     error_code(6, "somebody did not confirm in the time of --wait")
 )]
@@ -59,7 +61,7 @@ pub struct Broadcast {
     /// wait so long for confirmations by all; then exit with 6 if one is missing
     #[argh(option, arg_name = "seconds")]
     pub wait: Option<String>,
-    /// the message, in quotation marks
+    /// the message, in quotation marks; - reads it from standard input
     #[argh(positional, arg_name = "TEXT")]
     pub text: String,
 }
@@ -71,6 +73,7 @@ pub struct Broadcast {
     name = "message",
     usage = "[OPTIONS] PATIENT TEXT",
     help_triggers("-h", "--help"),
+    note = "Other users of this machine can see what stands on a command line; with - as\nTEXT it is read from standard input, which they cannot.",
     error_code(6, "the patient did not confirm in the time of --wait")
 )]
 pub struct Message {
@@ -87,7 +90,7 @@ pub struct Message {
     /// identifier of the patient, such as P1
     #[argh(positional, arg_name = "PATIENT")]
     pub patient: String,
-    /// the message, in quotation marks
+    /// the message, in quotation marks; - reads it from standard input
     #[argh(positional, arg_name = "TEXT")]
     pub text: String,
 }
@@ -198,6 +201,21 @@ impl Task {
             expires_seconds: expires(args.expires)?,
         };
         Self::send(request, args.wait)
+    }
+
+    /// The same, with the text of a message from standard input where it is
+    /// there.
+    ///
+    /// # Errors
+    /// Those of [`input::message`].
+    fn with_text(mut self) -> Result<Self, Failure> {
+        if let Self::Ask(request) | Self::SendAndWait(request, _) = &mut self
+            && let Request::Message { text, .. }
+            | Request::Broadcast(control::Broadcast { text, .. }) = request
+        {
+            *text = input::message(mem::take(text))?;
+        }
+        Ok(self)
     }
 
     /// What `doctor deliveries` is to do.
@@ -370,8 +388,8 @@ fn span(typed: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// [`Failure`]; [`Exit::Unconfirmed`] if somebody did not confirm in time.
-pub fn run(options: &DoctorOptions, id: &Identifier, task: &Task) -> Result<(), Failure> {
-    match task {
+pub fn run(options: &DoctorOptions, id: &Identifier, task: Task) -> Result<(), Failure> {
+    match &task.with_text()? {
         Task::Ask(request) => {
             let answer = answer_to(options, id, request)?;
             show::answer(&answer, options.form)

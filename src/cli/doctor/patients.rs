@@ -10,12 +10,12 @@ pub use menu::run as run_menu;
 pub use show::{answer, objects, text};
 pub use task::PatientsTask;
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 use rustix::termios::isatty;
 
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::input;
 use crate::cli::menu::{Answer as Choice, Console};
 use crate::cli::normalise::usage;
 use crate::cli::terminal::Terminal;
@@ -26,7 +26,7 @@ use crate::identity::id::Identifier;
 use task::{Input, Words};
 
 /// The longest input that is read, in bytes.
-const MAX_INPUT: u64 = 1 << 19;
+const MAX_INPUT: usize = 1 << 19;
 
 /// Something that answers requests: the running server or the books.
 pub type Office<'a> = &'a dyn Fn(Request) -> Result<Answer, Failure>;
@@ -164,7 +164,7 @@ fn from_json(file: &str, text: &str) -> Result<Change, Failure> {
     serde_json::from_str(text).map_err(|error| {
         // Its own words would quote what stands there.
         let (line, column) = (error.line(), error.column());
-        let name = shown(file);
+        let name = input::shown(file);
         usage(format!(
             "{name}, line {line}, column {column}: that is not a record's JSON"
         ))
@@ -184,31 +184,7 @@ fn read_words(words: &Words) -> Result<Personal, Failure> {
 
 /// The text in a file; `-` is standard input.
 fn read_file(file: &str) -> Result<Personal, Failure> {
-    let mut text = String::new();
-    let read = match file {
-        "-" => io::stdin().take(MAX_INPUT + 1).read_to_string(&mut text),
-        file => {
-            File::open(file).and_then(|file| file.take(MAX_INPUT + 1).read_to_string(&mut text))
-        }
-    };
-    let name = shown(file);
-    match read {
-        Ok(len) if len as u64 > MAX_INPUT => {
-            Err(usage(format!("{name} has more than {MAX_INPUT} bytes")))
-        }
-        Ok(_) => Ok(text.into()),
-        Err(error) => Err(Failure::new(
-            Exit::Failure,
-            format!("{name} cannot be read: {error}"),
-        )),
-    }
-}
-
-fn shown(file: &str) -> String {
-    match file {
-        "-" => "standard input".to_owned(),
-        file => format!("'{file}'"),
-    }
+    input::read(file, MAX_INPUT).map(Personal::from)
 }
 
 fn asked(may_ask: bool, before: Option<&Content>) -> Result<Change, Failure> {

@@ -281,7 +281,7 @@ fn doctor_task(command: DoctorCommand, plain_keys: bool) -> Result<DoctorTask, F
         DoctorCommand::Broadcast(args) => DoctorTask::Messages(messages::Task::broadcast(args)?),
         DoctorCommand::Message(args) => DoctorTask::Messages(messages::Task::message(args)?),
         DoctorCommand::Report(_) => DoctorTask::Messages(messages::Task::report()),
-        DoctorCommand::Deliveries(args) => DoctorTask::Messages(messages::Task::deliveries(args)),
+        DoctorCommand::Deliveries(args) => DoctorTask::Messages(messages::Task::deliveries(args)?),
         DoctorCommand::History(args) => DoctorTask::Messages(messages::Task::history(args)?),
         DoctorCommand::Inbox(args) => DoctorTask::Messages(messages::Task::inbox(&args)),
         DoctorCommand::Consult(args) => DoctorTask::Messages(messages::Task::consult(&args)?),

@@ -38,11 +38,17 @@ pub enum Request {
         missing: bool,
         /// Check each confirmation's signature.
         verify: bool,
+        /// Only the patients who have not confirmed, with the number to call.
+        #[serde(default)]
+        unconfirmed: bool,
     },
     /// Who has not confirmed this message, on any device?
     Unconfirmed {
         /// Its number.
         message: u64,
+        /// Tell the numbers to call, too, which the audit log notes.
+        #[serde(default)]
+        phones: bool,
     },
 }
 
@@ -54,6 +60,9 @@ pub enum Answer {
     List {
         /// Whether only what has not arrived is listed.
         missing: bool,
+        /// Whether only the patients are listed who have not confirmed.
+        #[serde(default)]
+        unconfirmed: bool,
         /// How many older messages are missing somewhere, too, and not listed.
         older: u64,
         /// The messages.
@@ -66,6 +75,10 @@ pub enum Answer {
     Unconfirmed {
         /// These patients.
         patients: Vec<String>,
+        /// The numbers to call that are on file; nothing if that was not asked
+        /// or they cannot be read.
+        #[serde(default)]
+        phones: Option<BTreeMap<String, String>>,
         /// Whether it is not given to anybody any more.
         expired: bool,
     },
@@ -154,10 +167,12 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
             message,
             missing,
             verify,
+            unconfirmed,
         } => {
             let name = message.as_deref();
             let (messages, older) = match missing {
                 true => list_missing(practice, name)?,
+                false if *unconfirmed => (list_unconfirmed(practice, name)?, 0),
                 false => (list(practice, name, *verify)?, 0),
             };
             let over = match name {
@@ -167,13 +182,14 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
             note_read(practice, &messages)?;
             Ok(Answer::List {
                 missing: *missing,
+                unconfirmed: *unconfirmed,
                 older,
                 messages,
                 over,
             })
         }
-        Request::Unconfirmed { message } => {
-            let answer = unconfirmed(practice, *message);
+        Request::Unconfirmed { message, phones } => {
+            let answer = unconfirmed(practice, *message, *phones);
             answer.map_err(|error| error.to_string())
         }
     }
@@ -195,7 +211,7 @@ fn note_read(practice: &Practice, messages: &[MessageReport]) -> Result<(), Stri
     noted.map_err(|error| error.to_string())
 }
 
-fn unconfirmed(practice: &Practice, message: u64) -> Result<Answer, BookError> {
+fn unconfirmed(practice: &Practice, message: u64, with_phones: bool) -> Result<Answer, BookError> {
     let row = practice.store.message(message)?;
     let expired = row.is_some_and(|row| has_expired(&row, practice.now()));
     let rows = practice.store.deliveries(message)?;
@@ -205,8 +221,53 @@ fn unconfirmed(practice: &Practice, message: u64) -> Result<Answer, BookError> {
         .map(|row| &row.patient)
         .collect();
     let all: BTreeSet<_> = rows.iter().map(|row| &row.patient).collect();
-    let patients = all.difference(&confirmed).copied().cloned().collect();
-    Ok(Answer::Unconfirmed { patients, expired })
+    let patients: Vec<String> = all.difference(&confirmed).copied().cloned().collect();
+    let phones = with_phones.then(|| {
+        let patients: Vec<&str> = patients.iter().map(String::as_str).collect();
+        let phones = records::phones(practice, &patients).ok()?;
+        let phones = phones.into_iter();
+        Some(
+            phones
+                .map(|(patient, phone)| (patient, phone.as_str().to_owned()))
+                .collect(),
+        )
+    });
+    Ok(Answer::Unconfirmed {
+        patients,
+        phones: phones.flatten(),
+        expired,
+    })
+}
+
+/// What became of a message at the devices of those who have confirmed it on
+/// none.
+fn list_unconfirmed(
+    practice: &Practice,
+    message: Option<&str>,
+) -> Result<Vec<MessageReport>, String> {
+    let mut reports = list(practice, message, false)?;
+    for report in &mut reports {
+        let deliveries = report.deliveries.iter();
+        let confirmed = deliveries.filter(|delivery| delivery.confirmed.is_some());
+        let confirmed: BTreeSet<_> = confirmed.map(|row| row.patient.clone()).collect();
+        let has_not = |delivery: &DeliveryReport| !confirmed.contains(&delivery.patient);
+        report.deliveries.retain(has_not);
+    }
+    add_phones(practice, &mut reports)?;
+    Ok(reports)
+}
+
+/// Adds the numbers to call.
+fn add_phones(practice: &Practice, reports: &mut [MessageReport]) -> Result<(), String> {
+    let deliveries = reports.iter().flat_map(|report| &report.deliveries);
+    let patients: BTreeSet<&str> = deliveries.map(|row| row.patient.as_str()).collect();
+    let patients: Vec<&str> = patients.into_iter().collect();
+    let phones = records::phones(practice, &patients).map_err(|error| error.to_string())?;
+    for delivery in reports.iter_mut().flat_map(|report| &mut report.deliveries) {
+        let phone = phones.get(&delivery.patient);
+        delivery.phone = phone.map(|phone| phone.as_str().to_owned());
+    }
+    Ok(())
 }
 
 /// Whether a message is not given to anybody any more.
@@ -339,14 +400,7 @@ fn list_missing(
     };
     let found = find_missing(practice, &numbers, devices);
     let (mut reports, older) = found.map_err(|error| error.to_string())?;
-    let deliveries = reports.iter().flat_map(|report| &report.deliveries);
-    let patients: BTreeSet<&str> = deliveries.map(|row| row.patient.as_str()).collect();
-    let patients: Vec<&str> = patients.into_iter().collect();
-    let phones = records::phones(practice, &patients).map_err(|error| error.to_string())?;
-    for delivery in reports.iter_mut().flat_map(|report| &mut report.deliveries) {
-        let phone = phones.get(&delivery.patient);
-        delivery.phone = phone.map(|phone| phone.as_str().to_owned());
-    }
+    add_phones(practice, &mut reports)?;
     Ok((reports, older))
 }
 

@@ -33,6 +33,7 @@ fn listed(practice: &Practice, message: &str, verify: bool) -> Vec<DeliveryRepor
         message: Some(message.to_owned()),
         missing: false,
         verify,
+        unconfirmed: false,
     };
     match deliveries::answer(practice.server().practice(), &request).unwrap() {
         deliveries::Answer::List { mut messages, .. } => messages.remove(0).deliveries,
@@ -300,10 +301,12 @@ fn a_confirmation_on_one_device_is_the_patients() {
     }
     let request = deliveries::Request::Unconfirmed {
         message: sent.number,
+        phones: false,
     };
     let answer = deliveries::answer(practice.server().practice(), &request).unwrap();
     let nobody = deliveries::Answer::Unconfirmed {
         patients: Vec::new(),
+        phones: None,
         expired: false,
     };
     assert_eq!(answer, nobody);
@@ -418,6 +421,7 @@ fn what_nobody_has_got_is_missing_until_one_device_has_it() {
             message: None,
             missing: true,
             verify: false,
+            unconfirmed: false,
         };
         match deliveries::answer(practice.server().practice(), &request).unwrap() {
             deliveries::Answer::List { messages, .. } => messages
@@ -444,6 +448,7 @@ fn what_nobody_has_got_is_missing_until_one_device_has_it() {
             message: Some(name.to_owned()),
             missing: false,
             verify: false,
+            unconfirmed: false,
         };
         let refused = deliveries::answer(practice.server().practice(), &request).unwrap_err();
         assert!(refused.contains("there is no message"), "{refused}");

@@ -112,6 +112,7 @@ fn deliveries(office: &Office) -> Vec<MessageReport> {
         message: None,
         missing: false,
         verify: false,
+        unconfirmed: false,
     };
     let request = Request::Office(office::Request::Deliveries(request));
     match office.ask(&request) {

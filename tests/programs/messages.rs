@@ -37,13 +37,32 @@ fn who_did_not_confirm_in_time_is_named_and_the_exit_code_is_6() {
     let _doctor = clinic.as_service();
     clinic.enrol("P1");
     clinic.enrol("P2");
+    let phone = [
+        "patients",
+        "add",
+        "P1",
+        "--name",
+        "Ada",
+        "--phone",
+        "+49 30 1234",
+    ];
+    clinic.command(&phone).code(0);
     let mut patient = clinic.connect("P1");
     let line = ["broadcast", "--urgent", "--wait", "1", "Leave the house."];
     clinic
         .command(&line)
         .code(6)
-        .says("Not confirmed by: P1, P2.")
-        .complains(&["2 patients did not confirm message 1 in time"]);
+        .says("Not confirmed by: P1 (+49 30 1234), P2 (no phone number on file).")
+        .complains(&[
+            "2 patients did not confirm message 1 in time",
+            "doctor deliveries 1 --unconfirmed",
+        ]);
+    let unconfirmed = clinic.command(&["deliveries", "1", "--unconfirmed"]);
+    unconfirmed
+        .code(0)
+        .says("  not confirmed by:")
+        .says("  +49 30 1234")
+        .says("  no phone number on file");
     patient.expect("Leave the house.");
     patient.type_lines(&["5", "1"]);
     patient.expect("You have confirmed message 1.");
@@ -107,6 +126,11 @@ fn a_server_that_dies_can_be_started_again_while_somebody_waits_for_confirmation
         .command(&["deliveries", "3"])
         .code(0)
         .says("  expired  ");
+    clinic
+        .command(&["deliveries", "3", "--unconfirmed", "--json"])
+        .code(0)
+        .says(r#""state":"expired""#)
+        .says(r#""phone":"#);
     clinic
         .command(&["deliveries", "3", "--missing"])
         .code(0)

@@ -102,6 +102,9 @@ pub struct Deliveries {
     /// only what no device of a patient has got, with the number to call
     #[argh(switch)]
     pub missing: bool,
+    /// only the patients who have not confirmed it, with the number to call
+    #[argh(switch)]
+    pub unconfirmed: bool,
     /// check the signature of each confirmation
     #[argh(switch)]
     pub verify: bool,
@@ -219,10 +222,19 @@ impl Task {
     }
 
     /// What `doctor deliveries` is to do.
-    #[must_use]
-    pub fn deliveries(args: Deliveries) -> Self {
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn deliveries(args: Deliveries) -> Result<Self, Failure> {
+        if args.missing && args.unconfirmed {
+            return Err(usage("--missing and --unconfirmed exclude each other"));
+        }
+        if args.unconfirmed && args.message.is_none() {
+            return Err(usage("--unconfirmed needs MESSAGE"));
+        }
         let Deliveries {
             missing,
+            unconfirmed,
             verify,
             message,
         } = args;
@@ -230,8 +242,11 @@ impl Task {
             message,
             missing,
             verify,
+            unconfirmed,
         };
-        Self::Ask(Request::Office(office::Request::Deliveries(request)))
+        Ok(Self::Ask(Request::Office(office::Request::Deliveries(
+            request,
+        ))))
     }
 
     /// What `doctor report` is to do.
@@ -281,6 +296,7 @@ pub fn report() -> Request {
         message: None,
         missing: false,
         verify: false,
+        unconfirmed: false,
     }))
 }
 
@@ -291,6 +307,7 @@ pub fn missing() -> Request {
         message: None,
         missing: true,
         verify: false,
+        unconfirmed: false,
     }))
 }
 
@@ -444,26 +461,37 @@ fn wait_for_confirmations(
     number: u64,
     deadline: Instant,
 ) -> Result<(), Failure> {
-    let request = deliveries::Request::Unconfirmed { message: number };
-    let request = Request::Office(office::Request::Deliveries(request));
     let (mut tick, longest) = WAIT_TICKS;
+    let mut is_last = false;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
+        // Reading the numbers to call is noted each time: only in the end.
+        let request = deliveries::Request::Unconfirmed {
+            message: number,
+            phones: is_last,
+        };
+        let request = Request::Office(office::Request::Deliveries(request));
         let patience = left.clamp(longest, PATIENCE);
         let answer = answer_of_running(options, id, &request, patience)?;
         let left = deadline.saturating_duration_since(Instant::now());
         match &answer {
             Some(
                 answer @ Answer::Office(office::Answer::Deliveries(
-                    deliveries::Answer::Unconfirmed { patients, expired },
+                    deliveries::Answer::Unconfirmed {
+                        patients, expired, ..
+                    },
                 )),
             ) => {
                 if patients.is_empty() {
                     return show::answer(answer, options.form);
                 }
-                if *expired || left.is_zero() {
+                if is_last {
                     show::answer(answer, options.form)?;
                     return Err(unconfirmed(number, patients.len(), *expired));
+                }
+                is_last = *expired || left.is_zero();
+                if is_last {
+                    continue;
                 }
             }
             Some(answer) => return show::answer(answer, options.form),
@@ -481,7 +509,7 @@ fn unconfirmed(number: u64, count: usize, expired: bool) -> Failure {
         true => format!("message {number} has expired, and {count} {who} did not confirm it"),
         false => format!("{count} {who} did not confirm message {number} in time"),
     };
-    let hint = format!("see who has got it: doctor deliveries {number}");
+    let hint = format!("whom to call: doctor deliveries {number} --unconfirmed");
     Failure::new(Exit::Unconfirmed, sentence).hint(hint)
 }
 

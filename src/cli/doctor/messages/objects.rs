@@ -22,9 +22,15 @@ pub fn objects(answer: &office::Answer) -> Vec<Object> {
             let messages = messages.iter().flat_map(message);
             messages.chain(left_out).chain(over).collect()
         }
-        office::Answer::Deliveries(Answer::Unconfirmed { patients, .. }) => {
-            let unconfirmed =
-                |patient: &String| Object::new("unconfirmed").with("patient", patient.as_str());
+        office::Answer::Deliveries(Answer::Unconfirmed {
+            patients, phones, ..
+        }) => {
+            let unconfirmed = |patient: &String| {
+                let phone = phones.as_ref().and_then(|phones| phones.get(patient));
+                Object::new("unconfirmed")
+                    .with("patient", patient.as_str())
+                    .with("phone", phone.map(String::as_str))
+            };
             patients.iter().map(unconfirmed).collect()
         }
         office::Answer::Letters(correspondence::Answer::Inbox { letters, .. }) => {

@@ -1,5 +1,7 @@
 //! Messages and their deliveries in words.
 
+use std::collections::BTreeMap;
+
 use crate::cli::text;
 use crate::clock::Timestamp;
 use crate::doctor::correspondence::{self, LetterReport};
@@ -14,26 +16,66 @@ pub fn text(answer: &Answer) -> String {
         Answer::Unconfirmed { patients, .. } if patients.is_empty() => {
             "Everybody has confirmed.".to_owned()
         }
-        Answer::Unconfirmed { patients, .. } => not_confirmed(patients),
+        Answer::Unconfirmed {
+            patients, phones, ..
+        } => not_confirmed(patients, phones.as_ref()),
         Answer::List {
             missing,
+            unconfirmed,
             older,
             messages,
             over,
         } => match over {
             Some((at, without)) => expired(*at, *without),
+            None if *unconfirmed => list_unconfirmed(messages),
             None => list(*missing, *older, messages),
         },
     }
 }
 
-fn not_confirmed(patients: &[String]) -> String {
+fn not_confirmed(patients: &[String], phones: Option<&BTreeMap<String, String>>) -> String {
     let (named, more) = patients.split_at(patients.len().min(NAMED));
     let more = match more.len() {
         0 => String::new(),
         count => format!(", and {count} more"),
     };
+    let named: Vec<String> = named
+        .iter()
+        .map(|patient| match phones {
+            None => patient.clone(),
+            Some(phones) => {
+                let phone = phones.get(patient).map(String::as_str);
+                format!("{patient} ({})", phone_words(phone))
+            }
+        })
+        .collect();
     format!("Not confirmed by: {}{more}.", named.join(", "))
+}
+
+fn phone_words(phone: Option<&str>) -> String {
+    phone.map_or_else(|| "no phone number on file".to_owned(), text::clean)
+}
+
+fn list_unconfirmed(messages: &[MessageReport]) -> String {
+    let mut lines = Vec::new();
+    for message in messages {
+        lines.push(head(message));
+        if !message.deliveries.is_empty() {
+            lines.push("  not confirmed by:".to_owned());
+        } else if message.confirmed > 0 {
+            lines.push("  everybody has confirmed it".to_owned());
+        } else {
+            lines.push("  kept here: no device was there that may come back".to_owned());
+        }
+        lines.extend(message.deliveries.iter().map(|found| {
+            let none = match found.phone {
+                None => format!("  {}", phone_words(None)),
+                Some(_) => String::new(),
+            };
+            delivery(found) + &none
+        }));
+    }
+    lines.join("\n")
 }
 
 fn expired(at: Timestamp, without: u64) -> String {
@@ -239,9 +281,13 @@ mod tests {
     #[test]
     fn of_many_who_did_not_confirm_some_are_named_and_the_others_counted() {
         let patients: Vec<_> = (1..=25).map(|number| format!("P{number}")).collect();
-        let said = not_confirmed(&patients);
+        let said = not_confirmed(&patients, None);
         assert!(said.ends_with("P19, P20, and 5 more."), "{said}");
-        assert_eq!(not_confirmed(&patients[..2]), "Not confirmed by: P1, P2.");
+        let phones = BTreeMap::from([("P2".to_owned(), "030\u{1b} 12".to_owned())]);
+        assert_eq!(
+            not_confirmed(&patients[..2], Some(&phones)),
+            "Not confirmed by: P1 (no phone number on file), P2 (030 12)."
+        );
     }
 
     #[test]

@@ -270,9 +270,15 @@ fn wait_for_end(options: &DoctorOptions, id: &Identifier) {
 }
 
 fn no_answer(directory: &Path, error: &io::Error) -> Failure {
-    let sentence = format!(
-        "the server running on '{}' gives no answer: {error}",
-        directory.display()
-    );
-    Failure::new(Exit::Unreachable, sentence)
+    let directory = directory.display();
+    let sentence = match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            format!("the server running on '{directory}' gives no answer in time")
+        }
+        _ => format!("the server running on '{directory}' gives no answer: {error}"),
+    };
+    Failure::new(Exit::Unreachable, sentence).hint(
+        "what was asked may have been done all the same: look before you ask again, with 'doctor \
+         deliveries' whether a message is there, with 'doctor audit list' for anything else",
+    )
 }

@@ -1,10 +1,9 @@
 //! Copying a key file to another disk.
 
-use std::io::Write;
 use std::path::Path;
 
+use super::write::save_bytes;
 use super::{KeyFileError, KeyFileFault, check_owner, decode, open, read_bounded};
-use crate::new_file::{NewFile, PublishError};
 use crate::secret::{SecretBytes, ct_eq};
 
 /// Copies a key file byte for byte, and reads the copy back, which is on its
@@ -16,7 +15,7 @@ use crate::secret::{SecretBytes, ct_eq};
 /// written, or if others can read it there.
 pub fn copy(from: &Path, to: &Path) -> Result<(), KeyFileError> {
     let bytes = read(from).map_err(|fault| KeyFileError::new(from, fault))?;
-    write(to, &bytes).map_err(|fault| KeyFileError::new(to, fault))?;
+    save_bytes(to, bytes.expose())?;
     let compared = read(to).and_then(|copied| match ct_eq(copied.expose(), bytes.expose()) {
         true => Ok(()),
         false => Err(KeyFileFault::Damaged),
@@ -34,17 +33,6 @@ fn read(path: &Path) -> Result<SecretBytes, KeyFileFault> {
     let bytes = read_bounded(file).map_err(KeyFileFault::read)?;
     // Whether it is sealed makes no difference to a copy.
     Ok(decode(bytes)?.bytes)
-}
-
-fn write(to: &Path, bytes: &SecretBytes) -> Result<(), KeyFileFault> {
-    let new = NewFile::beside(to).map_err(KeyFileFault::write)?;
-    let mut file = new.file();
-    file.write_all(bytes.expose())
-        .map_err(KeyFileFault::Write)?;
-    new.publish().map_err(|error| match error {
-        PublishError::NotThere(error) => KeyFileFault::write(error),
-        PublishError::MayNotLast(error) => KeyFileFault::Write(error),
-    })
 }
 
 #[cfg(test)]

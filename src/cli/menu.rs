@@ -123,6 +123,31 @@ impl<T> Answer<T> {
 /// leads back to the menu. So does an answer that `check` is not content with,
 /// if nobody types: the next line was meant for something else then.
 ///
+/// Shows a menu below another one until `back` is chosen; `step` does what an
+/// entry stands for, and gives what is to be said of it.
+///
+/// # Errors
+/// If nothing can be read.
+pub fn run_below<T: Copy + PartialEq>(
+    dialogue: &mut dyn Dialogue,
+    menu: &Menu<T>,
+    back: T,
+    step: impl Fn(&mut dyn Dialogue, T) -> io::Result<Answer<String>>,
+) -> io::Result<Answer<()>> {
+    loop {
+        let item = match menu.choose(dialogue)? {
+            Answer::Given(item) if item == back => return Ok(Answer::Given(())),
+            Answer::Given(item) => item,
+            other => return other.and_then(|_| Ok(Answer::Back)),
+        };
+        match step(dialogue, item)? {
+            Answer::Given(said) => dialogue.say(&said),
+            Answer::Back => dialogue.say("Nothing was done."),
+            other => return other.and_then(|_| Ok(Answer::Back)),
+        }
+    }
+}
+
 /// # Errors
 /// If nothing can be read.
 pub fn question<T>(

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::text;
-use crate::cli::menu::{Answer as Choice, Dialogue, Menu, question};
+use crate::cli::menu::{Answer as Choice, Dialogue, Menu, question, run_below};
 use crate::cli::text::sentence;
 use crate::doctor::devices::{Request, check_reason};
 use crate::doctor::office;
@@ -43,19 +43,10 @@ pub fn run(
     dialogue: &mut dyn Dialogue,
     office: &dyn Fn(Request) -> office::Answer,
 ) -> io::Result<Choice<()>> {
-    loop {
-        let item = match MENU.choose(dialogue)? {
-            Choice::Given(Item::Back) => return Ok(Choice::Given(())),
-            Choice::Given(item) => item,
-            other => return other.and_then(|_| Ok(Choice::Back)),
-        };
+    run_below(dialogue, &MENU, Item::Back, |dialogue, item| {
         let request = request_for(dialogue, office, item)?;
-        match request.and_then(|request| Ok(Choice::Given(office(request))))? {
-            Choice::Given(answer) => dialogue.say(&said(&answer)),
-            Choice::Back => dialogue.say("Nothing was done."),
-            other => return other.and_then(|_| Ok(Choice::Back)),
-        }
-    }
+        request.and_then(|request| Ok(Choice::Given(said(&office(request)))))
+    })
 }
 
 fn said(answer: &office::Answer) -> String {

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{form, seen, show};
-use crate::cli::menu::{Answer as Choice, Dialogue, Menu, question};
+use crate::cli::menu::{Answer as Choice, Dialogue, Menu, question, run_below};
 use crate::cli::text::sentence;
 use crate::doctor::patients::{Answer, Request};
 use crate::doctor::records::Personal;
@@ -47,19 +47,10 @@ pub fn run(
     dialogue: &mut dyn Dialogue,
     office: &dyn Fn(Request) -> Answer,
 ) -> io::Result<Choice<()>> {
-    loop {
-        let item = match MENU.choose(dialogue)? {
-            Choice::Given(Item::Back) => return Ok(Choice::Given(())),
-            Choice::Given(item) => item,
-            other => return other.and_then(|_| Ok(Choice::Back)),
-        };
+    run_below(dialogue, &MENU, Item::Back, |dialogue, item| {
         let request = request_for(dialogue, office, item)?;
-        match request.and_then(|request| Ok(Choice::Given(office(request))))? {
-            Choice::Given(answer) => dialogue.say(&show::text(&answer)),
-            Choice::Back => dialogue.say("Nothing was done."),
-            other => return other.and_then(|_| Ok(Choice::Back)),
-        }
-    }
+        request.and_then(|request| Ok(Choice::Given(show::text(&office(request)))))
+    })
 }
 
 /// Asks what an entry still needs.

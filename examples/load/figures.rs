@@ -1,0 +1,131 @@
+//! What was measured, as a line for people or for programs.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Durations of the same thing.
+#[derive(Default)]
+pub struct Spread(Vec<Duration>);
+
+impl Spread {
+    /// Adds one.
+    pub fn add(&mut self, duration: Duration) {
+        self.0.push(duration);
+    }
+
+    /// The duration that so many hundredths do not exceed, in milliseconds
+    /// (nearest rank).
+    fn percentile(&self, hundredths: usize) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let rank = (sorted.len() * hundredths).div_ceil(100).max(1);
+        sorted.get(rank - 1).map_or(0.0, |found| millis(*found))
+    }
+
+    fn to_json(&self) -> Value {
+        json!({ "p50": self.percentile(50), "p99": self.percentile(99) })
+    }
+
+    fn sum(&self) -> Duration {
+        self.0.iter().sum()
+    }
+}
+
+/// A line of figures.
+pub struct Figure {
+    text: String,
+    fields: Value,
+}
+
+impl Figure {
+    pub fn signing(time: Duration) -> Self {
+        let ms = millis(time);
+        Self {
+            text: format!("one signature of the doctor's: {ms:.2} ms"),
+            fields: json!({ "what": "signature", "ms": ms }),
+        }
+    }
+
+    pub fn handshakes(way: &str, patients: usize, cpu: Duration, wall: Duration) -> Self {
+        let each = millis(cpu) / count(patients);
+        let per_second = count(patients) / wall.as_secs_f64();
+        Self {
+            text: format!(
+                "{way}: {each:.2} ms of the server's processor time each, {per_second:.0} a second \
+                 with the patients on the same machine"
+            ),
+            fields: json!({
+                "what": way, "patients": patients, "server_cpu_ms": each,
+                "per_second": per_second,
+            }),
+        }
+    }
+
+    pub fn memory(patients: usize, before: u64, after: u64, threads: u64) -> Self {
+        let each = (after.saturating_sub(before)) as f64 / count(patients);
+        Self {
+            text: format!(
+                "resident memory: {before} KiB empty, {after} KiB with {patients} patients: \
+                 {each:.1} KiB each; {threads} threads"
+            ),
+            fields: json!({
+                "what": "memory", "patients": patients, "before_kib": before,
+                "after_kib": after, "kib_each": each, "threads": threads,
+            }),
+        }
+    }
+
+    pub fn broadcasts(
+        patients: usize,
+        size: usize,
+        [answered, received, committed]: [Spread; 3],
+        cpu: Duration,
+        elsewhere: f64,
+    ) -> Self {
+        let deliveries = count(patients) * count(committed.0.len());
+        let per_1000 = millis(cpu) / deliveries * 1000.0;
+        let per_second = deliveries / committed.sum().as_secs_f64();
+        Self {
+            text: format!(
+                "broadcast of {size} B to {patients}, p50 (p99) of {}: the doctor is answered after \
+                 {:.1} ({:.1}) ms, the last patient has it after {:.1} ({:.1}) ms, the last receipt \
+                 is committed after {:.1} ({:.1}) ms; {per_second:.0} deliveries a second; {per_1000:.1} ms \
+                 of the server's processor time per 1,000 deliveries; elsewhere {:.0} % of a \
+                 processor was busy",
+                committed.0.len(),
+                answered.percentile(50),
+                answered.percentile(99),
+                received.percentile(50),
+                received.percentile(99),
+                committed.percentile(50),
+                committed.percentile(99),
+                elsewhere * 100.0,
+            ),
+            fields: json!({
+                "what": "broadcast", "patients": patients, "bytes": size,
+                "rounds": committed.0.len(),
+                "answered_ms": answered.to_json(), "received_ms": received.to_json(),
+                "committed_ms": committed.to_json(), "deliveries_per_second": per_second,
+                "server_cpu_ms_per_1000": per_1000, "busy_elsewhere": elsewhere,
+            }),
+        }
+    }
+
+    /// Prints it on standard output.
+    pub fn print(&self, as_json: bool) {
+        if as_json {
+            println!("{}", self.fields);
+        } else {
+            println!("{}", self.text);
+        }
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+fn count(number: usize) -> f64 {
+    number as f64
+}

@@ -92,6 +92,8 @@ fn session(
     let Ok(joined) = joined else {
         return;
     };
+    // The token is in the queue: the session begins for the patient, too.
+    shared.flusher.send([Arc::clone(&joined.outbox)]);
     reader.set_max_len(MAX_LEN_IN_SESSION);
     let device = established.certificate.fingerprint();
     let peer = shared.peer(&established.certificate.subject().identifier, &device);

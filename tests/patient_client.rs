@@ -26,7 +26,7 @@ use telemed::patient::link::LinkError;
 use telemed::protocol::message::Message;
 use telemed::protocol::opcode;
 use telemed::protocol::record::{Audience, Direct};
-use telemed::protocol::{AlertCode, DisconnectReason};
+use telemed::protocol::{AlertCode, DisconnectReason, sub};
 use telemed::random::OsRandom;
 use telemed::session::doctor::FromPatient;
 use telemed::session::signed;
@@ -228,6 +228,21 @@ fn a_lost_session_is_resumed_and_a_forgotten_one_set_up_in_full() {
     assert!(!session.resumed);
     assert!(!running.until(connected));
     drop(session);
+}
+
+#[test]
+fn a_token_that_nobody_answered_is_shown_again() {
+    let clinic = Clinic::found();
+    let running = Device::enrolled(&clinic).start();
+    let session = clinic.welcome();
+    assert!(!running.until(connected));
+    session.line.stream.shutdown(Shutdown::Both).unwrap();
+    // Closed before anything of it was seen, as a crowded server does.
+    let mut line = clinic.accept();
+    assert_eq!(line.receive().sub(), sub::RESUME);
+    drop(line);
+    assert!(clinic.welcome().resumed);
+    assert!(running.until(connected));
 }
 
 #[test]

@@ -25,22 +25,21 @@ use crate::session::outbox::Sink;
 pub fn serve(shared: &Arc<Shared>, stream: Arc<TcpStream>, address: IpAddr, place: Place) {
     // Without it small frames would wait for each other; no harm if it fails.
     let _ = stream.set_nodelay(true);
-    let mut stranger = Stranger::new(shared, &stream, &place);
+    let mut stranger = Stranger::new(shared, &stream, address, &place);
     match stranger.handshake() {
         Ok(Outcome::Established(established)) => {
             let reader = stranger.into_reader();
-            place.refund(Instant::now());
-            drop(place);
-            session(shared, &stream, reader, *established);
+            place.welcome(Instant::now());
+            session(shared, &stream, address, reader, *established);
         }
         Ok(Outcome::Enrolled(enrolled)) => {
-            place.refund(Instant::now());
+            place.welcome(Instant::now());
             let name = enrolled.certificate.subject().identifier.clone();
             shared.tell(Event::Enrolled(name, enrolled.check_code));
         }
         Ok(Outcome::Gone) => {}
         Err(refusal) => {
-            if stranger.has_spent() && refusal.reason.is_failure() {
+            if stranger.was_heard() && refusal.reason.is_failure() {
                 shared.failed(address);
             }
             refuse(shared, &stream, address, &place, refusal);
@@ -73,6 +72,7 @@ fn refuse(shared: &Shared, stream: &TcpStream, address: IpAddr, place: &Place, r
 fn session(
     shared: &Arc<Shared>,
     stream: &Arc<TcpStream>,
+    address: IpAddr,
     mut reader: FrameReader,
     established: Established,
 ) {
@@ -101,9 +101,12 @@ fn session(
         shared.tell(Event::Superseded(peer.clone()));
         shared.flusher.send([older]);
     }
+    let serial = established.certificate.subject().serial;
+    shared.tables.note_address(&serial, address);
     let mut line = Line {
         shared,
         stream,
+        address,
         reader,
         end: DoctorEnd::new(
             &established.session,
@@ -113,7 +116,7 @@ fn session(
         outbox: joined.outbox,
         id: joined.id,
         device,
-        serial: established.certificate.subject().serial,
+        serial,
         peer: peer.clone(),
         in_flight: HashSet::new(),
         missed: Missed { after: 0, up_to: 0 },

@@ -7,6 +7,7 @@ mod tests;
 
 pub use conduct::{Block, BlockRule};
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -23,6 +24,11 @@ const MAX_STRANGERS_PER_ADDRESS: usize = 64;
 /// First messages an address gets back per minute. A blocked one has no more
 /// than these at once: a patient who shares it is let in all the same.
 const REFILL_PER_MINUTE: f64 = 5.0;
+/// Connections at once from an address that is blocked or has used up its first
+/// messages: each takes a thread, though next to no work.
+const SLOW_CONNECTIONS: f64 = 32.0;
+/// Those it gets back per minute: 5 a second.
+const SLOW_CONNECTIONS_PER_MINUTE: f64 = 300.0;
 /// Addresses remembered; beyond that those that behaved are dropped.
 const MAX_ADDRESSES: usize = 16_384;
 /// Handshakes that may wait for a processor.
@@ -65,19 +71,20 @@ struct Stranger {
 #[derive(Debug)]
 struct Address {
     strangers: usize,
+    /// First messages it may still send.
     allowance: Allowance,
+    /// Connections it may still open while it is slowed down.
+    connections: Allowance,
     conduct: Conduct,
 }
 
-/// How an address may go on.
+/// Who somebody with a first message says to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Leave {
-    /// As it likes.
-    Go,
-    /// As somebody who is known here: it is blocked for strangers.
-    IfKnown,
-    /// Not at all: it has used up what it may.
-    Stop,
+pub enum Knocker {
+    /// Somebody with a ticket.
+    Newcomer,
+    /// Somebody with a certificate.
+    Patient,
 }
 
 /// One stranger's place; given back when dropped.
@@ -86,6 +93,10 @@ pub struct Place {
     gate: Arc<Gate>,
     address: IpAddr,
     number: u64,
+    /// Whether the address was slowed down when the connection came.
+    is_slow: bool,
+    /// Whether a first message was taken off the address's allowance.
+    has_paid: Cell<bool>,
 }
 
 /// A processor for one handshake; given back when dropped.
@@ -117,7 +128,9 @@ impl Gate {
     /// may share an address with somebody who only holds connections open. If
     /// all there are are taken, the address with the most silent ones gives one
     /// up. None if there is no silent connection, or if the address is blocked
-    /// and has used up what it may still say.
+    /// or has used up its first messages, and opens connections too fast. It
+    /// may open some: somebody there may have a token, which costs nothing
+    /// until it is proved.
     #[must_use]
     pub fn enter(
         self: &Arc<Self>,
@@ -131,8 +144,8 @@ impl Gate {
             return None;
         }
         let entry = self.address(&mut state, address, now);
-        if entry.conduct.block(now).is_some() && !entry.allowance.has_one() {
-            // Nothing it could say would be looked at: no thread is started.
+        let is_slow = entry.conduct.block(now).is_some() || !entry.allowance.has_one();
+        if is_slow && !entry.connections.spend() {
             entry.conduct.refused();
             return None;
         }
@@ -156,6 +169,8 @@ impl Gate {
             gate: Arc::clone(self),
             address,
             number,
+            is_slow,
+            has_paid: Cell::new(false),
         })
     }
 
@@ -216,6 +231,7 @@ impl Gate {
         let entry = state.addresses.entry(address).or_insert(Address {
             strangers: 0,
             allowance: Allowance::new(full, now),
+            connections: Allowance::new(SLOW_CONNECTIONS, now),
             conduct: Conduct::new(&self.rule, now),
         });
         let full = match entry.conduct.block(now) {
@@ -223,6 +239,9 @@ impl Gate {
             None => full,
         };
         entry.allowance.refill(full, REFILL_PER_MINUTE, now);
+        entry
+            .connections
+            .refill(SLOW_CONNECTIONS, SLOW_CONNECTIONS_PER_MINUTE, now);
         entry
     }
 
@@ -268,39 +287,58 @@ impl Gate {
 }
 
 impl Place {
-    /// Takes one first message off the address's allowance, and says how to go
-    /// on.
+    /// Takes one first message off the address's allowance, and says whether it
+    /// may be looked at. A newcomer's is not where the address is blocked, and
+    /// takes nothing from the patients there.
     #[must_use]
-    pub fn spend(&self, now: Instant) -> Leave {
+    pub fn spend(&self, knocker: Knocker, now: Instant) -> bool {
         let mut state = self.gate.lock();
         let entry = self.gate.address(&mut state, self.address, now);
-        let leave = match (entry.allowance.spend(), entry.conduct.block(now)) {
-            (false, _) => Leave::Stop,
-            (true, Some(_)) => Leave::IfKnown,
-            (true, None) => Leave::Go,
-        };
-        if leave == Leave::Stop {
+        let is_shut = knocker == Knocker::Newcomer && entry.conduct.block(now).is_some();
+        if is_shut || !entry.allowance.spend() {
             entry.conduct.refused();
-        } else if let Some(stranger) = state.strangers.get_mut(&self.number) {
-            stranger.idle = false;
+            return false;
         }
-        leave
+        self.has_paid.set(true);
+        state.is_not_idle(self.number);
+        true
     }
 
-    /// Counts somebody who was not let in because the address is blocked.
-    pub fn refused(&self, now: Instant) {
-        let mut state = self.gate.lock();
-        self.gate
-            .address(&mut state, self.address, now)
-            .conduct
-            .refused();
-    }
-
-    /// Gives it back: it was no stranger.
-    pub fn refund(&self, now: Instant) {
+    /// Takes one first message off the allowance, if there is one: whoever has
+    /// proved a token is let on in any case.
+    pub fn charge(&self, now: Instant) {
         let mut state = self.gate.lock();
         let entry = self.gate.address(&mut state, self.address, now);
-        entry.allowance.give_back(f64::from(self.gate.burst));
+        if entry.allowance.spend() {
+            self.has_paid.set(true);
+        }
+        state.is_not_idle(self.number);
+    }
+
+    /// Whether a first message was taken off and not given back.
+    #[must_use]
+    pub const fn has_paid(&self) -> bool {
+        self.has_paid.get()
+    }
+
+    /// Gives back the first message that was taken off: it was never looked at,
+    /// or is no fault of the address.
+    pub fn refund(&self, now: Instant) {
+        if self.has_paid.take() {
+            let mut state = self.gate.lock();
+            let entry = self.gate.address(&mut state, self.address, now);
+            entry.allowance.give_back(f64::from(self.gate.burst));
+        }
+    }
+
+    /// Gives everything back that the connection took: it was no stranger.
+    pub fn welcome(self, now: Instant) {
+        self.refund(now);
+        if self.is_slow {
+            let mut state = self.gate.lock();
+            let entry = self.gate.address(&mut state, self.address, now);
+            entry.connections.give_back(SLOW_CONNECTIONS);
+        }
     }
 }
 
@@ -337,6 +375,13 @@ impl State {
         };
         if let Some(entry) = self.addresses.get_mut(&stranger.address) {
             entry.strangers = entry.strangers.saturating_sub(1);
+        }
+    }
+
+    /// Something that costs has come from it.
+    fn is_not_idle(&mut self, number: u64) {
+        if let Some(stranger) = self.strangers.get_mut(&number) {
+            stranger.idle = false;
         }
     }
 

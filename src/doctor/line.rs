@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -40,6 +40,7 @@ const IN_FLIGHT: usize = 32;
 pub(super) struct Line<'a> {
     pub(super) shared: &'a Arc<Shared>,
     pub(super) stream: &'a Arc<TcpStream>,
+    pub(super) address: IpAddr,
     pub(super) reader: FrameReader,
     pub(super) end: DoctorEnd,
     pub(super) outbox: Arc<Outbox>,
@@ -453,11 +454,11 @@ impl Line<'_> {
     /// New keys for a session that goes on: between the answer and M3 nothing
     /// else is sent or taken.
     fn renew(&mut self, request: &Frame) -> Result<Option<Departure>, SessionError> {
-        if !self.shared.tables.may_try(&self.serial) {
+        if !self.shared.tables.may_begin(&self.serial) {
             return Err(SessionError::Nonsense);
         }
         let identity = self.shared.identity();
-        let context = self.shared.context(&identity);
+        let context = self.shared.context(&identity, self.address);
         let answer = resume::answer(&context, request, &mut OsRandom)
             .map_err(|_| SessionError::Unreadable)?;
         let Some((answer, proof)) = answer else {

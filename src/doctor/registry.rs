@@ -2,12 +2,14 @@
 //! tokens and room in the table of sessions.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::audit::{Action, Entry};
 use crate::clock::{Clock, Timestamp};
 use crate::doctor::allowance::Allowance;
+use crate::doctor::gate::network_of;
 use crate::doctor::practice::SERVER;
 use crate::doctor::tickets;
 use crate::elgamal::Element;
@@ -32,24 +34,67 @@ pub struct Tables {
     clock: Arc<dyn Clock>,
     /// Who is connected.
     pub sessions: SessionTable,
-    /// How many handshakes each certificate may still begin, and how many
-    /// messages it may still write; only certificates of the store have one.
+    /// What may still be done with each certificate; only those of the store
+    /// have an entry.
     rates: Mutex<HashMap<Serial, Rates>>,
 }
 
 /// Handshakes a certificate may begin at once: a device on a bad line needs
 /// some, nobody needs hundreds.
 const HANDSHAKES: f64 = 60.0;
-/// Handshakes it gets back per minute.
+/// Handshakes it gets back per minute. At each of its own addresses, and from
+/// all others together, it may be tried as often.
 const HANDSHAKES_PER_MINUTE: f64 = 10.0;
+/// Addresses remembered as a certificate's own: at home, at work, on the way.
+const OWN_ADDRESSES: usize = 4;
 /// Messages a device may write at once.
 const MESSAGES: f64 = 50.0;
 /// Messages it gets back per minute.
 const MESSAGES_PER_MINUTE: f64 = 300.0;
 
 struct Rates {
+    /// Handshakes of its holder, who has proved to be that.
     handshakes: Allowance,
+    /// Attempts to be that from where it was never proved.
+    tries: Allowance,
+    /// Where it was proved, the latest last, with the attempts left there: who
+    /// fails elsewhere, with a copy of the certificate, does not delay its
+    /// holder there.
+    own: Vec<(IpAddr, Allowance)>,
     messages: Allowance,
+}
+
+impl Rates {
+    fn new(now: Instant) -> Self {
+        Self {
+            handshakes: Allowance::new(HANDSHAKES, now),
+            tries: Allowance::new(HANDSHAKES, now),
+            own: Vec::new(),
+            messages: Allowance::new(MESSAGES, now),
+        }
+    }
+
+    fn may_try(&mut self, from: IpAddr, now: Instant) -> bool {
+        let own = self.own.iter_mut().find(|(address, _)| *address == from);
+        let tries = own.map_or(&mut self.tries, |(_, tries)| tries);
+        tries.refill(HANDSHAKES, HANDSHAKES_PER_MINUTE, now);
+        tries.spend()
+    }
+
+    fn may_begin(&mut self, now: Instant) -> bool {
+        self.handshakes
+            .refill(HANDSHAKES, HANDSHAKES_PER_MINUTE, now);
+        self.handshakes.spend()
+    }
+
+    /// The address becomes the latest, and has all its attempts again.
+    fn note_address(&mut self, from: IpAddr, now: Instant) {
+        self.own.retain(|(address, _)| *address != from);
+        if self.own.len() >= OWN_ADDRESSES {
+            self.own.remove(0);
+        }
+        self.own.push((from, Allowance::new(HANDSHAKES, now)));
+    }
 }
 
 impl Tables {
@@ -78,17 +123,18 @@ impl Tables {
         })
     }
 
-    fn rates(
-        &self,
-        serial: &Serial,
-        now: Instant,
-        use_it: impl FnOnce(&mut Rates) -> bool,
-    ) -> bool {
+    /// Notes where the holder of a certificate is: she has just proved it with
+    /// a whole handshake, not with a first message that somebody sent on.
+    pub fn note_address(&self, serial: &Serial, from: IpAddr) {
+        let now = Instant::now();
+        self.rates(serial, now, |rates| {
+            rates.note_address(network_of(from), now);
+        });
+    }
+
+    fn rates<T>(&self, serial: &Serial, now: Instant, use_it: impl FnOnce(&mut Rates) -> T) -> T {
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        use_it(rates.entry(*serial).or_insert_with(|| Rates {
-            handshakes: Allowance::new(HANDSHAKES, now),
-            messages: Allowance::new(MESSAGES, now),
-        }))
+        use_it(rates.entry(*serial).or_insert_with(|| Rates::new(now)))
     }
 }
 
@@ -115,14 +161,14 @@ impl Registry for Tables {
         Ok(self.store.advance_timestamp(serial, at)?)
     }
 
-    fn may_try(&self, serial: &Serial) -> bool {
+    fn may_try(&self, serial: &Serial, from: IpAddr) -> bool {
         let now = Instant::now();
-        self.rates(serial, now, |rates| {
-            rates
-                .handshakes
-                .refill(HANDSHAKES, HANDSHAKES_PER_MINUTE, now);
-            rates.handshakes.spend()
-        })
+        self.rates(serial, now, |rates| rates.may_try(network_of(from), now))
+    }
+
+    fn may_begin(&self, serial: &Serial) -> bool {
+        let now = Instant::now();
+        self.rates(serial, now, |rates| rates.may_begin(now))
     }
 
     fn has_room(&self) -> bool {
@@ -230,5 +276,72 @@ impl TicketRegistry for Tables {
                 "the certificate was frozen meanwhile".to_owned(),
             ))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    /// How often in a row a certificate may be tried.
+    fn tries(rates: &mut Rates, from: IpAddr, now: Instant) -> usize {
+        (0..1_000).filter(|_| rates.may_try(from, now)).count()
+    }
+
+    #[test]
+    fn a_copy_of_a_certificate_does_not_delay_its_holder_where_she_was_before() {
+        let now = Instant::now();
+        let mut rates = Rates::new(now);
+        rates.note_address(address(1), now);
+        // However many addresses they are: all others have one allowance.
+        let elsewhere: usize = (2..=200)
+            .map(|last| tries(&mut rates, address(last), now))
+            .sum();
+        assert_eq!(elsewhere, 60);
+        assert!(rates.may_try(address(1), now) && rates.may_begin(now));
+        assert!(!rates.may_try(address(2), now));
+        let later = now + Duration::from_secs(60);
+        assert_eq!(tries(&mut rates, address(2), later), 10);
+    }
+
+    #[test]
+    fn what_fails_at_the_holders_own_address_is_bounded_and_made_good_by_her() {
+        let now = Instant::now();
+        let mut rates = Rates::new(now);
+        rates.note_address(address(1), now);
+        assert_eq!(tries(&mut rates, address(1), now), 60);
+        rates.note_address(address(1), now);
+        assert_eq!(tries(&mut rates, address(1), now), 60);
+    }
+
+    #[test]
+    fn the_latest_four_addresses_of_a_holder_are_remembered() {
+        let now = Instant::now();
+        let mut rates = Rates::new(now);
+        // The first is still in use: others go first.
+        for last in [1, 2, 3, 4, 1, 5] {
+            rates.note_address(address(last), now);
+        }
+        assert_eq!(tries(&mut rates, address(9), now), 60);
+        let known: Vec<_> = (1..=9)
+            .filter(|last| rates.may_try(address(*last), now))
+            .collect();
+        assert_eq!(known, [1, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_holder_begins_so_many_handshakes_and_those_who_fail_take_none() {
+        let now = Instant::now();
+        let mut rates = Rates::new(now);
+        tries(&mut rates, address(2), now);
+        assert_eq!((0..100).filter(|_| rates.may_begin(now)).count(), 60);
+        let later = now + Duration::from_secs(60);
+        assert_eq!((0..100).filter(|_| rates.may_begin(later)).count(), 10);
     }
 }

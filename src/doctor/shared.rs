@@ -147,12 +147,17 @@ impl Shared {
         self.practice.identity()
     }
 
-    /// What a handshake needs, now.
+    /// What a handshake with somebody at this address needs, now.
     #[must_use]
-    pub fn context<'a>(&'a self, identity: &'a DoctorIdentity) -> Context<'a, Tables> {
+    pub fn context<'a>(
+        &'a self,
+        identity: &'a DoctorIdentity,
+        from: IpAddr,
+    ) -> Context<'a, Tables> {
         Context {
             identity,
             registry: &self.tables,
+            from,
             tolerance: self.settings.tolerance,
             strict_clock: self.settings.strict_clock,
             started: self.started,

@@ -2,17 +2,18 @@
 //! and within what the gate allows.
 
 use std::io::{self, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::time::Instant;
 
 use crate::deadline::UntilDeadline;
-use crate::doctor::gate::{Leave, Place};
+use crate::doctor::gate::{Knocker, Place};
 use crate::doctor::shared::Shared;
 use crate::framing::{Frame, FrameError, FrameReader, MAX_LEN_BEFORE_SESSION};
 use crate::handshake::doctor::{
     Established, ExpectFirst, ExpectProof, Refusal, RefusalReason, Step,
 };
 use crate::handshake::enrol::Enrolled;
+use crate::handshake::resume;
 use crate::protocol::opcode::{ENROL, KEY_VERIFICATION};
 use crate::protocol::{enrol_sub, sub};
 use crate::random::OsRandom;
@@ -33,34 +34,51 @@ pub(super) enum Outcome {
     Gone,
 }
 
+/// What became of the price of a frame.
+enum Payment {
+    /// It was paid, now or before.
+    Made,
+    /// There is none.
+    Needless,
+    /// The address cannot pay it.
+    Refused,
+}
+
 /// Somebody who has proved nothing yet.
 pub(super) struct Stranger<'a> {
     shared: &'a Shared,
     stream: &'a TcpStream,
     reader: FrameReader,
     deadline: Instant,
+    address: IpAddr,
     place: &'a Place,
-    /// Whether the address has paid for a first message on this connection.
-    spent: bool,
+    /// Whether a first message was looked at that costs something.
+    heard: bool,
 }
 
 impl<'a> Stranger<'a> {
     /// A connection that was just accepted.
-    pub(super) fn new(shared: &'a Shared, stream: &'a TcpStream, place: &'a Place) -> Self {
+    pub(super) fn new(
+        shared: &'a Shared,
+        stream: &'a TcpStream,
+        address: IpAddr,
+        place: &'a Place,
+    ) -> Self {
         Self {
             shared,
             stream,
             reader: FrameReader::new(MAX_LEN_BEFORE_SESSION),
             deadline: Instant::now() + shared.settings.timing.handshake,
+            address,
             place,
-            spent: false,
+            heard: false,
         }
     }
 
     /// Whether a first message was looked at: what is wrong then has cost
     /// something.
-    pub(super) const fn has_spent(&self) -> bool {
-        self.spent
+    pub(super) const fn was_heard(&self) -> bool {
+        self.heard
     }
 
     /// What has come after the handshake's last frame, for the session.
@@ -119,37 +137,47 @@ impl<'a> Stranger<'a> {
     /// Takes a first message, if the address may still send one and a processor
     /// is free in time; none if not.
     fn first(&mut self, state: ExpectFirst, frame: &Frame) -> Result<Option<Step>, Refusal> {
-        let costs = matches!(
-            (frame.opcode(), frame.sub()),
-            (KEY_VERIFICATION, sub::M1 | sub::RESUME) | (ENROL, enrol_sub::E1)
-        );
-        if costs && !self.spent {
-            let leave = self.place.spend(Instant::now());
-            // Whoever enrols is not known yet.
-            let is_stranger = leave == Leave::IfKnown && frame.opcode() == ENROL;
-            if is_stranger {
-                self.place.refused(Instant::now());
-            }
-            if is_stranger || leave == Leave::Stop {
+        let _permit = match self.pay(frame) {
+            Payment::Refused => {
                 self.shared.turned_away();
                 return Ok(None);
             }
-            self.spent = true;
-        }
-        let _permit = if costs {
-            let Some(permit) = self.shared.gate.work(self.deadline) else {
-                // It was never looked at.
-                self.place.refund(Instant::now());
-                self.shared.turned_away();
-                return Ok(None);
-            };
-            Some(permit)
-        } else {
-            None
+            Payment::Needless => None,
+            Payment::Made => {
+                let Some(permit) = self.shared.gate.work(self.deadline) else {
+                    // It was never looked at.
+                    self.place.refund(Instant::now());
+                    self.shared.turned_away();
+                    return Ok(None);
+                };
+                self.heard = true;
+                Some(permit)
+            }
         };
         let identity = self.shared.identity();
-        let context = self.shared.context(&identity);
+        let context = self.shared.context(&identity, self.address);
         state.on_frame(&context, frame, &mut OsRandom).map(Some)
+    }
+
+    /// Has the address pay for a first message, once a connection. A request to
+    /// resume costs nothing unless it proves a token, and whoever does that is
+    /// a patient: it is heard whatever others did at the same address.
+    fn pay(&self, frame: &Frame) -> Payment {
+        let now = Instant::now();
+        let knocker = match (frame.opcode(), frame.sub()) {
+            (KEY_VERIFICATION, sub::M1) => Knocker::Patient,
+            (ENROL, enrol_sub::E1) => Knocker::Newcomer,
+            (KEY_VERIFICATION, sub::RESUME) if resume::is_proved(&self.shared.tables, frame) => {
+                self.place.charge(now);
+                return Payment::Made;
+            }
+            _ => return Payment::Needless,
+        };
+        if self.place.has_paid() || self.place.spend(knocker, now) {
+            Payment::Made
+        } else {
+            Payment::Refused
+        }
     }
 
     fn proof(&mut self, state: ExpectProof) -> Result<Outcome, Refusal> {

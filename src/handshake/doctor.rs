@@ -1,5 +1,6 @@
 //! The doctor's side of the full handshake, cheapest checks first.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::aes;
@@ -31,6 +32,8 @@ pub struct Context<'a, R> {
     pub identity: &'a DoctorIdentity,
     /// The tables.
     pub registry: &'a R,
+    /// Where the patient, or whoever it is, connects from.
+    pub from: IpAddr,
     /// How far a patient's clock may be off without a RETRY.
     pub tolerance: Duration,
     /// Whether a clock that is off further is refused.
@@ -206,12 +209,17 @@ impl ExpectFirst {
         if let Some(code) = patient.objection(context, clock_is_off) {
             return Err(refuse(code));
         }
+        let subject = patient.certificate.subject();
+        let serial = &subject.serial;
         if !retried {
-            let serial = &patient.certificate.subject().serial;
             match context.registry.advance_timestamp(serial, m1.time) {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return Ok(self.retry(context, random)),
             }
+        }
+        // Not before: a recorded first message must not count against her.
+        if !context.registry.may_begin(serial) {
+            return Err(RefusalReason::TooOften(subject.identifier.clone()).into());
         }
         Ok(answer(context, &early, frame, &m1, patient, random))
     }
@@ -328,7 +336,7 @@ impl Claim {
         if identity.is_own(&subject.identifier, &subject.signing_key, &encryption_key) {
             return Err(RefusalReason::OwnKey.into());
         }
-        if !context.registry.may_try(&serial) {
+        if !context.registry.may_try(&serial, context.from) {
             return Err(RefusalReason::TooOften(subject.identifier.clone()).into());
         }
         let ephemeral =

@@ -1,6 +1,7 @@
 //! What a doctor's handshake asks of the tables behind it.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::clock::Timestamp;
 use crate::identity::certificate::{Fingerprint, Serial, VerifiedCertificate};
@@ -72,9 +73,14 @@ pub trait Registry {
     /// [`RegistryError`] if the table cannot be read or written.
     fn advance_timestamp(&self, serial: &Serial, at: Timestamp) -> Result<bool, RegistryError>;
 
-    /// Whether this certificate may begin one more handshake now: asked before
-    /// its signature is verified, which costs most.
-    fn may_try(&self, serial: &Serial) -> bool;
+    /// Whether somebody at this address may try now to prove to hold this
+    /// certificate's key: asked before the signature is verified, which costs
+    /// most, and whoever has a copy of the certificate gets that far.
+    fn may_try(&self, serial: &Serial, from: IpAddr) -> bool;
+
+    /// Whether the holder of this certificate may begin one more handshake now:
+    /// asked once the signature was right and fresh.
+    fn may_begin(&self, serial: &Serial) -> bool;
 
     /// Whether one more session is welcome.
     fn has_room(&self) -> bool;

@@ -31,6 +31,9 @@ pub const TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// How long after signatures were last exchanged a session may be resumed.
 pub const FULL_HANDSHAKE_EVERY: Duration = Duration::from_secs(12 * 60 * 60);
 
+/// Where the token stands in a request's body: after TS and RN.
+const TOKEN_AT: usize = 8 + 32;
+
 /// How long the next token may live.
 #[must_use]
 pub fn token_lifetime(full_handshake: Timestamp, now: Timestamp) -> Duration {
@@ -60,6 +63,17 @@ impl ResumptionTicket {
             key: session.resumption_key(token),
             expires: now.plus(lifetime),
         })
+    }
+
+    /// The same once more, for a connection that may end before the doctor has
+    /// seen anything of it.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self {
+            token: self.token,
+            key: Prk::from_secret(self.key.secret().duplicate()),
+            expires: self.expires,
+        }
     }
 
     /// Whether the doctor would still take it.
@@ -177,6 +191,34 @@ pub fn no_token() -> Frame {
     Frame::new(KEY_VERIFICATION, sub::NO_TOKEN, &[])
 }
 
+/// Whether a request names a token that is known and proves to hold its key. It
+/// takes nothing, and costs a look and at most a MAC: what comes before a
+/// request is given a processor.
+pub fn is_proved<R: Registry>(registry: &R, request: &Frame) -> bool {
+    let mut is_proved = false;
+    if let Some((token, proof)) = token_and_binder(request) {
+        registry.take_token(&token, &mut |entry| {
+            is_proved = is_binder(&proof, entry, request);
+            false
+        });
+    }
+    is_proved
+}
+
+/// A request's token and binder, whatever stands between them.
+fn token_and_binder(request: &Frame) -> Option<([u8; 32], Mac)> {
+    let body = request.body();
+    let mut reader = Reader::new(body);
+    reader.array::<TOKEN_AT>().ok()?;
+    let token = reader.array().ok()?;
+    Some((token, *body.last_chunk()?))
+}
+
+fn is_binder(proof: &Mac, entry: &Resumable, request: &Frame) -> bool {
+    let expected = binder(&entry.key, label::BINDER_P, &[before_binder(request)]);
+    ct_eq(proof, &expected)
+}
+
 /// The doctor's answer to a request; nothing if the token is unknown, not
 /// proved, over, or of a certificate in bad standing.
 ///
@@ -195,14 +237,10 @@ pub fn answer<R: Registry>(
     let theirs = reader.take(group.element_len())?;
     let proof: Mac = reader.array()?;
     reader.finish()?;
-    let theirs = Element::from_bytes(group, theirs).map_err(|_| DecodeError)?;
 
     let resumable = context
         .registry
-        .take_token(&token, &mut |entry: &Resumable| {
-            let expected = binder(&entry.key, label::BINDER_P, &[before_binder(request)]);
-            ct_eq(&proof, &expected)
-        });
+        .take_token(&token, &mut |entry| is_binder(&proof, entry, request));
     let doctor = context.identity.certificate.fingerprint();
     let is_current = |entry: &Resumable| context.now <= entry.expires && entry.doctor == doctor;
     let Some(resumable) = resumable.filter(is_current) else {
@@ -216,6 +254,8 @@ pub fn answer<R: Registry>(
     if refused {
         return Ok(None);
     }
+    // Last: it costs far more than the rest, and the binder covers it.
+    let theirs = Element::from_bytes(group, theirs).map_err(|_| DecodeError)?;
 
     let ephemeral = KemSecret::generate(group, random);
     let fields = Writer::new()

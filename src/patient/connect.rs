@@ -130,18 +130,19 @@ pub(super) struct Handshake<'a> {
 
 impl Handshake<'_> {
     /// Goes through it. `ask`: begin with CERT?, since what is known of the
-    /// doctor may be old.
+    /// doctor may be old. The ticket is gone once the doctor has answered it:
+    /// whoever hung up before may not even have looked at it.
     pub(super) fn run(
         &mut self,
         ask: bool,
-        ticket: Option<ResumptionTicket>,
+        ticket: &mut Option<ResumptionTicket>,
     ) -> Result<Outcome, ConnectError> {
         if ask || !self.doctor.prekey().is_valid_at(self.clock.now()) {
             self.ask()?;
         }
-        let ticket = ticket.filter(|ticket| ticket.is_valid_at(self.clock.now()));
-        if let Some(ticket) = ticket
-            && let Some(established) = self.resume(ticket)?
+        ticket.take_if(|ticket| !ticket.is_valid_at(self.clock.now()));
+        if let Some(once) = ticket.as_ref().map(ResumptionTicket::duplicate)
+            && let Some(established) = self.resume(once, ticket)?
         {
             return Ok(Outcome::Established(Box::new(established)));
         }
@@ -161,11 +162,16 @@ impl Handshake<'_> {
     }
 
     /// Nothing if the doctor does not know the token any more.
-    fn resume(&mut self, ticket: ResumptionTicket) -> Result<Option<Established>, ConnectError> {
+    fn resume(
+        &mut self,
+        once: ResumptionTicket,
+        ticket: &mut Option<ResumptionTicket>,
+    ) -> Result<Option<Established>, ConnectError> {
         let group = self.doctor.group().clone();
-        let (request, state) = resume::begin(ticket, &group, self.clock.now(), &mut OsRandom);
+        let (request, state) = resume::begin(once, &group, self.clock.now(), &mut OsRandom);
         self.link.send(&request)?;
         let answer = self.link.receive()?;
+        *ticket = None;
         match state.on_frame(&group, &answer, self.clock.now())? {
             resume::Step::NoToken => Ok(None),
             resume::Step::Answered(m3, agreed) => self.confirm(&m3, agreed, true).map(Some),

@@ -112,9 +112,7 @@ impl Connection {
                 config: &self.shared.config,
                 clock: &*self.shared.clock,
             };
-            if let Outcome::Established(established) =
-                handshake.run(self.ask, self.ticket.take())?
-            {
+            if let Outcome::Established(established) = handshake.run(self.ask, &mut self.ticket)? {
                 self.ask = false;
                 return Ok(Some((link, established)));
             }

@@ -1,5 +1,6 @@
 //! A doctor's node without sockets: identity, tables, a clock that stands.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::registry::TestRegistry;
@@ -53,6 +54,7 @@ impl<'a> Node<'a> {
         Context {
             identity: self.identity,
             registry: &self.registry,
+            from: Ipv4Addr::LOCALHOST.into(),
             tolerance: TOLERANCE,
             strict_clock: self.strict_clock,
             started: self.started,

@@ -1,6 +1,7 @@
 //! The tables of a node, in memory, with switches that break them.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard};
 
 use crate::clock::Timestamp;
@@ -36,6 +37,12 @@ pub(crate) struct Tables {
     pub timestamps_are_unreadable: bool,
     /// No session more is welcome.
     pub is_full: bool,
+    /// Handshakes that were begun by whoever had proved to be a patient.
+    pub begun: u32,
+    /// Nobody may try to prove that.
+    pub is_tried_too_often: bool,
+    /// No patient may begin one more.
+    pub is_begun_too_often: bool,
 }
 
 #[derive(Default)]
@@ -122,8 +129,14 @@ impl Registry for TestRegistry {
         Ok(rises)
     }
 
-    fn may_try(&self, _: &[u8; 16]) -> bool {
-        true
+    fn may_try(&self, _: &[u8; 16], _: IpAddr) -> bool {
+        !self.lock().is_tried_too_often
+    }
+
+    fn may_begin(&self, _: &[u8; 16]) -> bool {
+        let mut tables = self.lock();
+        tables.begun += 1;
+        !tables.is_begun_too_often
     }
 
     fn has_room_for(&self, _: &[u8; 32]) -> bool {

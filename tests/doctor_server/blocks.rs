@@ -10,6 +10,8 @@ use telemed::doctor::gate::BlockRule;
 use telemed::doctor::shared::Settings;
 use telemed::framing::{Frame, MAX_LEN_BEFORE_SESSION};
 use telemed::handshake::enrol::{self, NewKeys};
+use telemed::handshake::resume;
+use telemed::protocol::sub;
 use telemed::random::OsRandom;
 use telemed::store::CertificateState;
 
@@ -111,6 +113,83 @@ fn a_blocked_address_costs_no_more_than_the_slow_pace() {
     assert!((1..=10).contains(&heard), "{heard}");
     let listed = blocks(&practice, &Request::List);
     assert!(listed[0].refused >= 20, "{listed:?}");
+}
+
+#[test]
+fn a_patient_with_a_token_gets_into_a_blocked_address_that_has_used_up_everything() {
+    let practice = Practice::open();
+    let [mut patient, stranger] = practice.admit(["P1", "P2"]);
+    let session = patient.connect(practice.address());
+    for _ in 0..BlockRule::default().after.get() {
+        knock(&practice, &stranger);
+    }
+    wait_for_block(&practice);
+    let is_heard = || {
+        let before = practice.server().first_messages_heard();
+        knock(&practice, &stranger);
+        practice.server().first_messages_heard() > before
+    };
+    eventually("all is used up", || !is_heard());
+    let (ticket, progress) = session.drop_line();
+    practice.wait_for_members(0);
+    let mut session = patient.resume(practice.address(), ticket, Some(progress));
+    session.sync(practice.now());
+    // Nobody else has gained anything by it.
+    assert!(!is_heard());
+    assert_eq!(blocks(&practice, &Request::List).len(), 1);
+}
+
+#[test]
+fn requests_to_resume_without_a_token_cost_the_address_nothing_and_no_exponentiation() {
+    let practice = Practice::with(Settings {
+        handshakes_per_address: 2,
+        ..Settings::default()
+    });
+    let mut patient = practice.admit_one("P1");
+    let (ticket, _) = patient.connect(practice.address()).drop_line();
+    let group = patient.doctor.group();
+    let (request, _) = resume::begin(ticket, group, patient.now(), &mut OsRandom);
+    let before = practice.server().first_messages_heard();
+    for _ in 0..20 {
+        let mut wire = patient.dial(practice.address());
+        wire.send(&damaged(request.clone()));
+        let answer = wire.frame();
+        assert_eq!(answer.as_bytes(), resume::no_token().as_bytes());
+    }
+    assert_eq!(practice.server().first_messages_heard(), before);
+    // The token is still good, and so is the allowance for a first message.
+    let mut wire = patient.dial(practice.address());
+    wire.send(&request);
+    assert_eq!(wire.frame().sub(), sub::RESUMED);
+    let mut session = patient.connect(practice.address());
+    session.sync(practice.now());
+}
+
+#[test]
+fn who_shows_a_patients_certificate_elsewhere_does_not_delay_her_where_she_was() {
+    // So that it is not his address that pays.
+    let practice = Practice::with(Settings {
+        handshakes_per_address: 1_000,
+        ..Settings::default()
+    });
+    let mut patient = practice.admit_one("P1");
+    let usual = Some(IpAddr::from([127, 0, 0, 2]));
+    patient.from = usual;
+    let session = patient.connect(practice.address());
+    let recorded = session.wire.sent[0].clone();
+    // Somebody shows what was recorded, until nobody looks at it any more.
+    let elsewhere = [127, 0, 0, 3].into();
+    let is_answered = || {
+        let mut wire = Wire::dial_from(practice.address(), elsewhere);
+        wire.send(&recorded);
+        wire.next().is_some()
+    };
+    let answered = (0..500).take_while(|_| is_answered()).count();
+    // Her own first one was from an address that was new then.
+    assert!((59..200).contains(&answered), "{answered}");
+    session.wire.cut();
+    let mut session = patient.connect(practice.address());
+    session.sync(practice.now());
 }
 
 #[test]

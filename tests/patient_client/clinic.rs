@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -95,6 +95,7 @@ impl Clinic {
         Context {
             identity: &self.identity,
             registry: &self.tables,
+            from: Ipv4Addr::LOCALHOST.into(),
             tolerance: Duration::from_secs(30),
             strict_clock: false,
             started: now.minus(HOUR),
@@ -372,7 +373,11 @@ impl Registry for Tables {
         Ok(later)
     }
 
-    fn may_try(&self, _: &[u8; 16]) -> bool {
+    fn may_try(&self, _: &[u8; 16], _: IpAddr) -> bool {
+        true
+    }
+
+    fn may_begin(&self, _: &[u8; 16]) -> bool {
         true
     }
 

@@ -1,5 +1,6 @@
 //! The clinic, its doctor, and how a patient enrols.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use telemed::clock::Timestamp;
@@ -82,6 +83,7 @@ impl Clinic {
         Context {
             identity: &self.doctor,
             registry: &self.tables,
+            from: Ipv4Addr::LOCALHOST.into(),
             tolerance: Duration::from_secs(30),
             strict_clock: false,
             started,

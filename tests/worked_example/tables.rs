@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use telemed::clock::Timestamp;
 use telemed::handshake::registry::{
@@ -65,7 +66,11 @@ impl Registry for Tables {
         Ok(later)
     }
 
-    fn may_try(&self, _: &[u8; 16]) -> bool {
+    fn may_try(&self, _: &[u8; 16], _: IpAddr) -> bool {
+        true
+    }
+
+    fn may_begin(&self, _: &[u8; 16]) -> bool {
         true
     }
 

@@ -19,7 +19,7 @@ fn address(last: u8) -> IpAddr {
 }
 
 fn pays(place: &Place, now: Instant) -> bool {
-    place.spend(now) != Leave::Stop
+    place.spend(Knocker::Patient, now)
 }
 
 #[test]
@@ -113,32 +113,92 @@ fn work_waits_for_a_processor_and_not_beyond_the_deadline() {
     assert!(gate.work(Instant::now()).is_some());
 }
 
+/// Has an address fail until it is blocked; for how long.
+fn block(gate: &Gate, last: u8, now: Instant) -> Duration {
+    let failures = (0..100).find_map(|_| gate.failed(address(last), now));
+    failures.unwrap()
+}
+
 #[test]
 fn a_blocked_address_is_heard_at_the_slow_pace_and_only_as_somebody_known() {
     let gate = gate(100);
     let now = Instant::now();
     let place = gate.enter(address(1), &stream(), now).unwrap();
-    assert_eq!(place.spend(now), Leave::Go);
-    let time = (0..100).find_map(|_| gate.failed(address(1), now)).unwrap();
-    let heard = |now| {
-        let leaves = (0..100).map(|_| place.spend(now));
-        leaves.filter(|leave| *leave == Leave::IfKnown).count()
-    };
+    assert!(place.spend(Knocker::Newcomer, now));
+    let time = block(&gate, 1, now);
+    // Newcomers take nothing from patients.
+    assert!((0..100).all(|_| !place.spend(Knocker::Newcomer, now)));
+    let heard = |now| (0..100).filter(|_| pays(&place, now)).count();
     assert_eq!(heard(now), 5);
-    assert_eq!(place.spend(now), Leave::Stop);
     assert_eq!(heard(now + Duration::from_secs(60)), 5);
     // Others are not blocked, and in the end it is not any more.
     let other = gate.enter(address(2), &stream(), now).unwrap();
-    assert_eq!(other.spend(now), Leave::Go);
+    assert!(other.spend(Knocker::Newcomer, now));
     assert_eq!(gate.blocks(now).len(), 1);
     assert!(gate.ended_blocks(now).is_empty());
     let later = now + time;
     assert!(gate.blocks(later).is_empty());
     let ended = gate.ended_blocks(later);
     assert_eq!(ended.len(), 1);
-    assert!(ended[0].0 == address(1) && ended[0].1.refused > 100);
+    assert!(ended[0].0 == address(1) && ended[0].1.refused > 200);
     assert!(gate.ended_blocks(later).is_empty());
-    assert_eq!(place.spend(later), Leave::Go);
+    assert!(place.spend(Knocker::Newcomer, later));
+}
+
+#[test]
+fn who_proved_a_token_is_let_on_where_nobody_else_is_and_takes_what_there_is() {
+    let gate = gate(2);
+    let now = Instant::now();
+    let place = gate.enter(address(1), &stream(), now).unwrap();
+    place.charge(now);
+    assert!(place.has_paid());
+    let other = gate.enter(address(1), &stream(), now).unwrap();
+    assert!(pays(&other, now) && !pays(&other, now));
+    // Nothing is left: nothing is taken, and nothing will be given back.
+    let late = gate.enter(address(1), &stream(), now).unwrap();
+    late.charge(now);
+    assert!(!late.has_paid());
+    late.welcome(now);
+    assert!(!pays(&other, now));
+    place.welcome(now);
+    assert!(pays(&other, now) && !pays(&other, now));
+}
+
+#[test]
+fn what_was_taken_is_given_back_once() {
+    let gate = gate(3);
+    let now = Instant::now();
+    let place = gate.enter(address(1), &stream(), now).unwrap();
+    let other = gate.enter(address(1), &stream(), now).unwrap();
+    assert!(pays(&place, now) && pays(&other, now) && pays(&other, now));
+    place.refund(now);
+    place.refund(now);
+    place.welcome(now);
+    assert!(pays(&other, now) && !pays(&other, now));
+}
+
+#[test]
+fn a_blocked_or_exhausted_address_opens_few_connections_and_never_none_for_long() {
+    let second = Duration::from_secs(1);
+    for is_blocked in [true, false] {
+        let gate = gate(1);
+        let now = Instant::now();
+        if is_blocked {
+            block(&gate, 1, now);
+        } else {
+            let place = gate.enter(address(1), &stream(), now).unwrap();
+            assert!(pays(&place, now));
+        }
+        let enter = |now| gate.enter(address(1), &stream(), now);
+        let opened = |now| (0..100).filter_map(|_| enter(now)).count();
+        assert_eq!(opened(now), 32);
+        assert_eq!(opened(now + second), 5);
+        // Who gets in takes none from the others.
+        let place = enter(now + 2 * second).unwrap();
+        place.welcome(now + 2 * second);
+        assert_eq!(opened(now + 2 * second), 5);
+        assert!(gate.enter(address(2), &stream(), now).is_some());
+    }
 }
 
 #[test]

@@ -199,6 +199,33 @@ fn a_recorded_first_message_opens_nothing() {
 }
 
 #[test]
+fn a_recorded_first_message_takes_no_handshake_from_the_patient() {
+    let node = Node::new();
+    let (m1, _) = node.m1(&clinic().patients[0]);
+    answered(node.first(&m1).unwrap());
+    assert_eq!(node.registry.lock().begun, 1);
+    is_retry(node.first(&m1));
+    assert_eq!(node.registry.lock().begun, 1);
+}
+
+#[test]
+fn a_certificate_that_is_shown_too_often_is_refused_without_a_word() {
+    for is_before_the_proof in [true, false] {
+        let node = Node::new();
+        let identity = &clinic().patients[0];
+        let (m1, _) = node.m1(identity);
+        let mut tables = node.registry.lock();
+        tables.is_tried_too_often = is_before_the_proof;
+        tables.is_begun_too_often = !is_before_the_proof;
+        drop(tables);
+        let name = identity.certificate().subject().identifier.clone();
+        silently(node.first(&m1), &RefusalReason::TooOften(name));
+        let begun = u32::from(!is_before_the_proof);
+        assert_eq!(node.registry.lock().begun, begun);
+    }
+}
+
+#[test]
 fn an_older_first_message_that_never_arrived_opens_nothing() {
     let mut node = Node::new();
     let identity = &clinic().patients[0];

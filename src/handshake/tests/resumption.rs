@@ -8,8 +8,10 @@ use crate::handshake::doctor::{Established, RefusalReason};
 use crate::handshake::patient::{self, Agreed, HandshakeError};
 use crate::handshake::registry::Standing;
 use crate::handshake::resume::{self, ResumptionTicket, Step, token_lifetime};
+use crate::kdf::{self, label};
 use crate::protocol::sub;
 use crate::random::OsRandom;
+use crate::secret::Secret;
 use crate::testing::{NOW, Node, answered, at, clinic, patient_with, reply, with_body};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -157,15 +159,35 @@ fn unreadable_tables_resume_nobody() {
 }
 
 #[test]
-fn a_number_that_is_no_group_element_is_refused_before_the_token_is_looked_up() {
+fn only_a_request_that_proves_its_token_costs_a_look_at_its_number() {
     let (node, ticket) = node_with_ticket();
     let request = request(ticket);
     let len = clinic().doctor.group().element_len();
     let mut body = request.body().to_vec();
     body[TOKEN_AT + 32..][..len].fill(0);
-    let refusal = node.first(&with_body(&request, &body)).unwrap_err();
-    assert!(refusal.answer.is_none());
+    let unproved = with_body(&request, &body);
+    assert!(!resume::is_proved(&node.registry, &unproved));
+    gets_no_token(&node, &unproved);
     assert_eq!(node.registry.lock().tokens.len(), 1);
+    assert!(resume::is_proved(&node.registry, &request));
+    assert_eq!(node.registry.lock().tokens.len(), 1);
+    // Whoever has the key of the token gets so far, and no further.
+    let proved = proved(&node, &unproved);
+    assert!(resume::is_proved(&node.registry, &proved));
+    let refusal = node.first(&proved).unwrap_err();
+    assert_eq!(refusal.reason, RefusalReason::Unexpected);
+    assert!(refusal.answer.is_none());
+}
+
+/// A request with the binder that belongs to what it says.
+fn proved(node: &Node<'_>, request: &Frame) -> Frame {
+    let tables = node.registry.lock();
+    let entry = tables.tokens.values().next().unwrap();
+    let key: Secret<64> = entry.key.expand(label::BINDER_P, &[]);
+    let (before, _) = request.as_bytes().split_last_chunk::<64>().unwrap();
+    let proof = kdf::hmac(key.expose(), &[before]);
+    let (fields, _) = request.body().split_last_chunk::<64>().unwrap();
+    with_body(request, &[fields, &proof[..]].concat())
 }
 
 #[test]

@@ -17,6 +17,10 @@ use crate::doctor::{connection, pulse};
 const STACK_LEN: usize = 256 * 1024;
 /// Pause after the operating system refused a descriptor or a thread.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Pause after each stranger who is turned away while a broadcast is on its way:
+/// what a flood of them costs would delay it. Whoever is let in waits behind
+/// them in the system's queue, which is short.
+const GIVE_WAY: Duration = Duration::from_millis(2);
 
 /// How often it is told that none can be accepted.
 const TELL_EVERY: Duration = Duration::from_secs(60);
@@ -25,7 +29,6 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 pub fn run(shared: &Arc<Shared>, listener: &TcpListener) {
     let mut told: Option<Instant> = None;
     loop {
-        wait(listener);
         shared.pulse.listener(Instant::now());
         let accepted = listener.accept();
         if shared.is_stopping() {
@@ -33,7 +36,7 @@ pub fn run(shared: &Arc<Shared>, listener: &TcpListener) {
         }
         match accepted {
             Ok((stream, peer)) => accept(shared, stream, peer.ip()),
-            Err(error) if is_nothing(&error) => {}
+            Err(error) if is_nothing(&error) => wait(listener),
             Err(error) => {
                 if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
                     told = Some(Instant::now());
@@ -47,7 +50,8 @@ pub fn run(shared: &Arc<Shared>, listener: &TcpListener) {
     }
 }
 
-/// Waits for a connection, but not for long.
+/// Waits for a connection, but not for long. While many come one after the
+/// other, nobody waits between them.
 fn wait(listener: &TcpListener) {
     let tick = Timespec {
         tv_sec: 0,
@@ -65,8 +69,13 @@ fn is_nothing(error: &io::Error) -> bool {
 
 fn accept(shared: &Arc<Shared>, stream: TcpStream, address: IpAddr) {
     let stream = Arc::new(stream);
-    let Some(place) = shared.gate.enter(address, &stream, Instant::now()) else {
+    let now = Instant::now();
+    let Some(place) = shared.gate.enter(address, &stream, now) else {
+        drop(stream);
         shared.turned_away();
+        if shared.pulse.is_broadcasting(now) {
+            thread::sleep(GIVE_WAY);
+        }
         return;
     };
     let shared = Arc::clone(shared);

@@ -353,6 +353,7 @@ impl Outgoing {
     fn to_group(&self) -> (Vec<Connected>, u64) {
         let shared = &*self.shared;
         let identity = shared.identity();
+        shared.pulse.broadcast(Instant::now());
         // Held until all is noted, so that no receipt comes before it is known
         // what for, and "delivered" is written after "sent".
         let mut live = shared.live();

@@ -35,6 +35,7 @@ pub mod tickets;
 
 mod allowance;
 mod connection;
+mod copies;
 mod flusher;
 mod housekeeping;
 mod line;

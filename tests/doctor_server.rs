@@ -20,6 +20,8 @@ mod backups;
 mod blocks;
 #[path = "doctor_server/broadcasts.rs"]
 mod broadcasts;
+#[path = "doctor_server/copies.rs"]
+mod copies;
 #[path = "doctor_server/crowds.rs"]
 mod crowds;
 #[path = "doctor_server/durable.rs"]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::deadline::UntilDeadline;
-use crate::doctor::event::Event;
+use crate::doctor::event::{Event, Replacement};
 use crate::doctor::gate::Place;
 use crate::doctor::housekeeping;
 use crate::doctor::line::{Line, Missed};
@@ -86,6 +86,11 @@ fn session(
         return;
     }
     let joined = sessions.join(&established, sink, now, Instant::now(), &mut OsRandom);
+    let device = established.certificate.fingerprint();
+    let older = match joined {
+        Ok(_) => shared.copies.joined(&device, address),
+        Err(_) => None,
+    };
     // What is younger will be given to this session as it comes.
     let newest = shared.practice.store.newest_message();
     drop(order);
@@ -95,11 +100,18 @@ fn session(
     // The token is in the queue: the session begins for the patient, too.
     shared.flusher.send([Arc::clone(&joined.outbox)]);
     reader.set_max_len(MAX_LEN_IN_SESSION);
-    let device = established.certificate.fingerprint();
     let peer = shared.peer(&established.certificate.subject().identifier, &device);
-    if let Some(older) = joined.superseded {
-        shared.tell(Event::Superseded(peer.clone()));
-        shared.flusher.send([older]);
+    if let Some(outbox) = joined.superseded {
+        let now = Instant::now();
+        let address = address.to_canonical();
+        shared.tell(Event::Superseded(Replacement {
+            peer: peer.clone(),
+            address,
+            older: older.unwrap_or(address),
+            silent: outbox.unheard_for(now),
+            maybe_copied: shared.copies.replaced(&device, established.resumed, now),
+        }));
+        shared.flusher.send([outbox]);
     }
     let serial = established.certificate.subject().serial;
     shared.tables.note_address(&serial, address);

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use crate::doctor::copies::Replacement;
 use crate::doctor::peer::Peer;
 use crate::handshake::doctor::RefusalReason;
 use crate::identity::id::Identifier;
@@ -21,7 +22,7 @@ pub enum Event {
         clock_off: Option<Duration>,
     },
     /// A newer session of the same device has replaced an older one.
-    Superseded(Peer),
+    Superseded(Replacement),
     /// A patient has left.
     Left(Peer, Departure),
     /// A device proved that it has the message with this number.

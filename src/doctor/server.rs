@@ -15,6 +15,7 @@ use crate::doctor::audit_log::Keeper;
 use crate::doctor::authority::{self, AuthorityError};
 use crate::doctor::backup::schedule;
 use crate::doctor::blocks;
+use crate::doctor::copies::Copies;
 pub use crate::doctor::deliveries::{Outcome, Report};
 use crate::doctor::event::Event;
 use crate::doctor::flusher::Flusher;
@@ -100,6 +101,7 @@ impl Server {
             practice,
             settings,
             pulse: Pulse::new(Instant::now()),
+            copies: Copies::default(),
             order: Mutex::default(),
             live: Mutex::default(),
             signed: Mutex::default(),

@@ -11,6 +11,7 @@ use crate::audit::Entry;
 use crate::clock::{Clock, Timestamp};
 use crate::doctor::audit_log;
 use crate::doctor::backup::BackupSchedule;
+use crate::doctor::copies::Copies;
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::flusher::Flusher;
 use crate::doctor::gate::{Block, BlockRule, Gate};
@@ -121,6 +122,8 @@ pub struct Shared {
     pub flusher: Flusher,
     /// Signs of life.
     pub(super) pulse: Pulse,
+    /// Tells a device that has moved from one that was copied.
+    pub(super) copies: Copies,
     /// Held while a message is put into the books and given to those who are
     /// there, and while somebody joins: each message is either from before a
     /// session or given to it.

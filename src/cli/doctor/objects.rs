@@ -134,10 +134,13 @@ pub fn event(event: &Event) -> Object {
             .with("resumed", *resumed)
             .with("clock_off_seconds", clock_off.map(|off| off.as_secs()))
             .with("device", device_code(&patient.device)),
-        Event::Superseded(patient) => Object::new("superseded")
+        Event::Superseded(replacement) => Object::new("superseded")
             .with("at", now())
-            .with("patient", patient.as_str())
-            .with("device", device_code(&patient.device)),
+            .with("patient", replacement.peer.as_str())
+            .with("device", device_code(&replacement.peer.device))
+            .with("address", replacement.address.to_string())
+            .with("older_address", replacement.older.to_string())
+            .with("maybe_copied", replacement.maybe_copied),
         Event::Left(patient, departure) => Object::new("left")
             .with("at", now())
             .with("patient", patient.as_str())

@@ -9,7 +9,7 @@ use crate::cli::output::Form;
 use crate::cli::{qr, text};
 use crate::clock::{Timestamp, in_words};
 use crate::doctor::control::{Answer, Present};
-use crate::doctor::event::{Departure, Event};
+use crate::doctor::event::{Departure, Event, Replacement};
 use crate::doctor::office;
 use crate::doctor::reach::Unreached;
 use crate::protocol::message::{Boundary, Message};
@@ -270,9 +270,7 @@ fn event_text(event: Event) -> String {
             });
             format!("{patient} is connected{how}{clock}.")
         }
-        Event::Superseded(patient) => {
-            format!("{patient} has connected anew from the same device; the older line was ended.")
-        }
+        Event::Superseded(replacement) => superseded(&replacement),
         Event::Left(patient, departure) => match departure {
             Departure::Asked => format!("{patient} has left."),
             Departure::Lost => format!("{patient}: the connection was lost."),
@@ -315,6 +313,35 @@ fn event_text(event: Event) -> String {
         Event::Strangers(count) => format!("{count} more strangers were not let in."),
         Event::Trouble(sentence) => format!("Trouble: {sentence}."),
     }
+}
+
+fn superseded(replacement: &Replacement) -> String {
+    let Replacement {
+        peer,
+        address,
+        older,
+        silent,
+        maybe_copied,
+    } = replacement;
+    let mut said = match replacement.is_elsewhere() {
+        false => {
+            format!("{peer} has connected anew from the same device; the older line was ended.")
+        }
+        true => format!(
+            "{peer} has connected anew with the same device, now from {address}; the older line, \
+             from {older} and last heard {} s ago, was ended.",
+            silent.as_secs()
+        ),
+    };
+    if *maybe_copied {
+        said += &format!(
+            " The third time in ten minutes, or more: two copies of this device may be in use. \
+             Ask {}; if it was copied: {}",
+            peer.patient,
+            replacement.remedy()
+        );
+    }
+    said
 }
 
 #[cfg(test)]

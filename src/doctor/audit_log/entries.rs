@@ -2,7 +2,8 @@
 
 use crate::audit::{Action, Entry};
 use crate::clock::{Timestamp, in_words};
-use crate::doctor::event::{Departure, Event};
+use crate::doctor::event::{Departure, Event, Replacement};
+use crate::doctor::messages::device_code;
 use crate::doctor::practice::{SERVER, STRANGER};
 use crate::handshake::doctor::RefusalReason;
 
@@ -24,7 +25,10 @@ pub(in crate::doctor) fn entry_of(event: &Event, at: Timestamp) -> Option<Entry>
             });
             by_patient(patient.as_str(), Action::Joined, &format!("{how}{clock}"))
         }
-        Event::Superseded(patient) => by_patient(patient.as_str(), Action::Superseded, ""),
+        Event::Superseded(replacement) => {
+            let detail = replaced(replacement);
+            by_patient(replacement.peer.as_str(), Action::Superseded, &detail)
+        }
         Event::Left(patient, departure) => {
             let patient = patient.as_str();
             let actor = match departure {
@@ -61,6 +65,20 @@ pub(in crate::doctor) fn entry_of(event: &Event, at: Timestamp) -> Option<Entry>
         Event::Enrolled(..) | Event::Delivered(..) | Event::Confirmed(..) | Event::Private(..) => {
             None
         }
+    }
+}
+
+/// Where from and how often, if that is anything but a line that was lost.
+fn replaced(replacement: &Replacement) -> String {
+    let Replacement { address, older, .. } = replacement;
+    let device = device_code(&replacement.peer.device);
+    let copied = match replacement.maybe_copied {
+        true => "; two copies of it may be in use",
+        false => "",
+    };
+    match replacement.is_elsewhere() || replacement.maybe_copied {
+        true => format!("device {device}, from {address} instead of {older}{copied}"),
+        false => String::new(),
     }
 }
 

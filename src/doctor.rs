@@ -5,6 +5,7 @@
 //! what time changes; one commits to the disk what comes in crowds. Who
 //! broadcasts writes to every socket what it takes at once and waits for none.
 
+pub mod alike;
 pub mod audit;
 pub mod audit_log;
 pub mod authority;

@@ -1,5 +1,6 @@
 //! The program `doctor`.
 
+mod alike;
 pub mod audit;
 mod authority;
 mod backup;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli::Program;
 use crate::cli::args;
+use crate::cli::doctor::patients::PatientsTask;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::options::{AuditTask, DoctorOptions, DoctorTask};
 use crate::cli::output::Form;
@@ -75,11 +77,14 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
         DoctorTask::Key(task) => return key::run(&options, &id, &task),
         DoctorTask::Authority(task) => return authority::run(&options, &id()?, &task),
         DoctorTask::List => Request::List,
-        DoctorTask::Enrol(patient, valid) => Request::Office(office::Request::Enrol {
-            patient: patient.to_string(),
-            public_address: options.public_address.as_ref().map(ToString::to_string),
-            valid_seconds: valid.map(|time| time.as_secs()),
-        }),
+        DoctorTask::Enrol(patient, valid) => {
+            alike::check(&options, &id()?, &patient)?;
+            Request::Office(office::Request::Enrol {
+                patient: patient.to_string(),
+                public_address: options.public_address.as_ref().map(ToString::to_string),
+                valid_seconds: valid.map(|time| time.as_secs()),
+            })
+        }
         DoctorTask::Devices(task) => return devices::run(&options, &id()?, &task),
         DoctorTask::Audit(AuditTask::Verify(verification)) if verification.database.is_some() => {
             return audit::verify_copy(options.form, &verification);
@@ -92,6 +97,9 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
         DoctorTask::Patients(task) => {
             let may_ask = options.form == Form::People;
             let id = id()?;
+            if let PatientsTask::Add(patient, _) = &task {
+                alike::check(&options, &id, patient)?;
+            }
             let office = |request| patients_office(&options, &id, request);
             let request = patients::request(&task, may_ask, &office)?;
             Request::Office(office::Request::Patients(request))

@@ -204,3 +204,49 @@ fn the_recovery_code_is_shown_once_and_a_mistyped_one_asked_for_again() {
     let rest = ends(doctor, 0);
     assert!(!rest.to_lowercase().contains(&code));
 }
+
+#[test]
+fn a_name_that_may_be_taken_for_another_patients_is_asked_about() {
+    let clinic = Clinic::new();
+    let (mut doctor, _) = typing_doctor(&clinic);
+    doctor.send_line("7").unwrap();
+    doctor.exp_string("Patient: ").unwrap();
+    doctor.send_line("a.B").unwrap();
+    doctor.exp_string("Ticket for a.B").unwrap();
+    doctor.exp_string(PROMPT).unwrap();
+    doctor.send_line("7").unwrap();
+    doctor.exp_string("Patient: ").unwrap();
+    doctor.send_line("A_b").unwrap();
+    doctor.exp_string("A_b is not a.B").unwrap();
+    doctor.exp_string("Type yes: ").unwrap();
+    doctor.send_line("no").unwrap();
+    doctor.exp_string("Nothing was done.").unwrap();
+    doctor.exp_string(PROMPT).unwrap();
+
+    // The same at a command; a name that is known is not asked about.
+    let command = |arguments: &[&str]| {
+        let options = Options::new().timeout_ms(Some(60_000));
+        spawn_with_options(clinic.doctor(arguments), options).unwrap()
+    };
+    let mut asked = command(&["enrol", "A-B"]);
+    asked.exp_string("A-B is not a.B").unwrap();
+    asked.exp_string("Type yes: ").unwrap();
+    asked.send_line("").unwrap();
+    asked.exp_string("nothing was done").unwrap();
+    let mut asked = command(&["enrol", "A-B"]);
+    asked.exp_string("Type yes: ").unwrap();
+    asked.send_line("yes").unwrap();
+    asked.exp_string("Ticket for A-B").unwrap();
+    let mut known = command(&["enrol", "a.B"]);
+    let said = known.exp_string("Ticket for a.B").unwrap();
+    assert!(!said.contains("is not"), "{said}");
+
+    // Nobody is there to be asked: a script goes on, and the warning is there.
+    let warning = "doctor: A.B is not ";
+    clinic
+        .command(&["patients", "add", "A.B", "--name", "Anna"])
+        .code(0)
+        .complains(&[warning]);
+    doctor.send_line("4").unwrap();
+    ends(doctor, 0);
+}

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::address::{Address, AddressError};
-use crate::cli::doctor::{devices, messages, patients, show};
+use crate::cli::doctor::{alike, devices, messages, patients, show};
 use crate::cli::menu::{self, Answer as Choice, Dialogue, DoctorChoice, question};
 use crate::cli::text::check_message;
 use crate::doctor;
@@ -24,7 +24,8 @@ pub fn run(dialogue: &mut dyn Dialogue, desk: &Desk) -> io::Result<()> {
             return Ok(());
         }
         if choice == DoctorChoice::Patients {
-            match patients::run_menu(dialogue, &|request| patients_office(desk, request))? {
+            let store = desk.server().practice().store.as_ref();
+            match patients::run_menu(dialogue, store, &|request| patients_office(desk, request))? {
                 Choice::Given(()) | Choice::Back => continue,
                 Choice::End | Choice::Interrupted | Choice::Stopped => return Ok(()),
             }
@@ -142,7 +143,10 @@ fn request_for(
                 .and_then(|patient| Ok(Choice::Given(Request::Consult { patient, end })));
         }
         DoctorChoice::Enrol => {
-            return patient(dialogue, |_| Ok(()))?.and_then(|patient| {
+            let named = patient(dialogue, |_| Ok(()))?;
+            let store = desk.server().practice().store.as_ref();
+            let named = named.and_then(|patient| alike::ask(dialogue, store, patient))?;
+            return named.and_then(|patient| {
                 Ok(Choice::Given(Request::Office(office::Request::Enrol {
                     patient,
                     public_address: None,

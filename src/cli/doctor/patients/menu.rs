@@ -3,11 +3,13 @@
 use std::io;
 
 use super::{form, seen, show};
+use crate::cli::doctor::alike;
 use crate::cli::menu::{Answer as Choice, Dialogue, Menu, question, run_below};
 use crate::cli::text::sentence;
 use crate::doctor::patients::{Answer, Request};
 use crate::doctor::records::Personal;
 use crate::identity::id::{Identifier, IdentifierError};
+use crate::store::Store;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Item {
@@ -39,16 +41,18 @@ const MENU: Menu<Item> = Menu {
     ],
 };
 
-/// Shows the menu until Back; `office` answers what is asked.
+/// Shows the menu until Back; `office` answers what is asked, `store` knows the
+/// patients there are.
 ///
 /// # Errors
 /// If nothing can be read.
 pub fn run(
     dialogue: &mut dyn Dialogue,
+    store: &dyn Store,
     office: &dyn Fn(Request) -> Answer,
 ) -> io::Result<Choice<()>> {
     run_below(dialogue, &MENU, Item::Back, |dialogue, item| {
-        let request = request_for(dialogue, office, item)?;
+        let request = request_for(dialogue, (store, office), item)?;
         request.and_then(|request| Ok(Choice::Given(show::text(&office(request)))))
     })
 }
@@ -56,7 +60,7 @@ pub fn run(
 /// Asks what an entry still needs.
 fn request_for(
     dialogue: &mut dyn Dialogue,
-    office: &dyn Fn(Request) -> Answer,
+    (store, office): (&dyn Store, &dyn Fn(Request) -> Answer),
     item: Item,
 ) -> io::Result<Choice<Request>> {
     let list = |archived| {
@@ -72,7 +76,12 @@ fn request_for(
         }
         _ => {}
     }
-    patient(dialogue)?.and_then(|patient| {
+    let named = patient(dialogue)?;
+    let named = match item {
+        Item::Add => named.and_then(|patient| alike::ask(dialogue, store, patient))?,
+        _ => named,
+    };
+    named.and_then(|patient| {
         Ok(Choice::Given(match item {
             Item::Add => {
                 return form::change(dialogue, None)?.and_then(|change| {

@@ -260,6 +260,8 @@ pub enum DoctorChoice {
     EndConsult,
     /// Devices and tickets: a menu of their own.
     Devices,
+    /// Show what the clinic's root has signed, and until when it holds.
+    Authority,
 }
 
 /// The doctor's menu. The first four numbers are old and stay.
@@ -280,6 +282,10 @@ pub const DOCTOR: Menu<DoctorChoice> = Menu {
         (DoctorChoice::Consult, "Begin a consultation"),
         (DoctorChoice::EndConsult, "End a consultation"),
         (DoctorChoice::Devices, "Devices and tickets"),
+        (
+            DoctorChoice::Authority,
+            "Certificate and keys of this practice",
+        ),
     ],
 };
 
@@ -370,7 +376,8 @@ mod tests {
   11  Messages to and from one patient
   12  Begin a consultation
   13  End a consultation
-  14  Devices and tickets";
+  14  Devices and tickets
+  15  Certificate and keys of this practice";
         assert_eq!(DOCTOR.lines(), doctor);
         let patient = "\nPatient's menu
   1  Send disconnect request

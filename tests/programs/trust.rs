@@ -306,6 +306,9 @@ fn the_menu_leads_to_devices_and_tickets() {
     doctor.expect("Clinic's root:");
     doctor.type_lines(&["2", "P1", "1", "the phone was stolen"]);
     doctor.expect("Revoked for good:");
-    doctor.type_lines(&["8", "4"]);
+    doctor.type_lines(&["8", "15"]);
+    doctor.expect("its key lies on this machine");
+    doctor.expect("Revoked doctors: list number ");
+    doctor.type_lines(&["4"]);
     doctor.finish().code(0);
 }

@@ -102,6 +102,9 @@ fn request_for(
         DoctorChoice::Report => messages::report(),
         DoctorChoice::Missing => messages::missing(),
         DoctorChoice::Inbox => messages::letters(correspondence::Request::Inbox { all: false }),
+        DoctorChoice::Authority => {
+            Request::Office(office::Request::Authority(doctor::authority::Request::Show))
+        }
         DoctorChoice::Exit | DoctorChoice::Patients | DoctorChoice::Devices => Request::Stop,
         DoctorChoice::Broadcast => {
             return message(dialogue, "Urgent message to all: ")?.and_then(|text| {

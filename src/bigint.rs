@@ -13,18 +13,23 @@
 //! - [`Modulus::pow`]: exponentiation with a secret exponent.
 //! - [`Modulus::pow_vartime`], [`Modulus::double_pow_vartime`]: with public
 //!   ones; the second computes a product of two powers in one go.
+//! - [`Kernel`]: the inner loops that powers are computed with, the fastest that
+//!   the processor has unless one is named.
 //! - [`jacobi_vartime`]: the Jacobi symbol.
 //! - [`is_probable_prime_vartime`] is Miller-Rabin.
 
+mod engine;
 mod jacobi;
 mod kernel;
 mod montgomery;
 mod multi_exp;
+mod numbers;
 mod pow;
 mod prime;
 mod uint;
 
 pub use jacobi::jacobi_vartime;
+pub use kernel::Kernel;
 pub use montgomery::{Modulus, Residue};
 pub use prime::is_probable_prime_vartime;
 pub use uint::SecretUint;

@@ -1,12 +1,13 @@
-//! Every operation of `bigint` gives what num-bigint gives and, with the
-//! feature `gmp`, what GMP gives: on random numbers and on the edges.
+//! Every operation of `bigint`, with every kernel that the processor has, gives
+//! what num-bigint gives and, with the feature `gmp`, what GMP gives: on random
+//! numbers and on the edges.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use num_bigint::BigUint;
 use num_traits::{One, Zero};
 use proptest::prelude::*;
-use telemed::bigint::{MAX_BITS, Modulus, Residue, SecretUint, jacobi_vartime};
+use telemed::bigint::{Kernel, MAX_BITS, Modulus, Residue, SecretUint, jacobi_vartime};
 
 /// Another implementation, which ours must equal.
 struct Engine {
@@ -206,37 +207,107 @@ proptest! {
     }
 }
 
+/// The modulus once for each kernel that the processor has.
+fn moduli(n: &BigUint) -> impl Iterator<Item = Modulus> {
+    [Kernel::Portable, Kernel::Ifma]
+        .into_iter()
+        .filter(|kernel| kernel.is_here())
+        .map(|kernel| Modulus::with_kernel(n, kernel).unwrap())
+}
+
 fn powers(n: &BigUint, base: &BigUint, exponent: &BigUint) {
-    let modulus = Modulus::new(n).unwrap();
-    let residue = modulus.residue_vartime(base);
     let exponent_bits = bits(exponent);
-    let power = revealed(
-        &modulus.pow(&residue, &secret(exponent), exponent_bits),
-        &modulus,
-    );
-    assert_eq!(power, modulus.pow_vartime(base, exponent));
-    for engine in ENGINES {
-        assert_eq!(
-            power,
-            (engine.pow)(base, exponent, n),
-            "{base}^{exponent} mod {n}"
-        );
-    }
     // More bits than there are add zeros; fewer cut the exponent.
-    for bits in [exponent_bits + 1, exponent_bits + 70, exponent_bits / 2] {
+    for bits in [
+        exponent_bits,
+        exponent_bits + 1,
+        exponent_bits + 70,
+        exponent_bits / 2,
+    ] {
         let cut = exponent & ones(bits);
-        let power = revealed(&modulus.pow(&residue, &secret(exponent), bits), &modulus);
-        assert_eq!(power, modulus.pow_vartime(base, &cut));
+        let expected = (ENGINES[0].pow)(base, &cut, n);
+        for engine in &ENGINES[1..] {
+            assert_eq!(expected, (engine.pow)(base, &cut, n));
+        }
+        for modulus in moduli(n) {
+            let residue = modulus.residue_vartime(base);
+            let power = modulus.pow(&residue, &secret(exponent), bits);
+            assert_eq!(
+                revealed(&power, &modulus),
+                expected,
+                "{base}^{cut} mod {n}, {modulus:?}"
+            );
+            assert_eq!(
+                modulus.pow_vartime(base, &cut),
+                expected,
+                "{base}^{cut} mod {n}, {modulus:?}"
+            );
+        }
     }
 }
 
 fn double_powers(n: &BigUint, bases: &[BigUint], exponent1: &BigUint, exponent2: &BigUint) {
-    let modulus = Modulus::new(n).unwrap();
-    let both = modulus.double_pow_vartime(&bases[0], exponent1, &bases[1], exponent2);
-    for engine in ENGINES {
-        let first = (engine.pow)(&bases[0], exponent1, n);
-        let second = (engine.pow)(&bases[1], exponent2, n);
-        assert_eq!(both, first * second % n);
+    let first = (ENGINES[0].pow)(&bases[0], exponent1, n);
+    let second = (ENGINES[0].pow)(&bases[1], exponent2, n);
+    let expected = first * second % n;
+    for modulus in moduli(n) {
+        let both = modulus.double_pow_vartime(&bases[0], exponent1, &bases[1], exponent2);
+        assert_eq!(both, expected, "{modulus:?}");
+    }
+}
+
+/// Moduli, bases and exponents at the edges of what the kernels do: where every
+/// limb, digit or window is full or empty, where the smallest and the largest
+/// modulus of a size lie, where a power is 0, 1 or -1.
+#[test]
+fn powers_at_the_edges() {
+    for size in [1025, 2048, 2049, 3072, 3073, 4096] {
+        let smallest = (BigUint::one() << (size - 1)) + 1u32;
+        let holes = ones(size) - (ones(52 * 7) << (52 * 3)) - (ones(64) << (size / 2));
+        for n in [smallest, ones(size), holes] {
+            for base in [
+                BigUint::zero(),
+                BigUint::one(),
+                &n - 1u32,
+                &n - 2u32,
+                ones(size - 1),
+            ] {
+                for exponent in [
+                    ones(0),
+                    ones(1),
+                    ones(5),
+                    ones(60),
+                    ones(7) << 64,
+                    ones(260),
+                ] {
+                    powers(&n, &base, &exponent);
+                }
+                double_powers(
+                    &n,
+                    &[base.clone(), &n - &base],
+                    &ones(200),
+                    &(ones(70) << 100),
+                );
+            }
+        }
+        let n = ones(size) - 2u32;
+        powers(&n, &(&n - 1u32), &ones(size));
+    }
+}
+
+#[test]
+fn a_multiple_of_the_modulus_has_the_power_zero() {
+    // 3 divides each of them, and the product of both factors is n.
+    for size in [2048, 3072, 4096] {
+        let n = ones(size);
+        let factor = &n / 3u32;
+        double_powers(
+            &n,
+            &[factor.clone(), BigUint::from(3u32)],
+            &BigUint::one(),
+            &BigUint::one(),
+        );
+        powers(&n, &factor, &BigUint::from(2u32));
     }
 }
 

@@ -5,7 +5,7 @@ use num_traits::One;
 use zeroize::Zeroizing;
 
 use super::MAX_BITS;
-use super::kernel::portable as kernel;
+use super::kernel::{Kernel, Prepared, portable as kernel};
 use super::uint::{SecretUint, limb_of};
 use crate::secret::SecretBytes;
 
@@ -56,6 +56,9 @@ pub struct Modulus {
     pub(super) one: Box<[u64]>,
     /// R^2 mod n: a factor that carries into Montgomery form.
     pub(super) r_squared: Box<[u64]>,
+    /// What computes powers. All else is done by the portable kernel, since it
+    /// takes no time to speak of.
+    pub(super) kernel: Prepared,
 }
 
 impl Modulus {
@@ -63,6 +66,14 @@ impl Modulus {
     /// than [`MAX_BITS`]. Variable time; a modulus is public.
     #[must_use]
     pub fn new(value: &BigUint) -> Option<Self> {
+        Self::with_kernel(value, Kernel::fastest())
+    }
+
+    /// As [`new`](Self::new), to compute powers with the kernel named if it can
+    /// (its size, this processor), else with the portable one. Tests compare
+    /// the kernels with it; it changes no result.
+    #[must_use]
+    pub fn with_kernel(value: &BigUint, kernel: Kernel) -> Option<Self> {
         let bits = usize::try_from(value.bits()).ok()?;
         if !value.bit(0) || value.is_one() || bits > MAX_BITS {
             return None;
@@ -76,6 +87,7 @@ impl Modulus {
             one: limbs_of(&(&r % value), count),
             r_squared: limbs_of(&(&r * &r % value), count),
             limbs,
+            kernel: Prepared::new(kernel, value),
             value: value.clone(),
         })
     }

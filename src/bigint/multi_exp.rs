@@ -1,16 +1,16 @@
 //! Exponentiation with public bases and exponents.
 
 use num_bigint::BigUint;
-use num_traits::One;
 
-use super::kernel::portable as kernel;
-use super::montgomery::{Modulus, limbs_of};
+use super::engine::Engine;
+use super::montgomery::{Modulus, Residue};
+use super::numbers::Numbers;
 
 impl Modulus {
     /// `base^exponent mod n`. Variable time: both must be public.
     #[must_use]
     pub fn pow_vartime(&self, base: &BigUint, exponent: &BigUint) -> BigUint {
-        self.product_of_powers_vartime(&[Term::new(self, base, exponent)])
+        self.product_of_powers_vartime(&[(base, exponent)])
     }
 
     /// `base1^exponent1 * base2^exponent2 mod n` with one sequence of squarings
@@ -24,32 +24,31 @@ impl Modulus {
         base2: &BigUint,
         exponent2: &BigUint,
     ) -> BigUint {
-        self.product_of_powers_vartime(&[
-            Term::new(self, base1, exponent1),
-            Term::new(self, base2, exponent2),
-        ])
+        self.product_of_powers_vartime(&[(base1, exponent1), (base2, exponent2)])
     }
 
-    fn product_of_powers_vartime(&self, terms: &[Term]) -> BigUint {
-        let (n, inverse, len) = (&self.limbs[..], self.negative_inverse, self.limbs.len());
-        let mut wide = vec![0; 2 * len];
-        let mut product = vec![0; len];
-        let mut power = self.one.to_vec();
+    fn product_of_powers_vartime(&self, bases: &[(&BigUint, &BigUint)]) -> BigUint {
+        let mut engine = Engine::new(self);
+        let terms: Vec<Term> = bases
+            .iter()
+            .map(|(base, exponent)| Term::new(&mut engine, base, exponent))
+            .collect();
+        let mut product = engine.numbers(1);
+        let mut power = engine.numbers(1);
+        power.copy_from_slice(engine.one());
         let top = terms.iter().map(|term| term.digits.len()).max();
         for position in (0..top.unwrap_or(0)).rev() {
-            kernel::montgomery_square(&mut power, n, inverse, &mut wide);
-            for term in terms {
+            engine.square(&mut power);
+            for term in &terms {
                 let digit = usize::from(term.digits.get(position).copied().unwrap_or(0));
                 if digit != 0 {
-                    let factor = &term.odd_powers[digit / 2 * len..][..len];
-                    kernel::montgomery_mul(&mut product, &power, factor, n, inverse, &mut wide);
+                    let factor = &term.odd_powers[digit / 2 * engine.words()..][..engine.words()];
+                    engine.multiply(&mut product, &power, factor);
                     std::mem::swap(&mut power, &mut product);
                 }
             }
         }
-        let one = limbs_of(&BigUint::one(), len);
-        kernel::montgomery_mul(&mut product, &power, &one, n, inverse, &mut wide);
-        from_limbs(&product)
+        Residue(engine.leave(&power)).reveal_vartime()
     }
 }
 
@@ -59,11 +58,11 @@ struct Term {
     /// is the sum of all `digit * 2^position`.
     digits: Vec<u8>,
     /// base^1, base^3, base^5 and so on, in Montgomery form.
-    odd_powers: Vec<u64>,
+    odd_powers: Numbers,
 }
 
 impl Term {
-    fn new(modulus: &Modulus, base: &BigUint, exponent: &BigUint) -> Self {
+    fn new(engine: &mut Engine, base: &BigUint, exponent: &BigUint) -> Self {
         let window = match exponent.bits() {
             0..=24 => 2,
             25..=80 => 3,
@@ -74,7 +73,7 @@ impl Term {
         };
         Self {
             digits: sliding_digits(exponent, window),
-            odd_powers: odd_powers(modulus, base, 1 << (window - 1)),
+            odd_powers: odd_powers(engine, base, 1 << (window - 1)),
         }
     }
 }
@@ -100,34 +99,18 @@ fn sliding_digits(exponent: &BigUint, window: u64) -> Vec<u8> {
 }
 
 /// The first `count` odd powers of `base`, in Montgomery form.
-fn odd_powers(modulus: &Modulus, base: &BigUint, count: usize) -> Vec<u64> {
-    let (n, inverse) = (&modulus.limbs[..], modulus.negative_inverse);
-    let len = n.len();
-    let mut wide = vec![0; 2 * len];
-    let mut first = vec![0; len];
-    let plain = limbs_of(&(base % modulus.value()), len);
-    kernel::montgomery_mul(
-        &mut first,
-        &plain,
-        &modulus.r_squared,
-        n,
-        inverse,
-        &mut wide,
-    );
-    let mut squared = first.clone();
-    kernel::montgomery_square(&mut squared, n, inverse, &mut wide);
-    let mut powers = first.clone();
-    let mut previous = first;
-    let mut next = vec![0; len];
-    for _ in 1..count {
-        kernel::montgomery_mul(&mut next, &previous, &squared, n, inverse, &mut wide);
-        powers.extend_from_slice(&next);
-        std::mem::swap(&mut previous, &mut next);
+fn odd_powers(engine: &mut Engine, base: &BigUint, count: usize) -> Numbers {
+    let len = engine.words();
+    let mut powers = engine.numbers(count);
+    let (first, rest) = powers.split_at_mut(len);
+    engine.enter(first, engine.modulus().residue_vartime(base).0.limbs());
+    let mut squared = engine.numbers(1);
+    squared.copy_from_slice(first);
+    engine.square(&mut squared);
+    let mut previous = &*first;
+    for next in rest.chunks_exact_mut(len) {
+        engine.multiply(next, previous, &squared);
+        previous = next;
     }
     powers
-}
-
-fn from_limbs(limbs: &[u64]) -> BigUint {
-    let bytes: Vec<u8> = limbs.iter().flat_map(|limb| limb.to_le_bytes()).collect();
-    BigUint::from_bytes_le(&bytes)
 }

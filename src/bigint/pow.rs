@@ -1,9 +1,8 @@
 //! Exponentiation with secret exponents.
 
-use zeroize::Zeroizing;
-
-use super::kernel::portable as kernel;
+use super::engine::Engine;
 use super::montgomery::{Modulus, Residue};
+use super::numbers::Numbers;
 use super::uint::SecretUint;
 
 /// Bits of the exponent that one multiplication deals with.
@@ -18,53 +17,44 @@ impl Modulus {
     /// whether a window is zero or not; every look-up reads the whole table.
     #[must_use]
     pub fn pow(&self, base: &Residue, exponent: &SecretUint, exponent_bits: usize) -> Residue {
-        let (n, inverse) = (&self.limbs[..], self.negative_inverse);
-        let mut wide = self.scratch();
-        let table = self.powers(base, &mut wide);
-        let mut power = self.zero();
-        let mut factor = self.zero();
-        let mut product = self.zero();
+        let mut engine = Engine::new(self);
+        let table = powers(&mut engine, base);
+        let mut power = engine.numbers(1);
+        let mut factor = engine.numbers(1);
+        let mut product = engine.numbers(1);
         let mut position = exponent_bits.next_multiple_of(WINDOW);
-        power.limbs_mut().copy_from_slice(&self.one);
+        power.copy_from_slice(engine.one());
         while position > 0 {
             if position < exponent_bits {
                 for _ in 0..WINDOW {
-                    kernel::montgomery_square(power.limbs_mut(), n, inverse, &mut wide);
+                    engine.square(&mut power);
                 }
             }
             position -= WINDOW;
             let width = WINDOW.min(exponent_bits - position);
             let window = bits_at(exponent.limbs(), position, width);
-            kernel::select(factor.limbs_mut(), &table, window);
-            let (power_limbs, factor_limbs) = (power.limbs(), factor.limbs());
-            let out = product.limbs_mut();
-            kernel::montgomery_mul(out, power_limbs, factor_limbs, n, inverse, &mut wide);
+            engine.select(&mut factor, &table, window);
+            engine.multiply(&mut product, &power, &factor);
             std::mem::swap(&mut power, &mut product);
         }
-        // Out of Montgomery form: times 1 / R.
-        factor.limbs_mut().fill(0);
-        factor.limbs_mut()[0] = 1;
-        let out = product.limbs_mut();
-        kernel::montgomery_mul(out, power.limbs(), factor.limbs(), n, inverse, &mut wide);
-        Residue(product)
+        Residue(engine.leave(&power))
     }
+}
 
-    /// base^0 to base^31 in Montgomery form, one after the other.
-    fn powers(&self, base: &Residue, wide: &mut [u64]) -> Zeroizing<Vec<u64>> {
-        let (n, inverse, len) = (&self.limbs[..], self.negative_inverse, self.limbs.len());
-        let mut table = Zeroizing::new(vec![0; len << WINDOW]);
-        let (first, rest) = table.split_at_mut(2 * len);
-        first[..len].copy_from_slice(&self.one);
-        let base_out = &mut first[len..];
-        kernel::montgomery_mul(base_out, base.0.limbs(), &self.r_squared, n, inverse, wide);
-        let base_in = &first[len..];
-        let mut previous = base_in;
-        for next in rest.chunks_exact_mut(len) {
-            kernel::montgomery_mul(next, previous, base_in, n, inverse, wide);
-            previous = next;
-        }
-        table
+/// base^0 to base^31 in Montgomery form, one after the other.
+fn powers(engine: &mut Engine, base: &Residue) -> Numbers {
+    let len = engine.words();
+    let mut table = engine.numbers(1 << WINDOW);
+    let (first, rest) = table.split_at_mut(2 * len);
+    first[..len].copy_from_slice(engine.one());
+    engine.enter(&mut first[len..], base.0.limbs());
+    let base = &first[len..];
+    let mut previous = base;
+    for next in rest.chunks_exact_mut(len) {
+        engine.multiply(next, previous, base);
+        previous = next;
     }
+    table
 }
 
 /// The `width` bits of `limbs` from bit `position` on; zeros above the top.

@@ -123,7 +123,7 @@ fn reduce(out: &mut [u64], wide: &mut [u64], n: &[u64], negative_inverse: u64) {
 }
 
 /// Subtracts `n` from `value + carry * 2^(64 limbs)` if that is not below it.
-fn subtract_once(value: &mut [u64], carry: u64, n: &[u64]) {
+pub fn subtract_once(value: &mut [u64], carry: u64, n: &[u64]) {
     let mut borrow = 0;
     for (&limb, &n) in value.iter().zip(n) {
         sub_borrow(limb, n, &mut borrow);

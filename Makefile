@@ -39,9 +39,13 @@ test: ## all tests
 soak: ## kill doctor and patients 500 times, account for every message (minutes)
 	TELEMED_SOAK_CYCLES=$(or $(CYCLES),500) cargo test --locked --test kill_anywhere -- --nocapture
 
-bench: ## measure the store, and what strangers can do to a server
+bench: ## measure exponentiation, the store, and what strangers can do to a server
+	cargo bench --locked --bench exponentiation
 	cargo bench --locked --bench store
 	cargo bench --locked --bench flood
+
+bench-gmp: ## measure exponentiation beside GMP (needs m4, takes minutes)
+	cargo bench --locked --bench exponentiation --features gmp
 
 check: ## formatting, lints, documentation
 	cargo fmt --check
@@ -52,4 +56,4 @@ check-gmp: ## lints and tests with GMP as oracle (needs m4, takes minutes)
 	cargo clippy --locked --all-targets --features gmp -- -D warnings
 	cargo test --locked --features gmp
 
-.PHONY: help build demo run-doctor run-patient test soak bench check check-gmp
+.PHONY: help build demo run-doctor run-patient test soak bench bench-gmp check check-gmp

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use num_bigint::BigUint;
 
-use crate::bigint::{Modulus, is_probable_prime_vartime};
+use crate::bigint::{Kernel, Modulus, is_probable_prime_vartime};
 use crate::codec::Writer;
 use crate::kdf::{hash32, label};
 use crate::random::Random;
@@ -223,8 +223,26 @@ impl Group {
         }
     }
 
+    /// The same group, but its powers are computed with `kernel` where that can.
+    /// Changes no result: for tests and benchmarks.
+    #[must_use]
+    pub fn with_kernel(&self, kernel: Kernel) -> Self {
+        let (p, generator) = (self.p().value(), self.generator());
+        // Whatever is a group with one kernel is one with every other.
+        Self::build_with(kernel, p, generator, self.is_built_in()).unwrap_or_else(|| self.clone())
+    }
+
     fn build(p: &BigUint, generator: &BigUint, built_in: bool) -> Option<Self> {
-        let modulus = Modulus::new(p)?;
+        Self::build_with(Kernel::fastest(), p, generator, built_in)
+    }
+
+    fn build_with(
+        kernel: Kernel,
+        p: &BigUint,
+        generator: &BigUint,
+        built_in: bool,
+    ) -> Option<Self> {
+        let modulus = Modulus::with_kernel(p, kernel)?;
         let len = modulus.byte_len();
         let p_bytes = padded(p, len);
         let id = hash32(&[

@@ -24,10 +24,12 @@
 //! file can write it too.
 //!
 //! A key file is readable by its owner only, from the first byte on, and appears
-//! under its name complete or not at all; it is replaced as a whole.
+//! under its name complete or not at all; it is replaced as a whole. Only the
+//! root's, sealed under a passphrase, may lie on a stick that keeps no modes.
 
 mod copy;
 mod error;
+mod file_system;
 mod passphrase;
 mod seal;
 mod write;
@@ -174,8 +176,10 @@ impl Closed {
     pub fn read(path: &Path) -> Result<Self, KeyFileError> {
         let read = || -> Result<_, KeyFileFault> {
             let file = open(path)?;
-            check_owner(&file)?;
-            decode(read_bounded(file).map_err(KeyFileFault::read)?)
+            let guard = check_owner(&file)?;
+            let closed = decode(read_bounded(file).map_err(KeyFileFault::read)?)?;
+            guard.check(&closed)?;
+            Ok(closed)
         };
         read().map_err(|fault| KeyFileError::new(path, fault))
     }
@@ -278,8 +282,40 @@ fn open(path: &Path) -> Result<File, KeyFileFault> {
     Ok(File::from(file))
 }
 
+/// What keeps a file from other users.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Guard {
+    /// Its mode.
+    Mode,
+    /// Nothing: this file system keeps no modes.
+    None(&'static str),
+}
+
+impl Guard {
+    /// Whether this is enough for what is in the file. A key that its own
+    /// passphrase seals may be seen by others: the root's, which is meant for a
+    /// stick. The rest of a directory hangs together.
+    fn check(self, closed: &Closed) -> Result<(), KeyFileFault> {
+        let sealed = matches!(closed.protection, Protection::Passphrase { .. });
+        match self {
+            Self::None(file_system) if !sealed || closed.kind != KeyKind::RootSigning => {
+                Err(KeyFileFault::Unguarded { file_system })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Asks the open file, not its name, which might lead elsewhere by now.
-fn check_owner(file: &File) -> Result<(), KeyFileFault> {
+fn check_owner(file: &File) -> Result<Guard, KeyFileFault> {
+    check_owner_on(file, file_system::modeless)
+}
+
+/// The same with something that knows file systems without modes.
+fn check_owner_on(
+    file: &File,
+    modeless: impl FnOnce(&File) -> Option<&'static str>,
+) -> Result<Guard, KeyFileFault> {
     let metadata = file.metadata().map_err(KeyFileFault::read)?;
     if !metadata.is_file() {
         return Err(KeyFileFault::NotAFile);
@@ -291,12 +327,12 @@ fn check_owner(file: &File) -> Result<(), KeyFileFault> {
             user,
         });
     }
-    if metadata.mode() & 0o077 != 0 {
-        return Err(KeyFileFault::Open {
-            mode: metadata.mode() & 0o777,
-        });
+    if metadata.mode() & 0o077 == 0 {
+        return Ok(Guard::Mode);
     }
-    Ok(())
+    modeless(file).map(Guard::None).ok_or(KeyFileFault::Open {
+        mode: metadata.mode() & 0o777,
+    })
 }
 
 /// Reads at most one byte more than a key file can have, into memory that is

@@ -22,7 +22,7 @@ use crate::hex;
 use crate::identity::certificate::VerifiedCertificate;
 use crate::identity::data_dir::{self, DATABASE};
 use crate::identity::id::Identifier;
-use crate::identity::key_file::{self, KeyKind};
+use crate::identity::key_file::{self, KeyFileFault, KeyKind};
 use crate::identity::known_doctor::fingerprint_groups;
 use crate::random::OsRandom;
 use crate::store::SqliteStore;
@@ -112,9 +112,17 @@ fn move_root(options: &DoctorOptions, id: &Identifier, directory: &Path) -> Resu
     let directory = std::path::absolute(directory).map_err(|error| failed(&error))?;
     let to = directory.join(ROOT_KEY);
     let key_failed = |error: &key_file::KeyFileError| {
+        let remedy = match error.fault() {
+            KeyFileFault::Unguarded { .. } => {
+                "seal it first, with all keys here: doctor stop, then doctor key passwd"
+            }
+            _ => {
+                "the directory must be there, and its files this user's alone, as on a stick \
+                 with a Linux file system"
+            }
+        };
         Failure::new(error.fault().into(), error.to_string()).hint(format!(
-            "nothing was moved: the root key is still '{}'; the directory must be there, and \
-             its files this user's alone, as on a stick with a Linux file system",
+            "nothing was moved: the root key is still '{}'; {remedy}",
             from.display()
         ))
     };

@@ -1,10 +1,11 @@
 //! Copying a key file to another disk.
 
+use std::fs::File;
 use std::path::Path;
 
-use super::write::save_bytes;
-use super::{KeyFileError, KeyFileFault, check_owner, decode, open, read_bounded};
-use crate::secret::{SecretBytes, ct_eq};
+use super::write::save_checked;
+use super::{Closed, Guard, KeyFileError, KeyFileFault, check_owner};
+use crate::secret::ct_eq;
 
 /// Copies a key file byte for byte, and reads the copy back, which is on its
 /// disk when this returns. A copy that is not the same is removed.
@@ -12,27 +13,27 @@ use crate::secret::{SecretBytes, ct_eq};
 /// # Errors
 /// If the file is no whole key file of this user's alone, if there is something
 /// under the new name already (it is left alone), if the copy cannot be
-/// written, or if others can read it there.
+/// written, or if others can read it there, but for a root key that is sealed
+/// under a passphrase on a file system without modes.
 pub fn copy(from: &Path, to: &Path) -> Result<(), KeyFileError> {
-    let bytes = read(from).map_err(|fault| KeyFileError::new(from, fault))?;
-    save_bytes(to, bytes.expose())?;
-    let compared = read(to).and_then(|copied| match ct_eq(copied.expose(), bytes.expose()) {
-        true => Ok(()),
-        false => Err(KeyFileFault::Damaged),
-    });
-    compared.map_err(|fault| {
-        // What is wrong with it is told; nothing better can be done.
-        let _ = super::remove(to);
-        KeyFileError::new(to, fault)
-    })
+    copy_guarded(from, to, check_owner)
 }
 
-fn read(path: &Path) -> Result<SecretBytes, KeyFileFault> {
-    let file = open(path)?;
-    check_owner(&file)?;
-    let bytes = read_bounded(file).map_err(KeyFileFault::read)?;
-    // Whether it is sealed makes no difference to a copy.
-    Ok(decode(bytes)?.bytes)
+/// The same with something that says what keeps the copy from others.
+fn copy_guarded(
+    from: &Path,
+    to: &Path,
+    guard: impl FnOnce(&File) -> Result<Guard, KeyFileFault>,
+) -> Result<(), KeyFileError> {
+    let original = Closed::read(from)?;
+    let bytes = original.bytes.expose();
+    save_checked(to, bytes, |file| guard(file)?.check(&original))?;
+    let compared = Closed::read(to).and_then(|copied| match ct_eq(copied.bytes.expose(), bytes) {
+        true => Ok(()),
+        false => Err(KeyFileError::new(to, KeyFileFault::Damaged)),
+    });
+    // What is wrong with it is told; nothing better can be done.
+    compared.inspect_err(|_| drop(super::remove(to)))
 }
 
 #[cfg(test)]
@@ -43,7 +44,12 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::identity::key_file::{KeyFile, KeyKind, load, save};
+    use crate::identity::key_file::{
+        Cost, KeyFile, KeyKind, Passphrase, PassphraseKey, check_owner_on, encode_sealed, load,
+        save, save_bytes,
+    };
+    use crate::random::OsRandom;
+    use crate::secret::SecretBytes;
 
     #[test]
     fn a_copy_is_the_same_and_takes_nothings_place() {
@@ -88,5 +94,48 @@ mod tests {
         let error = copy(&from, &to).unwrap_err();
         assert!(matches!(error.fault(), KeyFileFault::Damaged), "{error}");
         assert!(!to.exists());
+    }
+
+    #[test]
+    fn only_a_sealed_root_key_is_copied_to_where_nothing_keeps_others_out() {
+        let base = TempDir::new().unwrap();
+        let [plain, sealed, wrapping, to] =
+            ["a.key", "b.key", "c.key", "stick.key"].map(|name| base.path().join(name));
+        let key = |kind| KeyFile {
+            kind,
+            group: [3; 32],
+            secret: SecretBytes::copy_of(&[7; 40]),
+        };
+        let passphrase = Passphrase::new(SecretBytes::copy_of(b"of the drawer")).unwrap();
+        let mut random = OsRandom;
+        let made = PassphraseKey::generate(&passphrase, Cost::LEAST, &mut random).unwrap();
+        save(&plain, &key(KeyKind::RootSigning)).unwrap();
+        for (path, kind) in [
+            (&sealed, KeyKind::RootSigning),
+            (&wrapping, KeyKind::Wrapping),
+        ] {
+            let bytes = encode_sealed(&key(kind), &made, &mut random);
+            save_bytes(path, &bytes).unwrap();
+        }
+        for from in [&plain, &wrapping] {
+            let error = copy_guarded(from, &to, |_| Ok(Guard::None("FAT"))).unwrap_err();
+            let said = error.to_string();
+            assert!(
+                said.contains("lies on FAT, which keeps no file from"),
+                "{said}"
+            );
+            assert!(!to.exists());
+        }
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 3);
+        copy_guarded(&sealed, &to, |_| Ok(Guard::None("FAT"))).unwrap();
+        assert_eq!(fs::read(&sealed).unwrap(), fs::read(&to).unwrap());
+
+        // An open mode is no matter of the file system elsewhere.
+        fs::set_permissions(&sealed, fs::Permissions::from_mode(0o644)).unwrap();
+        let file = File::open(&sealed).unwrap();
+        let guard = check_owner_on(&file, |_| Some("exFAT")).unwrap();
+        assert_eq!(guard, Guard::None("exFAT"));
+        let error = check_owner_on(&file, |_| None).unwrap_err();
+        assert!(matches!(error, KeyFileFault::Open { mode: 0o644 }));
     }
 }

@@ -35,6 +35,12 @@ pub enum KeyFileFault {
         /// Its permissions.
         mode: u32,
     },
+    /// Other users can read it, since its file system keeps no modes, and it is
+    /// no root key sealed under a passphrase.
+    Unguarded {
+        /// The file system.
+        file_system: &'static str,
+    },
     /// It does not begin like a key file.
     NotAKeyFile,
     /// It ends too early.
@@ -133,6 +139,11 @@ impl fmt::Display for KeyFileError {
                 "the key file '{path}' is open to other users (mode {mode:04o}); \
                  close it with: chmod 600 {}",
                 quoted(&self.path)
+            ),
+            KeyFileFault::Unguarded { file_system } => write!(
+                f,
+                "'{path}' lies on {file_system}, which keeps no file from other users; only a \
+                 root key sealed under a passphrase may lie there"
             ),
             KeyFileFault::NotAKeyFile => write!(
                 f,

@@ -40,8 +40,18 @@ pub(in crate::identity) fn check_length(path: &Path, key: &KeyFile) -> Result<()
 
 /// [`save`], with the bytes of the file as they are to be.
 pub(in crate::identity) fn save_bytes(path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
+    save_checked(path, bytes, |_| Ok(()))
+}
+
+/// The same if `check` is content with the new file, before anything is in it.
+pub(super) fn save_checked(
+    path: &Path,
+    bytes: &[u8],
+    check: impl FnOnce(&File) -> Result<(), KeyFileFault>,
+) -> Result<(), KeyFileError> {
     let save = || -> Result<(), KeyFileFault> {
         let new = NewFile::beside(path).map_err(KeyFileFault::write)?;
+        check(new.file())?;
         new.file().write_all(bytes).map_err(KeyFileFault::Write)?;
         new.publish().map_err(|error| match error {
             PublishError::NotThere(error) => KeyFileFault::write(error),

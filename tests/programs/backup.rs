@@ -130,6 +130,8 @@ fn a_destroyed_machine_comes_back_and_its_patients_need_no_ticket() {
         .says("Doctor D1 is restored.")
         .says("Open tickets are void now: P3.")
         .says("devices that were frozen or revoked since then are let in again")
+        .says("The doctor's key is that of the backup:")
+        .says("authority replace-key")
         .says("Enrolled patients connect again without a ticket");
     let kept = |name: &&String| {
         name.ends_with(".key") || name.as_str() == "telemed.db" || name.as_str() == "lock"

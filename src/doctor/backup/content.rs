@@ -14,7 +14,7 @@ use crate::doctor::backup::{RestoreFailure, kind_of};
 use crate::doctor::setup::{self, ROOT_KEY, SetupError};
 use crate::elgamal::SignSecret;
 use crate::identity::authority::DoctorIdentity;
-use crate::identity::certificate::{Certificate, VerifiedCertificate};
+use crate::identity::certificate::{Certificate, KeyId, VerifiedCertificate};
 use crate::identity::data_dir::DATABASE;
 use crate::identity::id::Identifier;
 use crate::identity::key_file::{self, KeyKind, MAX_FILE_LEN};
@@ -48,6 +48,11 @@ pub struct Checked {
     pub findings: Vec<Finding>,
     /// Whether the clinic's root key is in it.
     pub root_key: bool,
+    /// Name of the doctor's signing key.
+    pub key: KeyId,
+    /// Number of the list of revoked doctors, which rises with every key that is
+    /// replaced.
+    pub revoked_number: u64,
 }
 
 impl Checked {
@@ -138,6 +143,8 @@ impl Content {
             unopened,
             findings: audit.findings,
             root_key: self.keys.contains_key(ROOT_KEY),
+            key: identity.certificate.key_id(),
+            revoked_number: identity.revoked.number(),
         })
     }
 

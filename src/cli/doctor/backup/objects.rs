@@ -3,6 +3,7 @@
 use crate::cli::doctor::backup::words;
 use crate::cli::output::Object;
 use crate::doctor::backup::{Answer, Checked, Restored};
+use crate::hex;
 
 /// An answer of the office.
 pub fn object(answer: &Answer) -> Object {
@@ -38,6 +39,8 @@ pub fn restored(restored: &Restored) -> Object {
         .with("stopped", stopped)
         .with("log_end", restored.log_end)
         .with("known_end", restored.known_end)
+        .with("key", hex::encode(&restored.checked.key))
+        .with("revoked_number", restored.checked.revoked_number)
 }
 
 fn content(object: Object, checked: &Checked) -> Object {

@@ -2,6 +2,7 @@
 
 use crate::cli::text::clean;
 use crate::doctor::backup::{Answer, Checked, Made, Restored};
+use crate::identity::known_doctor::fingerprint_groups;
 
 /// Said beside a new recovery code, which stands on a line of its own.
 pub const NEW_CODE: &str = "doctor: this is the new recovery code, shown this once: write it on \
@@ -95,6 +96,13 @@ pub fn restored(restored: &Restored, data_option: &str) -> String {
             revocation.state,
         );
     }
+    lines += &format!(
+        "The doctor's key is that of the backup:\n  {}\nIf it was replaced since, because it was \
+         stolen, patients who know of that refuse it: replace it again before the server runs: \
+         doctor{data_option} --id {} authority replace-key --reason TEXT\n",
+        fingerprint_groups(&checked.key),
+        checked.doctor
+    );
     lines
         + &format!(
             "The recovery code stays the same. Enrolled patients connect again without a ticket \

@@ -37,5 +37,7 @@ mod programs;
 mod recordings;
 #[path = "attacks/replays.rs"]
 mod replays;
+#[path = "attacks/roles.rs"]
+mod roles;
 #[path = "attacks/sessions.rs"]
 mod sessions;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use telemed::clock::Clock;
 use telemed::doctor::event::Event;
@@ -31,20 +32,48 @@ const KINDS: [Kind; 14] = [
 
 #[test]
 fn frames_of_two_sessions_cannot_be_exchanged() {
+    let tampered = |kind| (kind, 0, true);
+    try_exchanges(KINDS.map(tampered), None);
+}
+
+#[test]
+fn a_broadcast_is_the_same_to_all_and_exchanged_for_itself() {
+    try_exchanges([(down(opcode::ENC_MSG, 0), 0, false)], None);
+}
+
+#[test]
+fn frames_of_two_renewals_cannot_be_exchanged() {
+    let soon = Duration::from_millis(300);
+    for (kind, after) in [
+        (up(opcode::KEY_VERIFICATION, sub::RESUME), 0),
+        (down(opcode::KEY_VERIFICATION, sub::RESUMED), 0),
+        // Those of the two full handshakes come before.
+        (up(opcode::KEY_VERIFICATION, sub::M3), 2),
+        (down(opcode::SESSION_TOKEN, 0), 2),
+    ] {
+        try_exchanges([(kind, after, true)], Some(soon));
+    }
+}
+
+/// Exchanges frames of these kinds, after so many that pass; each with whether
+/// the patients' programs notice it.
+fn try_exchanges<const N: usize>(cases: [(Kind, usize, bool); N], renewal: Option<Duration>) {
     let scene = Scene::open();
     let mut devices =
         ["P1", "P2"].map(|name| Device::enrolled(&scene.practice, &scene.proxy, name));
     for device in &mut devices {
         device.clock = Arc::clone(&scene.practice.clock) as Arc<dyn Clock>;
+        if let Some(soon) = renewal {
+            device.config.renewal = soon..=soon;
+        }
     }
     let mut expected = [Vec::new(), Vec::new()];
     let mut written = Vec::new();
-    for (number, kind) in KINDS.into_iter().enumerate() {
+    for (number, (kind, after, noticed)) in cases.into_iter().enumerate() {
         let server = scene.practice.server();
         let missed = format!("{number}: missed");
         server.broadcast(&missed, false).unwrap();
         let attack = Attack::Exchange;
-        let after = 0;
         scene.proxy.set(Rule {
             kind,
             attack,
@@ -77,7 +106,12 @@ fn frames_of_two_sessions_cannot_be_exchanged() {
             running.client.send("one more", None).unwrap();
             running.settle();
             running.leave();
-            assert!(running.complained(), "{kind:?}: {:?}", running.heard);
+            assert_eq!(
+                running.complained(),
+                noticed,
+                "{kind:?}: {:?}",
+                running.heard
+            );
         }
         scene.practice.wait_for_members(0);
         for (running, mut expected) in programs.iter().zip(expected.clone()) {

@@ -13,12 +13,14 @@
 //! - [`Modulus::pow`]: exponentiation with a secret exponent.
 //! - [`Modulus::pow_vartime`], [`Modulus::double_pow_vartime`]: with public
 //!   ones; the second computes a product of two powers in one go.
+//! - [`FixedBase`]: a public base whose powers are computed with tables.
 //! - [`Kernel`]: the inner loops that powers are computed with, the fastest that
 //!   the processor has unless one is named.
 //! - [`jacobi_vartime`]: the Jacobi symbol.
 //! - [`is_probable_prime_vartime`] is Miller-Rabin.
 
 mod engine;
+mod fixed_base;
 mod jacobi;
 mod kernel;
 mod montgomery;
@@ -28,6 +30,7 @@ mod pow;
 mod prime;
 mod uint;
 
+pub use fixed_base::FixedBase;
 pub use jacobi::jacobi_vartime;
 pub use kernel::Kernel;
 pub use montgomery::{Modulus, Residue};

@@ -7,7 +7,7 @@
 use num_bigint::BigUint;
 use num_traits::{One, Zero};
 use proptest::prelude::*;
-use telemed::bigint::{Kernel, MAX_BITS, Modulus, Residue, SecretUint, jacobi_vartime};
+use telemed::bigint::{FixedBase, Kernel, MAX_BITS, Modulus, Residue, SecretUint, jacobi_vartime};
 
 /// Another implementation, which ours must equal.
 struct Engine {
@@ -195,10 +195,20 @@ proptest! {
         powers(&n, &v[0], &exponents.0);
         double_powers(&n, &v, &exponents.0, &exponents.1);
     }
+
+    #[test]
+    fn powers_of_a_fixed_base_of_small_moduli((n, v) in case(2usize..=600, 1), exponents in prop::collection::vec(number(700), 3)) {
+        fixed_powers(&n, &v[0], &exponents);
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn powers_of_a_fixed_base_of_large_moduli((n, v) in case(big(), 1), exponents in prop::collection::vec(number(MAX_BITS), 3)) {
+        fixed_powers(&n, &v[0], &exponents);
+    }
 
     #[test]
     fn powers_of_large_moduli((n, v) in case(big(), 2), exponents in (number(MAX_BITS), number(3072))) {
@@ -256,6 +266,35 @@ fn double_powers(n: &BigUint, bases: &[BigUint], exponent1: &BigUint, exponent2:
     }
 }
 
+/// Before there are tables and with them.
+fn fixed_powers(n: &BigUint, base: &BigUint, exponents: &[BigUint]) {
+    for modulus in moduli(n) {
+        let fixed = FixedBase::new(base.clone());
+        assert!(format!("{fixed:?}").contains("without tables"));
+        let full = ones(bits(n));
+        let mut exponents = exponents.to_vec();
+        exponents.extend([full.clone(), full, ones(200), ones(5) << 187, ones(0)]);
+        for exponent in &exponents {
+            let expected = (ENGINES[0].pow)(base, exponent, n);
+            let exponent_bits = bits(exponent);
+            for bits in [exponent_bits, exponent_bits + 33] {
+                let power = modulus.pow_fixed(&fixed, &secret(exponent), bits);
+                assert_eq!(
+                    revealed(&power, &modulus),
+                    expected,
+                    "{base}^{exponent} mod {n}, {modulus:?}"
+                );
+            }
+            let power = modulus.pow_fixed_vartime(&fixed, exponent);
+            assert_eq!(power, expected, "{base}^{exponent} mod {n}, {modulus:?}");
+        }
+        assert!(format!("{fixed:?}").contains("with tables"));
+        // Fewer bits cut the exponent.
+        let cut = modulus.pow_fixed(&fixed, &secret(&ones(300)), 7);
+        assert_eq!(cut.reveal_vartime(), modulus.pow_vartime(base, &ones(7)));
+    }
+}
+
 /// Moduli, bases and exponents at the edges of what the kernels do: where every
 /// limb, digit or window is full or empty, where the smallest and the largest
 /// modulus of a size lie, where a power is 0, 1 or -1.
@@ -292,6 +331,8 @@ fn powers_at_the_edges() {
         }
         let n = ones(size) - 2u32;
         powers(&n, &(&n - 1u32), &ones(size));
+        fixed_powers(&n, &(&n - 1u32), &[]);
+        fixed_powers(&n, &BigUint::zero(), &[]);
     }
 }
 

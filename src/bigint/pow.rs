@@ -59,7 +59,7 @@ fn powers(engine: &mut Engine, base: &Residue) -> Numbers {
 
 /// The `width` bits of `limbs` from bit `position` on; zeros above the top.
 /// Constant time in the limbs.
-fn bits_at(limbs: &[u64], position: usize, width: usize) -> u64 {
+pub(super) fn bits_at(limbs: &[u64], position: usize, width: usize) -> u64 {
     let (index, shift) = (position / 64, position % 64);
     let limb = |index: usize| limbs.get(index).copied().unwrap_or(0);
     let mut bits = limb(index) >> shift;

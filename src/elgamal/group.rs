@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use num_bigint::BigUint;
 
-use crate::bigint::{Kernel, Modulus, is_probable_prime_vartime};
+use crate::bigint::{FixedBase, Kernel, Modulus, is_probable_prime_vartime};
 use crate::codec::Writer;
 use crate::kdf::{hash32, label};
 use crate::random::Random;
@@ -70,7 +70,7 @@ struct Inner {
     p: Modulus,
     q: Modulus,
     p_bytes: Vec<u8>,
-    generator: BigUint,
+    generator: FixedBase,
 }
 
 /// Why a number is not the prime of a group.
@@ -208,8 +208,8 @@ impl Group {
         &self.0.q
     }
 
-    /// The generator.
-    pub(super) fn generator(&self) -> &BigUint {
+    /// The generator, for powers mod p.
+    pub(super) fn generator(&self) -> &FixedBase {
         &self.0.generator
     }
 
@@ -227,7 +227,7 @@ impl Group {
     /// Changes no result: for tests and benchmarks.
     #[must_use]
     pub fn with_kernel(&self, kernel: Kernel) -> Self {
-        let (p, generator) = (self.p().value(), self.generator());
+        let (p, generator) = (self.p().value(), self.generator().base());
         // Whatever is a group with one kernel is one with every other.
         Self::build_with(kernel, p, generator, self.is_built_in()).unwrap_or_else(|| self.clone())
     }
@@ -257,7 +257,7 @@ impl Group {
             p: modulus,
             q: Modulus::new(&(p >> 1))?,
             p_bytes,
-            generator: generator.clone(),
+            generator: FixedBase::new(generator.clone()),
         })))
     }
 

@@ -82,8 +82,7 @@ impl Element {
     /// The generator to the power of the lowest `bits` bits of a secret
     /// exponent that is not 0 mod q. Constant time in the exponent.
     pub(super) fn power(group: &Group, exponent: &SecretUint, bits: usize) -> Self {
-        let generator = group.p().residue_vartime(group.generator());
-        let power = group.p().pow(&generator, exponent, bits);
+        let power = group.p().pow_fixed(group.generator(), exponent, bits);
         Self {
             group: group.clone(),
             bytes: power.to_be_bytes(group.element_len()).expose().into(),

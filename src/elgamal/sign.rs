@@ -92,7 +92,7 @@ impl VerifyingKey {
     /// 2^e = y^r r^s mod p.
     pub(super) fn equation_holds(&self, e: &BigUint, r: &BigUint, s: &BigUint) -> bool {
         let p = self.group().p();
-        let left = p.pow_vartime(self.group().generator(), e);
+        let left = p.pow_fixed_vartime(self.group().generator(), e);
         left == p.double_pow_vartime(&self.0.value(), r, r, s)
     }
 

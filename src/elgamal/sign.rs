@@ -24,7 +24,7 @@ use num_traits::Zero;
 use super::drbg::HmacDrbg;
 use super::group::{Group, padded};
 use super::key::{Element, InvalidSecret, VerifyingKey, is_element};
-use crate::bigint::Residue;
+use crate::bigint::{FixedBase, Residue};
 use crate::codec::Writer;
 use crate::kdf::{Label, hash, label};
 use crate::random::{self, Random};
@@ -37,6 +37,10 @@ const EXTRA_BITS: usize = 128;
 /// A signing exponent may be this much shorter than q, no more: one that is
 /// short by design could be computed from a signature or two.
 const MISSING_BITS: usize = 64;
+
+/// How many bytes z has, with which a signature is checked: what is wrong passes
+/// with a probability of 2^-64.
+const CHECK_BYTES: usize = 8;
 
 /// How often a signature is tried. One in 2^2000 does not succeed at once
 /// unless the computer computes wrongly.
@@ -66,22 +70,27 @@ impl VerifyingKey {
         message: &[&[u8]],
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
-        let (p, q) = (self.group().p(), self.group().q().value());
         let len = self.group().element_len();
         let (r_bytes, s_bytes) = signature.split_at_checked(len).ok_or(InvalidSignature)?;
         let r = BigUint::from_bytes_be(r_bytes);
         let s = BigUint::from_bytes_be(s_bytes);
-        let well_formed = s_bytes.len() == len
-            && !(&r % q).is_zero()
-            && !s.is_zero()
-            && s < *q
-            && is_element(p, &r);
         let e = BigUint::from_bytes_be(&self.hash(domain, r_bytes, message));
-        if well_formed && self.satisfies(&e, &r, &s) {
+        if self.is_well_formed(&r, s_bytes) && self.satisfies(&e, &r, &s) {
             Ok(())
         } else {
             Err(InvalidSignature)
         }
+    }
+
+    /// The checks that do not need the message: 1 to 4.
+    fn is_well_formed(&self, r: &BigUint, s_bytes: &[u8]) -> bool {
+        let (p, q) = (self.group().p(), self.group().q().value());
+        let s = BigUint::from_bytes_be(s_bytes);
+        s_bytes.len() == self.group().element_len()
+            && !(r % q).is_zero()
+            && !s.is_zero()
+            && s < *q
+            && is_element(p, r)
     }
 
     /// The last two checks: e mod q is not 0, and 2^e = y^r r^s mod p.
@@ -116,6 +125,8 @@ fn total_len(message: &[&[u8]]) -> u32 {
 pub struct SignSecret {
     x: Residue,
     verifying_key: VerifyingKey,
+    /// The verifying key, for the check of every signature made.
+    y: FixedBase,
 }
 
 impl SignSecret {
@@ -160,25 +171,22 @@ impl SignSecret {
     /// Signs all of `message`, one part after the other, for the use that
     /// `domain` names: 2L bytes. Constant time in the secret.
     ///
-    /// The signature is verified before it is returned, since a wrong one
-    /// (a flipped bit, a provoked fault) may give the secret away.
+    /// The signature is checked before it is returned, since a wrong one (a
+    /// flipped bit, a provoked fault) may give the secret away.
     ///
     /// # Panics
     /// If no attempt verifies: the hardware is broken.
     #[expect(clippy::panic, reason = "hardware that cannot compute must not sign")]
     pub fn sign(&self, domain: Label, message: &[&[u8]], random: &mut dyn Random) -> Vec<u8> {
         for _ in 0..ATTEMPTS {
-            let signature = self.attempt(domain, message, random);
-            if let Some(signature) = signature
-                && (self.verifying_key.verify(domain, message, &signature)).is_ok()
-            {
+            if let Some(signature) = self.attempt(domain, message, random) {
                 return signature;
             }
         }
         panic!("this computer makes wrong signatures: {ATTEMPTS} of {ATTEMPTS}");
     }
 
-    /// One signature, not yet verified; nothing if k or the blinding is 0.
+    /// One signature; nothing if k or the blinding is 0, or if it is wrong.
     fn attempt(
         &self,
         domain: Label,
@@ -186,7 +194,7 @@ impl SignSecret {
         random: &mut dyn Random,
     ) -> Option<Vec<u8>> {
         let (group, q) = (self.group(), self.group().q());
-        let k = self.nonce(domain, message, random);
+        let (k, z) = self.nonce(domain, message, random);
         let r = Element::power(group, &q.lengthen(&k), q.bits() + 1);
         let e = self.verifying_key.hash(domain, r.as_bytes(), message);
 
@@ -200,14 +208,43 @@ impl SignSecret {
 
         let mut signature = r.as_bytes().to_vec();
         signature.extend(padded(&s.reveal_vartime(), group.element_len()));
-        Some(signature)
+        let e = BigUint::from_bytes_be(&self.verifying_key.hash(domain, r.as_bytes(), message));
+        self.is_right(&k, &z, &e, &signature).then_some(signature)
+    }
+
+    /// Whether a signature just made with the nonce k is valid, and r is 2^k.
+    /// The equation is 2^e = y^r r^s. With a z of 64 bits that nobody can
+    /// foresee, both are right if 2^(e - k (s - z)) = y^r r^z: were one of them
+    /// wrong, at most one z would hide it. So nearly all of the check is powers
+    /// of fixed bases, which cost a quarter of any other.
+    ///
+    /// Constant time in k. y^r and r^z tell z at most, which is of no use.
+    fn is_right(&self, k: &Residue, z: &SecretBytes, e: &BigUint, signature: &[u8]) -> bool {
+        let (group, p, q) = (self.group(), self.group().p(), self.group().q());
+        let (r_bytes, s_bytes) = signature.split_at(group.element_len());
+        let rest = q.sub(&q.reduce_wide(s_bytes), &q.reduce_wide(z.expose()));
+        let exponent = q.sub(&q.residue_vartime(e), &q.mul(k, &rest));
+        let left = Element::power(group, &q.lengthen(&exponent), q.bits() + 1);
+
+        let r = BigUint::from_bytes_be(r_bytes);
+        let z = BigUint::from_bytes_be(z.expose());
+        let right = p.pow_fixed_vartime(&self.y, &r) * p.pow_vartime(&r, &z) % p.value();
+        self.verifying_key.is_well_formed(&r, s_bytes)
+            && !(e % q.value()).is_zero()
+            && left.value() == right
     }
 
     /// k, from the secret, what is signed, and fresh bytes: unpredictable if
     /// either the secret or the bytes are, different for different messages
     /// even if the bytes repeat. As in RFC 6979 but from 128 bits more than q
-    /// has, then reduced, so that no bias is left.
-    fn nonce(&self, domain: Label, message: &[&[u8]], random: &mut dyn Random) -> Residue {
+    /// has, then reduced, so that no bias is left. With it comes z, for the
+    /// check of the signature: eight bytes nobody can foresee.
+    fn nonce(
+        &self,
+        domain: Label,
+        message: &[&[u8]],
+        random: &mut dyn Random,
+    ) -> (Residue, SecretBytes) {
         let fresh = random::secret::<32>(random);
         let digest = self.verifying_key.hash(domain, &[], message);
         let drbg = HmacDrbg::new(&[
@@ -216,14 +253,18 @@ impl SignSecret {
             fresh.expose(),
             &label::SIGN_NONCE.encoded(),
         ]);
-        let bytes = drbg.generate(wide_len(self.group()));
-        self.group().q().reduce_wide(bytes.expose())
+        let len = wide_len(self.group());
+        let bytes = drbg.generate(len + CHECK_BYTES);
+        let (k, z) = bytes.expose().split_at(len);
+        let k = self.group().q().reduce_wide(k);
+        (k, SecretBytes::copy_of(z))
     }
 
     fn of(group: &Group, x: Residue) -> Self {
         let y = Element::power(group, x.as_uint(), group.q().bits());
         Self {
             x,
+            y: FixedBase::new(y.value()),
             verifying_key: VerifyingKey(y),
         }
     }
@@ -259,6 +300,7 @@ impl fmt::Debug for SignSecret {
 mod tests {
     use super::*;
     use crate::random::OsRandom;
+    use crate::testing::Repeating;
 
     #[test]
     #[should_panic = "wrong signatures"]
@@ -275,9 +317,50 @@ mod tests {
         let group = Group::ffdhe2048();
         let secret = SignSecret::generate(&group, &mut OsRandom);
         for _ in 0..20 {
-            let k = secret.nonce(label::SIG_M1, &[b"message"], &mut OsRandom);
+            let (k, _) = secret.nonce(label::SIG_M1, &[b"message"], &mut OsRandom);
             assert!(is_long_enough(&group, &k));
         }
+    }
+
+    #[test]
+    fn the_signer_releases_only_what_everybody_accepts() {
+        let group = Group::ffdhe2048();
+        let secret = SignSecret::generate(&group, &mut OsRandom);
+        let len = group.element_len();
+        let (p, q) = (group.p().value(), group.q());
+        let message: [&[u8]; 1] = [b"message"];
+        let (k, z) = secret.nonce(label::SIG_M1, &message, &mut Repeating(7));
+        let signature = secret
+            .attempt(label::SIG_M1, &message, &mut Repeating(7))
+            .unwrap();
+        let e = BigUint::from_bytes_be(&secret.verifying_key.hash(
+            label::SIG_M1,
+            &signature[..len],
+            &message,
+        ));
+        assert!(secret.is_right(&k, &z, &e, &signature));
+        for position in [0, 1, len / 2, len - 1, len, len + 1, 2 * len - 1] {
+            let mut wrong = signature.clone();
+            wrong[position] ^= 1;
+            assert!(!secret.is_right(&k, &z, &e, &wrong), "byte {position}");
+        }
+        assert!(!secret.is_right(&k, &z, &(&e + 1u32), &signature));
+        assert!(!secret.is_right(&k, &z, &BigUint::ZERO, &signature));
+        // An r that is not 2^k, the rest as it should be with that r and k.
+        let r = BigUint::from_bytes_be(&signature[..len]) * 4u32 % p;
+        let e = BigUint::from_bytes_be(&secret.verifying_key.hash(
+            label::SIG_M1,
+            &padded(&r, len),
+            &message,
+        ));
+        let xr = q.mul(&secret.x, &q.residue_vartime(&r));
+        let inverse = k.reveal_vartime().modinv(q.value()).unwrap();
+        let s = q.mul(
+            &q.sub(&q.residue_vartime(&e), &xr),
+            &q.residue_vartime(&inverse),
+        );
+        let wrong = [padded(&r, len), padded(&s.reveal_vartime(), len)].concat();
+        assert!(!secret.is_right(&k, &z, &e, &wrong));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! A file that appears under its name complete, or not at all.
+//! A file that appears under its name complete, or not at all, or takes the
+//! place of another one so.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -28,13 +29,18 @@ impl NewFile {
     /// # Errors
     /// If something has that name already, or if no file can be made there.
     pub fn beside(place: &Path) -> io::Result<Self> {
-        let name = place
-            .file_name()
-            .ok_or(io::ErrorKind::InvalidFilename)?
-            .to_owned();
         if fs::symlink_metadata(place).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        Self::in_place_of(place)
+    }
+
+    /// Begins a file that is to take the place of the one there, if there is one.
+    ///
+    /// # Errors
+    /// If no file can be made there.
+    pub fn in_place_of(place: &Path) -> io::Result<Self> {
+        let name = place.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
         let unique = u64::from_be_bytes(random::array(&mut OsRandom));
         let mut own = OsString::from(".");
         own.push(name);
@@ -71,12 +77,22 @@ impl NewFile {
     /// # Errors
     /// [`PublishError`], which says whether the file is there.
     pub fn publish(self) -> Result<(), PublishError> {
-        self.publish_with(sync_directory_of)
+        self.publish_with(rename_to_new, sync_directory_of)
     }
 
-    /// The same with something that makes the name last.
+    /// The same in the place of what has that name: it is the old file or the
+    /// new one whenever the machine stops.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub fn replace(self) -> Result<(), PublishError> {
+        self.publish_with(|from, to| fs::rename(from, to), sync_directory_of)
+    }
+
+    /// The same with something that gives the name, and makes it last.
     fn publish_with(
         mut self,
+        rename: impl FnOnce(&Path, &Path) -> io::Result<()>,
         sync_name: impl FnOnce(&Path) -> io::Result<()>,
     ) -> Result<(), PublishError> {
         self.sync().map_err(PublishError::NotThere)?;
@@ -107,7 +123,7 @@ impl Drop for NewFile {
 }
 
 /// Renames and never replaces.
-fn rename(from: &Path, to: &Path) -> io::Result<()> {
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // Some file systems of memory sticks do not know how: the look before
         // is the best there is.
@@ -121,8 +137,11 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes the appearance of `path` last.
-fn sync_directory_of(path: &Path) -> io::Result<()> {
+/// Makes the appearance or disappearance of `path` last.
+///
+/// # Errors
+/// If its directory cannot be synced.
+pub fn sync_directory_of(path: &Path) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -164,12 +183,32 @@ mod tests {
     }
 
     #[test]
+    fn a_replaced_file_is_the_old_one_until_it_is_the_new_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("a.key");
+        fs::write(&place, b"old").unwrap();
+        let begin = || {
+            let file = NewFile::in_place_of(&place).unwrap();
+            io::Write::write_all(&mut file.file(), b"new").unwrap();
+            assert_eq!(fs::read(&place).unwrap(), b"old");
+            file
+        };
+        drop(begin());
+        assert_eq!(fs::read(&place).unwrap(), b"old");
+        begin().replace().unwrap();
+        assert_eq!(fs::read(&place).unwrap(), b"new");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn a_file_whose_directory_cannot_be_synced_is_there_all_the_same() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("a.backup");
         let file = NewFile::beside(&place).unwrap();
         io::Write::write_all(&mut file.file(), b"whole").unwrap();
-        let failed = file.publish_with(|_| Err(io::ErrorKind::PermissionDenied.into()));
+        let failed = file.publish_with(rename_to_new, |_| {
+            Err(io::ErrorKind::PermissionDenied.into())
+        });
         assert!(matches!(failed, Err(PublishError::MayNotLast(_))));
         assert_eq!(fs::read(&place).unwrap(), b"whole");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);

@@ -75,6 +75,7 @@ impl From<&KeyFileFault> for Exit {
             | KeyFileFault::Cut
             | KeyFileFault::Damaged
             | KeyFileFault::Cost
+            | KeyFileFault::NoWrappingKey
             | KeyFileFault::OtherWrappingKey
             | KeyFileFault::WrongKind { .. } => Self::Integrity,
             KeyFileFault::Locked | KeyFileFault::WrongPassphrase => Self::Refused,

@@ -8,10 +8,11 @@ use super::options::{KeyOptions, KeyTask};
 use super::output::{Form, Object};
 use super::passphrase::{self, failed};
 use super::text::quoted;
+use crate::doctor::recovery;
 use crate::doctor::setup::ROOT_KEY;
 use crate::identity::data_dir::DataDir;
-use crate::identity::key_file::{Closed, Cost, KeyFileError, KeyKind, Protection};
-use crate::identity::keyring::{key_files, reseal};
+use crate::identity::key_file::{Closed, Cost, KeyFileError, KeyKind, Passphrase, Protection};
+use crate::identity::keyring::{Keyring, Pending, key_files, own_passphrases, pending, reseal};
 use crate::random::OsRandom;
 
 /// Changes how the keys in a directory are protected, and says how they are now.
@@ -22,19 +23,21 @@ pub(super) fn passwd(
     program: Program,
     form: Form,
     keys: &KeyOptions,
-    new: Option<&Path>,
+    (new, own): (Option<&Path>, Option<&Path>),
     directory: &mut DataDir,
 ) -> Result<(), Failure> {
-    passphrase::unlock(directory, keys)?;
-    if keys.plain_keys {
-        directory
-            .unseal_keys()
-            .map_err(|error| incomplete(&error))?;
-    } else {
-        let new = passphrase::new(new)?;
-        let sealed = directory.seal_keys(&new, Cost::STANDARD);
-        sealed.map_err(|error| incomplete(&error))?;
-    }
+    let old = passphrase::unlock_with(directory, keys)?;
+    let new = match keys.plain_keys {
+        true => None,
+        false => Some(passphrase::new(new)?),
+    };
+    let known: Vec<&Passphrase> = old.iter().chain(&new).collect();
+    let own = passphrase::own(&directory.path(""), &known, own)?;
+    let all: Vec<&Passphrase> = old.iter().chain(&own).collect();
+    let to = new.as_ref().map(|new| (new, Cost::STANDARD));
+    directory
+        .change_keys(to, &all)
+        .map_err(|error| incomplete(&error))?;
     if program == Program::Doctor && !directory.path(ROOT_KEY).exists() {
         eprint(&format!(
             "doctor: the clinic's root key, in its drawer, is as it was; to change it too: \
@@ -53,9 +56,18 @@ pub(super) fn passwd_file(
     program: Program,
     form: Form,
     keys: &KeyOptions,
-    new: Option<&Path>,
+    (new, own): (Option<&Path>, Option<&Path>),
     file: &Path,
 ) -> Result<(), Failure> {
+    if pending(file).is_some() {
+        let sentence = format!(
+            "a change of the passphrase was cut short that '{}' takes part in",
+            file.display()
+        );
+        return Err(Failure::new(Exit::Failure, sentence).hint(format!(
+            "complete it first, without --file: {program} key passwd"
+        )));
+    }
     let closed = Closed::read(file).map_err(|error| failed(&error))?;
     let old = match closed.protection {
         Protection::Plain => None,
@@ -64,7 +76,7 @@ pub(super) fn passwd_file(
                 let opened = closed.open_with_passphrase(old);
                 opened.map_err(|fault| KeyFileError::new(file, fault))
             };
-            Some(passphrase::with(keys, file, &mut open)?.1)
+            Some(passphrase::by_itself(keys, own, file, &mut open)?.1)
         }
         Protection::Wrapped(_) => {
             let sentence = format!(
@@ -100,6 +112,7 @@ fn said(
 ) -> Result<(), Failure> {
     if form == Form::People {
         passphrase::say(program, keys, place, sealed);
+        say_recovery_code(place);
         return Ok(());
     }
     let record = Object::new("keys")
@@ -113,7 +126,12 @@ fn said(
 ///
 /// # Errors
 /// A [`Failure`] if one of them is no whole key file.
-pub(super) fn show(form: Form, directory: &Path) -> Result<(), Failure> {
+pub(super) fn show(
+    program: Program,
+    form: Form,
+    keys: &KeyOptions,
+    directory: &Path,
+) -> Result<(), Failure> {
     let paths = key_files(directory).map_err(|error| failed(&error))?;
     let mut people = String::new();
     let mut objects = Vec::new();
@@ -131,7 +149,75 @@ pub(super) fn show(form: Form, directory: &Path) -> Result<(), Failure> {
         Form::People => print(&people)?,
         _ => form.print_objects(&objects)?,
     }
+    say_state(program, keys, directory);
+    say_recovery_code(directory);
     unusable.map_or(Ok(()), Err)
+}
+
+/// Says what interruptions have left of the protection of the keys in a
+/// directory, and what to do about it.
+pub(super) fn say_state(program: Program, keys: &KeyOptions, directory: &Path) {
+    for note in state(program, keys, directory) {
+        eprint(&format!("{program}: note: {note}\n"));
+    }
+}
+
+fn state(program: Program, keys: &KeyOptions, directory: &Path) -> Vec<String> {
+    let passwd = format!("{program}{} key passwd", keys.data_option);
+    let paths = key_files(directory).unwrap_or_default();
+    let mut notes = Vec::new();
+    match paths.iter().find_map(|path| pending(path)) {
+        Some(Pending::NotMade) => notes.push(format!(
+            "a change of the passphrase was cut short before it was made: the old passphrase is \
+             good; to change it: {passwd}"
+        )),
+        Some(Pending::Made) => notes.push(
+            "a change of the passphrase was cut short after it was made: the new passphrase is \
+             good, and the next start completes it"
+                .to_owned(),
+        ),
+        None => {}
+    }
+    for path in own_passphrases(directory).unwrap_or_default() {
+        notes.push(format!(
+            "'{}' is sealed by itself, not together with the other keys here: what needs it asks \
+             for its own passphrase (--root-passphrase-file FILE), and backups are made without \
+             it; to seal it together with them, while no program runs: {passwd}",
+            path.display()
+        ));
+    }
+    let closed = paths.iter().filter_map(|path| Closed::read(path).ok());
+    let protections: Vec<Protection> = closed.map(|closed| closed.protection).collect();
+    let is_sealed = Keyring::is_sealed(directory);
+    let is_wrapped = |protection: &Protection| matches!(protection, Protection::Wrapped(_));
+    if !is_sealed && protections.iter().any(is_wrapped) {
+        notes.push(format!(
+            "the file passphrase.key is missing in '{}', so that no passphrase opens what is \
+             sealed under it; put it back from a copy of the directory, or restore a backup",
+            directory.display()
+        ));
+    }
+    if is_sealed && protections.contains(&Protection::Plain) {
+        notes.push(format!(
+            "some of the keys lie unsealed beside others that are sealed, as after a change that \
+             was cut short; to complete it: {passwd}, or, to take the passphrase off, {program}{} \
+             --plain-keys key passwd",
+            keys.data_option
+        ));
+    }
+    notes
+}
+
+/// A recovery code beside sealed keys opens the database without them.
+fn say_recovery_code(place: &Path) {
+    if let Some(file) = recovery::file_beside_keys(place) {
+        eprint(&format!(
+            "doctor: note: '{}' lies beside the keys: the recovery code in it opens the database \
+             and every backup without any passphrase; write it on paper, keep it away from this \
+             machine, then delete the file\n",
+            file.display()
+        ));
+    }
 }
 
 fn name(path: &Path) -> String {
@@ -188,16 +274,22 @@ pub(super) fn run(
     open: &dyn Fn() -> Result<DataDir, Failure>,
 ) -> Result<Option<DataDir>, Failure> {
     match task {
-        KeyTask::Show => show(form, &location()?)?,
+        KeyTask::Show => show(program, form, keys, &location()?)?,
         KeyTask::Passwd {
             new,
             file: Some(file),
+            own,
         } => {
-            passwd_file(program, form, keys, new.as_deref(), file)?;
+            passwd_file(program, form, keys, (new.as_deref(), own.as_deref()), file)?;
         }
-        KeyTask::Passwd { new, file: None } => {
+        KeyTask::Passwd {
+            new,
+            file: None,
+            own,
+        } => {
             let mut directory = open()?;
-            passwd(program, form, keys, new.as_deref(), &mut directory)?;
+            let files = (new.as_deref(), own.as_deref());
+            passwd(program, form, keys, files, &mut directory)?;
             return Ok(Some(directory));
         }
     }

@@ -34,7 +34,7 @@ mod ticket;
 mod value;
 
 pub use audit::{AuditTask, Verification};
-pub use authority::AuthorityTask;
+pub use authority::{AuthorityTask, RootFile};
 pub use backup_task::{BackupTask, CodeSource};
 pub use devices::DevicesTask;
 pub use key::{KeyOptions, KeyTask};

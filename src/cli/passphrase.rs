@@ -19,7 +19,7 @@ use crate::identity::data_dir::DataDir;
 use crate::identity::key_file::{
     self, Closed, Cost, KeyFileError, KeyFileFault, KeyKind, Passphrase, Protection,
 };
-use crate::identity::keyring::Keyring;
+use crate::identity::keyring::{self, Keyring};
 use crate::secret::SecretBytes;
 use prompt::{Typed, Unseen};
 
@@ -30,16 +30,32 @@ const TRIES: usize = 3;
 const NAME_A_FILE: &str =
     "name a file that holds it with --passphrase-file FILE, or run this at a terminal";
 
+/// The same for a key file that is sealed by itself.
+const NAME_ITS_FILE: &str = "it may have a passphrase of its own: name a file that holds it with \
+    --root-passphrase-file FILE, or run this at a terminal";
+
 /// Unlocks the keys of a directory, if they are sealed.
 ///
 /// # Errors
 /// A [`Failure`], with [`Exit::Refused`] if the passphrase is wrong or missing.
 pub fn unlock(directory: &mut DataDir, keys: &KeyOptions) -> Result<(), Failure> {
+    unlock_with(directory, keys).map(drop)
+}
+
+/// The same; gives the passphrase if one was needed.
+///
+/// # Errors
+/// As [`unlock`].
+pub fn unlock_with(
+    directory: &mut DataDir,
+    keys: &KeyOptions,
+) -> Result<Option<Passphrase>, Failure> {
     if !directory.is_sealed() || directory.keyring().is_unlocked() {
-        return Ok(());
+        return Ok(None);
     }
     let place = directory.path("");
-    with(keys, &place, &mut |passphrase| directory.unlock(passphrase)).map(drop)
+    let ((), passphrase) = with(keys, &place, &mut |passphrase| directory.unlock(passphrase))?;
+    Ok(Some(passphrase))
 }
 
 /// The keyring of a directory that another program may have locked.
@@ -55,7 +71,8 @@ pub fn keyring(directory: &Path, keys: &KeyOptions) -> Result<Keyring, Failure> 
 }
 
 /// Reads a key file that lies by itself, such as the root's in its drawer, plain
-/// or sealed: the name of the group and the secret.
+/// or sealed: the name of the group and the secret. `own` is the file with its
+/// own passphrase, if it was named.
 ///
 /// # Errors
 /// A [`Failure`], with [`Exit::Refused`] if the passphrase is wrong or missing.
@@ -63,14 +80,90 @@ pub fn load(
     path: &Path,
     kind: KeyKind,
     keys: &KeyOptions,
+    own: Option<&Path>,
 ) -> Result<([u8; 32], SecretBytes), Failure> {
+    // A change of the passphrase may have been cut short beside it.
+    let path = &keyring::current(path);
     let closed = Closed::read(path).map_err(|error| failed(&error))?;
     if closed.protection == Protection::Plain {
         return key_file::load(path, kind).map_err(|error| failed(&error));
     }
     let mut open = |passphrase: &Passphrase| key_file::load_sealed(path, kind, passphrase);
-    with(keys, path, &mut open).map(|(key, _)| key)
+    by_itself(keys, own, path, &mut open).map(|(key, _)| key)
 }
+
+/// Does something with the passphrase of a key file that is sealed by itself. It
+/// may be that of the other keys; where it is not, a person is asked for its own.
+///
+/// # Errors
+/// As [`with`].
+pub fn by_itself<T>(
+    keys: &KeyOptions,
+    own: Option<&Path>,
+    path: &Path,
+    open: Open<'_, T>,
+) -> Result<(T, Passphrase), Failure> {
+    if let Some(file) = own {
+        let passphrase = read_file(file, true)?;
+        let opened = open(&passphrase).map_err(|error| failed(&error))?;
+        return Ok((opened, passphrase));
+    }
+    let mut wrong = None;
+    if let Some(passphrase) = from_file(keys)? {
+        match open(&passphrase) {
+            Ok(opened) => return Ok((opened, passphrase)),
+            Err(error) if is_wrong(&error) => wrong = Some(error),
+            Err(error) => return Err(failed(&error)),
+        }
+    }
+    let shown = path.display();
+    match (Unseen::open(), wrong) {
+        (None, None) => {
+            let sentence = format!("the key file '{shown}' is sealed, and no passphrase was given");
+            Err(Failure::new(Exit::Refused, sentence).hint(NAME_ITS_FILE))
+        }
+        (None, Some(error)) => Err(failed(&error).hint(NAME_ITS_FILE)),
+        (Some(mut terminal), wrong) => {
+            if wrong.is_some() {
+                terminal.say(&format!(
+                    "The passphrase of the other keys does not open '{shown}': it has its own\n"
+                ));
+            }
+            ask(&mut terminal, path, open)
+        }
+    }
+}
+
+/// The passphrases of those keys in a directory that are sealed by themselves
+/// and that none of the `known` ones opens. `file` has it, if it was named.
+///
+/// # Errors
+/// As [`with`].
+pub fn own(
+    directory: &Path,
+    known: &[&Passphrase],
+    file: Option<&Path>,
+) -> Result<Vec<Passphrase>, Failure> {
+    let paths = keyring::own_passphrases(directory).map_err(|error| failed(&error))?;
+    let mut found: Vec<Passphrase> = Vec::new();
+    for path in paths {
+        let closed = Closed::read(&path).map_err(|error| failed(&error))?;
+        let mut open = |passphrase: &Passphrase| {
+            let opened = closed.open_with_passphrase(passphrase).map(drop);
+            opened.map_err(|fault| KeyFileError::new(&path, fault))
+        };
+        let mut known = known.iter().copied().chain(&found);
+        if known.any(|passphrase| open(passphrase).is_ok()) {
+            continue;
+        }
+        let ((), passphrase) = by_itself(&KeyOptions::default(), file, &path, &mut open)?;
+        found.push(passphrase);
+    }
+    Ok(found)
+}
+
+/// What is tried with a passphrase.
+type Open<'a, T> = &'a mut dyn FnMut(&Passphrase) -> Result<T, KeyFileError>;
 
 /// Does something with the passphrase of the keys in `place`, and gives what came
 /// of it and the passphrase. A person may try again.
@@ -80,7 +173,7 @@ pub fn load(
 pub fn with<T>(
     keys: &KeyOptions,
     place: &Path,
-    open: &mut dyn FnMut(&Passphrase) -> Result<T, KeyFileError>,
+    open: Open<'_, T>,
 ) -> Result<(T, Passphrase), Failure> {
     if let Some(passphrase) = from_file(keys)? {
         let opened = open(&passphrase).map_err(|error| failed(&error))?;
@@ -91,7 +184,16 @@ pub fn with<T>(
         let sentence = format!("the keys in '{shown}' are sealed, and no passphrase was given");
         return Err(Failure::new(Exit::Refused, sentence).hint(NAME_A_FILE));
     };
-    let prompt = format!("Passphrase of '{shown}': ");
+    ask(&mut terminal, place, open)
+}
+
+/// Asks a person, who may try again.
+fn ask<T>(
+    terminal: &mut Unseen,
+    place: &Path,
+    open: Open<'_, T>,
+) -> Result<(T, Passphrase), Failure> {
+    let prompt = format!("Passphrase of '{}': ", place.display());
     let mut tried = 1;
     loop {
         let passphrase = match terminal.ask(&prompt).map_err(|error| unreadable(&error))? {
@@ -346,18 +448,24 @@ mod tests {
         fs::write(&secret, "correct horse\n").unwrap();
         fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
         let none = KeyOptions::default();
-        assert!(load(&path, KeyKind::RootSigning, &none).is_ok());
+        assert!(load(&path, KeyKind::RootSigning, &none, None).is_ok());
         let keys = KeyOptions {
             passphrase_file: Some(secret.clone()),
             ..none
         };
         let passphrase = from_file(&keys).unwrap().unwrap();
         reseal(&path, None, Some((&passphrase, Cost::LEAST)), &mut OsRandom).unwrap();
-        let (group, opened) = load(&path, KeyKind::RootSigning, &keys).unwrap();
+        let (group, opened) = load(&path, KeyKind::RootSigning, &keys, None).unwrap();
         assert_eq!((group, opened.expose()), ([7; 32], &[171; 32][..]));
         fs::write(&secret, "battery staple\n").unwrap();
-        let failure = load(&path, KeyKind::RootSigning, &keys).unwrap_err();
+        let failure = load(&path, KeyKind::RootSigning, &keys, None).unwrap_err();
         assert_eq!(failure.exit, Exit::Refused);
+        let hint = failure.hint.unwrap_or_default();
+        assert!(hint.contains("--root-passphrase-file"), "{hint}");
+        let own = drawer.path().join("own");
+        fs::write(&own, "correct horse\n").unwrap();
+        fs::set_permissions(&own, Permissions::from_mode(0o600)).unwrap();
+        assert!(load(&path, KeyKind::RootSigning, &keys, Some(&own)).is_ok());
     }
 
     #[test]

@@ -6,8 +6,10 @@
 //! it signs, and the server takes over what was signed.
 
 mod key;
+mod leftovers;
 
 pub use key::{Replaced, finish_key_change, replace_key};
+pub use leftovers::remove_leftovers;
 
 use std::fmt;
 use std::time::Duration;

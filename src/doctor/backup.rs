@@ -26,7 +26,7 @@ use crate::doctor::practice::Practice;
 use crate::doctor::recovery::{self, CodeText};
 use crate::doctor::setup::{ROOT_KEY, SIGNING_KEY};
 use crate::identity::data_dir::DATABASE;
-use crate::identity::key_file::{self, KeyFile, KeyKind};
+use crate::identity::key_file::{self, KeyFile, KeyFileError, KeyFileFault, KeyKind};
 use crate::new_file::{NewFile, PublishError};
 use crate::random::{self, OsRandom};
 use crate::secret::SecretBytes;
@@ -82,6 +82,9 @@ pub struct Made {
     pub bytes: u64,
     /// Whether the clinic's root key is in it, since it lies on the machine.
     pub root_key: bool,
+    /// Whether it lies on the machine and is not in it: it is sealed under a
+    /// passphrase of its own, which a backup does not know.
+    pub root_key_left_out: bool,
 }
 
 /// Does what is asked and says what came of it.
@@ -178,6 +181,7 @@ pub fn make(
         file: file.to_owned(),
         bytes,
         root_key,
+        root_key_left_out: !root_key && practice.directory.path(ROOT_KEY).exists(),
     })
 }
 
@@ -223,10 +227,21 @@ fn parts(practice: &Practice) -> Result<Vec<(String, SecretBytes)>, BackupFailur
             // A prekey whose time has ended meanwhile, or a root key that was
             // moved into its drawer.
             Err(_) if name != SIGNING_KEY && !path.exists() => {}
+            // The practice is worth a backup without it; that it is not in it
+            // is said.
+            Err(error) if name == ROOT_KEY && is_sealed_apart(&error) => {}
             Err(error) => return Err(BackupFailure::KeyFile(error)),
         }
     }
     Ok(parts)
+}
+
+/// Whether a key is sealed under another passphrase than that of its directory.
+fn is_sealed_apart(error: &KeyFileError) -> bool {
+    matches!(
+        error.fault(),
+        KeyFileFault::WrongPassphrase | KeyFileFault::Locked
+    )
 }
 
 /// The names of the key files that go into a backup, sorted.

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -108,6 +108,14 @@ pub fn keep(practice: &Practice, wrapped: &[u8]) -> Result<bool, StoreError> {
 #[must_use]
 pub fn file(practice: &Practice) -> PathBuf {
     practice.directory.path(FILE)
+}
+
+/// The file with a recovery code that lies beside the keys in a directory, if
+/// there is one.
+#[must_use]
+pub fn file_beside_keys(directory: &Path) -> Option<PathBuf> {
+    let file = directory.join(FILE);
+    file.exists().then_some(file)
 }
 
 /// Removes the file with a recovery code that is good no more.

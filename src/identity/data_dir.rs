@@ -105,12 +105,15 @@ impl DataDir {
         &self.keyring
     }
 
-    /// Unlocks the keys here with their passphrase.
+    /// Unlocks the keys here with their passphrase, and completes a change of it
+    /// that was cut short.
     ///
     /// # Errors
-    /// As [`Keyring::unlock`].
+    /// As [`Keyring::unlock`] and [`Keyring::settle`].
     pub fn unlock(&mut self, passphrase: &Passphrase) -> Result<(), KeyFileError> {
-        self.keyring = Keyring::unlock(&self.path, passphrase)?;
+        let keyring = Keyring::unlock(&self.path, passphrase)?;
+        keyring.settle(&self.path)?;
+        self.keyring = keyring;
         Ok(())
     }
 
@@ -120,9 +123,7 @@ impl DataDir {
     /// # Errors
     /// As [`Keyring::seal`].
     pub fn seal_keys(&mut self, passphrase: &Passphrase, cost: Cost) -> Result<(), KeyFileError> {
-        let (path, random) = (&self.path, &mut OsRandom);
-        self.keyring = self.keyring.seal(path, passphrase, cost, random)?;
-        Ok(())
+        self.change_keys(Some((passphrase, cost)), &[])
     }
 
     /// Takes the protection off the keys here, which must be unlocked.
@@ -130,7 +131,24 @@ impl DataDir {
     /// # Errors
     /// As [`Keyring::unseal`].
     pub fn unseal_keys(&mut self) -> Result<(), KeyFileError> {
-        self.keyring = self.keyring.unseal(&self.path)?;
+        self.change_keys(None, &[])
+    }
+
+    /// Seals the keys here, or, with nothing, takes the protection off. A key
+    /// that is sealed by itself may have one of the passphrases `own`.
+    ///
+    /// # Errors
+    /// As [`Keyring::seal`] and [`Keyring::unseal`].
+    pub fn change_keys(
+        &mut self,
+        to: Option<(&Passphrase, Cost)>,
+        own: &[&Passphrase],
+    ) -> Result<(), KeyFileError> {
+        let path = &self.path;
+        self.keyring = match to {
+            Some((new, cost)) => self.keyring.seal(path, new, cost, own, &mut OsRandom)?,
+            None => self.keyring.unseal(path, own)?,
+        };
         Ok(())
     }
 }

@@ -42,8 +42,8 @@ pub(in crate::identity) use error::quoted;
 pub use error::{KeyFileError, KeyFileFault};
 pub use passphrase::{Cost, Passphrase, PassphraseKey};
 pub use seal::{WrappingKey, WrappingKeyId, encode_sealed, encode_wrapped};
-pub(in crate::identity) use write::{check_length, save_bytes, sweep};
-pub use write::{encode, remove, replace, save};
+pub(in crate::identity) use write::{check_length, save_bytes, take_place};
+pub use write::{encode, remove, replace, save, sweep};
 
 use std::fmt;
 use std::fs::File;

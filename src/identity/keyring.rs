@@ -10,19 +10,21 @@
 //!
 //! So a start stretches the passphrase once, a key can be added while the
 //! program runs, and another passphrase changes one file, or two while the
-//! root's key lies here. Each file says how it is protected: where the change
-//! from plain to sealed or back was cut short, all of them still open, and the
-//! same command completes it.
+//! root's key lies here: pending.rs has how these change as one. Each file says
+//! how it is protected: where the change from plain to sealed or back was cut
+//! short, all of them still open, and the same command completes it.
 
 mod change;
+mod pending;
 
 #[cfg(test)]
 mod tests;
 
 pub use change::{key_files, reseal};
+pub use pending::{Pending, current, own_passphrases, pending, remove};
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::identity::key_file::{
     self, Closed, Cost, KeyFile, KeyFileError, KeyFileFault, KeyKind, Passphrase, PassphraseKey,
@@ -119,7 +121,7 @@ impl Keyring {
         path: &Path,
         kind: KeyKind,
     ) -> Result<([u8; 32], SecretBytes), KeyFileError> {
-        let load = |closed: Closed| self.open(&closed.of_kind(kind)?);
+        let load = |closed: Closed| self.open_in(path, &closed.of_kind(kind)?);
         let key = load(Closed::read(path)?).map_err(|fault| KeyFileError::new(path, fault))?;
         Ok((key.group, key.secret))
     }
@@ -146,6 +148,18 @@ impl Keyring {
         }
     }
 
+    /// [`Self::open`], which tells keys that need a passphrase from those whose
+    /// wrapping key is missing beside them.
+    fn open_in(&self, path: &Path, closed: &Closed) -> Result<KeyFile, KeyFileFault> {
+        let is_wrapped = matches!(closed.protection, Protection::Wrapped(_));
+        match self.open(closed) {
+            Err(KeyFileFault::Locked) if is_wrapped && !Self::is_sealed(&parent(path)) => {
+                Err(KeyFileFault::NoWrappingKey)
+            }
+            other => other,
+        }
+    }
+
     fn encode(&self, key: &KeyFile) -> SecretBytes {
         match (&self.sealing, key.kind) {
             (None, _) => encode(key),
@@ -157,4 +171,8 @@ impl Keyring {
             }
         }
     }
+}
+
+fn parent(path: &Path) -> PathBuf {
+    path.parent().map(Path::to_owned).unwrap_or_default()
 }

@@ -14,6 +14,7 @@ mod authority;
 mod backup;
 mod clock;
 mod command_line;
+mod cut_short;
 mod damaged_files;
 mod disk;
 mod ends;

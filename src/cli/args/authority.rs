@@ -58,6 +58,9 @@ pub struct Renew {
     /// the root key (default root.key in the doctor's directory)
     #[argh(option, arg_name = "file")]
     pub root: Option<String>,
+    /// file with the root key's passphrase, if it has one of its own
+    #[argh(option, arg_name = "file")]
+    pub root_passphrase_file: Option<String>,
 }
 
 /// Replace the doctor's signing key, because somebody else may have it.
@@ -66,13 +69,16 @@ pub struct Renew {
     subcommand,
     name = "replace-key",
     help_triggers("-h", "--help"),
-    usage = "--reason TEXT [--root FILE] [--yes]",
+    usage = "--reason TEXT [--root FILE] [--root-passphrase-file FILE] [--yes]",
     note = "No server may run. All patients' certificates are revoked: each patient needs\na new ticket, and keeps her messages. What is on file stays as it is."
 )]
 pub struct ReplaceKey {
     /// the root key (default root.key in the doctor's directory)
     #[argh(option, arg_name = "file")]
     pub root: Option<String>,
+    /// file with the root key's passphrase, if it has one of its own
+    #[argh(option, arg_name = "file")]
+    pub root_passphrase_file: Option<String>,
     /// why, for the audit log
     #[argh(option, arg_name = "text")]
     pub reason: String,

@@ -32,6 +32,9 @@ pub struct Passwd {
     /// the data directory
     #[argh(option, arg_name = "file")]
     pub file: Option<String>,
+    /// file with the passphrase of the root's key, if it has one of its own
+    #[argh(option, arg_name = "file")]
+    pub root_passphrase_file: Option<String>,
 }
 
 /// List the key files and how each is protected.

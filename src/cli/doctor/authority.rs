@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::doctor::{ask_office, books, failed, setup_failed, store_failed, unexpected};
 use crate::cli::exit::{Exit, Failure, eprint};
-use crate::cli::options::{AuthorityTask, DoctorOptions};
+use crate::cli::options::{AuthorityTask, DoctorOptions, RootFile};
 use crate::cli::output::Object;
 use crate::cli::passphrase;
 use crate::cli::text::{clean, sentence};
@@ -23,6 +23,7 @@ use crate::identity::certificate::VerifiedCertificate;
 use crate::identity::data_dir::{self, DATABASE};
 use crate::identity::id::Identifier;
 use crate::identity::key_file::{self, KeyFileFault, KeyKind};
+use crate::identity::keyring;
 use crate::identity::known_doctor::fingerprint_groups;
 use crate::random::OsRandom;
 use crate::store::SqliteStore;
@@ -31,10 +32,10 @@ use crate::store::SqliteStore;
 pub fn run(options: &DoctorOptions, id: &Identifier, task: &AuthorityTask) -> Result<(), Failure> {
     let answer = match task {
         AuthorityTask::Show => ask(options, id, Request::Show)?,
-        AuthorityTask::Renew(root) => renew(options, id, root.as_deref())?,
+        AuthorityTask::Renew(root) => renew(options, id, root)?,
         AuthorityTask::MoveRoot(directory) => return move_root(options, id, directory),
         AuthorityTask::ReplaceKey { root, reason, yes } => {
-            return replace_key(options, id, root.as_deref(), reason, *yes);
+            return replace_key(options, id, root, reason, *yes);
         }
     };
     options.form.print(&text(&answer), &objects(&answer))
@@ -69,22 +70,23 @@ fn root_secret(
     options: &DoctorOptions,
     id: &Identifier,
     root: &VerifiedCertificate,
-    file: Option<&Path>,
+    from: &RootFile,
 ) -> Result<SignSecret, Failure> {
     let usual = place(options, id, ROOT_KEY)?;
-    let path = file.unwrap_or(&usual);
-    if file.is_none() && !usual.exists() {
+    let path = from.file.as_ref().unwrap_or(&usual);
+    if from.file.is_none() && !usual.exists() {
         let sentence = "the clinic's root key does not lie on this machine";
         let hint = "fetch it from its drawer, and name the file: --root FILE";
         return Err(Failure::new(Exit::Usage, sentence).hint(hint));
     }
-    let (group, secret) = passphrase::load(path, KeyKind::RootSigning, &options.keys)?;
+    let (kind, own) = (KeyKind::RootSigning, from.passphrase.as_deref());
+    let (group, secret) = passphrase::load(path, kind, &options.keys, own)?;
     authority::root_secret(root, (&group, &secret)).map_err(|error| authority_failed(&error))
 }
 
 /// Signs a new certificate, and has it taken over: by the running server, or in
 /// the books.
-fn renew(options: &DoctorOptions, id: &Identifier, root: Option<&Path>) -> Result<Answer, Failure> {
+fn renew(options: &DoctorOptions, id: &Identifier, root: &RootFile) -> Result<Answer, Failure> {
     let database = place(options, id, DATABASE)?;
     let papers = {
         let store = SqliteStore::open_read_only(&database).map_err(|e| store_failed(&e))?;
@@ -126,14 +128,14 @@ fn move_root(options: &DoctorOptions, id: &Identifier, directory: &Path) -> Resu
             from.display()
         ))
     };
-    key_file::copy(&from, &to).map_err(|error| key_failed(&error))?;
+    key_file::copy(&keyring::current(&from), &to).map_err(|error| key_failed(&error))?;
     let noted = ask(options, id, Request::RootMoved(to.display().to_string()));
     if let Err(failure) = noted {
         // Two of them would be worse than one that was not moved.
         key_file::remove(&to).map_err(|error| failed(&error))?;
         return Err(failure);
     }
-    key_file::remove(&from).map_err(|error| {
+    keyring::remove(&from).map_err(|error| {
         let sentence = format!("the copy '{}' is whole, but {error}", to.display());
         Failure::new(Exit::Failure, sentence).hint("remove the one here yourself")
     })?;
@@ -151,7 +153,7 @@ fn move_root(options: &DoctorOptions, id: &Identifier, directory: &Path) -> Resu
 fn replace_key(
     options: &DoctorOptions,
     id: &Identifier,
-    root: Option<&Path>,
+    root: &RootFile,
     reason: &str,
     yes: bool,
 ) -> Result<(), Failure> {
@@ -162,6 +164,7 @@ fn replace_key(
     if !yes {
         confirm(&practice)?;
     }
+    books::remove_leftovers(&practice.directory, &*practice.store)?;
     let replaced = authority::replace_key(&practice, &secret, reason, &mut OsRandom)
         .map_err(|error| authority_failed(&error))?;
     let object = Object::new("key_replaced")

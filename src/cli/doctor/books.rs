@@ -7,6 +7,7 @@ use crate::audit::Action;
 use crate::cli::Program;
 use crate::cli::doctor::{code, failed, setup_failed, store_failed, vault_failed};
 use crate::cli::exit::{Exit, Failure, eprint};
+use crate::cli::key;
 use crate::cli::options::{DoctorOptions, GroupName};
 use crate::cli::passphrase;
 use crate::clock::{Clock, SystemClock};
@@ -71,6 +72,10 @@ fn open(
         true => found(options, id, &directory, &store)?,
         false => load(options, id, &directory, &store, may_found)?,
     };
+    if may_found && !is_new {
+        remove_leftovers(&directory, &store)?;
+        key::say_state(Program::Doctor, &options.keys, &directory.path(""));
+    }
     let practice = Practice::open(
         Arc::new(directory),
         Arc::new(store),
@@ -89,6 +94,20 @@ fn open(
         }
     }
     Ok(practice)
+}
+
+/// Removes what commands that were cut short have left, and says so.
+pub fn remove_leftovers(directory: &DataDir, store: &dyn Store) -> Result<(), Failure> {
+    let removed = authority::remove_leftovers(directory, store);
+    let removed = removed.map_err(|error| setup_failed(&error))?;
+    if !removed.is_empty() {
+        eprint(&format!(
+            "doctor: removed keys that a command which was cut short had left, and that nothing \
+             uses: {}\n",
+            removed.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 /// The first start: makes a clinic, and says what it made.

@@ -16,13 +16,12 @@ pub enum AuthorityTask {
     Show,
     /// Move the root key into this directory.
     MoveRoot(PathBuf),
-    /// Renew the certificate with the root key in this file, if not in the
-    /// usual one.
-    Renew(Option<PathBuf>),
+    /// Renew the certificate with this root key.
+    Renew(RootFile),
     /// Replace the signing key.
     ReplaceKey {
-        /// The root key's file, if not the usual one.
-        root: Option<PathBuf>,
+        /// The root key.
+        root: RootFile,
         /// Why.
         reason: String,
         /// Not to ask.
@@ -30,19 +29,40 @@ pub enum AuthorityTask {
     },
 }
 
+/// Where the root key is read from.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RootFile {
+    /// Its file, if not the usual one.
+    pub file: Option<PathBuf>,
+    /// The file with its passphrase, if it has one of its own.
+    pub passphrase: Option<PathBuf>,
+}
+
+impl RootFile {
+    fn new(file: Option<String>, passphrase: Option<String>) -> Result<Self, Failure> {
+        let checked = |name: &str, typed: Option<String>| {
+            typed.map(|typed| value(name, &typed, path)).transpose()
+        };
+        Ok(Self {
+            file: checked("--root", file)?,
+            passphrase: checked("--root-passphrase-file", passphrase)?,
+        })
+    }
+}
+
 impl AuthorityTask {
     /// Checks what was typed.
     pub(super) fn new(command: AuthorityCommand) -> Result<Self, Failure> {
-        let root =
-            |typed: Option<String>| typed.map(|typed| value("--root", &typed, path)).transpose();
         Ok(match command {
             AuthorityCommand::Show(_) => Self::Show,
             AuthorityCommand::MoveRoot(args) => {
                 Self::MoveRoot(value("DIR", &args.directory, path)?)
             }
-            AuthorityCommand::Renew(args) => Self::Renew(root(args.root)?),
+            AuthorityCommand::Renew(args) => {
+                Self::Renew(RootFile::new(args.root, args.root_passphrase_file)?)
+            }
             AuthorityCommand::ReplaceKey(args) => Self::ReplaceKey {
-                root: root(args.root)?,
+                root: RootFile::new(args.root, args.root_passphrase_file)?,
                 reason: value("--reason", &args.reason, reason)?,
                 yes: args.yes,
             },

@@ -31,6 +31,8 @@ pub enum KeyTask {
         new: Option<PathBuf>,
         /// A single key file, if not those of the data directory.
         file: Option<PathBuf>,
+        /// The file with the passphrase of a key that has one of its own.
+        own: Option<PathBuf>,
     },
     /// Show how they are.
     Show,
@@ -83,6 +85,7 @@ impl KeyTask {
                 Ok(Self::Passwd {
                     new: file("--new-passphrase-file", args.new_passphrase_file)?,
                     file: file("--file", args.file)?,
+                    own: file("--root-passphrase-file", args.root_passphrase_file)?,
                 })
             }
         }

@@ -5,11 +5,10 @@
 //! program that opens the practice does the last step.
 
 use std::fs::{self, File};
-use std::io;
-use std::path::PathBuf;
 
 use crate::audit::head::Head;
 use crate::audit::{Action, Entry};
+use crate::doctor::authority::leftovers::unused_prekeys;
 use crate::doctor::authority::{AuthorityError, check_clock, encode_earlier};
 use crate::doctor::practice::Practice;
 use crate::doctor::setup::{self, SIGNING_KEY, SetupError, prekey_file};
@@ -24,7 +23,7 @@ use crate::random::{OsRandom, Random};
 use crate::store::{CertificateState, PapersChange, PrekeyRow, Store, TicketState, fact};
 
 /// The new signing key until it takes the old one's place.
-const NEXT_KEY: &str = "signing-next.key";
+pub(super) const NEXT_KEY: &str = "signing-next.key";
 
 /// What came of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -193,33 +192,9 @@ pub fn finish_key_change(directory: &DataDir, store: &dyn Store) -> Result<(), S
             fs::rename(&next, &place).and_then(|()| File::open(directory.path(""))?.sync_all());
         moved.map_err(|error| SetupError::Io(next, error))?;
     }
-    let known: Vec<String> = store
-        .prekeys()?
-        .iter()
-        .map(|row| prekey_file(&row.kid))
-        .collect();
-    for name in prekey_files(directory)? {
-        if !known.contains(&name) {
-            key_file::remove(&directory.path(&name))?;
-        }
+    for name in unused_prekeys(directory, store)? {
+        key_file::remove(&directory.path(&name))?;
     }
     store.remove_fact(fact::SIGNING_KEY_CHANGE)?;
     Ok(())
-}
-
-fn prekey_files(directory: &DataDir) -> Result<Vec<String>, SetupError> {
-    let path: PathBuf = directory.path("");
-    let list = || -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&path)? {
-            if let Ok(name) = entry?.file_name().into_string()
-                && name.starts_with("prekey-")
-                && name.ends_with(".key")
-            {
-                names.push(name);
-            }
-        }
-        Ok(names)
-    };
-    list().map_err(|error| SetupError::Io(path.clone(), error))
 }

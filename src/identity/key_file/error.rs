@@ -51,6 +51,8 @@ pub enum KeyFileFault {
     UnknownVersion(u8),
     /// It is sealed under a passphrase, and none was given.
     Locked,
+    /// It is sealed under the wrapping key of its directory, whose file is missing.
+    NoWrappingKey,
     /// It is sealed under another passphrase.
     WrongPassphrase,
     /// It is sealed under the wrapping key of another directory.
@@ -166,6 +168,12 @@ impl fmt::Display for KeyFileError {
                 f,
                 "the key file '{path}' is sealed under a passphrase, and none was given; name a \
                  file that holds it with --passphrase-file FILE, or run this at a terminal"
+            ),
+            KeyFileFault::NoWrappingKey => write!(
+                f,
+                "the key file '{path}' is sealed under the file passphrase.key, which is missing \
+                 beside it, so that no passphrase opens it; put passphrase.key back from a copy of \
+                 the directory, or restore a backup"
             ),
             KeyFileFault::WrongPassphrase => {
                 write!(f, "the passphrase is wrong: it does not open '{path}'")

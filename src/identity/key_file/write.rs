@@ -2,16 +2,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::{
     CHECKSUM_LEN, HEADER_LEN, KeyFile, KeyFileError, KeyFileFault, MAGIC, MAX_SECRET_LEN, PLAIN,
     VERSION,
 };
 use crate::kdf::hash32;
-use crate::new_file::{NewFile, PublishError};
-use crate::random::{self, OsRandom};
+use crate::new_file::{NewFile, PublishError, sync_directory_of};
 use crate::secret::SecretBytes;
 
 /// The end of a file's name until it is whole.
@@ -69,34 +68,62 @@ pub(super) fn save_checked(
 /// If it cannot be written; the old file is there then.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
     let replace = || -> io::Result<()> {
-        let temporary = Temporary::beside(path)?;
-        write_synced(&temporary.0, bytes)?;
-        let old = match fs::symlink_metadata(path) {
-            Ok(metadata) if metadata.is_file() => OpenOptions::new().write(true).open(path).ok(),
-            _ => None,
-        };
-        fs::rename(&temporary.0, path)?;
-        sync_directory_of(path)?;
-        // The new file is there, whatever becomes of the old one's bytes.
-        let _ = old.map(|mut old| overwrite(&mut old));
+        let new = NewFile::in_place_of(path)?;
+        new.file().write_all(bytes)?;
+        let old = hold(path);
+        new.replace().map_err(|error| match error {
+            PublishError::NotThere(error) | PublishError::MayNotLast(error) => error,
+        })?;
+        overwrite_held(old);
         Ok(())
     };
     replace().map_err(|error| KeyFileError::new(path, KeyFileFault::Write(error)))
 }
 
-/// Removes what a crash has left of key files that were being written.
-pub(in crate::identity) fn sweep(directory: &Path) -> Result<(), KeyFileError> {
+/// Gives a key file the name of another one, as [`replace`] does.
+pub(in crate::identity) fn take_place(next: &Path, path: &Path) -> Result<(), KeyFileError> {
+    let old = hold(path);
+    fs::rename(next, path)
+        .and_then(|()| sync_directory_of(path))
+        .map_err(|error| KeyFileError::new(path, KeyFileFault::Write(error)))?;
+    overwrite_held(old);
+    Ok(())
+}
+
+/// The file that is about to be replaced.
+fn hold(path: &Path) -> Option<File> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    let file = metadata
+        .is_file()
+        .then(|| OpenOptions::new().write(true).open(path));
+    file?.ok()
+}
+
+/// The new file is there, whatever becomes of the old one's bytes.
+fn overwrite_held(old: Option<File>) {
+    let _ = old.map(|mut old| overwrite(&mut old));
+}
+
+/// Removes what a crash has left of key files that were being written, and
+/// gives the names. Nobody else may use the directory meanwhile.
+///
+/// # Errors
+/// If the directory cannot be read, or a file cannot be removed.
+pub fn sweep(directory: &Path) -> Result<Vec<String>, KeyFileError> {
+    let mut removed = Vec::new();
     let unreadable = |error| KeyFileError::new(directory, KeyFileFault::Read(error));
     for entry in fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        if name.is_some_and(|name| {
+        let left = name.filter(|name| {
             name.starts_with('.') && name.contains(".key.") && name.ends_with(TEMPORARY)
-        }) {
+        });
+        if let Some(name) = left {
             remove(&path)?;
+            removed.push(name.to_owned());
         }
     }
-    Ok(())
+    Ok(removed)
 }
 
 /// Overwrites a key file with zeros, then removes it. If there is none, that
@@ -134,39 +161,6 @@ pub fn encode(key: &KeyFile) -> SecretBytes {
     SecretBytes::new(bytes)
 }
 
-/// A file that is removed with this value.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn beside(path: &Path) -> io::Result<Self> {
-        let name = path
-            .file_name()
-            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
-        let unique = u64::from_be_bytes(random::array(&mut OsRandom));
-        let mut own = std::ffi::OsString::from(".");
-        own.push(name);
-        own.push(format!(".{unique:016x}{TEMPORARY}"));
-        Ok(Self(path.with_file_name(own)))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // Nothing better can be done where this fails; see `save`.
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
 fn overwrite_and_unlink(path: &Path) -> io::Result<()> {
     // A link is not followed: what it leads to is not ours to destroy. Nor is
     // what has another name, such as that of a key in use.
@@ -183,13 +177,4 @@ fn overwrite(file: &mut File) -> io::Result<()> {
     file.rewind()?;
     io::copy(&mut io::Read::take(io::repeat(0), len), file)?;
     file.sync_all()
-}
-
-/// Makes the appearance or disappearance of `path` last.
-fn sync_directory_of(path: &Path) -> io::Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    File::open(directory)?.sync_all()
 }

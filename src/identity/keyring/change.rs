@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Keyring, PASSPHRASE_KEY, Sealing};
+use super::{Keyring, PASSPHRASE_KEY, Sealing, pending};
 use crate::identity::key_file::{
     self, Closed, Cost, KeyFile, KeyFileError, KeyFileFault, Passphrase, PassphraseKey, Protection,
     WrappingKey, encode, encode_sealed,
@@ -32,6 +32,7 @@ impl Opened {
 impl Keyring {
     /// Seals the keys in a directory under a passphrase, or, if this keyring has
     /// them sealed already, under another one; gives their keyring from then on.
+    /// A key that is sealed by itself may have one of the passphrases `own`.
     /// Nobody else may use the directory meanwhile.
     ///
     /// # Errors
@@ -42,12 +43,14 @@ impl Keyring {
         directory: &Path,
         passphrase: &Passphrase,
         cost: Cost,
+        own: &[&Passphrase],
         random: &mut dyn Random,
     ) -> Result<Self, KeyFileError> {
         self.check_unlocked(directory)?;
         key_file::sweep(directory)?;
+        self.settle(directory)?;
         // All of them are opened before the first one is written.
-        let keys = self.open_all(directory, Some(passphrase))?;
+        let keys = self.open_all(directory, &[&[passphrase], own].concat())?;
         let path = directory.join(PASSPHRASE_KEY);
         let wrapping = match &self.sealing {
             Some(Sealing { wrapping, .. }) => wrapping.duplicate(),
@@ -56,13 +59,13 @@ impl Keyring {
         let file = wrapping.to_key();
         let sealed = Self::sealed(passphrase, cost, wrapping, random)
             .map_err(|fault| KeyFileError::new(&path, fault))?;
-        // Cut short here, the next attempt knows the new passphrase for these,
-        // and the old one for the rest. The other way round nobody would know
-        // the old one any more.
         for key in keys.iter().filter(|key| key.is_self_contained()) {
-            key.replace(&sealed.encode(&key.key))?;
+            let bytes = sealed.encode(&key.key);
+            key_file::replace(&pending::next(&key.path), bytes.expose())?;
         }
+        // From here on it is the new passphrase that opens the directory.
         key_file::replace(&path, sealed.encode(&file).expose())?;
+        sealed.settle(directory)?;
         for key in keys
             .iter()
             .filter(|key| key.protection == Protection::Plain)
@@ -72,16 +75,17 @@ impl Keyring {
         Ok(sealed)
     }
 
-    /// Takes the protection off the keys in a directory. Nobody else may use the
-    /// directory meanwhile.
+    /// Takes the protection off the keys in a directory, those with one of the
+    /// passphrases `own`, too. Nobody else may use the directory meanwhile.
     ///
     /// # Errors
     /// [`KeyFileFault::Locked`] if they are sealed and this keyring is not theirs;
     /// [`KeyFileError`]. Each key is there as it was or as it is to be then.
-    pub fn unseal(&self, directory: &Path) -> Result<Self, KeyFileError> {
+    pub fn unseal(&self, directory: &Path, own: &[&Passphrase]) -> Result<Self, KeyFileError> {
         self.check_unlocked(directory)?;
         key_file::sweep(directory)?;
-        let keys = self.open_all(directory, None)?;
+        self.settle(directory)?;
+        let keys = self.open_all(directory, own)?;
         for key in keys
             .iter()
             .filter(|key| key.protection != Protection::Plain)
@@ -102,27 +106,23 @@ impl Keyring {
     }
 
     /// Opens all keys of a directory but the wrapping key. One that is sealed by
-    /// itself under `other` already was to be, by a change that was cut short.
-    fn open_all(
-        &self,
-        directory: &Path,
-        other: Option<&Passphrase>,
-    ) -> Result<Vec<Opened>, KeyFileError> {
+    /// itself may be so under one of the passphrases `own`.
+    fn open_all(&self, directory: &Path, own: &[&Passphrase]) -> Result<Vec<Opened>, KeyFileError> {
         let mut opened = Vec::new();
         for path in key_files(directory)? {
             if path.ends_with(PASSPHRASE_KEY) {
                 continue;
             }
             let closed = Closed::read(&path)?;
-            let key = match (self.open(&closed), closed.protection, other) {
-                (
-                    Err(KeyFileFault::WrongPassphrase | KeyFileFault::Locked),
-                    Protection::Passphrase { .. },
-                    Some(other),
-                ) => closed.open_with_passphrase(other),
-                (key, ..) => key,
-            };
             let protection = closed.protection;
+            let mut key = self.open_in(&path, &closed);
+            if matches!(protection, Protection::Passphrase { .. }) {
+                for own in own {
+                    if let Err(KeyFileFault::WrongPassphrase | KeyFileFault::Locked) = key {
+                        key = closed.open_with_passphrase(own);
+                    }
+                }
+            }
             let key = key.map_err(|fault| KeyFileError::new(&path, fault))?;
             opened.push(Opened {
                 path,

@@ -271,35 +271,104 @@ fn unsealing_that_was_cut_short_anywhere_opens_and_is_completed() {
     }
 }
 
+/// The states that a change of the passphrase can be cut short in: before it was
+/// made, and after.
+fn changed_half(directory: &mut DataDir, new: &Passphrase) -> [Vec<(PathBuf, Vec<u8>)>; 2] {
+    let before = files(directory);
+    directory.seal_keys(new, Cost::LEAST).unwrap();
+    let after = files(directory);
+    let at = |files: &[(PathBuf, Vec<u8>)], name: &str| {
+        let found = files.iter().find(|(path, _)| path.ends_with(name));
+        found.unwrap().1.clone()
+    };
+    let waiting = (directory.path(".root.key.next"), at(&after, "root.key"));
+    let mut not_made = before;
+    not_made.push(waiting);
+    let mut made = not_made.clone();
+    for (path, bytes) in &mut made {
+        if path.ends_with(PASSPHRASE_KEY) {
+            *bytes = at(&after, PASSPHRASE_KEY);
+        }
+    }
+    [not_made, made]
+}
+
 #[test]
-fn a_change_of_passphrase_that_was_cut_short_is_completed() {
+fn a_change_of_passphrase_that_was_cut_short_was_made_for_all_keys_or_for_none() {
     let (base, mut directory) = filled();
     let (old, new) = (passphrase("correct horse"), passphrase("battery staple"));
     directory.seal_keys(&old, Cost::LEAST).unwrap();
-    let before = files(&directory);
-    directory.seal_keys(&new, Cost::LEAST).unwrap();
-    let after = files(&directory);
-    let order = [
-        "root.key",
-        "passphrase.key",
-        "data.key",
-        "prekey-00.key",
-        "signing.key",
-    ];
-    let states = cut_short(&before, &after, &order);
-    lay(&directory, &states[1]);
+    let states = changed_half(&mut directory, &new);
+    let (root, waiting) = (directory.path("root.key"), directory.path(".root.key.next"));
+    for (state, how, good, bad) in [
+        (&states[0], Pending::NotMade, &old, &new),
+        (&states[1], Pending::Made, &new, &old),
+    ] {
+        lay(&directory, state);
+        assert_eq!(pending(&root), Some(how));
+        assert!(own_passphrases(&directory.path("")).unwrap().is_empty());
+        // Who reads the root's key beside a running program needs the same one.
+        let by_itself = |with| key_file::load_sealed(&current(&root), KeyKind::RootSigning, with);
+        assert!(by_itself(good).is_ok() && by_itself(bad).is_err());
+        directory = again(&base, directory);
+        assert!(directory.unlock(bad).is_err());
+        assert!(
+            waiting.exists(),
+            "nothing is settled with a wrong passphrase"
+        );
+        directory.unlock(good).unwrap();
+        check(&directory);
+        assert!(!waiting.exists() && pending(&root).is_none());
+        assert!(key_file::load_sealed(&root, KeyKind::RootSigning, good).is_ok());
+        directory.seal_keys(&new, Cost::LEAST).unwrap();
+        check(&directory);
+    }
+}
+
+#[test]
+fn a_root_key_with_a_passphrase_of_its_own_is_found_and_brought_back() {
+    let (base, mut directory) = filled();
+    let [old, new, own] = ["correct horse", "battery staple", "in the drawer"].map(passphrase);
+    directory.seal_keys(&old, Cost::LEAST).unwrap();
+    let root = directory.path("root.key");
+    let to = Some((&own, Cost::LEAST));
+    reseal(&root, Some(&old), to, &mut OsRandom).unwrap();
+    assert_eq!(
+        own_passphrases(&directory.path("")).unwrap(),
+        [root.as_path()]
+    );
     let mut directory = again(&base, directory);
     directory.unlock(&old).unwrap();
-    let third = passphrase("neither of them");
-    let error = directory.seal_keys(&third, Cost::LEAST).unwrap_err();
+    let before = files(&directory);
+    let error = directory.seal_keys(&new, Cost::LEAST).unwrap_err();
     assert!(matches!(error.fault(), KeyFileFault::WrongPassphrase));
     assert!(error.to_string().contains("root.key"), "{error}");
-    assert!(files(&directory) == states[1]);
-    directory.seal_keys(&new, Cost::LEAST).unwrap();
+    assert!(files(&directory) == before);
+    directory
+        .change_keys(Some((&new, Cost::LEAST)), &[&own])
+        .unwrap();
     check(&directory);
+    assert!(own_passphrases(&directory.path("")).unwrap().is_empty());
+    reseal(&root, Some(&new), to, &mut OsRandom).unwrap();
+    directory.change_keys(None, &[&own]).unwrap();
+    assert!(!directory.is_sealed());
+    check(&directory);
+}
+
+#[test]
+fn a_missing_passphrase_key_is_not_called_a_missing_passphrase() {
+    let (base, mut directory) = filled();
+    let right = passphrase("correct horse");
+    directory.seal_keys(&right, Cost::LEAST).unwrap();
+    fs::remove_file(directory.path(PASSPHRASE_KEY)).unwrap();
     let mut directory = again(&base, directory);
-    directory.unlock(&new).unwrap();
-    check(&directory);
+    let path = directory.path("signing.key");
+    let error = directory.keyring().load(&path, KeyKind::DoctorSigning);
+    let error = error.unwrap_err();
+    assert!(matches!(error.fault(), KeyFileFault::NoWrappingKey));
+    assert!(error.to_string().contains("passphrase.key"), "{error}");
+    let error = directory.seal_keys(&right, Cost::LEAST).unwrap_err();
+    assert!(matches!(error.fault(), KeyFileFault::NoWrappingKey));
 }
 
 #[test]

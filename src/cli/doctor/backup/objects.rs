@@ -11,7 +11,8 @@ pub fn object(answer: &Answer) -> Object {
         Answer::Made(made) => Object::new("backup")
             .with("file", made.file.to_string_lossy())
             .with("bytes", made.bytes)
-            .with("root_key", made.root_key),
+            .with("root_key", made.root_key)
+            .with("root_key_left_out", made.root_key_left_out),
         Answer::NewCode { code, .. } => Object::new("recovery_code").with("code", code.expose()),
         Answer::CodeKept => code_checked(true),
         Answer::Wrapped(wrapped) => code_checked(wrapped.is_some()),

@@ -29,6 +29,11 @@ fn made(made: &Made) -> String {
         lines += "\nThe clinic's root key is in it, since root.key still lies on this machine: move \
                   it to a memory stick in a drawer.";
     }
+    if made.root_key_left_out {
+        lines += "\nThe clinic's root key is NOT in it: root.key is sealed under a passphrase of its \
+                  own. Keep a copy of that file, or seal it together with the other keys (doctor key \
+                  passwd, while no server runs) and make another backup.";
+    }
     lines
 }
 

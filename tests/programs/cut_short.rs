@@ -1,0 +1,293 @@
+//! Commands on key files that are killed in the middle, for real, and what they
+//! leave: the next program opens the directory, and the same command completes
+//! what was begun.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::clinic::{Clinic, Doctor};
+use crate::process::{Finished, run};
+
+/// How often a command is killed, at moments spread over the time it takes.
+const KILLS: u32 = 6;
+
+/// A file with a passphrase, its owner's alone.
+fn file(clinic: &Clinic, name: &str, passphrase: &str) -> String {
+    let path = clinic.path(name);
+    fs::write(&path, format!("{passphrase}\n")).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn with(clinic: &Clinic, secret: &str, arguments: &[&str]) -> Finished {
+    clinic.command(&[&["--passphrase-file", secret], arguments].concat())
+}
+
+fn stop(clinic: &Clinic, doctor: Doctor) -> Finished {
+    clinic.command(&["stop"]).code(0);
+    doctor.program.finish().code(0)
+}
+
+/// A clinic that was founded and whose server has stopped.
+fn founded(more: &[&str]) -> Clinic {
+    let clinic = Clinic::new();
+    let line = ["--id", "D1", "--listen", "127.0.0.1:0"];
+    let doctor = Doctor::start(clinic.doctor(&[&line[..], more, &["serve"]].concat()));
+    stop(&clinic, doctor);
+    clinic
+}
+
+/// Runs a command and kills it after so long; says whether it had ended by then.
+fn kill_after(mut command: Command, time: Duration) -> bool {
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    // The moment is the point here, nothing is waited for.
+    thread::sleep(time);
+    let ended = child.try_wait().unwrap().is_some();
+    if !ended {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    ended
+}
+
+/// Names in the doctor's directory, sorted.
+fn names(clinic: &Clinic) -> Vec<String> {
+    let entries = fs::read_dir(clinic.doctor_files()).unwrap();
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+    let mut names: Vec<_> = entries
+        .map(|entry| name(entry).into_string().unwrap())
+        .filter(|name| name.contains(".key"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_killed_change_of_the_passphrase_was_made_for_all_keys_or_for_none() {
+    let clinic = Clinic::new();
+    let secrets = ["correct horse", "battery staple"].map(|text| file(&clinic, text, text));
+    let line = ["--id", "D1", "--listen", "127.0.0.1:0"];
+    let secret = ["--passphrase-file", &secrets[0], "serve"];
+    let doctor = Doctor::start(clinic.doctor(&[&line[..], &secret].concat()));
+    stop(&clinic, doctor);
+    let passwd = |from: usize| {
+        let (old, new) = (&secrets[from], &secrets[1 - from]);
+        let line = ["--id", "D1", "--passphrase-file", old, "key", "passwd"];
+        clinic.doctor(&[&line[..], &["--new-passphrase-file", new]].concat())
+    };
+    let begun = Instant::now();
+    run(passwd(0)).code(0);
+    let takes = begun.elapsed();
+    let (mut good, mut cut) = (1, 0);
+    for kill in 1..=KILLS {
+        // The writing comes last.
+        let moment = takes / 2 + takes * kill / (2 * KILLS);
+        cut += u32::from(!kill_after(passwd(good), moment));
+        // What the root has to sign needs the same passphrase as the rest,
+        // whoever comes first.
+        let renew = |with_: usize| with(&clinic, &secrets[with_], &["authority", "renew"]);
+        let backup = |with_: usize| {
+            let file = clinic.path(&format!("{kill}-{with_}.backup"));
+            with(
+                &clinic,
+                &secrets[with_],
+                &["backup", file.to_str().unwrap()],
+            )
+        };
+        let first: &dyn Fn(usize) -> Finished = match kill % 2 {
+            0 => &renew,
+            _ => &backup,
+        };
+        let old = first(good);
+        let bad = match old.code {
+            Some(0) => 1 - good,
+            Some(4) => good,
+            _ => panic!("{old}"),
+        };
+        good = 1 - bad;
+        first(bad).code(4);
+        renew(good).code(0);
+        if kill % 2 == 0 {
+            backup(good).code(0).says("root key is in it");
+        }
+        clinic
+            .command(&["key", "show"])
+            .code(0)
+            .never_says("cut short");
+        run(passwd(good)).code(0);
+        good = 1 - good;
+        assert_eq!(names(&clinic).len(), 5, "{:?}", names(&clinic));
+    }
+    assert!(cut > 0, "it was never killed in time");
+}
+
+#[test]
+fn a_killed_replacement_of_the_key_leaves_nothing_that_stays() {
+    let clinic = founded(&[]);
+    let replace = || {
+        let line = ["--id", "D1", "authority", "replace-key", "--yes"];
+        clinic.doctor(&[&line[..], &["--reason", "a theft"]].concat())
+    };
+    let begun = Instant::now();
+    run(replace()).code(0);
+    let takes = begun.elapsed();
+    let serve = || {
+        let doctor = clinic.serve_at("127.0.0.1:0", &["serve"]);
+        stop(&clinic, doctor)
+    };
+    let mut cut = 0;
+    for kill in 1..=KILLS {
+        let moment = takes / 2 + takes * kill / (2 * KILLS);
+        cut += u32::from(!kill_after(replace(), moment));
+        serve();
+        let left = names(&clinic);
+        assert_eq!(left.len(), 4, "{left:?}");
+        assert!(left[1].starts_with("prekey-") && left[3] == "signing.key");
+    }
+    assert!(cut > 0, "it was never killed in time");
+    clinic.command(&["audit", "verify"]).code(0);
+    run(replace()).code(0);
+}
+
+#[test]
+fn what_belongs_to_nothing_is_removed_by_the_next_start_and_named() {
+    let clinic = founded(&[]);
+    let before = names(&clinic);
+    let place = |name: &str| clinic.doctor_files().join(name);
+    let lay = |name: &str| fs::copy(place("signing.key"), place(name)).unwrap();
+    let left = [
+        "signing-next.key",
+        "prekey-0123456789abcdef.key",
+        ".signing.key.0123456789abcdef.new",
+        ".root.key.next",
+    ];
+    for name in left {
+        lay(name);
+    }
+    lay("prekey-mine.key");
+    // A command that only looks changes nothing.
+    clinic.command(&["authority", "show"]).code(0);
+    assert!(place(left[0]).exists());
+    let doctor = clinic.serve_at("127.0.0.1:0", &["serve"]);
+    let said = stop(&clinic, doctor);
+    for name in &left[..3] {
+        assert!(said.err.contains(name), "{said}");
+    }
+    fs::remove_file(place("prekey-mine.key")).unwrap();
+    assert_eq!(names(&clinic), before);
+}
+
+/// Where a root key with a passphrase of its own lies beside the others.
+fn with_root_apart() -> (Clinic, [String; 2], PathBuf) {
+    let clinic = Clinic::new();
+    let secrets = ["correct horse", "in the drawer"].map(|text| file(&clinic, text, text));
+    let line = ["--id", "D1", "--listen", "127.0.0.1:0"];
+    let secret = ["--passphrase-file", &secrets[0], "serve"];
+    let doctor = Doctor::start(clinic.doctor(&[&line[..], &secret].concat()));
+    stop(&clinic, doctor);
+    let root = clinic.doctor_files().join("root.key");
+    let apart = ["key", "passwd", "--file", root.to_str().unwrap()];
+    let new = ["--new-passphrase-file", &secrets[1]];
+    with(&clinic, &secrets[0], &[&apart[..], &new].concat()).code(0);
+    (clinic, secrets, root)
+}
+
+#[test]
+fn a_root_key_with_a_passphrase_of_its_own_is_said_everywhere_and_brought_back() {
+    let (clinic, [secret, own], _root) = with_root_apart();
+    clinic
+        .command(&["key", "show"])
+        .code(0)
+        .complains(&["root.key' is sealed by itself", "key passwd"]);
+    let line = ["--id", "D1", "--listen", "127.0.0.1:0"];
+    let serve = ["--passphrase-file", &secret, "serve"];
+    let doctor = Doctor::start(clinic.doctor(&[&line[..], &serve].concat()));
+    stop(&clinic, doctor).complains(&["root.key' is sealed by itself"]);
+
+    let backup = clinic.path("apart.backup");
+    with(&clinic, &secret, &["backup", backup.to_str().unwrap()])
+        .code(0)
+        .says("root key is NOT in it");
+    let renew = ["authority", "renew"];
+    with(&clinic, &secret, &renew)
+        .code(4)
+        .complains(&["the passphrase is wrong", "--root-passphrase-file FILE"]);
+    let own = ["--root-passphrase-file", &own];
+    with(&clinic, &secret, &[&renew[..], &own].concat()).code(0);
+    let replace = ["authority", "replace-key", "--yes", "--reason", "a theft"];
+    with(&clinic, &secret, &[&replace[..], &own].concat()).code(0);
+
+    let new = file(&clinic, "new", "battery staple");
+    let passwd = ["key", "passwd", "--new-passphrase-file", &new];
+    with(&clinic, &secret, &passwd)
+        .code(4)
+        .complains(&["root.key", "--root-passphrase-file FILE"]);
+    with(&clinic, &secret, &[&passwd[..], &own].concat()).code(0);
+    with(&clinic, &new, &renew).code(0);
+    clinic
+        .command(&["key", "show"])
+        .code(0)
+        .never_says("by itself");
+}
+
+#[test]
+fn a_recovery_code_beside_the_keys_is_spoken_of() {
+    let clinic = founded(&[]);
+    let secret = file(&clinic, "secret", "correct horse");
+    let passwd = ["key", "passwd", "--new-passphrase-file", &secret];
+    let spoken = ["recovery-code.txt", "opens the database", "delete the file"];
+    clinic.command(&passwd).code(0).complains(&spoken);
+    clinic.command(&["key", "show"]).code(0).complains(&spoken);
+    let code = clinic.doctor_files().join("recovery-code.txt");
+    fs::remove_file(code).unwrap();
+    clinic
+        .command(&["key", "show"])
+        .code(0)
+        .never_says("recovery-code.txt");
+}
+
+#[test]
+fn a_missing_passphrase_key_is_named_whatever_passphrase_was_given() {
+    let clinic = founded(&[]);
+    let secret = file(&clinic, "secret", "correct horse");
+    let passwd = ["key", "passwd", "--new-passphrase-file", &secret];
+    clinic.command(&passwd).code(0);
+    let key = clinic.doctor_files().join("passphrase.key");
+    let aside = clinic.path("passphrase.key");
+    fs::rename(&key, &aside).unwrap();
+    let missing = ["passphrase.key, which is missing", "restore a backup"];
+    with(&clinic, &secret, &["serve"])
+        .code(7)
+        .complains(&missing)
+        .never_says("none was given");
+    with(&clinic, &secret, &passwd).code(7).complains(&missing);
+    clinic
+        .command(&["key", "show"])
+        .code(0)
+        .complains(&["passphrase.key is missing"]);
+    fs::rename(&aside, &key).unwrap();
+    with(&clinic, &secret, &["enrol", "P1"]).code(0);
+}
+
+#[test]
+fn the_patients_passphrase_comes_from_the_service_manager_too() {
+    let clinic = Clinic::new();
+    let doctor = clinic.as_service();
+    let secret = file(&clinic, "secret", "correct horse");
+    let ticket = clinic.ticket("P1");
+    let enrol = ["--passphrase-file", &secret, "enrol", &ticket];
+    run(clinic.patient("P1", &enrol)).code(0);
+    stop(&clinic, doctor);
+    run(clinic.patient("P1", &["status"])).code(4);
+    let credentials = clinic.path("credentials");
+    fs::create_dir(&credentials).unwrap();
+    fs::copy(&secret, credentials.join("passphrase")).unwrap();
+    let mut status = clinic.patient("P1", &["status"]);
+    status.env("CREDENTIALS_DIRECTORY", &credentials);
+    run(status).code(0);
+}

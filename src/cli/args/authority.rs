@@ -69,7 +69,7 @@ pub struct Renew {
     subcommand,
     name = "replace-key",
     help_triggers("-h", "--help"),
-    usage = "--reason TEXT [--root FILE] [--root-passphrase-file FILE] [--yes]",
+    usage = "--reason TEXT [OPTIONS]",
     note = "No server may run. All patients' certificates are revoked: each patient needs\na new ticket, and keeps her messages. What is on file stays as it is."
 )]
 pub struct ReplaceKey {

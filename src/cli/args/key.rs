@@ -23,7 +23,12 @@ pub enum KeyCommand {
 
 /// Seal the keys under a passphrase, or another one; --plain-keys takes it off.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
-#[argh(subcommand, name = "passwd", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "passwd",
+    help_triggers("-h", "--help"),
+    usage = "[OPTIONS]"
+)]
 pub struct Passwd {
     /// file with the new passphrase; without it the passphrase is asked for
     #[argh(option, arg_name = "file")]

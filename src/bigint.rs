@@ -16,11 +16,13 @@
 //! - [`FixedBase`]: a public base whose powers are computed with tables.
 //! - [`Kernel`]: the inner loops that powers are computed with, the fastest that
 //!   the processor has unless one is named.
-//! - [`jacobi_vartime`]: the Jacobi symbol.
+//! - [`jacobi_vartime`]: the Jacobi symbol; [`inverse_vartime`]: inverses.
 //! - [`is_probable_prime_vartime`] is Miller-Rabin.
 
 mod engine;
 mod fixed_base;
+mod gcd;
+mod inverse;
 mod jacobi;
 mod kernel;
 mod montgomery;
@@ -31,6 +33,7 @@ mod prime;
 mod uint;
 
 pub use fixed_base::FixedBase;
+pub use inverse::inverse_vartime;
 pub use jacobi::jacobi_vartime;
 pub use kernel::Kernel;
 pub use montgomery::{Modulus, Residue};

@@ -7,7 +7,9 @@
 use num_bigint::BigUint;
 use num_traits::{One, Zero};
 use proptest::prelude::*;
-use telemed::bigint::{FixedBase, Kernel, MAX_BITS, Modulus, Residue, SecretUint, jacobi_vartime};
+use telemed::bigint::{
+    FixedBase, Kernel, MAX_BITS, Modulus, Residue, SecretUint, inverse_vartime, jacobi_vartime,
+};
 
 /// Another implementation, which ours must equal.
 struct Engine {
@@ -191,6 +193,15 @@ proptest! {
     }
 
     #[test]
+    fn inverses((n, v) in case(any_size(), 1), common in number(40)) {
+        prop_assert_eq!(inverse_vartime(&v[0], &n), v[0].modinv(&n));
+        prop_assert_eq!(inverse_vartime(&(&v[0] + &n), &n), v[0].modinv(&n));
+        let common = common | BigUint::one();
+        let (a, n) = (&v[0] * &common, n * common);
+        prop_assert_eq!(inverse_vartime(&a, &n), a.modinv(&n));
+    }
+
+    #[test]
     fn powers_of_small_moduli((n, v) in case(2usize..=600, 2), exponents in (number(700), number(90))) {
         powers(&n, &v[0], &exponents.0);
         double_powers(&n, &v, &exponents.0, &exponents.1);
@@ -359,6 +370,22 @@ fn every_small_jacobi_symbol() {
             let (a, n) = (BigUint::from(a), BigUint::from(n));
             assert_eq!(jacobi_vartime(&a, &n), textbook_jacobi(&a, &n), "({a}|{n})");
         }
+    }
+}
+
+#[test]
+fn every_small_inverse() {
+    for n in (3u32..200).step_by(2) {
+        for a in 0u32..400 {
+            let (a, n) = (BigUint::from(a), BigUint::from(n));
+            assert_eq!(inverse_vartime(&a, &n), a.modinv(&n), "1/{a} mod {n}");
+        }
+    }
+    for n in [0u32, 1, 2, 10] {
+        assert_eq!(
+            inverse_vartime(&BigUint::from(3u32), &BigUint::from(n)),
+            None
+        );
     }
 }
 

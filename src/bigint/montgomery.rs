@@ -222,7 +222,7 @@ pub(super) fn limbs_of(value: &BigUint, count: usize) -> Box<[u64]> {
 
 /// 1/n mod 2^64 for odd n: Newton's iteration doubles the correct bits, of
 /// which n itself has three.
-const fn inverse_mod_limb(n: u64) -> u64 {
+pub(super) const fn inverse_mod_limb(n: u64) -> u64 {
     let mut inverse = n;
     let mut correct = 3;
     while correct < 64 {

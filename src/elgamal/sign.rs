@@ -24,7 +24,7 @@ use num_traits::Zero;
 use super::drbg::HmacDrbg;
 use super::group::{Group, padded};
 use super::key::{Element, InvalidSecret, VerifyingKey, is_element};
-use crate::bigint::{FixedBase, Residue};
+use crate::bigint::{FixedBase, Residue, inverse_vartime};
 use crate::codec::Writer;
 use crate::kdf::{Label, hash, label};
 use crate::random::{self, Random};
@@ -203,7 +203,7 @@ impl SignSecret {
         let t = q.reduce_wide(wide(group, random).expose());
         let txr = q.mul(&q.mul(&t, &self.x), &q.reduce_wide(r.as_bytes()));
         let te = q.mul(&t, &q.reduce_wide(&e));
-        let inverse = q.mul(&t, &k).reveal_vartime().modinv(q.value())?;
+        let inverse = inverse_vartime(&q.mul(&t, &k).reveal_vartime(), q.value())?;
         let s = q.mul(&q.sub(&te, &txr), &q.residue_vartime(&inverse));
 
         let mut signature = r.as_bytes().to_vec();

@@ -230,7 +230,7 @@ proptest! {
 
 /// The modulus once for each kernel that the processor has.
 fn moduli(n: &BigUint) -> impl Iterator<Item = Modulus> {
-    [Kernel::Portable, Kernel::Ifma]
+    [Kernel::Portable, Kernel::Adx, Kernel::Ifma]
         .into_iter()
         .filter(|kernel| kernel.is_here())
         .map(|kernel| Modulus::with_kernel(n, kernel).unwrap())

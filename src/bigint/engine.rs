@@ -1,8 +1,9 @@
 //! A modulus at work: the kernel it uses, with room to compute.
 
+use super::kernel::Prepared;
+use super::kernel::portable::{self, Portable};
 #[cfg(target_arch = "x86_64")]
-use super::kernel::ifma;
-use super::kernel::{Prepared, portable};
+use super::kernel::{adx::Adx, ifma};
 use super::montgomery::Modulus;
 use super::numbers::Numbers;
 use super::uint::SecretUint;
@@ -35,7 +36,7 @@ impl<'a> Engine<'a> {
         match &self.modulus.kernel {
             #[cfg(target_arch = "x86_64")]
             Prepared::Ifma(ifma) => ifma.words(),
-            Prepared::Portable => self.modulus.limbs.len(),
+            _ => self.modulus.limbs.len(),
         }
     }
 
@@ -49,7 +50,7 @@ impl<'a> Engine<'a> {
         match &self.modulus.kernel {
             #[cfg(target_arch = "x86_64")]
             Prepared::Ifma(ifma) => ifma.one(),
-            Prepared::Portable => &self.modulus.one,
+            _ => &self.modulus.one,
         }
     }
 
@@ -61,7 +62,12 @@ impl<'a> Engine<'a> {
             Prepared::Ifma(ifma) => ifma.multiply(out, a, b),
             Prepared::Portable => {
                 let (n, inverse) = (&modulus.limbs, modulus.negative_inverse);
-                portable::montgomery_mul(out, a, b, n, inverse, &mut self.scratch);
+                portable::montgomery_mul::<Portable>(out, a, b, n, inverse, &mut self.scratch);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Prepared::Adx => {
+                let (n, inverse) = (&modulus.limbs, modulus.negative_inverse);
+                portable::montgomery_mul::<Adx>(out, a, b, n, inverse, &mut self.scratch);
             }
         }
     }
@@ -74,7 +80,12 @@ impl<'a> Engine<'a> {
             Prepared::Ifma(ifma) => ifma.square(value, &mut self.scratch),
             Prepared::Portable => {
                 let (n, inverse) = (&modulus.limbs, modulus.negative_inverse);
-                portable::montgomery_square(value, n, inverse, &mut self.scratch);
+                portable::montgomery_square::<Portable>(value, n, inverse, &mut self.scratch);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Prepared::Adx => {
+                let (n, inverse) = (&modulus.limbs, modulus.negative_inverse);
+                portable::montgomery_square::<Adx>(value, n, inverse, &mut self.scratch);
             }
         }
     }
@@ -84,7 +95,7 @@ impl<'a> Engine<'a> {
         match &self.modulus.kernel {
             #[cfg(target_arch = "x86_64")]
             Prepared::Ifma(ifma) => ifma.select(out, table, index),
-            Prepared::Portable => portable::select(out, table, index),
+            _ => portable::select(out, table, index),
         }
     }
 
@@ -97,7 +108,7 @@ impl<'a> Engine<'a> {
                 ifma::digits_from_limbs(&mut digits, limbs);
                 ifma.multiply(out, &digits, ifma.r_squared());
             }
-            Prepared::Portable => self.multiply(out, limbs, &self.modulus.r_squared),
+            _ => self.multiply(out, limbs, &self.modulus.r_squared),
         }
     }
 
@@ -115,7 +126,7 @@ impl<'a> Engine<'a> {
                 // What is below 2n was made at most n.
                 portable::subtract_once(left.limbs_mut(), 0, &self.modulus.limbs);
             }
-            Prepared::Portable => self.multiply(left.limbs_mut(), value, &one),
+            _ => self.multiply(left.limbs_mut(), value, &one),
         }
         left
     }

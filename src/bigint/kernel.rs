@@ -6,6 +6,8 @@
 //! bit for bit. `unsafe` stands only in the kernels of one processor.
 
 #[cfg(target_arch = "x86_64")]
+pub(super) mod adx;
+#[cfg(target_arch = "x86_64")]
 pub(super) mod ifma;
 pub(super) mod portable;
 
@@ -16,8 +18,10 @@ use num_bigint::BigUint;
 pub enum Kernel {
     /// Safe Rust for every processor.
     Portable,
+    /// The BMI2 and ADX instructions of x86-64.
+    Adx,
     /// The AVX-512 IFMA instructions of x86-64, for moduli from 1025 to 4096
-    /// bits; smaller ones stay with the portable kernel.
+    /// bits; smaller ones are left to the others.
     Ifma,
 }
 
@@ -25,11 +29,9 @@ impl Kernel {
     /// The fastest one that this processor has.
     #[must_use]
     pub fn fastest() -> Self {
-        if Self::Ifma.is_here() {
-            Self::Ifma
-        } else {
-            Self::Portable
-        }
+        let by_speed = [Self::Ifma, Self::Adx];
+        let here = by_speed.into_iter().find(|kernel| kernel.is_here());
+        here.unwrap_or(Self::Portable)
     }
 
     /// Whether this processor has it.
@@ -38,9 +40,11 @@ impl Kernel {
         match self {
             Self::Portable => true,
             #[cfg(target_arch = "x86_64")]
+            Self::Adx => adx::is_here(),
+            #[cfg(target_arch = "x86_64")]
             Self::Ifma => ifma::is_here(),
             #[cfg(not(target_arch = "x86_64"))]
-            Self::Ifma => false,
+            Self::Adx | Self::Ifma => false,
         }
     }
 }
@@ -51,11 +55,13 @@ impl Kernel {
 pub(super) enum Prepared {
     Portable,
     #[cfg(target_arch = "x86_64")]
+    Adx,
+    #[cfg(target_arch = "x86_64")]
     Ifma(ifma::Modulus),
 }
 
 impl Prepared {
-    /// For an odd modulus; the portable kernel where `kernel` cannot.
+    /// For an odd modulus; a slower kernel where `kernel` cannot.
     #[cfg_attr(
         not(target_arch = "x86_64"),
         expect(unused_variables, reason = "the portable kernel needs no more")
@@ -63,7 +69,11 @@ impl Prepared {
     pub(super) fn new(kernel: Kernel, n: &BigUint) -> Self {
         match kernel {
             #[cfg(target_arch = "x86_64")]
-            Kernel::Ifma => ifma::Modulus::new(n).map_or(Self::Portable, Self::Ifma),
+            Kernel::Ifma => {
+                ifma::Modulus::new(n).map_or_else(|| Self::new(Kernel::Adx, n), Self::Ifma)
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Adx if adx::is_here() => Self::Adx,
             _ => Self::Portable,
         }
     }

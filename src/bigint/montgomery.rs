@@ -193,7 +193,7 @@ impl Modulus {
     /// `out = a * b / R mod n`.
     fn multiply(&self, out: &mut SecretUint, a: &[u64], b: &[u64], wide: &mut [u64]) {
         let (n, inverse) = (&self.limbs, self.negative_inverse);
-        kernel::montgomery_mul(out.limbs_mut(), a, b, n, inverse, wide);
+        kernel::montgomery_mul::<kernel::Portable>(out.limbs_mut(), a, b, n, inverse, wide);
     }
 
     pub(super) fn zero(&self) -> SecretUint {

@@ -3,7 +3,7 @@
 //! Products are formed whole and then reduced, so that a square costs three
 //! quarters of a product. Both loops add two rows at a time, which halves the
 //! loads and stores of the running sum: every number here has an even number
-//! of limbs.
+//! of limbs. Who adds them is a parameter: a processor may know better.
 //!
 //! Constant time in all values: no branch and no index depends on a limb.
 
@@ -12,24 +12,34 @@ use std::hint::black_box;
 /// `value + a * b + carry`; the low limb is returned, the high one is the new
 /// carry. The largest inputs give just 2^128 - 1.
 #[inline(always)]
-const fn multiply_add(value: u64, a: u64, b: u64, carry: &mut u64) -> u64 {
+pub const fn multiply_add(value: u64, a: u64, b: u64, carry: &mut u64) -> u64 {
     let sum = value as u128 + a as u128 * b as u128 + *carry as u128;
     *carry = (sum >> 64) as u64;
     sum as u64
 }
 
-/// Adds `a * (b0 + b1 * 2^64) + carry` to `sum`, which is as long as `a`;
-/// returns the two limbs that lie above it.
-#[inline(always)]
-fn add_two_rows(sum: &mut [u64], a: &[u64], b0: u64, b1: u64, carry: u64) -> (u64, u64) {
-    let (mut carry0, mut carry1, mut previous) = (carry, 0, 0);
-    for (sum, &a) in sum.iter_mut().zip(a) {
-        let first = multiply_add(*sum, a, b0, &mut carry0);
-        *sum = multiply_add(first, previous, b1, &mut carry1);
-        previous = a;
+/// Adds rows of a product: nearly all the work there is.
+pub trait Rows {
+    /// Adds `a * (b0 + b1 * 2^64) + carry` to `sum`, which is as long as `a`;
+    /// returns the two limbs that lie above it. Constant time in all values.
+    fn add_two(sum: &mut [u64], a: &[u64], b0: u64, b1: u64, carry: u64) -> (u64, u64);
+}
+
+/// The rows of this kernel.
+pub struct Portable;
+
+impl Rows for Portable {
+    #[inline(always)]
+    fn add_two(sum: &mut [u64], a: &[u64], b0: u64, b1: u64, carry: u64) -> (u64, u64) {
+        let (mut carry0, mut carry1, mut previous) = (carry, 0, 0);
+        for (sum, &a) in sum.iter_mut().zip(a) {
+            let first = multiply_add(*sum, a, b0, &mut carry0);
+            *sum = multiply_add(first, previous, b1, &mut carry1);
+            previous = a;
+        }
+        let low = multiply_add(carry0, previous, b1, &mut carry1);
+        (low, carry1)
     }
-    let low = multiply_add(carry0, previous, b1, &mut carry1);
-    (low, carry1)
 }
 
 /// `a + b + carry` for a carry of 0 or 1; the carry is updated.
@@ -64,13 +74,13 @@ fn mask_if_equal(a: u64, b: u64) -> u64 {
 }
 
 /// `wide = a * b`; `wide` has the limbs of both.
-fn multiply(wide: &mut [u64], a: &[u64], b: &[u64]) {
+fn multiply<R: Rows>(wide: &mut [u64], a: &[u64], b: &[u64]) {
     let len = a.len();
     wide[..len].fill(0);
     for (row, pair) in b.chunks_exact(2).enumerate() {
         let window = &mut wide[2 * row..2 * row + len + 2];
         let (sum, above) = window.split_at_mut(len);
-        let (low, high) = add_two_rows(sum, a, pair[0], pair[1], 0);
+        let (low, high) = R::add_two(sum, a, pair[0], pair[1], 0);
         above[0] = low;
         above[1] = high;
     }
@@ -78,7 +88,7 @@ fn multiply(wide: &mut [u64], a: &[u64], b: &[u64]) {
 
 /// `wide = a * a`: the products of different limbs once, doubled, and the
 /// squares of the limbs added.
-fn square(wide: &mut [u64], a: &[u64]) {
+fn square<R: Rows>(wide: &mut [u64], a: &[u64]) {
     let len = a.len();
     wide.fill(0);
     for row in (0..len).step_by(2) {
@@ -87,7 +97,7 @@ fn square(wide: &mut [u64], a: &[u64]) {
         let mut carry = 0;
         wide[2 * row + 1] = multiply_add(wide[2 * row + 1], a0, a1, &mut carry);
         let (sum, above) = wide[2 * row + 2..].split_at_mut(later.len());
-        let (low, high) = add_two_rows(sum, later, a0, a1, carry);
+        let (low, high) = R::add_two(sum, later, a0, a1, carry);
         above[0] = low;
         above[1] = high;
     }
@@ -103,7 +113,7 @@ fn square(wide: &mut [u64], a: &[u64]) {
 }
 
 /// `out = wide / 2^(64 limbs) mod n`, for `wide` below `n * 2^(64 limbs)`.
-fn reduce(out: &mut [u64], wide: &mut [u64], n: &[u64], negative_inverse: u64) {
+fn reduce<R: Rows>(out: &mut [u64], wide: &mut [u64], n: &[u64], negative_inverse: u64) {
     let len = n.len();
     let mut carry = 0;
     for row in (0..len).step_by(2) {
@@ -114,7 +124,7 @@ fn reduce(out: &mut [u64], wide: &mut [u64], n: &[u64], negative_inverse: u64) {
         let second = multiply_add(wide[row + 1], n[1], q0, &mut rising);
         let q1 = second.wrapping_mul(negative_inverse);
         let (sum, above) = wide[row..].split_at_mut(len);
-        let (low, high) = add_two_rows(sum, n, q0, q1, 0);
+        let (low, high) = R::add_two(sum, n, q0, q1, 0);
         above[0] = add_carry(above[0], low, &mut carry);
         above[1] = add_carry(above[1], high, &mut carry);
     }
@@ -137,7 +147,7 @@ pub fn subtract_once(value: &mut [u64], carry: u64, n: &[u64]) {
 
 /// `out = a * b / 2^(64 limbs) mod n`. All have as many limbs, `wide` twice as
 /// many; one factor is below n, the other may be anything that fits.
-pub fn montgomery_mul(
+pub fn montgomery_mul<R: Rows>(
     out: &mut [u64],
     a: &[u64],
     b: &[u64],
@@ -145,14 +155,19 @@ pub fn montgomery_mul(
     negative_inverse: u64,
     wide: &mut [u64],
 ) {
-    multiply(wide, a, b);
-    reduce(out, wide, n, negative_inverse);
+    multiply::<R>(wide, a, b);
+    reduce::<R>(out, wide, n, negative_inverse);
 }
 
 /// `value = value^2 / 2^(64 limbs) mod n`, for `value` below n.
-pub fn montgomery_square(value: &mut [u64], n: &[u64], negative_inverse: u64, wide: &mut [u64]) {
-    square(wide, value);
-    reduce(value, wide, n, negative_inverse);
+pub fn montgomery_square<R: Rows>(
+    value: &mut [u64],
+    n: &[u64],
+    negative_inverse: u64,
+    wide: &mut [u64],
+) {
+    square::<R>(wide, value);
+    reduce::<R>(value, wide, n, negative_inverse);
 }
 
 /// `a = a + b mod n`, both below n.

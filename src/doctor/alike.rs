@@ -30,7 +30,7 @@ fn folded(name: &str) -> String {
 /// The sentence about a name and the one it may be taken for.
 #[must_use]
 pub fn warning(patient: &Identifier, known: &str) -> String {
-    format!("{patient} is not {known}, who is known here already: they are two patients")
+    format!("the name {patient} is new; {known} is another patient, known here already")
 }
 
 #[cfg(test)]

@@ -39,6 +39,13 @@ macro_rules! for_each_index {
     };
 }
 
+/// Whether a digit is zero in every number: 60 digits hold 3072 bits and one
+/// more, and no longer modulus is computed with in 8 vectors.
+#[inline]
+const fn is_always_zero(vectors: usize, row: usize, place: usize) -> bool {
+    vectors == 8 && row == 7 && place >= 4
+}
+
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn load(digits: &Digits) -> __m512i {
@@ -112,7 +119,7 @@ fn product<const V: usize, const W: usize>(a: &[__m512i; V], b: &[Digits; V]) ->
     let mut sum = [zero; W];
     for place in (0..LANES).rev() {
         for_each_index!(ROW, {
-            if ROW < V {
+            if ROW < V && !is_always_zero(V, ROW, place) {
                 let digit = broadcast(b[ROW][place]);
                 for_each_index!(I, {
                     if I < V {
@@ -123,7 +130,7 @@ fn product<const V: usize, const W: usize>(a: &[__m512i; V], b: &[Digits; V]) ->
         });
         shift_up!(sum, W, zero);
         for_each_index!(ROW, {
-            if ROW < V {
+            if ROW < V && !is_always_zero(V, ROW, place) {
                 let digit = broadcast(b[ROW][place]);
                 for_each_index!(I, {
                     if I < V {
@@ -246,7 +253,7 @@ fn upper_half<const V: usize>(a: &[__m512i; V], b: &[Digits; V]) -> (__m512i, [_
             ($multiply_add:ident) => {
                 let (mut row_below, mut rows) = (zero, [zero; V]);
                 for_each_index!(ROW, {
-                    if ROW < V {
+                    if ROW < V && !is_always_zero(V, ROW, place) {
                         let digit = broadcast(b[ROW][place]);
                         row_below = $multiply_add(row_below, a[V - 1 - ROW], digit);
                         for_each_index!(I, {

@@ -10,6 +10,7 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::codec::{DecodeError, Reader, Writer};
@@ -134,7 +135,9 @@ pub struct Subject {
 /// A certificate as it arrived: well-formed, and nothing more is known of it.
 #[derive(Clone)]
 pub struct Certificate {
-    bytes: Vec<u8>,
+    bytes: Box<[u8]>,
+    /// Kept, since tables are looked up by it all the time.
+    fingerprint: Fingerprint,
     issuer: KeyId,
     subject: Subject,
 }
@@ -179,7 +182,8 @@ impl Certificate {
             return Err(CertificateError::Malformed);
         }
         Ok(Self {
-            bytes: bytes.to_vec(),
+            bytes: bytes.into(),
+            fingerprint: fingerprint(bytes),
             issuer,
             subject: Subject {
                 serial,
@@ -259,8 +263,8 @@ impl Certificate {
 
     /// `FP`: names the certificate, 32 bytes.
     #[must_use]
-    pub fn fingerprint(&self) -> Fingerprint {
-        fingerprint(&self.bytes)
+    pub const fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// Names the holder's signing key, 32 bytes.
@@ -304,11 +308,16 @@ impl fmt::Debug for Certificate {
 
 /// A certificate that was checked back to a pinned root, or that this program
 /// issued itself. Its dates are not part of that: they are looked at whenever
-/// it is used.
+/// it is used. Cheap to clone: a server's tables hold each patient's several
+/// times.
 #[derive(Clone, Debug)]
-pub struct VerifiedCertificate(Certificate);
+pub struct VerifiedCertificate(Arc<Certificate>);
 
 impl VerifiedCertificate {
+    fn of(certificate: Certificate) -> Self {
+        Self(Arc::new(certificate))
+    }
+
     /// Issues a certificate.
     #[must_use]
     pub fn issue(subject: Subject, issuer: &SignSecret, random: &mut dyn Random) -> Self {
@@ -330,8 +339,10 @@ impl VerifiedCertificate {
             .bytes(subject.signing_key.as_bytes())
             .bytes(encryption_key);
         let signature = issuer.sign(label::SIG_CERTIFICATE, &[signed.as_slice()], random);
-        Self(Certificate {
-            bytes: signed.bytes(&signature).finish(),
+        let bytes = signed.bytes(&signature).finish();
+        Self::of(Certificate {
+            fingerprint: fingerprint(&bytes),
+            bytes: bytes.into(),
             issuer: issuer_id,
             subject,
         })
@@ -350,7 +361,7 @@ impl VerifiedCertificate {
             return Err(CertificateError::WrongLink);
         }
         certificate.check_signature(&certificate.subject.signing_key)?;
-        Ok(Self(certificate))
+        Ok(Self::of(certificate))
     }
 
     /// Accepts a certificate this one issued: root to doctor or doctor to
@@ -370,7 +381,7 @@ impl VerifiedCertificate {
             return Err(CertificateError::WrongLink);
         }
         certificate.check_signature(&self.subject().signing_key)?;
-        Ok(Self(certificate))
+        Ok(Self::of(certificate))
     }
 
     /// Accepts a certificate because this program's own table, which holds only
@@ -380,7 +391,7 @@ impl VerifiedCertificate {
     /// [`CertificateError::WrongFingerprint`].
     pub fn known(certificate: Certificate, table: &Fingerprint) -> Result<Self, CertificateError> {
         if certificate.fingerprint() == *table {
-            Ok(Self(certificate))
+            Ok(Self::of(certificate))
         } else {
             Err(CertificateError::WrongFingerprint)
         }

@@ -17,7 +17,7 @@ use super::error::StoreFault;
 const APPLICATION_ID: i64 = 0x746d_6331;
 
 /// Step `n` leads to schema `n + 1`, in one transaction.
-const STEPS: [&[&str]; 2] = [
+const STEPS: [&[&str]; 3] = [
     &[SCHEMA_1],
     &[
         audit::AUDIT,
@@ -26,6 +26,7 @@ const STEPS: [&[&str]; 2] = [
         messages::MESSAGES,
         tickets::TICKETS,
     ],
+    &[messages::OPEN_DELIVERIES],
 ];
 
 /// The newest schema.

@@ -30,6 +30,12 @@ use crate::secret::Secret;
 
 /// How long another program may hold the file before a method gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pages that are kept in memory, in KiB together.
+const CACHE_KIB: i64 = 16 * 1024;
+/// Pages of 4 KiB after which the log is moved into the file.
+const LOG_PAGES: i64 = 4_000;
+/// Statements that are kept prepared.
+const STATEMENTS: usize = 64;
 /// Stands for the file of a store in memory.
 const MEMORY: &str = ":memory:";
 
@@ -167,7 +173,7 @@ impl SqliteStore {
 
     /// Runs one statement; says whether it changed a row.
     fn change(&self, sql: &str, params: impl Params) -> Result<bool, StoreError> {
-        self.with(|connection| Ok(connection.execute(sql, params)? > 0))
+        self.with(|connection| Ok(connection.prepare_cached(sql)?.execute(params)? > 0))
     }
 
     fn first<T>(
@@ -176,7 +182,10 @@ impl SqliteStore {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, StoreError> {
-        self.with(|connection| Ok(connection.query_row(sql, params, read).optional()?))
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            Ok(statement.query_row(params, read).optional()?)
+        })
     }
 
     fn all<T>(
@@ -194,7 +203,7 @@ impl SqliteStore {
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
         self.with(|connection| {
-            let mut statement = connection.prepare(sql)?;
+            let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map(params, read)?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
@@ -259,7 +268,13 @@ fn look_at(path: &Path, flags: OpenFlags) -> Result<Connection, StoreFault> {
     Ok(connection)
 }
 
+/// A broadcast to ten thousand changes some thousand pages: they stay in memory
+/// until it is committed, and those that change with every broadcast are moved
+/// from the log to the file once for several.
 fn configure(connection: &Connection) -> Result<(), StoreFault> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", LOG_PAGES, |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;

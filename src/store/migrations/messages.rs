@@ -71,3 +71,13 @@ CREATE INDEX certificate_active ON certificate (subject, fingerprint, not_after)
 CREATE INDEX certificate_subject
     ON certificate (subject, fingerprint, created, state, not_after);
 ";
+
+/// What is open for a device stands in an index of its own, which stays small.
+/// There is none of all deliveries of a device: every broadcast would write to
+/// all of it, however large it has grown. What was given to a device is found by
+/// going through the messages to several, of which there are few.
+pub(super) const OPEN_DELIVERIES: &str = "
+DROP INDEX delivery_of_device;
+CREATE INDEX delivery_open ON delivery (device, message) WHERE open = 1;
+CREATE INDEX message_to_several ON message (number, kind) WHERE kind <> 'private';
+";

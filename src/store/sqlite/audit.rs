@@ -76,14 +76,12 @@ fn read_head(row: &Row<'_>) -> rusqlite::Result<Head> {
 /// stop the log: no log gets there, so it goes on with the entries far below.
 fn head(connection: &Connection) -> Result<Option<(u64, Link)>, StoreFault> {
     for end in ENDS {
-        let found: Option<(u64, Link)> = connection
-            .query_row(
-                "SELECT number, link FROM audit_entry WHERE number <= ?1
-                 ORDER BY number DESC LIMIT 1",
-                [end],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()?;
+        let mut newest = connection.prepare_cached(
+            "SELECT number, link FROM audit_entry WHERE number <= ?1
+             ORDER BY number DESC LIMIT 1",
+        )?;
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let found: Option<(u64, Link)> = newest.query_row([end], read).optional()?;
         if found.is_none_or(|(number, _)| number <= end - ROOM) {
             return Ok(found);
         }
@@ -93,12 +91,16 @@ fn head(connection: &Connection) -> Result<Option<(u64, Link)>, StoreFault> {
 }
 
 /// Adds entries to the chain, within the transaction of what they tell of.
-pub(super) fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> Result<(), StoreFault> {
-    if entries.is_empty() {
+pub(super) fn append<'e>(
+    transaction: &Transaction<'_>,
+    entries: impl IntoIterator<Item = &'e Entry>,
+) -> Result<(), StoreFault> {
+    let mut entries = entries.into_iter().peekable();
+    if entries.peek().is_none() {
         return Ok(());
     }
     let (mut number, mut link) = head(transaction)?.unwrap_or((0, audit::START));
-    let mut insert = transaction.prepare(
+    let mut insert = transaction.prepare_cached(
         "INSERT INTO audit_entry (number, at, actor, action, subject, detail, link)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;

@@ -31,7 +31,7 @@ const OPEN_CONSULTATIONS: &str = "
 const AWAITED: &str = "
     awaited_message AS MATERIALIZED (
         SELECT DISTINCT message.number, message.patient, message.boundary, message.written AS at
-        FROM certificate AS device CROSS JOIN delivery INDEXED BY delivery_of_device
+        FROM certificate AS device CROSS JOIN delivery INDEXED BY delivery_open
              CROSS JOIN message
         WHERE delivery.device = device.fingerprint AND delivery.open = 1
           AND message.number = delivery.message AND message.written < ?1

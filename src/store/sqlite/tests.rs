@@ -84,7 +84,7 @@ fn every_commit_is_synced_and_deleted_content_overwritten() {
     assert_eq!(pragma("synchronous"), Value::Integer(2));
     assert_eq!(pragma("foreign_keys"), Value::Integer(1));
     assert_eq!(pragma("secure_delete"), Value::Integer(1));
-    assert_eq!(pragma("user_version"), Value::Integer(2));
+    assert_eq!(pragma("user_version"), Value::Integer(3));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
         error.fault(),
         StoreFault::Newer {
             found: 99,
-            known: 2
+            known: 3
         }
     ));
     assert!(error.to_string().contains("newer version"));
@@ -148,7 +148,7 @@ fn a_damaged_page_is_found_at_the_opening() {
     }
     drop(store);
     let mut bytes = fs::read(&path).unwrap();
-    let middle = bytes.len() / 2 / 4096 * 4096;
+    let middle = bytes.len() / 4 * 3 / 4096 * 4096;
     bytes[middle..middle + 4096].fill(0xa5);
     fs::write(&path, &bytes).unwrap();
     let error = refusal(&path);

@@ -1,12 +1,17 @@
 //! The small changes that come in crowds.
 
-use rusqlite::{Statement, Transaction};
+use std::collections::HashSet;
+
+use rusqlite::{CachedStatement, Transaction};
 
 use super::{as_number, has_other};
 use crate::clock::Timestamp;
 use crate::store::StoreFault;
 use crate::store::messages::{Change, Device, IncomingRow, Outcome, Work};
 use crate::store::sqlite::audit;
+
+/// From so many devices on it is tried to note them in one statement.
+const MANY: usize = 16;
 
 /// Applies all of them, and logs those that change something.
 pub(super) fn commit(
@@ -15,28 +20,28 @@ pub(super) fn commit(
 ) -> Result<Vec<Outcome>, StoreFault> {
     let mut statements = Statements::prepare(transaction)?;
     let mut outcomes = Vec::with_capacity(changes.len());
-    let mut entries = Vec::new();
     for change in changes {
         let outcome = match statements.apply(&change.work)? {
             0 => Outcome::Known,
             _ => Outcome::New,
         };
-        if outcome == Outcome::New {
-            entries.extend_from_slice(&change.audit);
-        }
         outcomes.push(outcome);
     }
-    audit::append(transaction, &entries)?;
+    let new = changes.iter().zip(&outcomes);
+    let new = new.filter(|(_, outcome)| **outcome == Outcome::New);
+    audit::append(transaction, new.flat_map(|(change, _)| &change.audit))?;
     Ok(outcomes)
 }
 
 /// What the changes of one transaction are made with.
 struct Statements<'t> {
-    sent: Statement<'t>,
-    delivered: Statement<'t>,
-    confirmed: Statement<'t>,
-    close: Statement<'t>,
-    came: Statement<'t>,
+    sent: CachedStatement<'t>,
+    unsent: CachedStatement<'t>,
+    all_sent: CachedStatement<'t>,
+    delivered: CachedStatement<'t>,
+    confirmed: CachedStatement<'t>,
+    close: CachedStatement<'t>,
+    came: CachedStatement<'t>,
 }
 
 impl<'t> Statements<'t> {
@@ -50,24 +55,30 @@ impl<'t> Statements<'t> {
             has_other("confirmed")
         );
         Ok(Self {
-            sent: transaction.prepare(
+            sent: transaction.prepare_cached(
                 "UPDATE delivery SET sent = ?3
                  WHERE message = ?1 AND device = ?2 AND sent IS NULL",
             )?,
-            delivered: transaction.prepare(&delivered)?,
-            confirmed: transaction.prepare(
+            unsent: transaction.prepare_cached(
+                "SELECT device FROM delivery WHERE message = ?1 AND sent IS NULL",
+            )?,
+            all_sent: transaction.prepare_cached(
+                "UPDATE delivery SET sent = ?2 WHERE message = ?1 AND sent IS NULL",
+            )?,
+            delivered: transaction.prepare_cached(&delivered)?,
+            confirmed: transaction.prepare_cached(
                 "UPDATE delivery SET confirmed = ?3, sealed_confirmation = ?4
                  WHERE message = ?1 AND device = ?2 AND confirmed IS NULL",
             )?,
             // The patient has confirmed: no device that has the message is
             // given it again.
-            close: transaction.prepare(
+            close: transaction.prepare_cached(
                 "UPDATE delivery SET open = 0
                  WHERE message = ?1 AND open = 1 AND delivered IS NOT NULL
                    AND device IN (SELECT fingerprint FROM certificate WHERE subject =
                        (SELECT patient FROM delivery WHERE message = ?1 AND device = ?2))",
             )?,
-            came: transaction.prepare(
+            came: transaction.prepare_cached(
                 "INSERT INTO incoming
                     (device, patient, id, boundary, written, received, shown, sealed)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -110,11 +121,27 @@ impl<'t> Statements<'t> {
     }
 
     fn sent(&mut self, message: u64, devices: &[Device], at: Timestamp) -> rusqlite::Result<usize> {
+        let message = as_number(message);
+        if devices.len() >= MANY && self.has_all_unsent(message, devices)? {
+            return self.all_sent.execute((message, at));
+        }
         let mut changed = 0;
         for device in devices {
-            changed += self.sent.execute((as_number(message), device, at))?;
+            changed += self.sent.execute((message, device, at))?;
         }
         Ok(changed)
+    }
+
+    /// Whether the message was sent to everybody but these.
+    fn has_all_unsent(&mut self, message: i64, devices: &[Device]) -> rusqlite::Result<bool> {
+        let devices: HashSet<_> = devices.iter().collect();
+        let mut unsent = self.unsent.query([message])?;
+        while let Some(row) = unsent.next()? {
+            if !devices.contains(&row.get::<_, Device>(0)?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn came(&mut self, row: &IncomingRow) -> rusqlite::Result<usize> {

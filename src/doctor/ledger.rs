@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::store::messages::{Change, Outcome};
@@ -18,6 +19,13 @@ use crate::store::{Store, StoreError};
 
 /// How often it is told that the store cannot be written.
 const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// So many changes at once are a crowd.
+const CROWD: usize = 16;
+/// How long more of a crowd is waited for at a time, as long as more comes.
+const PAUSE: Duration = Duration::from_millis(2);
+/// The same altogether.
+const GATHERING: Duration = Duration::from_millis(20);
 
 /// Why a change is not on the disk.
 #[derive(Clone, Debug)]
@@ -57,6 +65,8 @@ struct Queue {
     changes: Vec<Change>,
     /// One for each change.
     on_written: Vec<OnWritten>,
+    /// Whether the ledger waits for a change.
+    waiting: bool,
     stopping: bool,
     /// Nobody commits any more.
     closed: bool,
@@ -102,6 +112,7 @@ impl Ledger {
     /// known not to get there, by the ledger's thread: it must not wait for
     /// anything.
     pub fn write(&self, change: Change, on_written: impl FnOnce(Written) + Send + 'static) {
+        let on_written = Box::new(on_written);
         let mut queue = self.lock();
         if queue.closed {
             drop(queue);
@@ -109,9 +120,12 @@ impl Ledger {
             return;
         }
         queue.changes.push(change);
-        queue.on_written.push(Box::new(on_written));
+        queue.on_written.push(on_written);
+        let wakes = std::mem::take(&mut queue.waiting);
         drop(queue);
-        self.changed.notify_one();
+        if wakes {
+            self.changed.notify_one();
+        }
     }
 
     /// Queues a change and waits until it is on the disk. Never to be called by
@@ -178,12 +192,31 @@ impl Ledger {
         }
     }
 
+    /// Waits a moment for the rest of a crowd: a commit writes whole pages, and
+    /// the receipts of one broadcast lie on the same ones.
+    fn gather<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        let begun = Instant::now();
+        loop {
+            let count = queue.changes.len();
+            if count < CROWD || queue.stopping || begun.elapsed() >= GATHERING {
+                return queue;
+            }
+            drop(queue);
+            thread::sleep(PAUSE);
+            queue = self.lock();
+            if queue.changes.len() - count < CROWD {
+                return queue;
+            }
+        }
+    }
+
     /// Everything that has queued up; none once there is nothing left and the
     /// ledger is to end.
     fn next(&self) -> Option<(Vec<Change>, Vec<OnWritten>)> {
         let mut queue = self.lock();
         loop {
             if !queue.changes.is_empty() {
+                queue = self.gather(queue);
                 let changes = std::mem::take(&mut queue.changes);
                 return Some((changes, std::mem::take(&mut queue.on_written)));
             }
@@ -192,6 +225,7 @@ impl Ledger {
                 queue.closed = true;
                 return None;
             }
+            queue.waiting = true;
             queue = self
                 .changed
                 .wait(queue)

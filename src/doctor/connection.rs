@@ -1,17 +1,18 @@
-//! One connection, one thread: first a stranger's handshake, then a patient's
-//! session.
+//! One connection: a thread for a stranger's handshake, and another for the
+//! session of whoever turns out to be a patient.
 
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, Shutdown, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Instant;
 
 use crate::deadline::UntilDeadline;
 use crate::doctor::event::{Event, Replacement};
 use crate::doctor::gate::Place;
 use crate::doctor::housekeeping;
-use crate::doctor::line::{Line, Missed};
+use crate::doctor::line::{Line, Missed, STACK_LEN};
 use crate::doctor::shared::Shared;
 use crate::doctor::socket::Socket;
 use crate::doctor::stranger::{Outcome, Stranger, send};
@@ -21,7 +22,8 @@ use crate::random::OsRandom;
 use crate::session::doctor::DoctorEnd;
 use crate::session::outbox::Sink;
 
-/// Serves one connection to its end.
+/// Goes through the handshake on one connection, and leaves a patient's session
+/// to a thread of its own.
 pub fn serve(shared: &Arc<Shared>, stream: Arc<TcpStream>, address: IpAddr, place: Place) {
     // Without it small frames would wait for each other; no harm if it fails.
     let _ = stream.set_nodelay(true);
@@ -30,7 +32,8 @@ pub fn serve(shared: &Arc<Shared>, stream: Arc<TcpStream>, address: IpAddr, plac
         Ok(Outcome::Established(established)) => {
             let reader = stranger.into_reader();
             place.welcome(Instant::now());
-            session(shared, &stream, address, reader, *established);
+            begin(shared, &stream, address, reader, *established);
+            return;
         }
         Ok(Outcome::Enrolled(enrolled)) => {
             place.welcome(Instant::now());
@@ -68,14 +71,49 @@ fn refuse(shared: &Shared, stream: &TcpStream, address: IpAddr, place: &Place, r
     shared.refused(address, refusal.reason);
 }
 
-/// A patient's session, from M3 to its end.
-fn session(
+/// Begins a patient's session, from M3 on. A stack keeps the pages that were
+/// once written to, and a handshake writes to many: this thread's are given back
+/// when it ends, and the session's thread has next to none.
+fn begin(
+    shared: &Arc<Shared>,
+    stream: &Arc<TcpStream>,
+    address: IpAddr,
+    reader: FrameReader,
+    established: Established,
+) {
+    let (hand_over, line) = mpsc::sync_channel::<Box<Line>>(1);
+    let run = move || {
+        if let Ok(mut taken) = line.recv() {
+            drop(line);
+            session(&mut taken);
+        }
+    };
+    // Before anybody knows of the session: without a thread the connection is
+    // closed, and the patient comes back.
+    let spawned = thread::Builder::new()
+        .name("connection".to_owned())
+        .stack_size(STACK_LEN)
+        .spawn(run);
+    let line = match spawned {
+        Ok(_) => join(shared, stream, address, reader, established),
+        Err(_) => None,
+    };
+    match line {
+        // The thread waits for nothing else.
+        Some(line) => drop(hand_over.send(Box::new(line))),
+        None => Socket(Arc::clone(stream)).close(),
+    }
+}
+
+/// Makes somebody who has proved to be a patient a member; none if that cannot
+/// be now.
+fn join(
     shared: &Arc<Shared>,
     stream: &Arc<TcpStream>,
     address: IpAddr,
     mut reader: FrameReader,
     established: Established,
-) {
+) -> Option<Line> {
     let sink = Box::new(Socket(Arc::clone(stream)));
     let now = shared.clock.now();
     let sessions = &shared.tables.sessions;
@@ -83,7 +121,7 @@ fn session(
     // Renewed between M2 and M3: the patient comes back and learns the new one.
     let identity = shared.identity();
     if established.doctor != identity.certificate.fingerprint() {
-        return;
+        return None;
     }
     let joined = sessions.join(&established, sink, now, Instant::now(), &mut OsRandom);
     let device = established.certificate.fingerprint();
@@ -94,9 +132,7 @@ fn session(
     // What is younger will be given to this session as it comes.
     let newest = shared.practice.store.newest_message();
     drop(order);
-    let Ok(joined) = joined else {
-        return;
-    };
+    let joined = joined.ok()?;
     // The token is in the queue: the session begins for the patient, too.
     shared.flusher.send([Arc::clone(&joined.outbox)]);
     reader.set_max_len(MAX_LEN_IN_SESSION);
@@ -116,8 +152,8 @@ fn session(
     let serial = established.certificate.subject().serial;
     shared.tables.note_address(&serial, address);
     let mut line = Line {
-        shared,
-        stream,
+        shared: Arc::clone(shared),
+        stream: Arc::clone(stream),
         address,
         reader,
         end: DoctorEnd::new(
@@ -135,14 +171,10 @@ fn session(
     };
     let off = now.distance(established.their_time);
     shared.tell(Event::Joined {
-        patient: peer.clone(),
+        patient: peer,
         resumed: established.resumed,
         clock_off: (off > shared.settings.tolerance).then_some(off),
     });
-    // The session may last for hours: it keeps neither the keys of a handshake
-    // nor a prekey's secret.
-    drop(identity);
-    drop(established);
     // Stopped between the look at the table and now?
     if housekeeping::is_stopped(shared, &line.serial) {
         housekeeping::check_certificates(shared);
@@ -151,11 +183,18 @@ fn session(
         Ok(newest) => line.begin_with_missed(newest),
         Err(error) => line.cannot_read(&error),
     }
+    Some(line)
+}
+
+/// A patient's session, to its end. It may last for hours.
+fn session(line: &mut Line) {
     let departure = line.run();
+    let sessions = &line.shared.tables.sessions;
     let was_here = sessions.leave(&line.device, line.id, Instant::now());
-    shared.live().gone(line.id);
+    line.shared.live().gone(line.id);
     line.finish(departure);
     if was_here {
-        shared.tell(Event::Left(peer, departure));
+        line.shared.tell(Event::Left(line.peer.clone(), departure));
     }
+    Socket(Arc::clone(&line.stream)).close();
 }

@@ -31,15 +31,18 @@ use crate::session::outbox::{Outbox, Pushed, QueueFull};
 use crate::session::table::SessionId;
 use crate::store::messages::{Change, IncomingRow, Kind, MessageRow, Outcome, Work};
 
+/// Stack of a connection's thread, in bytes: exponentiation keeps its tables
+/// there, SQLite its pages elsewhere.
+pub(super) const STACK_LEN: usize = 256 * 1024;
 /// How long somebody who writes too fast is held back at a time.
 const PACE: Duration = Duration::from_millis(200);
 /// How many messages from before a session are sent ahead of their receipts.
 const IN_FLIGHT: usize = 32;
 
 /// One patient's session, as the thread that reads from it sees it.
-pub(super) struct Line<'a> {
-    pub(super) shared: &'a Arc<Shared>,
-    pub(super) stream: &'a Arc<TcpStream>,
+pub(super) struct Line {
+    pub(super) shared: Arc<Shared>,
+    pub(super) stream: Arc<TcpStream>,
     pub(super) address: IpAddr,
     pub(super) reader: FrameReader,
     pub(super) end: DoctorEnd,
@@ -63,7 +66,7 @@ pub(super) struct Missed {
     pub(super) up_to: u64,
 }
 
-impl Line<'_> {
+impl Line {
     /// Reads until the session ends, and says how it did.
     pub(super) fn run(&mut self) -> Departure {
         // How long somebody may be silent is housekeeping's to watch.
@@ -71,7 +74,7 @@ impl Line<'_> {
             return Departure::Lost;
         }
         loop {
-            let Ok(frame) = self.reader.read_frame(&mut &**self.stream) else {
+            let Ok(frame) = self.reader.read_frame(&mut &*self.stream) else {
                 return Departure::Lost;
             };
             if self.outbox.is_ending() {
@@ -80,7 +83,7 @@ impl Line<'_> {
                 continue;
             }
             let read = match (frame.opcode(), frame.sub()) {
-                (KEY_VERIFICATION, sub::RESUME) => self.renew(&frame),
+                (KEY_VERIFICATION, sub::RESUME) => self.aside(|line| line.renew(&frame)),
                 _ => self.take(&frame),
             };
             match read {
@@ -92,6 +95,24 @@ impl Line<'_> {
                 }
             }
         }
+    }
+
+    /// Does what reads and writes the store or computes powers on another
+    /// thread, and waits for it: this one's stack would keep the pages that were
+    /// written to, for as long as the session lasts.
+    fn aside<T: Send>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, SessionError> + Send,
+    ) -> Result<T, SessionError> {
+        let done = thread::scope(|scope| {
+            let thread = thread::Builder::new()
+                .name("aside".to_owned())
+                .stack_size(STACK_LEN);
+            let thread = thread.spawn_scoped(scope, || work(self)).ok()?;
+            thread.join().ok()
+        });
+        // Without a thread the connection is closed: the patient comes back.
+        done.unwrap_or(Err(SessionError::Unreadable))
     }
 
     /// Takes a record. It counts as received before it is answered.
@@ -123,7 +144,7 @@ impl Line<'_> {
     /// lies in it takes back what was written last.
     fn linger(&self) {
         let deadline = Instant::now() + self.shared.settings.timing.linger;
-        let mut rest = UntilDeadline::new(self.stream, deadline);
+        let mut rest = UntilDeadline::new(&self.stream, deadline);
         let _ = io::copy(&mut rest, &mut io::sink());
     }
 
@@ -152,10 +173,15 @@ impl Line<'_> {
         self.send_missed();
     }
 
+    /// Whether it is time to give more of what is from before this session.
+    fn has_missed(&self) -> bool {
+        self.in_flight.len() <= IN_FLIGHT / 2 && self.missed.after < self.missed.up_to
+    }
+
     /// Gives what is open for this device, a few messages at a time, so that
     /// however much it is the queue does not overflow.
     fn send_missed(&mut self) {
-        if self.in_flight.len() > IN_FLIGHT / 2 || self.missed.after >= self.missed.up_to {
+        if !self.has_missed() {
             return;
         }
         let Missed { after, up_to } = self.missed;
@@ -245,12 +271,15 @@ impl Line<'_> {
             FromPatient::Decrypted(receipt) => self.on_decrypted(&receipt)?,
             FromPatient::Received(receipt) => {
                 self.on_received(&receipt)?;
-                if self.in_flight.remove(&receipt.id) {
-                    self.send_missed();
+                if self.in_flight.remove(&receipt.id) && self.has_missed() {
+                    self.aside(|line| {
+                        line.send_missed();
+                        Ok(())
+                    })?;
                 }
             }
-            FromPatient::Confirmed(ack) => self.on_confirmed(ack)?,
-            FromPatient::Private(message) => self.on_private(message)?,
+            FromPatient::Confirmed(ack) => self.aside(|line| line.on_confirmed(ack))?,
+            FromPatient::Private(message) => self.aside(|line| line.on_private(message))?,
             FromPatient::Heartbeat => {}
             FromPatient::Disconnect(last) => {
                 return Ok(Some(match last.reason {
@@ -307,7 +336,7 @@ impl Line<'_> {
             work,
             audit: vec![self.entry(at, Action::Delivered, id)],
         };
-        let (shared, peer) = (Arc::clone(self.shared), self.peer.clone());
+        let (shared, peer) = (Arc::clone(&self.shared), self.peer.clone());
         self.shared.ledger.write(change, move |written| {
             if matches!(written, Ok(Outcome::New)) {
                 shared.tell(Event::Delivered(peer, number));
@@ -477,7 +506,7 @@ impl Line<'_> {
         }
         self.shared.flusher.send([Arc::clone(&self.outbox)]);
         let deadline = Instant::now() + self.shared.settings.timing.handshake;
-        let mut source = UntilDeadline::new(self.stream, deadline);
+        let mut source = UntilDeadline::new(&self.stream, deadline);
         let Ok(frame) = self.reader.read_frame(&mut source) else {
             return Ok(Some(Departure::Lost));
         };

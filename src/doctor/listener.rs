@@ -9,12 +9,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::doctor::event::Event;
+use crate::doctor::line::STACK_LEN;
 use crate::doctor::shared::Shared;
 use crate::doctor::{connection, pulse};
 
-/// Stack of a connection's thread, in bytes: exponentiation keeps its tables
-/// there, SQLite its pages elsewhere.
-const STACK_LEN: usize = 256 * 1024;
 /// Pause after the operating system refused a descriptor or a thread.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Pause after each stranger who is turned away while a broadcast is on its way:
@@ -82,7 +80,7 @@ fn accept(shared: &Arc<Shared>, stream: TcpStream, address: IpAddr) {
     let serve = move || connection::serve(&shared, stream, address, place);
     // Without a thread the connection is closed: the patient comes back.
     let spawned = thread::Builder::new()
-        .name("connection".to_owned())
+        .name("handshake".to_owned())
         .stack_size(STACK_LEN)
         .spawn(serve);
     if spawned.is_err() {

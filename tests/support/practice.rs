@@ -349,11 +349,13 @@ impl Practice {
 
 /// How often a thread of a server has panicked. No input may lead there.
 static PANICS: AtomicUsize = AtomicUsize::new(0);
-const THREADS: [&str; 7] = [
+const THREADS: [&str; 9] = [
+    "aside",
     "audit log",
     "connection",
     "control",
     "flusher",
+    "handshake",
     "housekeeping",
     "ledger",
     "listener",

@@ -24,7 +24,7 @@ use crate::random::OsRandom;
 use crate::secret::SecretBytes;
 use crate::session::outbox::{Pushed, QueueFull};
 use crate::session::signed::{self, Parties};
-use crate::session::table::Connected;
+use crate::session::table::{Connected, Prepared};
 use crate::store::StoreError;
 use crate::store::messages::{Change, Kind, MessageRow, Work};
 
@@ -256,6 +256,10 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
     let practice = &*shared.practice;
     let now = practice.now();
     let message = letter.message(now)?;
+    let prepared = match letter.to.kind() {
+        Kind::Broadcast => prepare(shared, &message, now),
+        Kind::Chosen | Kind::Private => None,
+    };
     // Whoever joins is either before this message or after it.
     let order = shared.order();
     let (devices, left_out) = recipients_of(practice, letter)?;
@@ -286,7 +290,7 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
     let code = outgoing.message.id().code();
     let (devices, epoch) = match row.kind {
         Kind::Broadcast => {
-            let (given, epoch) = outgoing.to_group();
+            let (given, epoch) = outgoing.to_group(prepared);
             drop(order);
             let devices = given.len();
             let queues = given.into_iter().map(|member| member.outbox);
@@ -308,6 +312,16 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
         epoch,
         left_out,
     })
+}
+
+/// Signs a broadcast before anybody is kept waiting.
+fn prepare(shared: &Shared, message: &Message, now: Timestamp) -> Option<Prepared> {
+    let identity = shared.identity();
+    let sessions = &shared.tables.sessions;
+    let (prepared, dropped) =
+        sessions.prepare(message, &identity, now, Instant::now(), &mut OsRandom);
+    shared.dropped(dropped);
+    prepared
 }
 
 /// What the audit log says of a message.
@@ -350,7 +364,7 @@ struct Outgoing {
 impl Outgoing {
     /// To everyone who is there, under the group key; gives them, and the
     /// epoch.
-    fn to_group(&self) -> (Vec<Connected>, u64) {
+    fn to_group(&self, prepared: Option<Prepared>) -> (Vec<Connected>, u64) {
         let shared = &*self.shared;
         let identity = shared.identity();
         shared.pulse.broadcast(Instant::now());
@@ -358,6 +372,7 @@ impl Outgoing {
         // what for, and "delivered" is written after "sent".
         let mut live = shared.live();
         let broadcast = shared.tables.sessions.broadcast(
+            prepared,
             &self.message,
             &identity,
             self.now,

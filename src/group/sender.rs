@@ -39,6 +39,48 @@ pub struct Sealed {
     pub receipted: receipt::Broadcast,
 }
 
+/// A broadcast that is sealed and not signed yet. Signing takes its time and
+/// needs nothing of the group: whether the broadcast still belongs into it is
+/// asked afterwards, with [`Sender::accept`].
+#[derive(Debug)]
+pub struct Draft {
+    place: Place,
+    header: [u8; 7],
+    /// The frame's body up to the signature.
+    body: Vec<u8>,
+    message_hash: [u8; 64],
+}
+
+impl Draft {
+    /// Signs it.
+    #[must_use]
+    pub fn sign(self, doctor: &DoctorIdentity, random: &mut dyn Random) -> Sealed {
+        let Self {
+            place,
+            header,
+            body,
+            message_hash,
+        } = self;
+        let signature = doctor.signing.sign(
+            label::SIG_ENC_MSG,
+            &[&group::signed_part(
+                &[&header[..], &body].concat(),
+                &doctor.certificate.fingerprint(),
+            )],
+            random,
+        );
+        let frame = Frame::new(ENC_MSG, sub::NONE, &[body, signature].concat());
+        let receipted = receipt::Broadcast {
+            conference: place.conference,
+            epoch: place.epoch,
+            mid: place.mid,
+            frame_hash: kdf::hash(&[frame.as_bytes()]),
+            message_hash,
+        };
+        Sealed { frame, receipted }
+    }
+}
+
 impl Sender {
     /// The group of a server that has just started.
     pub fn new(random: &mut dyn Random) -> Self {
@@ -124,6 +166,20 @@ impl Sender {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> Option<Sealed> {
+        let sealed = self.draft(message, doctor, now, random)?;
+        let sealed = sealed.sign(doctor, random);
+        self.accept(&sealed).then_some(sealed)
+    }
+
+    /// Seals a broadcast under the current epoch's key, as the next one, whose
+    /// number it takes once it is accepted; nothing if the group is dirty.
+    pub fn draft(
+        &self,
+        message: &Message,
+        doctor: &DoctorIdentity,
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> Option<Draft> {
         let key = self.key.as_ref()?;
         let place = Place {
             conference: self.conference,
@@ -139,23 +195,20 @@ impl Sender {
             .seal
             .seal(place.mid, &[&header, &fields], &encoded, random);
         let body = Writer::new().bytes(&fields).lp32(&sealed).finish();
-        let signature = doctor.signing.sign(
-            label::SIG_ENC_MSG,
-            &[&group::signed_part(
-                &[&header[..], &body].concat(),
-                &doctor.certificate.fingerprint(),
-            )],
-            random,
-        );
-        let frame = Frame::new(ENC_MSG, sub::NONE, &[body, signature].concat());
-        self.next_mid += 1;
-        let receipted = receipt::Broadcast {
-            conference: place.conference,
-            epoch: place.epoch,
-            mid: place.mid,
-            frame_hash: kdf::hash(&[frame.as_bytes()]),
+        Some(Draft {
+            place,
+            header,
+            body,
             message_hash: kdf::hash(&[&encoded]),
-        };
-        Some(Sealed { frame, receipted })
+        })
+    }
+
+    /// Whether a broadcast is still the next one, of the same members as when it
+    /// was drafted; its number is taken then.
+    pub fn accept(&mut self, sealed: &Sealed) -> bool {
+        let place = (sealed.receipted.epoch, sealed.receipted.mid);
+        let is_next = self.key.is_some() && place == (self.epoch, self.next_mid);
+        self.next_mid += u64::from(is_next);
+        is_next
     }
 }

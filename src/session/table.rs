@@ -120,6 +120,14 @@ pub struct Broadcast {
     pub dropped: Vec<Connected>,
 }
 
+/// A broadcast that was signed before it is queued.
+#[derive(Debug)]
+pub struct Prepared {
+    sealed: Sealed,
+    /// Whose signature it has.
+    doctor: Fingerprint,
+}
+
 /// What a rekey that was due has changed.
 #[derive(Debug, Default)]
 pub struct Rekeyed {
@@ -349,10 +357,40 @@ impl SessionTable {
         self.lock().group.epoch()
     }
 
+    /// Seals and signs a message for those who are connected now, so that nobody
+    /// has to wait for the signature when it is queued. Whether it still fits
+    /// then is found out by [`SessionTable::broadcast`]. Nothing if nobody is
+    /// connected. Gives whose queues were full, too, as in
+    /// [`Broadcast::dropped`].
+    pub fn prepare(
+        &self,
+        message: &Message,
+        doctor: &DoctorIdentity,
+        now: Timestamp,
+        instant: Instant,
+        random: &mut dyn Random,
+    ) -> (Option<Prepared>, Vec<Connected>) {
+        let mut inner = self.lock();
+        let dropped = inner.rekey(instant, random);
+        let draft = match inner.members.is_empty() {
+            true => None,
+            false => inner.group.draft(message, doctor, now, random),
+        };
+        drop(inner);
+        let prepared = draft.map(|draft| Prepared {
+            sealed: draft.sign(doctor, random),
+            doctor: doctor.certificate.fingerprint(),
+        });
+        (prepared, dropped)
+    }
+
     /// Rekeys if the group is dirty, seals the message, and queues it to every
-    /// member, all in one step. If nobody is connected no number is taken.
+    /// member, all in one step. If nobody is connected no number is taken. What
+    /// was prepared is queued as it is, unless somebody has joined or left
+    /// since, or another message came first.
     pub fn broadcast(
         &self,
+        prepared: Option<Prepared>,
         message: &Message,
         doctor: &DoctorIdentity,
         now: Timestamp,
@@ -368,7 +406,13 @@ impl SessionTable {
         if inner.members.is_empty() {
             return broadcast;
         }
-        let Some(sealed) = inner.group.seal(message, doctor, now, random) else {
+        let signed = doctor.certificate.fingerprint();
+        let prepared = prepared.filter(|it| it.doctor == signed && inner.group.accept(&it.sealed));
+        let sealed = match prepared {
+            Some(prepared) => Some(prepared.sealed),
+            None => inner.group.seal(message, doctor, now, random),
+        };
+        let Some(sealed) = sealed else {
             return broadcast;
         };
         let frame = Arc::new(sealed.frame.clone());

@@ -40,7 +40,10 @@ pub fn run(shared: &Arc<Shared>) {
         shared.pulse.housekeeping(now);
         let sessions = &shared.tables.sessions;
         let rekeyed = sessions.rekey_if_due(now, &mut OsRandom);
-        shared.flusher.send(rekeyed.members);
+        if !rekeyed.members.is_empty() {
+            shared.flusher.send(rekeyed.members);
+            sessions.rekey_took(now.elapsed());
+        }
         shared.dropped(rekeyed.dropped);
         if now >= lines_at {
             lines_at = now + LINES_EVERY;

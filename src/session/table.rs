@@ -30,8 +30,9 @@ use crate::session::tokens::Tokens;
 /// How long after a change the group is rekeyed at the latest, if the last
 /// rekey was short.
 const REKEY_DELAY: Duration = Duration::from_millis(250);
-/// Rekeying takes at most one part in this many of the time.
-const REKEY_SHARE: u32 = 100;
+/// Rekeying, with giving everybody the key, takes at most one part in this many
+/// of the time, but for broadcasts that need it.
+const REKEY_SHARE: u32 = 20;
 
 /// Tells two sessions of one certificate apart.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -442,6 +443,13 @@ impl SessionTable {
         Rekeyed {
             members: members.map(|member| Arc::clone(&member.outbox)).collect(),
             dropped,
+        }
+    }
+
+    /// Notes how long the last rekey took, until the key was given to everybody.
+    pub fn rekey_took(&self, time: Duration) {
+        if let Some((_, took)) = &mut self.lock().last_rekey {
+            *took = time;
         }
     }
 

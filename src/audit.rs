@@ -190,7 +190,7 @@ pub fn link(
     at: Timestamp,
     [actor, action, subject, detail]: [&str; 4],
 ) -> Link {
-    let encoded = Writer::new()
+    let encoded = Writer::with_room(256)
         .bytes(&label::AUDIT.encoded())
         .bytes(before)
         .u64(number)

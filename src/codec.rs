@@ -146,6 +146,14 @@ impl Writer {
         Self { bytes: Vec::new() }
     }
 
+    /// Nothing written yet, and room for `len` bytes: where thousands are made.
+    #[must_use]
+    pub fn with_room(len: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(len),
+        }
+    }
+
     /// Appends one byte.
     #[must_use]
     pub fn u8(self, value: u8) -> Self {

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::audit::head::HEAD_AFTER;
+use crate::audit::head::{HEAD_AFTER, Head};
 use crate::audit::heads_file::{HeadsFile, HeadsFileError};
 use crate::audit::papers::Papers;
 use crate::audit::{Action, Entry};
@@ -69,6 +69,8 @@ pub(super) struct Keeper {
     copy: Option<Copy>,
     /// When the last head was signed, and for which entry.
     signed: (Instant, u64),
+    /// That head, which need not be checked again.
+    own: Head,
     head_every: Duration,
     retry_every: Duration,
     /// When the store, if it could not be used, and the file are looked at
@@ -117,6 +119,7 @@ impl Keeper {
         let mut keeper = Self {
             copy,
             signed: (now, head.number),
+            own: head,
             head_every: settings.timing.audit_heads,
             retry_every: settings.timing.dates,
             sign_at: now,
@@ -155,7 +158,7 @@ impl Keeper {
     fn doubt(&mut self, shared: &Shared) {
         let practice = &shared.practice;
         let skipped = self.copy.as_ref().is_some_and(|copy| copy.skipped);
-        let found = match heads::doubt(practice) {
+        let found = match heads::doubt(practice, Some(&self.own)) {
             Ok(None) if skipped => Some(heads::sentence("a head that is not the doctor's")),
             // What cannot be read is told by who needs it.
             found => found.ok().flatten(),
@@ -204,6 +207,7 @@ impl Keeper {
     fn sign(&mut self, practice: &Practice) -> Result<(), AuditLogError> {
         if let Some(head) = sign_head(practice)? {
             self.signed = (Instant::now(), head.number);
+            self.own = head;
         }
         Ok(())
     }

@@ -64,13 +64,16 @@ impl Judge {
     /// Whether a doctor of this clinic has signed the head, and the entry it
     /// names is there with that link.
     pub(super) fn is_good(&self, practice: &Practice, head: &Head) -> Result<bool, StoreError> {
-        let rows = readable(practice.store.audit(head.number, 1))?.unwrap_or_default();
-        let fits = rows
-            .first()
-            .is_some_and(|row| (row.number, row.link) == (head.number, head.link));
         let signed = |trust: &Trust| trust.check(head).is_ok();
-        Ok(fits && self.trust.as_ref().is_some_and(signed))
+        Ok(fits(practice, head)? && self.trust.as_ref().is_some_and(signed))
     }
+}
+
+/// Whether the entry a head names is there with its link.
+fn fits(practice: &Practice, head: &Head) -> Result<bool, StoreError> {
+    let rows = readable(practice.store.audit(head.number, 1))?.unwrap_or_default();
+    let row = rows.first();
+    Ok(row.is_some_and(|row| (row.number, row.link) == (head.number, head.link)))
 }
 
 /// None if it is there and makes no sense.
@@ -83,17 +86,18 @@ fn readable<T>(found: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
 }
 
 /// A sentence about what no program of ours has put into the store; none if
-/// there is nothing.
+/// there is nothing. The head `own` was signed by this very program.
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read.
-pub(super) fn doubt(practice: &Practice) -> Result<Option<String>, StoreError> {
+pub(super) fn doubt(practice: &Practice, own: Option<&Head>) -> Result<Option<String>, StoreError> {
     let store = &practice.store;
     if store.impossible_numbers()? > 0 {
         return Ok(Some(sentence("entries or heads with impossible numbers")));
     }
     let is_good = match readable(store.newest_signed_head())? {
         Some(None) => true,
+        Some(Some(head)) if Some(&head) == own => fits(practice, &head)?,
         Some(Some(head)) => Judge::new(practice)?.is_good(practice, &head)?,
         None => false,
     };

@@ -108,7 +108,7 @@ fn a_head_that_nobody_signed_is_told_and_neither_stops_the_signing_nor_is_copied
             ..Settings::default()
         };
         let mut keeper = start(&practice, &settings);
-        assert_eq!(heads::doubt(&practice).unwrap(), None);
+        assert_eq!(heads::doubt(&practice, None).unwrap(), None);
         happen(&practice, 1);
         put(
             &practice,
@@ -117,7 +117,7 @@ fn a_head_that_nobody_signed_is_told_and_neither_stops_the_signing_nor_is_copied
                  FROM audit_head"
             ),
         );
-        let sentence = heads::doubt(&practice).unwrap().unwrap();
+        let sentence = heads::doubt(&practice, None).unwrap().unwrap();
         assert!(sentence.contains("doctor audit verify"), "{sentence}");
         let head = sign_head(&practice).unwrap().unwrap();
         assert_eq!(practice.store.audit_head().unwrap().unwrap().0, 4);
@@ -153,7 +153,7 @@ fn an_entry_with_an_impossible_number_is_told_and_the_log_goes_on() {
             i64::MAX
         ),
     );
-    let sentence = heads::doubt(&practice).unwrap().unwrap();
+    let sentence = heads::doubt(&practice, None).unwrap().unwrap();
     assert!(sentence.contains("impossible numbers"), "{sentence}");
     let keeper = start(&practice, &Settings::default());
     assert_eq!(keeper.signed.1, 4);

@@ -63,8 +63,25 @@ impl<const N: usize> fmt::Debug for Secret<N> {
 
 /// Secret bytes of a length known only at run time; wiped on drop. The length
 /// itself is not secret.
-#[derive(Default, Zeroize, ZeroizeOnDrop)]
+#[derive(Default)]
 pub struct SecretBytes(Vec<u8>);
+
+impl Zeroize for SecretBytes {
+    fn zeroize(&mut self) {
+        // Emptied first, all of it is spare, and wiped in one go: a vector's
+        // own wiping goes byte by byte.
+        self.0.clear();
+        self.0.spare_capacity_mut().zeroize();
+    }
+}
+
+impl Drop for SecretBytes {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for SecretBytes {}
 
 impl SecretBytes {
     /// Takes `bytes` over. A vector that has grown may have left copies where

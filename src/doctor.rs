@@ -1,10 +1,10 @@
 //! The doctor's server: sockets, threads and what they share.
 //!
-//! One thread accepts; one thread per connection, first for the handshake, then
 //! One thread accepts; each stranger's handshake has a thread, which ends with
-//! it, and each patient's session another; one writes on where sockets are behind; one looks after
-//! what time changes; one commits to the disk what comes in crowds. Who
-//! broadcasts writes to every socket what it takes at once and waits for none.
+//! it, and each patient's session another; one writes on where sockets are
+//! behind; one looks after what time changes; one commits to the disk what comes
+//! in crowds. Who broadcasts writes to every socket what it takes at once and
+//! waits for none.
 
 pub mod alike;
 pub mod audit;

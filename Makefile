@@ -50,10 +50,17 @@ bench-gmp: ## measure exponentiation beside GMP (needs m4, takes minutes)
 check: ## formatting, lints, documentation
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --example constant_time --features check-constant-time -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
 
 check-gmp: ## lints and tests with GMP as oracle (needs m4, takes minutes)
 	cargo clippy --locked --all-targets --features gmp -- -D warnings
 	cargo test --locked --features gmp
 
-.PHONY: help build demo run-doctor run-patient test soak bench bench-gmp check check-gmp
+check-constant-time: ## branches and indices that depend on secrets (needs valgrind)
+	cargo build --locked --example constant_time --features check-constant-time
+	valgrind --error-limit=no --log-file=$(BIN)/constant_time.log $(BIN)/examples/constant_time || \
+	    { echo "$(BIN)/constant_time.log says where" >&2; exit 1; }
+
+.PHONY: help build demo run-doctor run-patient test soak bench bench-gmp check check-gmp \
+    check-constant-time

@@ -6,7 +6,7 @@
 //! uses only its own and what stands before it here:
 //!
 //! 1. [`clock`], [`random`], [`secret`], [`codec`], [`base32`], [`hex`], [`address`],
-//!    [`deadline`], [`new_file`]
+//!    [`deadline`], [`new_file`], [`memcheck`]
 //! 2. [`kdf`], [`bigint`]
 //! 3. [`elgamal`], [`aes`], [`framing`]
 //! 4. [`protocol`], [`identity`]
@@ -34,6 +34,7 @@ pub mod handshake;
 pub mod hex;
 pub mod identity;
 pub mod kdf;
+pub mod memcheck;
 pub mod new_file;
 pub mod patient;
 pub mod protocol;

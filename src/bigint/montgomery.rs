@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::MAX_BITS;
 use super::kernel::{Kernel, Prepared, portable as kernel};
 use super::uint::{SecretUint, limb_of};
+use crate::memcheck::declassify;
 use crate::secret::SecretBytes;
 
 /// A secret number below a modulus. Made and consumed by that [`Modulus`].
@@ -31,14 +32,11 @@ impl Residue {
     /// arithmetic can be searched for. Not constant time, nor wiped.
     #[must_use]
     pub fn reveal_vartime(&self) -> BigUint {
-        BigUint::from_bytes_be(&Zeroizing::new(
-            self.0
-                .limbs()
-                .iter()
-                .rev()
-                .flat_map(|limb| limb.to_be_bytes())
-                .collect::<Vec<u8>>(),
-        ))
+        let bytes = self.0.limbs().iter().rev();
+        let bytes = bytes.flat_map(|limb| limb.to_be_bytes());
+        let mut bytes = Zeroizing::new(bytes.collect::<Vec<u8>>());
+        declassify(&mut bytes);
+        BigUint::from_bytes_be(&bytes)
     }
 }
 

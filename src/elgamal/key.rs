@@ -8,6 +8,7 @@ use num_traits::One;
 
 use super::group::Group;
 use crate::bigint::{Modulus, SecretUint, jacobi_vartime};
+use crate::memcheck::declassify;
 
 /// A number that is not an element of the group other than 1, or not written
 /// in exactly L bytes.
@@ -83,9 +84,12 @@ impl Element {
     /// exponent that is not 0 mod q. Constant time in the exponent.
     pub(super) fn power(group: &Group, exponent: &SecretUint, bits: usize) -> Self {
         let power = group.p().pow_fixed(group.generator(), exponent, bits);
+        let mut bytes: Box<[u8]> = power.to_be_bytes(group.element_len()).expose().into();
+        // An element is what the other side gets to see.
+        declassify(&mut bytes);
         Self {
             group: group.clone(),
-            bytes: power.to_be_bytes(group.element_len()).expose().into(),
+            bytes,
         }
     }
 

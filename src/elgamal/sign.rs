@@ -27,6 +27,7 @@ use super::key::{Element, InvalidSecret, VerifyingKey, is_element};
 use crate::bigint::{Residue, inverse_vartime};
 use crate::codec::Writer;
 use crate::kdf::{Label, hash, label};
+use crate::memcheck::{declassify, declassify_flag};
 use crate::random::{self, Random};
 use crate::secret::{SecretBytes, ct_eq};
 
@@ -235,7 +236,11 @@ impl SignSecret {
         let kz2 = q.mul(k, &q.reduce_wide(z2));
         let exponent = q.lengthen(&q.add(&xz1, &kz2));
         let expected = Element::power(group, &exponent, q.bits() + 1).value();
-        let [z1, z2] = [z1, z2].map(BigUint::from_bytes_be);
+        let [z1, z2] = [z1, z2].map(|z| {
+            let mut z = z.to_vec();
+            declassify(&mut z);
+            BigUint::from_bytes_be(&z)
+        });
         self.verifying_key.is_well_formed(&r, s_bytes)
             && !(e % q.value()).is_zero()
             && rest.reveal_vartime().is_zero()
@@ -282,7 +287,8 @@ impl SignSecret {
 }
 
 fn is_long_enough(group: &Group, x: &Residue) -> bool {
-    x.as_uint().has_bits(group.q().bits() - MISSING_BITS)
+    // It is of every secret that there is.
+    declassify_flag(x.as_uint().has_bits(group.q().bits() - MISSING_BITS))
 }
 
 /// Random bytes that may be reduced mod q.

@@ -59,6 +59,7 @@ check-gmp: ## lints and tests with GMP as oracle (needs m4, takes minutes)
 
 check-constant-time: ## branches and indices that depend on secrets (needs valgrind)
 	cargo build --locked --example constant_time --features check-constant-time
+	python3 scripts/check_ifma.py $(BIN)/examples/constant_time
 	valgrind --error-limit=no --log-file=$(BIN)/constant_time.log $(BIN)/examples/constant_time || \
 	    { echo "$(BIN)/constant_time.log says where" >&2; exit 1; }
 

@@ -39,10 +39,22 @@ test: ## all tests
 soak: ## kill doctor and patients 500 times, account for every message (minutes)
 	TELEMED_SOAK_CYCLES=$(or $(CYCLES),500) cargo test --locked --test kill_anywhere -- --nocapture
 
-bench: ## measure exponentiation, the store, and what strangers can do to a server
+bench: ## measure everything that needs no peer; docs/performance.md has figures
 	cargo bench --locked --bench exponentiation
+	cargo bench --locked --bench protocol
+	cargo bench --locked --bench sealing
+	cargo bench --locked --bench safe_primes
 	cargo bench --locked --bench store
 	cargo bench --locked --bench flood
+	python3 benches/startup.py
+
+bench-openssl: ## measure sealing and safe primes beside OpenSSL (ten minutes)
+	python3 benches/openssl.py sealing
+	python3 benches/openssl.py primes
+
+load: ## a server with many patients: handshakes, broadcasts, memory (N=1000)
+	cargo build --locked --release --bins
+	cargo run --locked --release --example load -- --patients $(or $(N),1000)
 
 bench-gmp: ## measure exponentiation beside GMP (needs m4, takes minutes)
 	cargo bench --locked --bench exponentiation --features gmp
@@ -63,5 +75,5 @@ check-constant-time: ## branches and indices that depend on secrets (needs valgr
 	valgrind --error-limit=no --log-file=$(BIN)/constant_time.log $(BIN)/examples/constant_time || \
 	    { echo "$(BIN)/constant_time.log says where" >&2; exit 1; }
 
-.PHONY: help build demo run-doctor run-patient test soak bench bench-gmp check check-gmp \
-    check-constant-time
+.PHONY: help build demo run-doctor run-patient test soak bench bench-openssl bench-gmp load check \
+    check-gmp check-constant-time

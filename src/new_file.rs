@@ -142,11 +142,16 @@ fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
 /// # Errors
 /// If its directory cannot be synced.
 pub fn sync_directory_of(path: &Path) -> io::Result<()> {
-    let directory = match path.parent() {
+    File::open(directory_of(path))?.sync_all()
+}
+
+/// The directory in which `path` lies, as it is opened.
+#[must_use]
+pub fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
-    };
-    File::open(directory)?.sync_all()
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `key passwd` and `key show`, of both programs.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Program;
@@ -10,7 +11,7 @@ use super::passphrase::{self, failed};
 use super::text::quoted;
 use crate::doctor::recovery;
 use crate::doctor::setup::ROOT_KEY;
-use crate::identity::data_dir::DataDir;
+use crate::identity::data_dir::{self, DataDir};
 use crate::identity::key_file::{Closed, Cost, KeyFileError, KeyKind, Passphrase, Protection};
 use crate::identity::keyring::{Keyring, Pending, key_files, own_passphrases, pending, reseal};
 use crate::random::OsRandom;
@@ -59,6 +60,12 @@ pub(super) fn passwd_file(
     (new, own): (Option<&Path>, Option<&Path>),
     file: &Path,
 ) -> Result<(), Failure> {
+    // Under a link, the file it leads to is the key.
+    let real = fs::canonicalize(file);
+    let real = real.map_err(|error| failed(&KeyFileError::unreadable(file, error)))?;
+    let file = &*real;
+    let locked = data_dir::lock_around(file);
+    let _lock = locked.map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
     if pending(file).is_some() {
         let sentence = format!(
             "a change of the passphrase was cut short that '{}' takes part in",

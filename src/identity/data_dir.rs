@@ -28,6 +28,7 @@ use rustix::process::geteuid;
 use crate::identity::id::Identifier;
 use crate::identity::key_file::{Cost, KeyFileError, Passphrase};
 use crate::identity::keyring::Keyring;
+use crate::new_file::directory_of;
 use crate::random::OsRandom;
 
 /// The name of the database in an identity's directory.
@@ -151,6 +152,20 @@ impl DataDir {
         };
         Ok(())
     }
+}
+
+/// Locks the identity's directory in which a file lies, until what this gives is
+/// dropped; gives nothing if it lies in none.
+///
+/// # Errors
+/// If another running program uses the directory, or it cannot be locked.
+pub fn lock_around(file: &Path) -> Result<Option<File>, DataDirError> {
+    let directory = directory_of(file);
+    if !directory.join(DATABASE).is_file() {
+        return Ok(None);
+    }
+    let locked = lock(directory).map_err(|fault| DataDirError::new(directory, fault))?;
+    Ok(Some(locked))
 }
 
 /// Where the identity `name` lies, whether there is one or not: for talking to

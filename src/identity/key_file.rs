@@ -40,10 +40,12 @@ mod tests;
 pub use copy::copy;
 pub(in crate::identity) use error::quoted;
 pub use error::{KeyFileError, KeyFileFault};
+pub use file_system::FileSystem;
 pub use passphrase::{Cost, Passphrase, PassphraseKey};
 pub use seal::{WrappingKey, WrappingKeyId, encode_sealed, encode_wrapped};
 pub(in crate::identity) use write::{check_length, save_bytes, take_place};
-pub use write::{encode, remove, replace, save, sweep};
+pub use write::{check_no_link, encode, remove, replace, save, sweep};
+pub(in crate::identity) use write::{replace_guarded, sweep_of};
 
 use std::fmt;
 use std::fs::File;
@@ -178,10 +180,14 @@ impl Closed {
             let file = open(path)?;
             let guard = check_owner(&file)?;
             let closed = decode(read_bounded(file).map_err(KeyFileFault::read)?)?;
-            guard.check(&closed)?;
+            guard.check(closed.kind, closed.has_own_passphrase())?;
             Ok(closed)
         };
         read().map_err(|fault| KeyFileError::new(path, fault))
+    }
+
+    fn has_own_passphrase(&self) -> bool {
+        matches!(self.protection, Protection::Passphrase { .. })
     }
 
     /// What the content is sealed together with.
@@ -288,17 +294,36 @@ enum Guard {
     /// Its mode.
     Mode,
     /// Nothing: this file system keeps no modes.
-    None(&'static str),
+    None(FileSystem),
 }
 
 impl Guard {
+    /// What will keep a file from others that is to be written. Here the file
+    /// system counts first: where a mount keeps other users of this machine out
+    /// (`umask=077`), the next machine the stick is put in does not.
+    fn of_new(file: &File) -> Result<Self, KeyFileFault> {
+        Self::of_new_on(file, file_system::modeless)
+    }
+
+    /// The same with something that knows file systems without modes.
+    fn of_new_on(
+        file: &File,
+        modeless: impl FnOnce(&File) -> Option<FileSystem>,
+    ) -> Result<Self, KeyFileFault> {
+        match modeless(file) {
+            Some(file_system) => {
+                check_owner_on(file, |_| Some(file_system)).map(|_| Self::None(file_system))
+            }
+            None => check_owner_on(file, |_| None),
+        }
+    }
+
     /// Whether this is enough for what is in the file. A key that its own
     /// passphrase seals may be seen by others: the root's, which is meant for a
     /// stick. The rest of a directory hangs together.
-    fn check(self, closed: &Closed) -> Result<(), KeyFileFault> {
-        let sealed = matches!(closed.protection, Protection::Passphrase { .. });
+    fn check(self, kind: KeyKind, sealed: bool) -> Result<(), KeyFileFault> {
         match self {
-            Self::None(file_system) if !sealed || closed.kind != KeyKind::RootSigning => {
+            Self::None(file_system) if !sealed || kind != KeyKind::RootSigning => {
                 Err(KeyFileFault::Unguarded { file_system })
             }
             _ => Ok(()),
@@ -314,7 +339,7 @@ fn check_owner(file: &File) -> Result<Guard, KeyFileFault> {
 /// The same with something that knows file systems without modes.
 fn check_owner_on(
     file: &File,
-    modeless: impl FnOnce(&File) -> Option<&'static str>,
+    modeless: impl FnOnce(&File) -> Option<FileSystem>,
 ) -> Result<Guard, KeyFileFault> {
     let metadata = file.metadata().map_err(KeyFileFault::read)?;
     if !metadata.is_file() {

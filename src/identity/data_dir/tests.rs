@@ -182,3 +182,19 @@ fn the_base_follows_the_environment() {
         assert!(error.to_string().contains("--data"), "{error}");
     }
 }
+
+#[test]
+fn the_directory_that_a_file_lies_in_is_locked_around_it() {
+    let (base, path) = with_identity();
+    assert!(
+        lock_around(&base.path().join("root.key"))
+            .unwrap()
+            .is_none()
+    );
+    let held = lock_around(&path.join("root.key")).unwrap().unwrap();
+    let error = lock_around(&path.join("root.key")).unwrap_err();
+    assert!(matches!(error.fault(), DataDirFault::InUse), "{error}");
+    DataDir::open_existing(base.path(), "D1").unwrap_err();
+    drop(held);
+    DataDir::open_existing(base.path(), "D1").unwrap();
+}

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use super::write::save_checked;
-use super::{Closed, Guard, KeyFileError, KeyFileFault, check_owner};
+use super::{Closed, Guard, KeyFileError, KeyFileFault};
 use crate::secret::ct_eq;
 
 /// Copies a key file byte for byte, and reads the copy back, which is on its
@@ -13,10 +13,10 @@ use crate::secret::ct_eq;
 /// # Errors
 /// If the file is no whole key file of this user's alone, if there is something
 /// under the new name already (it is left alone), if the copy cannot be
-/// written, or if others can read it there, but for a root key that is sealed
-/// under a passphrase on a file system without modes.
+/// written, or if it lies on a file system without modes, or others can read it
+/// there, and it is not a root key that is sealed under a passphrase.
 pub fn copy(from: &Path, to: &Path) -> Result<(), KeyFileError> {
-    copy_guarded(from, to, check_owner)
+    copy_guarded(from, to, Guard::of_new)
 }
 
 /// The same with something that says what keeps the copy from others.
@@ -27,7 +27,9 @@ fn copy_guarded(
 ) -> Result<(), KeyFileError> {
     let original = Closed::read(from)?;
     let bytes = original.bytes.expose();
-    save_checked(to, bytes, |file| guard(file)?.check(&original))?;
+    save_checked(to, bytes, |file| {
+        guard(file)?.check(original.kind, original.has_own_passphrase())
+    })?;
     let compared = Closed::read(to).and_then(|copied| match ct_eq(copied.bytes.expose(), bytes) {
         true => Ok(()),
         false => Err(KeyFileError::new(to, KeyFileFault::Damaged)),
@@ -45,8 +47,8 @@ mod tests {
 
     use super::*;
     use crate::identity::key_file::{
-        Cost, KeyFile, KeyKind, Passphrase, PassphraseKey, check_owner_on, encode_sealed, load,
-        save, save_bytes,
+        Cost, FileSystem, KeyFile, KeyKind, Passphrase, PassphraseKey, check_owner_on,
+        encode_sealed, load, save, save_bytes,
     };
     use crate::random::OsRandom;
     use crate::secret::SecretBytes;
@@ -118,7 +120,8 @@ mod tests {
             save_bytes(path, &bytes).unwrap();
         }
         for from in [&plain, &wrapping] {
-            let error = copy_guarded(from, &to, |_| Ok(Guard::None("FAT"))).unwrap_err();
+            let error = copy_guarded(from, &to, |_| Ok(Guard::None(FileSystem::Modeless("FAT"))))
+                .unwrap_err();
             let said = error.to_string();
             assert!(
                 said.contains("lies on FAT, which keeps no file from"),
@@ -127,15 +130,45 @@ mod tests {
             assert!(!to.exists());
         }
         assert_eq!(fs::read_dir(base.path()).unwrap().count(), 3);
-        copy_guarded(&sealed, &to, |_| Ok(Guard::None("FAT"))).unwrap();
+        copy_guarded(&sealed, &to, |_| {
+            Ok(Guard::None(FileSystem::Modeless("FAT")))
+        })
+        .unwrap();
         assert_eq!(fs::read(&sealed).unwrap(), fs::read(&to).unwrap());
 
         // An open mode is no matter of the file system elsewhere.
         fs::set_permissions(&sealed, fs::Permissions::from_mode(0o644)).unwrap();
         let file = File::open(&sealed).unwrap();
-        let guard = check_owner_on(&file, |_| Some("exFAT")).unwrap();
-        assert_eq!(guard, Guard::None("exFAT"));
+        let exfat = FileSystem::Modeless("exFAT");
+        let guard = check_owner_on(&file, |_| Some(exfat)).unwrap();
+        assert_eq!(guard, Guard::None(exfat));
         let error = check_owner_on(&file, |_| None).unwrap_err();
         assert!(matches!(error, KeyFileFault::Open { mode: 0o644 }));
+    }
+
+    #[test]
+    fn a_mount_that_shows_closed_modes_is_no_place_for_a_plain_key_either() {
+        let base = TempDir::new().unwrap();
+        let path = base.path().join("a.key");
+        let key = KeyFile {
+            kind: KeyKind::RootSigning,
+            group: [3; 32],
+            secret: SecretBytes::copy_of(&[7; 40]),
+        };
+        save(&path, &key).unwrap();
+        let file = File::open(&path).unwrap();
+        for file_system in [FileSystem::Modeless("FAT"), FileSystem::FuseDisk] {
+            let guard = Guard::of_new_on(&file, |_| Some(file_system)).unwrap();
+            assert_eq!(guard, Guard::None(file_system));
+            guard.check(key.kind, true).unwrap();
+            guard.check(key.kind, false).unwrap_err();
+        }
+        let guard = Guard::of_new_on(&file, |_| None).unwrap();
+        assert_eq!(guard, Guard::Mode);
+        assert_eq!(Guard::of_new(&file).unwrap(), Guard::Mode);
+        // What lies there all the same is read, as long as the mount keeps it
+        // from others.
+        let guard = check_owner_on(&file, |_| Some(FileSystem::FuseDisk)).unwrap();
+        assert_eq!(guard, Guard::Mode);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::KeyKind;
+use super::{FileSystem, KeyKind};
 
 /// A key file could not be read or written.
 #[derive(Debug)]
@@ -35,11 +35,16 @@ pub enum KeyFileFault {
         /// Its permissions.
         mode: u32,
     },
-    /// Other users can read it, since its file system keeps no modes, and it is
-    /// no root key sealed under a passphrase.
+    /// Others can read it, since its file system keeps no modes, and it is no
+    /// root key sealed under a passphrase.
     Unguarded {
         /// The file system.
-        file_system: &'static str,
+        file_system: FileSystem,
+    },
+    /// It is a link, and only the file itself could be changed.
+    Link {
+        /// Where the file itself lies.
+        to: PathBuf,
     },
     /// It does not begin like a key file.
     NotAKeyFile,
@@ -103,6 +108,18 @@ impl KeyFileError {
         Self { path, fault }
     }
 
+    /// It is missing, or cannot be read.
+    #[must_use]
+    pub fn unreadable(path: &Path, error: io::Error) -> Self {
+        Self::new(path, KeyFileFault::read(error))
+    }
+
+    /// The same, said of the file of this name.
+    #[must_use]
+    pub fn at(self, path: &Path) -> Self {
+        Self::new(path, self.fault)
+    }
+
     /// The key file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -144,8 +161,14 @@ impl fmt::Display for KeyFileError {
             ),
             KeyFileFault::Unguarded { file_system } => write!(
                 f,
-                "'{path}' lies on {file_system}, which keeps no file from other users; only a \
-                 root key sealed under a passphrase may lie there"
+                "'{path}' lies on {file_system}; only a root key sealed under a passphrase may \
+                 lie there"
+            ),
+            KeyFileFault::Link { to } => write!(
+                f,
+                "'{path}' is a link to '{}', which would stay as it is; put the file itself in \
+                 the place of the link, or remove the link",
+                to.display()
             ),
             KeyFileFault::NotAKeyFile => write!(
                 f,

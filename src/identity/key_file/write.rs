@@ -6,11 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::{
-    CHECKSUM_LEN, HEADER_LEN, KeyFile, KeyFileError, KeyFileFault, MAGIC, MAX_SECRET_LEN, PLAIN,
-    VERSION,
+    CHECKSUM_LEN, Guard, HEADER_LEN, KeyFile, KeyFileError, KeyFileFault, KeyKind, MAGIC,
+    MAX_SECRET_LEN, PLAIN, VERSION,
 };
 use crate::kdf::hash32;
-use crate::new_file::{NewFile, PublishError, sync_directory_of};
+use crate::new_file::{NewFile, PublishError, directory_of, sync_directory_of};
 use crate::secret::SecretBytes;
 
 /// The end of a file's name until it is whole.
@@ -65,19 +65,60 @@ pub(super) fn save_checked(
 /// disk, the old ones are overwritten, as well as [`remove`] can.
 ///
 /// # Errors
-/// If it cannot be written; the old file is there then.
+/// If it is a link, or cannot be written; the old file is there then.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), KeyFileError> {
-    let replace = || -> io::Result<()> {
-        let new = NewFile::in_place_of(path)?;
-        new.file().write_all(bytes)?;
+    replace_checked(path, bytes, |_| Ok(()))
+}
+
+/// The same for a key that lies by itself, such as the root's on a stick, and
+/// that its own passphrase seals, or nothing.
+///
+/// # Errors
+/// As [`replace`]; if nothing would keep such a key from others there, in which
+/// case nothing of it was written.
+pub(in crate::identity) fn replace_guarded(
+    path: &Path,
+    bytes: &[u8],
+    kind: KeyKind,
+    sealed: bool,
+) -> Result<(), KeyFileError> {
+    replace_checked(path, bytes, |file| Guard::of_new(file)?.check(kind, sealed))
+}
+
+fn replace_checked(
+    path: &Path,
+    bytes: &[u8],
+    check: impl FnOnce(&File) -> Result<(), KeyFileFault>,
+) -> Result<(), KeyFileError> {
+    let replace = || -> Result<(), KeyFileFault> {
+        check_no_link(path)?;
+        let new = NewFile::in_place_of(path).map_err(KeyFileFault::Write)?;
+        check(new.file())?;
+        new.file().write_all(bytes).map_err(KeyFileFault::Write)?;
         let old = hold(path);
         new.replace().map_err(|error| match error {
-            PublishError::NotThere(error) | PublishError::MayNotLast(error) => error,
+            PublishError::NotThere(error) | PublishError::MayNotLast(error) => {
+                KeyFileFault::Write(error)
+            }
         })?;
         overwrite_held(old);
         Ok(())
     };
-    replace().map_err(|error| KeyFileError::new(path, KeyFileFault::Write(error)))
+    replace().map_err(|fault| KeyFileError::new(path, fault))
+}
+
+/// What takes the place of a link leaves the key that it leads to as it is.
+///
+/// # Errors
+/// [`KeyFileFault::Link`].
+pub fn check_no_link(path: &Path) -> Result<(), KeyFileFault> {
+    match fs::read_link(path) {
+        Ok(to) => Err(KeyFileFault::Link {
+            to: fs::canonicalize(path).unwrap_or(to),
+        }),
+        // No link, or nothing at all.
+        Err(_) => Ok(()),
+    }
 }
 
 /// Gives a key file the name of another one, as [`replace`] does.
@@ -110,15 +151,39 @@ fn overwrite_held(old: Option<File>) {
 /// # Errors
 /// If the directory cannot be read, or a file cannot be removed.
 pub fn sweep(directory: &Path) -> Result<Vec<String>, KeyFileError> {
+    sweep_named(directory, |name| {
+        name.starts_with('.') && name.contains(".key.") && name.ends_with(TEMPORARY)
+    })
+}
+
+/// The same for what is left of this one file, in a directory that has others.
+///
+/// # Errors
+/// As [`sweep`].
+pub(in crate::identity) fn sweep_of(path: &Path) -> Result<(), KeyFileError> {
+    let Some(file) = path.file_name().and_then(|name| name.to_str()) else {
+        return Ok(());
+    };
+    let is_left = |name: &str| {
+        let rest = name
+            .strip_prefix('.')
+            .and_then(|name| name.strip_prefix(file));
+        let unique = rest.and_then(|rest| rest.strip_prefix('.')?.strip_suffix(TEMPORARY));
+        unique.is_some_and(|it| it.len() == 16 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    sweep_named(directory_of(path), is_left).map(drop)
+}
+
+fn sweep_named(
+    directory: &Path,
+    is_left: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, KeyFileError> {
     let mut removed = Vec::new();
     let unreadable = |error| KeyFileError::new(directory, KeyFileFault::Read(error));
     for entry in fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        let left = name.filter(|name| {
-            name.starts_with('.') && name.contains(".key.") && name.ends_with(TEMPORARY)
-        });
-        if let Some(name) = left {
+        if let Some(name) = name.filter(|name| is_left(name)) {
             remove(&path)?;
             removed.push(name.to_owned());
         }

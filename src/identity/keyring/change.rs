@@ -1,7 +1,8 @@
 //! Sealing the keys of a directory, changing their passphrase, and taking the
 //! protection off.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Keyring, PASSPHRASE_KEY, Sealing, pending};
@@ -9,6 +10,7 @@ use crate::identity::key_file::{
     self, Closed, Cost, KeyFile, KeyFileError, KeyFileFault, Passphrase, PassphraseKey, Protection,
     WrappingKey, encode, encode_sealed,
 };
+use crate::new_file::directory_of;
 use crate::random::{OsRandom, Random};
 use crate::secret::SecretBytes;
 
@@ -105,11 +107,13 @@ impl Keyring {
         Ok(())
     }
 
-    /// Opens all keys of a directory but the wrapping key. One that is sealed by
-    /// itself may be so under one of the passphrases `own`.
+    /// Opens all keys of a directory but the wrapping key, and finds out whether
+    /// all can be replaced. One that is sealed by itself may be so under one of
+    /// the passphrases `own`.
     fn open_all(&self, directory: &Path, own: &[&Passphrase]) -> Result<Vec<Opened>, KeyFileError> {
         let mut opened = Vec::new();
         for path in key_files(directory)? {
+            key_file::check_no_link(&path).map_err(|fault| KeyFileError::new(&path, fault))?;
             if path.ends_with(PASSPHRASE_KEY) {
                 continue;
             }
@@ -152,10 +156,12 @@ pub fn key_files(directory: &Path) -> Result<Vec<PathBuf>, KeyFileError> {
 }
 
 /// Seals a single key file by itself under `new`, or leaves it plain where there
-/// is none. `old` opens it if it is sealed.
+/// is none. `old` opens it if it is sealed. What an earlier change that was cut
+/// short has left beside it is removed.
 ///
 /// # Errors
-/// [`KeyFileError`]; the file is as it was then.
+/// [`KeyFileError`]; the file is as it was then. A link is refused, and so is a
+/// plain key on a file system without modes.
 pub fn reseal(
     path: &Path,
     old: Option<&Passphrase>,
@@ -177,5 +183,21 @@ pub fn reseal(
         })
     };
     let bytes = bytes().map_err(|fault| KeyFileError::new(path, fault))?;
-    key_file::replace(path, bytes.expose())
+    let _lock = lock_directory_of(path)?;
+    key_file::sweep_of(path)?;
+    key_file::replace_guarded(path, bytes.expose(), closed.kind, new.is_some())
+}
+
+/// A directory that is no identity's, such as that of a stick, has no file that
+/// could be locked: the directory itself is, as long as what this gives lives.
+fn lock_directory_of(path: &Path) -> Result<File, KeyFileError> {
+    let failed = |error| KeyFileError::new(path, KeyFileFault::Write(error));
+    let directory = File::open(directory_of(path)).map_err(failed)?;
+    match directory.try_lock() {
+        Ok(()) => Ok(directory),
+        Err(TryLockError::WouldBlock) => Err(failed(io::Error::other(
+            "another program changes a key in this directory",
+        ))),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
 }

@@ -1,6 +1,7 @@
 //! Directories whose keys are plain, sealed, and in between.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
@@ -431,4 +432,59 @@ fn a_leftover_that_is_another_name_of_a_key_is_removed_and_the_key_is_not_harmed
     assert!(!leftover.exists());
     let (_, secret) = key_file::load(&path, KeyKind::Data).unwrap();
     assert_eq!(secret.expose(), saved.secret.expose());
+}
+
+#[test]
+fn a_link_is_refused_with_the_name_of_what_it_leads_to_and_nothing_is_changed() {
+    let (base, mut directory) = filled();
+    let (link, real) = (directory.path("root.key"), base.path().join("drawer.key"));
+    fs::rename(&link, &real).unwrap();
+    symlink(&real, &link).unwrap();
+    let before = files(&directory);
+    let right = passphrase("correct horse");
+    let to = Some((&right, Cost::LEAST));
+    let error = directory.seal_keys(&right, Cost::LEAST).unwrap_err();
+    for error in [error, reseal(&link, None, to, &mut OsRandom).unwrap_err()] {
+        assert!(
+            matches!(error.fault(), KeyFileFault::Link { .. }),
+            "{error}"
+        );
+        let names = [&link, &real].map(|path| path.to_str().unwrap().to_owned());
+        assert!(
+            names.iter().all(|name| error.to_string().contains(name)),
+            "{error}"
+        );
+    }
+    assert!(files(&directory) == before && fs::read_link(&link).unwrap() == real);
+    assert!(!directory.is_sealed());
+}
+
+#[test]
+fn what_a_crash_has_left_of_a_key_in_a_drawer_goes_with_its_next_change() {
+    let drawer = TempDir::new().unwrap();
+    let path = drawer.path().join("root.key");
+    key_file::save(&path, &key(KeyKind::RootSigning)).unwrap();
+    let lay = |name: &str| {
+        let left = drawer.path().join(name);
+        fs::copy(&path, &left).unwrap();
+        left
+    };
+    let left = lay(".root.key.0123456789abcdef.new");
+    let others = [
+        ".other.key.0123456789abcdef.new",
+        ".root.key.mine.new",
+        "root.key.new",
+    ];
+    let others = others.map(lay);
+    let right = passphrase("correct horse");
+    let held = fs::File::open(drawer.path()).unwrap();
+    held.lock().unwrap();
+    let to = Some((&right, Cost::LEAST));
+    let error = reseal(&path, None, to, &mut OsRandom).unwrap_err();
+    assert!(error.to_string().contains("another program"), "{error}");
+    assert!(left.exists(), "it may be that program's");
+    drop(held);
+    reseal(&path, None, to, &mut OsRandom).unwrap();
+    assert!(!left.exists());
+    assert!(others.iter().all(|other| other.exists()));
 }

@@ -9,7 +9,7 @@ mod key;
 mod leftovers;
 
 pub use key::{Replaced, finish_key_change, replace_key};
-pub use leftovers::remove_leftovers;
+pub use leftovers::{remove_ended_prekeys, remove_leftovers};
 
 use std::fmt;
 use std::time::Duration;

@@ -16,7 +16,7 @@ use crate::identity::authority::{DoctorIdentity, OwnPrekey, found_clinic};
 use crate::identity::certificate::{Certificate, VerifiedCertificate, fingerprint};
 use crate::identity::data_dir::{DATABASE, DataDir};
 use crate::identity::id::Identifier;
-use crate::identity::key_file::{self, KeyFile, KeyFileError, KeyKind};
+use crate::identity::key_file::{self, KeyFile, KeyFileError, KeyFileFault, KeyKind};
 use crate::identity::prekey::{PrekeyId, VerifiedPrekey};
 use crate::identity::revocation::RevokedDoctors;
 use crate::random::Random;
@@ -295,7 +295,9 @@ fn stored_group(
     }
 }
 
-/// The prekeys that have not ended, the one that begins first first.
+/// The prekeys that have not ended, the one that begins first first. One whose
+/// file is missing is not among them: patients who know no other are given one
+/// when they ask, so that nothing has to stop for it.
 fn load_prekeys(
     keys: Keys<'_>,
     store: &dyn Store,
@@ -309,7 +311,10 @@ fn load_prekeys(
         }
         let damaged = || SetupError::Inconsistent("a prekey");
         let prekey = VerifiedPrekey::accept(&row.bytes, doctor).map_err(|_| damaged())?;
-        let (group, secret) = keys(&prekey_file(&row.kid), KeyKind::Prekey)?;
+        let (group, secret) = match keys(&prekey_file(&row.kid), KeyKind::Prekey) {
+            Err(error) if matches!(error.fault(), KeyFileFault::Missing) => continue,
+            other => other?,
+        };
         let secret = KemSecret::from_bytes(doctor.group(), secret.expose())
             .ok()
             .filter(|_| group == *doctor.group().id())
@@ -319,6 +324,24 @@ fn load_prekeys(
     }
     prekeys.sort_by_key(|own| own.prekey.not_before());
     Ok(prekeys)
+}
+
+/// The files of prekeys that have not ended and that are missing.
+///
+/// # Errors
+/// [`SetupError::Store`].
+pub fn missing_prekeys(
+    directory: &DataDir,
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<Vec<String>, SetupError> {
+    let rows = store.prekeys()?.into_iter();
+    let files = rows
+        .filter(|row| now <= row.not_after)
+        .map(|row| prekey_file(&row.kid));
+    Ok(files
+        .filter(|file| !directory.path(file).exists())
+        .collect())
 }
 
 /// Renews what is due in time: adds a prekey when none that is valid has a

@@ -290,6 +290,33 @@ fn a_change_of_key_that_was_cut_short_is_finished_by_the_next_start() {
     drop(practice.enrol("P1").connect(practice.address()));
 }
 
+#[test]
+fn a_replaced_key_whose_file_is_not_in_its_place_is_said_and_put_there_by_the_next_start() {
+    let mut practice = Practice::open();
+    let (old, root) = (practice.papers(), practice.root(&practice.papers()));
+    practice.close();
+    let signing = practice.directory().path(setup::SIGNING_KEY);
+    let books = practice.books();
+    std::fs::remove_file(&signing).unwrap();
+    std::fs::create_dir(&signing).unwrap();
+    let done = authority::replace_key(&books, &root, "a theft", &mut OsRandom).unwrap();
+    drop(books);
+    let why = done.unfinished.unwrap();
+    assert!(why.contains("signing.key"), "{why}");
+    let waiting = ["signing-next.key", "prekey-next.key"];
+    let waiting = waiting.map(|name| practice.directory().path(name));
+    assert!(waiting.iter().all(|path| path.exists()));
+    std::fs::remove_dir(&signing).unwrap();
+    let new = practice.papers();
+    assert_eq!(new.certificate.key_id(), done.new);
+    assert_ne!(new.certificate.key_id(), old.certificate.key_id());
+    assert_eq!(new.prekeys.len(), 1);
+    assert!(!waiting.iter().any(|path| path.exists()));
+    practice.restart();
+    practice.run_a_while();
+    drop(practice.enrol("P1").connect(practice.address()));
+}
+
 /// Connects, at the second attempt if the first one only brought a new prekey.
 fn connect(person: &mut Person, practice: &Practice) -> Session {
     match person.try_connect(practice.address(), None) {

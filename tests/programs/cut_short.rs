@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::clinic::{Clinic, Doctor};
 use crate::process::{Finished, run};
@@ -162,14 +162,20 @@ fn what_belongs_to_nothing_is_removed_by_the_next_start_and_named() {
     let lay = |name: &str| fs::copy(place("signing.key"), place(name)).unwrap();
     let left = [
         "signing-next.key",
-        "prekey-0123456789abcdef.key",
+        "prekey-next.key",
         ".signing.key.0123456789abcdef.new",
         ".root.key.next",
     ];
     for name in left {
         lay(name);
     }
-    lay("prekey-mine.key");
+    let [young, old] = ["prekey-0123456789abcdef.key", "prekey-fedcba9876543210.key"];
+    for name in ["prekey-mine.key", young, old] {
+        lay(name);
+    }
+    let past = SystemTime::now() - Duration::from_secs(31 * 24 * 60 * 60);
+    let file = fs::File::options().write(true).open(place(old)).unwrap();
+    file.set_modified(past).unwrap();
     // A command that only looks changes nothing.
     clinic.command(&["authority", "show"]).code(0);
     assert!(place(left[0]).exists());
@@ -178,8 +184,65 @@ fn what_belongs_to_nothing_is_removed_by_the_next_start_and_named() {
     for name in &left[..3] {
         assert!(said.err.contains(name), "{said}");
     }
-    fs::remove_file(place("prekey-mine.key")).unwrap();
+    assert!(
+        said.err
+            .contains(&format!("does not name, more than 30 days old: {old}"))
+    );
+    // Another database may name it.
+    assert!(!said.err.contains(young), "{said}");
+    for name in ["prekey-mine.key", young] {
+        fs::remove_file(place(name)).unwrap();
+    }
     assert_eq!(names(&clinic), before);
+}
+
+#[test]
+fn a_database_that_is_put_back_finds_its_prekey_and_nothing_stops_where_there_is_none() {
+    let clinic = founded(&[]);
+    clinic.command(&["enrol", "P1"]).code(0);
+    let database = clinic.doctor_files().join("telemed.db");
+    let aside = clinic.path("telemed.db");
+    fs::copy(&database, &aside).unwrap();
+    let prekeys = || {
+        let mut names = names(&clinic);
+        names.retain(|name| name.starts_with("prekey-"));
+        names
+    };
+    let first = prekeys();
+    // What an older database knows is not what this one knows.
+    let other = clinic.doctor_files().join("prekey-0123456789abcdef.key");
+    fs::rename(clinic.doctor_files().join(&first[0]), &other).unwrap();
+
+    let works = |more: &[&str]| {
+        clinic
+            .command(&[&["authority", "show"], more].concat())
+            .code(0);
+        clinic.command(&["history", "P1"]);
+        let backup = clinic.path(&format!("{}.backup", more.len()));
+        clinic
+            .command(&["backup", backup.to_str().unwrap()])
+            .code(0);
+    };
+    works(&[]);
+    let doctor = clinic.serve_at("127.0.0.1:0", &["serve"]);
+    stop(&clinic, doctor).complains(&[&first[0], "is missing", "nothing has to be done"]);
+    assert_eq!(prekeys().len(), 2, "a new one, and the one nobody knows");
+
+    // With the file comes what it opens.
+    fs::rename(&other, clinic.doctor_files().join(&first[0])).unwrap();
+    let later = prekeys();
+    fs::copy(&aside, &database).unwrap();
+    let doctor = clinic.serve_at("127.0.0.1:0", &["serve"]);
+    let said = stop(&clinic, doctor);
+    assert!(!said.err.contains("prekey"), "{said}");
+    assert_eq!(prekeys(), later);
+
+    for name in later {
+        fs::remove_file(clinic.doctor_files().join(name)).unwrap();
+    }
+    let replace = ["authority", "replace-key", "--yes", "--reason", "a theft"];
+    clinic.command(&replace).code(0);
+    works(&["--json"]);
 }
 
 /// Where a root key with a passphrase of its own lies beside the others.

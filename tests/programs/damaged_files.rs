@@ -150,12 +150,15 @@ fn a_key_file_that_cannot_be_used_is_named_and_left_as_it_is() {
         fs::write(&key, "").unwrap();
         run(command()).code(7).complains(&[&shown, "restore"]);
 
-        fs::remove_file(&key).unwrap();
-        run(command()).code(7).complains(&[
-            "there is no key file '",
-            &shown,
-            "restore it from a backup",
-        ]);
+        // Without a prekey the doctor goes on.
+        if name != "prekey-" {
+            fs::remove_file(&key).unwrap();
+            run(command()).code(7).complains(&[
+                "there is no key file '",
+                &shown,
+                "restore it from a backup",
+            ]);
+        }
 
         fs::write(&key, &right).unwrap();
         fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();

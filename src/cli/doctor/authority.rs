@@ -174,7 +174,17 @@ fn replace_key(
         .with("revoked_number", replaced.revoked_number)
         .with("devices", replaced.devices)
         .with("patients", replaced.patients);
-    options.form.print(&replaced_text(id, &replaced), &[object])
+    options
+        .form
+        .print(&replaced_text(id, &replaced), &[object])?;
+    let Some(why) = replaced.unfinished else {
+        return Ok(());
+    };
+    let sentence = format!("the key was replaced, but its file is not in its place yet: {why}");
+    Err(Failure::new(Exit::Failure, sentence).hint(format!(
+        "put that right; the next start completes it: doctor{} --id {id}",
+        options.data_option
+    )))
 }
 
 /// A server would go on with the old key.
@@ -219,6 +229,7 @@ fn replaced_text(id: &Identifier, replaced: &Replaced) -> String {
         revoked_number,
         devices,
         patients,
+        unfinished: _,
     } = replaced;
     format!(
         "Doctor {id} has a new signing key.\n\

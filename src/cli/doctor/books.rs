@@ -74,6 +74,7 @@ fn open(
     };
     if may_found && !is_new {
         remove_leftovers(&directory, &store)?;
+        look_after_prekeys(&directory, &store)?;
         key::say_state(Program::Doctor, &options.keys, &directory.path(""));
     }
     let practice = Practice::open(
@@ -94,6 +95,29 @@ fn open(
         }
     }
     Ok(practice)
+}
+
+/// Says which prekeys are missing, and removes those that are of no use to
+/// anybody any more.
+fn look_after_prekeys(directory: &DataDir, store: &dyn Store) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    let missing = setup::missing_prekeys(directory, store, now);
+    for name in missing.map_err(|error| setup_failed(&error))? {
+        eprint(&format!(
+            "doctor: note: '{}' is missing: patients who know only this prekey are told another \
+             one when they connect, and nothing has to be done\n",
+            directory.path(&name).display()
+        ));
+    }
+    let removed = authority::remove_ended_prekeys(directory, store, now);
+    let removed = removed.map_err(|error| setup_failed(&error))?;
+    if !removed.is_empty() {
+        eprint(&format!(
+            "doctor: removed prekeys that the database does not name, more than 30 days old: {}\n",
+            removed.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 /// Removes what commands that were cut short have left, and says so.

@@ -1,10 +1,11 @@
 //! A new signing key in the place of one that was stolen.
 //!
-//! The new key is written beside the old one, then the database changes in one
-//! step, then the file takes the old one's place. Killed in between, the next
-//! program that opens the practice does the last step.
+//! The new key and its prekey are written beside the old ones, under names of
+//! their own, then the database changes in one step, then the files take their
+//! places. Killed in between, the next program that opens the practice does the
+//! last step.
 
-use std::fs::{self, File};
+use std::fs;
 
 use crate::audit::head::Head;
 use crate::audit::{Action, Entry};
@@ -19,11 +20,15 @@ use crate::identity::authority::{DoctorIdentity, OwnPrekey, certify_doctor};
 use crate::identity::certificate::KeyId;
 use crate::identity::data_dir::DataDir;
 use crate::identity::key_file::{self, KeyKind};
+use crate::new_file::sync_directory_of;
 use crate::random::{OsRandom, Random};
 use crate::store::{CertificateState, PapersChange, PrekeyRow, Store, TicketState, fact};
 
 /// The new signing key until it takes the old one's place.
 pub(super) const NEXT_KEY: &str = "signing-next.key";
+
+/// Its prekey until then.
+pub(super) const NEXT_PREKEY: &str = "prekey-next.key";
 
 /// What came of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +43,9 @@ pub struct Replaced {
     pub devices: usize,
     /// Of so many patients.
     pub patients: usize,
+    /// Why the key's file is not in its place yet, if so. The key is hers all
+    /// the same; the next program that opens the practice puts it there.
+    pub unfinished: Option<String>,
 }
 
 /// Gives the doctor another signing key. The old certificate stands in the list
@@ -46,7 +54,9 @@ pub struct Replaced {
 /// on the practice.
 ///
 /// # Errors
-/// [`AuthorityError`]; nothing was changed.
+/// [`AuthorityError`]. The doctor has the key she had then, unless the database
+/// cannot tell whether what it wrote is on the disk: whoever opens the practice
+/// next goes on with the key that the database names.
 pub fn replace_key(
     practice: &Practice,
     root: &SignSecret,
@@ -73,12 +83,13 @@ pub fn replace_key(
         revoked,
         earlier: identity.with_current_as_earlier(),
     };
-    let (entries, replaced) = entries(practice, &identity, &next, reason)?;
+    let (entries, mut replaced) = entries(practice, &identity, &next, reason)?;
     let row = write_keys(practice, &next)?;
     // If this fails, the keys stay: it may be on the disk all the same.
     commit(practice, &next, &row, &entries)?;
     practice.replace_identity(next);
-    finish_key_change(&practice.directory, &*practice.store)?;
+    let finished = finish_key_change(&practice.directory, &*practice.store);
+    replaced.unfinished = finished.err().map(|error| error.to_string());
     Ok(replaced)
 }
 
@@ -128,6 +139,7 @@ fn entries(
         revoked_number: new.revoked.number(),
         devices,
         patients: patients.len(),
+        unfinished: None,
     };
     Ok((entries, replaced))
 }
@@ -136,7 +148,9 @@ fn entries(
 fn write_keys(practice: &Practice, next: &DoctorIdentity) -> Result<PrekeyRow, SetupError> {
     let (directory, group) = (&practice.directory, next.group());
     // From an attempt that was cut short.
-    key_file::remove(&directory.path(NEXT_KEY))?;
+    for name in [NEXT_KEY, NEXT_PREKEY] {
+        key_file::remove(&directory.path(name))?;
+    }
     let secret = next.signing.to_bytes();
     setup::save(directory, NEXT_KEY, KeyKind::DoctorSigning, group, secret)?;
     let own = next
@@ -144,8 +158,7 @@ fn write_keys(practice: &Practice, next: &DoctorIdentity) -> Result<PrekeyRow, S
         .first()
         .ok_or(SetupError::Inconsistent("a prekey"))?;
     let (row, secret) = (setup::prekey_row(own), own.secret.to_bytes());
-    let file = prekey_file(&row.kid);
-    setup::save(directory, &file, KeyKind::Prekey, group, secret)?;
+    setup::save(directory, NEXT_PREKEY, KeyKind::Prekey, group, secret)?;
     Ok(row)
 }
 
@@ -185,12 +198,19 @@ pub fn finish_key_change(directory: &DataDir, store: &dyn Store) -> Result<(), S
     if store.fact(fact::SIGNING_KEY_CHANGE)?.is_none() {
         return Ok(());
     }
-    let (next, place) = (directory.path(NEXT_KEY), directory.path(SIGNING_KEY));
-    if next.exists() {
-        key_file::remove(&place)?;
-        let moved =
-            fs::rename(&next, &place).and_then(|()| File::open(directory.path(""))?.sync_all());
-        moved.map_err(|error| SetupError::Io(next, error))?;
+    let take_place = |next: &str, place: &str| -> Result<(), SetupError> {
+        let (next, place) = (directory.path(next), directory.path(place));
+        if next.exists() {
+            key_file::remove(&place)?;
+            let moved = fs::rename(&next, &place).and_then(|()| sync_directory_of(&place));
+            moved.map_err(|error| SetupError::Io(next, error))?;
+        }
+        Ok(())
+    };
+    take_place(NEXT_KEY, SIGNING_KEY)?;
+    // The change has left no other prekey in the database.
+    if let [only] = &*store.prekeys()? {
+        take_place(NEXT_PREKEY, &prekey_file(&only.kid))?;
     }
     for name in unused_prekeys(directory, store)? {
         key_file::remove(&directory.path(&name))?;

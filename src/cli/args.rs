@@ -272,7 +272,7 @@ pub enum PatientCommand {
     History(History),
     Status(Status),
     Watch(Watch),
-    Key(key::Key),
+    Key(key::PatientKey),
 }
 
 /// Show the doctor's messages; they count as read then.

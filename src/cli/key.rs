@@ -66,14 +66,12 @@ pub(super) fn passwd_file(
     let file = &*real;
     let locked = data_dir::lock_around(file);
     let _lock = locked.map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
-    if pending(file).is_some() {
+    if let Some(how) = pending(file) {
         let sentence = format!(
-            "a change of the passphrase was cut short that '{}' takes part in",
+            "'{}' takes part in a change of the passphrase that was cut short",
             file.display()
         );
-        return Err(Failure::new(Exit::Failure, sentence).hint(format!(
-            "complete it first, without --file: {program} key passwd"
-        )));
+        return Err(Failure::new(Exit::Failure, sentence).hint(unfinished(program, keys, how)));
     }
     let closed = Closed::read(file).map_err(|error| failed(&error))?;
     let old = match closed.protection {
@@ -90,8 +88,10 @@ pub(super) fn passwd_file(
                 "'{}' is sealed together with the other keys of its directory",
                 file.display()
             );
-            return Err(Failure::new(Exit::Failure, sentence)
-                .hint(format!("leave --file out: {program} key passwd")));
+            return Err(Failure::new(Exit::Failure, sentence).hint(format!(
+                "leave --file out: {program}{} key passwd",
+                keys.data_option
+            )));
         }
     };
     let new = match keys.plain_keys {
@@ -100,7 +100,12 @@ pub(super) fn passwd_file(
     };
     let to = new.as_ref().map(|new| (new, Cost::STANDARD));
     reseal(file, old.as_ref(), to, &mut OsRandom).map_err(|error| failed(&error))?;
-    said(program, form, keys, file, new.is_some())
+    if form == Form::People {
+        passphrase::say_file(program, keys, file, new.is_some());
+        say_recovery_code(file);
+        return Ok(());
+    }
+    print_state(form, file, new.is_some())
 }
 
 fn incomplete(error: &KeyFileError) -> Failure {
@@ -122,6 +127,10 @@ fn said(
         say_recovery_code(place);
         return Ok(());
     }
+    print_state(form, place, sealed)
+}
+
+fn print_state(form: Form, place: &Path, sealed: bool) -> Result<(), Failure> {
     let record = Object::new("keys")
         .with("place", place.display().to_string())
         .with("sealed", sealed);
@@ -169,21 +178,32 @@ pub(super) fn say_state(program: Program, keys: &KeyOptions, directory: &Path) {
     }
 }
 
+/// Which passphrase is good after a change that was cut short, and how it ends:
+/// every command that opens the keys ends it.
+fn unfinished(program: Program, keys: &KeyOptions, how: Pending) -> String {
+    let opens = match program {
+        Program::Doctor => "authority show",
+        Program::Patient => "status",
+    };
+    let what = match how {
+        Pending::NotMade => "it was not made, the old passphrase is good; what is left of it goes",
+        Pending::Made => "it was made, the new passphrase is good; the rest is done",
+    };
+    format!(
+        "{what} with the next start, or, while no program runs, with: {program}{} {opens}",
+        keys.data_option
+    )
+}
+
 fn state(program: Program, keys: &KeyOptions, directory: &Path) -> Vec<String> {
     let passwd = format!("{program}{} key passwd", keys.data_option);
     let paths = key_files(directory).unwrap_or_default();
     let mut notes = Vec::new();
-    match paths.iter().find_map(|path| pending(path)) {
-        Some(Pending::NotMade) => notes.push(format!(
-            "a change of the passphrase was cut short before it was made: the old passphrase is \
-             good; to change it: {passwd}"
-        )),
-        Some(Pending::Made) => notes.push(
-            "a change of the passphrase was cut short after it was made: the new passphrase is \
-             good, and the next start completes it"
-                .to_owned(),
-        ),
-        None => {}
+    if let Some(how) = paths.iter().find_map(|path| pending(path)) {
+        notes.push(format!(
+            "a change of the passphrase was cut short: {}",
+            unfinished(program, keys, how)
+        ));
     }
     for path in own_passphrases(directory).unwrap_or_default() {
         notes.push(format!(

@@ -43,8 +43,8 @@ pub use purge::PurgeTask;
 pub use ticket::TicketSource;
 pub use value::{Environment, GroupName};
 use value::{
-    address, command, count, data_option, group, identifier, path, period, reachable, tolerance,
-    usual_directory, validity, value,
+    address, command, count, data_option, group, id_option, identifier, path, period, reachable,
+    tolerance, usual_directory, validity, value,
 };
 
 /// Difference of clocks that is tolerated where nothing else is said.
@@ -213,6 +213,7 @@ impl DoctorOptions {
         let plain_keys = args.plain_keys;
         let said = Configuration::read(Program::Doctor, args.config.as_deref(), environment)?;
         let again = data_option(args.config.as_deref(), args.data.as_deref());
+        let whose = again.clone() + &id_option("--id", args.id.as_deref());
         Ok(Self {
             id: said.option("id", args.id, identifier)?,
             listen: said
@@ -242,7 +243,7 @@ impl DoctorOptions {
             },
             audit_heads: said.option("audit-heads", args.audit_heads, path)?,
             keys: KeyOptions::new(&said, args.passphrase_file, plain_keys, environment)?
-                .found_by(&again),
+                .found_by(&whose),
             backup: backup::schedule(&said)?,
             form,
             task: match args.command {
@@ -312,6 +313,9 @@ impl PatientOptions {
     fn checked(args: PatientArgs, environment: Environment<'_>) -> Result<Self, Failure> {
         let said = Configuration::read(Program::Patient, args.config.as_deref(), environment)?;
         let again = data_option(args.config.as_deref(), args.data.as_deref());
+        let whose = again.clone()
+            + &id_option("--id", args.id.as_deref())
+            + &id_option("--doctor-id", args.doctor_id.as_deref());
         Ok(Self {
             id: said.option("id", args.id, identifier)?,
             doctor_id: said.option("doctor-id", args.doctor_id, identifier)?,
@@ -324,7 +328,7 @@ impl PatientOptions {
                 .option("tolerance", args.tolerance, tolerance)?
                 .unwrap_or(DEFAULT_TOLERANCE),
             keys: KeyOptions::new(&said, args.passphrase_file, args.plain_keys, environment)?
-                .found_by(&again),
+                .found_by(&whose),
             on_message: said.option("on-message", args.on_message, command)?,
             form: Form::chosen(args.json, args.plain)?,
             task: match args.command {
@@ -364,7 +368,7 @@ fn patient_task(command: PatientCommand, plain_keys: bool) -> Result<PatientTask
         },
         PatientCommand::Status(_) => PatientTask::Status,
         PatientCommand::Watch(_) => PatientTask::Watch,
-        PatientCommand::Key(args) => PatientTask::Key(KeyTask::new(args, plain_keys)?),
+        PatientCommand::Key(args) => PatientTask::Key(KeyTask::of_patient(args, plain_keys)?),
     })
 }
 

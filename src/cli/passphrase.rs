@@ -83,13 +83,26 @@ pub fn load(
     own: Option<&Path>,
 ) -> Result<([u8; 32], SecretBytes), Failure> {
     // A change of the passphrase may have been cut short beside it.
-    let path = &keyring::current(path);
-    let closed = Closed::read(path).map_err(|error| failed(&error))?;
+    let lies_in = &keyring::current(path);
+    let closed = Closed::read(lies_in).map_err(|error| failed(&error))?;
     if closed.protection == Protection::Plain {
-        return key_file::load(path, kind).map_err(|error| failed(&error));
+        return key_file::load(lies_in, kind).map_err(|error| failed(&error));
     }
-    let mut open = |passphrase: &Passphrase| key_file::load_sealed(path, kind, passphrase);
-    by_itself(keys, own, path, &mut open).map(|(key, _)| key)
+    let mut open = |passphrase: &Passphrase| {
+        let opened = key_file::load_sealed(lies_in, kind, passphrase);
+        // The name that people know.
+        opened.map_err(|error| error.at(path))
+    };
+    let opened = by_itself(keys, own, path, &mut open).map(|(key, _)| key);
+    opened.map_err(
+        |failure| match lies_in != path && failure.exit == Exit::Refused {
+            true => failure.hint(
+                "a change of the passphrase was cut short after it was made: the new passphrase is \
+             the good one",
+            ),
+            false => failure,
+        },
+    )
 }
 
 /// Does something with the passphrase of a key file that is sealed by itself. It
@@ -105,7 +118,7 @@ pub fn by_itself<T>(
 ) -> Result<(T, Passphrase), Failure> {
     if let Some(file) = own {
         let passphrase = read_file(file, true)?;
-        let opened = open(&passphrase).map_err(|error| failed(&error))?;
+        let opened = open(&passphrase).map_err(|error| failed_from(file, &error))?;
         return Ok((opened, passphrase));
     }
     let mut wrong = None;
@@ -279,6 +292,22 @@ pub fn say(program: Program, keys: &KeyOptions, directory: &Path, sealed: bool) 
     });
 }
 
+/// Says how a single key file lies there.
+pub fn say_file(program: Program, keys: &KeyOptions, path: &Path, sealed: bool) {
+    let (data, shown) = (&keys.data_option, path.display());
+    eprint(&match sealed {
+        true => format!(
+            "{program}: the key file '{shown}' is sealed under the passphrase; nobody can open it \
+             without it, so keep it safe\n"
+        ),
+        false => format!(
+            "{program}: the key in '{shown}' lies unsealed, readable by this user only; seal it \
+             with: {program}{data} key passwd --file '{}'\n",
+            shown.to_string().replace('\'', r"'\''")
+        ),
+    });
+}
+
 /// A passphrase that is to be set: from this file, or from a person.
 ///
 /// # Errors
@@ -411,6 +440,17 @@ fn first_line(mut file: impl Read) -> io::Result<SecretBytes> {
     Ok(line)
 }
 
+/// A failure with the passphrase that this file holds.
+fn failed_from(file: &Path, error: &KeyFileError) -> Failure {
+    match error.fault() {
+        KeyFileFault::WrongPassphrase => failed(error).hint(format!(
+            "the passphrase was read from '{}'; name the right file",
+            file.display()
+        )),
+        _ => failed(error),
+    }
+}
+
 /// A failure of a key file.
 pub fn failed(error: &KeyFileError) -> Failure {
     Failure::new(error.fault().into(), error.to_string())
@@ -466,6 +506,56 @@ mod tests {
         fs::write(&own, "correct horse\n").unwrap();
         fs::set_permissions(&own, Permissions::from_mode(0o600)).unwrap();
         assert!(load(&path, KeyKind::RootSigning, &keys, Some(&own)).is_ok());
+    }
+
+    #[test]
+    fn a_wrong_passphrase_is_said_of_the_file_that_people_know_and_of_where_it_came_from() {
+        let base = tempfile::tempdir().unwrap();
+        let mut directory = DataDir::create_or_open(base.path(), "D1").unwrap();
+        let key = KeyFile {
+            kind: KeyKind::RootSigning,
+            group: [7; 32],
+            secret: SecretBytes::copy_of(&[171; 32]),
+        };
+        let (path, next) = (directory.path("root.key"), directory.path(".root.key.next"));
+        key_file::save(&path, &key).unwrap();
+        let [old, new] = ["correct horse", "battery staple"].map(|text| {
+            let file = base.path().join(text);
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+            KeyOptions {
+                passphrase_file: Some(file),
+                ..KeyOptions::default()
+            }
+        });
+        let mut seal = |keys: &KeyOptions| {
+            let passphrase = from_file(keys).unwrap().unwrap();
+            directory.seal_keys(&passphrase, Cost::LEAST).unwrap();
+            fs::read(&path).unwrap()
+        };
+        // As it is when the change was made and its last step was not.
+        let before = seal(&old);
+        let after = seal(&new);
+        for (file, bytes) in [(&next, after), (&path, before)] {
+            fs::write(file, bytes).unwrap();
+            fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
+        }
+        let kind = KeyKind::RootSigning;
+        assert!(load(&path, kind, &new, None).is_ok());
+        let failure = load(&path, kind, &old, None).unwrap_err();
+        assert!(!failure.sentence.contains(".next"), "{}", failure.sentence);
+        let hint = failure.hint.unwrap_or_default();
+        assert!(
+            hint.contains("the new passphrase is the good one"),
+            "{hint}"
+        );
+
+        fs::remove_file(&next).unwrap();
+        let file = new.passphrase_file.as_deref();
+        let failure = load(&path, kind, &old, file).unwrap_err();
+        assert_eq!(failure.exit, Exit::Refused);
+        let hint = failure.hint.unwrap_or_default();
+        assert!(hint.contains("battery staple'"), "{hint}");
     }
 
     #[test]

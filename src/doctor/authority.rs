@@ -12,6 +12,7 @@ pub use key::{Replaced, finish_key_change, replace_key};
 pub use leftovers::{remove_ended_prekeys, remove_leftovers};
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ use crate::elgamal::SignSecret;
 use crate::hex;
 use crate::identity::authority::certify_doctor;
 use crate::identity::certificate::{Certificate, Fingerprint, VerifiedCertificate};
+use crate::identity::data_dir::{self, DataDir};
+use crate::identity::id::Identifier;
 use crate::random::{OsRandom, Random};
 use crate::secret::SecretBytes;
 use crate::store::{PapersChange, Store, StoreError, fact};
@@ -94,6 +97,8 @@ pub struct Shown {
     pub revoked: Vec<String>,
     /// Whether it is time to renew the certificate.
     pub renewal: Option<Renewal>,
+    /// What a command needs to find the doctor, as [`finds`] gives it.
+    pub finds: String,
 }
 
 /// A prekey.
@@ -120,19 +125,32 @@ pub struct Renewal {
     pub left: Option<Duration>,
     /// The file of the root key, as far as it is known.
     pub root_key: Option<String>,
+    /// What a command needs to find the doctor, as [`finds`] gives it.
+    pub finds: String,
+}
+
+/// What a command needs to find the doctor of this directory again: her
+/// identifier, and where the directory lies if that is not the usual place.
+#[must_use]
+pub fn finds(directory: &Path, doctor: &Identifier) -> String {
+    let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    let is_usual = |base: &Path| data_dir::default_base("doctor").is_ok_and(|usual| usual == base);
+    let base = directory.parent().filter(|base| !is_usual(base));
+    let data = base.map_or_else(String::new, |base| {
+        format!(" --data {}", quoted(&base.display().to_string()))
+    });
+    format!("{data} --id {doctor}")
 }
 
 impl Renewal {
-    /// The command that renews it. `data_option` is what it needs to find the
-    /// doctor's directory: ` --data 'DIR'`, or nothing.
+    /// The command that renews it.
     #[must_use]
-    pub fn command(&self, data_option: &str) -> String {
+    pub fn command(&self) -> String {
         let root = match &self.root_key {
             Some(file) => quoted(file),
             None => "FILE".to_owned(),
         };
-        let doctor = &self.doctor;
-        format!("doctor{data_option} --id {doctor} authority renew --root {root}")
+        format!("doctor{} authority renew --root {root}", self.finds)
     }
 }
 
@@ -163,17 +181,15 @@ fn quoted(path: &str) -> String {
 #[must_use]
 pub fn renewal(practice: &Practice, now: Timestamp) -> Option<Renewal> {
     let identity = practice.identity();
-    let here = practice.directory.path(ROOT_KEY);
-    let here = here.exists().then(|| here.display().to_string());
-    renewal_of(&identity.certificate, here, &*practice.store, now)
+    let (directory, store) = (&practice.directory, &*practice.store);
+    renewal_of(&identity.certificate, directory, store, now)
 }
 
-/// The same before the books are open. `here` is the file of the root key, if
-/// it lies on this machine.
+/// The same before the books are open.
 #[must_use]
 pub fn renewal_of(
     certificate: &VerifiedCertificate,
-    here: Option<String>,
+    directory: &DataDir,
     store: &dyn Store,
     now: Timestamp,
 ) -> Option<Renewal> {
@@ -183,6 +199,8 @@ pub fn renewal_of(
     if left > REMIND {
         return None;
     }
+    let here = directory.path(ROOT_KEY);
+    let here = here.exists().then(|| here.display().to_string());
     // Where it was moved to only helps.
     let root_key = here.or_else(|| place(store).ok().flatten());
     Some(Renewal {
@@ -190,6 +208,7 @@ pub fn renewal_of(
         until,
         left: (now <= until).then_some(left),
         root_key,
+        finds: finds(&directory.path(""), &subject.identifier),
     })
 }
 
@@ -240,6 +259,7 @@ fn shown(practice: &Practice) -> Result<Shown, StoreError> {
         revoked_number: identity.revoked.number(),
         revoked: revoked.map(|serial| hex::encode(serial)).collect(),
         renewal: renewal(practice, practice.now()),
+        finds: finds(&practice.directory.path(""), identity.identifier()),
     })
 }
 

@@ -155,7 +155,7 @@ fn remind(shared: &Shared, reminded: &mut Option<Timestamp>) {
         Some(_) if reminded.is_some_and(is_told) => {}
         Some(renewal) => {
             *reminded = Some(now);
-            let command = renewal.command("");
+            let command = renewal.command();
             shared.tell(Event::Trouble(format!("{renewal}; renew it: {command}")));
         }
     }

@@ -410,9 +410,11 @@ fn a_practice_whose_root_lies_in_a_drawer_runs_for_a_year() {
     let books = practice.server().practice();
     let told = renewal(books, practice.now()).unwrap();
     assert_eq!(told.left, None);
+    let base = books.directory.path("").parent().unwrap().to_owned();
+    assert_eq!(told.finds, format!(" --data '{}' --id D1", base.display()));
     assert_eq!(
-        told.command(""),
-        "doctor --id D1 authority renew --root FILE"
+        told.command(),
+        format!("doctor{} authority renew --root FILE", told.finds)
     );
 
     // The drawer is opened, once.

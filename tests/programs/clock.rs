@@ -169,7 +169,7 @@ fn both_sides_are_reminded_a_month_before_a_certificate_ends() {
     clinic
         .command(&["list"])
         .code(0)
-        .says("Renew it: doctor --id D1 authority renew --root '");
+        .says(" --id D1 authority renew --root '");
     let reminder = "Note: this device's certificate ends on ";
     let mut patient = Running::start(clinic.patient("P1", &["--connect", &doctor.address]));
     patient.expect("Connected to doctor D1.");

@@ -1,7 +1,7 @@
 //! Keys under a passphrase: both programs with it, without it and with another.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -246,6 +246,56 @@ fn the_roots_key_has_a_passphrase_of_its_own_in_its_drawer() {
 }
 
 #[test]
+fn a_link_to_a_key_is_followed_and_a_key_that_a_server_uses_is_left_alone() {
+    let (clinic, secret, doctor) = sealed();
+    let root = clinic.doctor_files().join("root.key");
+    let [new, link] = [file(&clinic, "new", "battery staple"), "link".to_owned()];
+    symlink(&root, clinic.path(&link)).unwrap();
+    let passwd = |old: &[&str], arguments: &[&str]| {
+        let line = ["key", "passwd", "--file", &link];
+        clinic.command(&[old, &line[..], arguments].concat())
+    };
+    let before = fs::read(&root).unwrap();
+    let to_new = ["--new-passphrase-file", &new];
+    let with_secret = ["--passphrase-file", &secret];
+    passwd(&with_secret, &to_new)
+        .code(1)
+        .complains(&["is in use by another running program"]);
+    assert_eq!(fs::read(&root).unwrap(), before);
+    stop(&clinic, doctor);
+
+    passwd(&with_secret, &to_new)
+        .code(0)
+        .complains(&["the key file '", "root.key' is sealed under the passphrase"]);
+    assert!(
+        fs::symlink_metadata(clinic.path(&link))
+            .unwrap()
+            .is_symlink()
+    );
+    assert_ne!(fs::read(&root).unwrap(), before);
+    passwd(&["--plain-keys"], &["--root-passphrase-file", &secret])
+        .code(4)
+        .complains(&["the passphrase is wrong", &secret]);
+    passwd(&["--plain-keys", "--passphrase-file", &new], &[])
+        .code(0)
+        .complains(&["lies unsealed", "key passwd --file '"]);
+
+    let drawer = clinic.path("drawer.key");
+    fs::rename(&root, &drawer).unwrap();
+    symlink(&drawer, &root).unwrap();
+    let whole = ["--passphrase-file", &secret, "key", "passwd"];
+    clinic
+        .command(&[&whole[..], &to_new].concat())
+        .code(1)
+        .complains(&["is a link to '", "drawer.key"]);
+    clinic
+        .command(&["--passphrase-file", &secret, "authority", "move-root", "."])
+        .code(1)
+        .complains(&["is a link to '", "drawer.key", "nothing was moved"]);
+    stop(&clinic, Doctor::start(serve(&clinic, &secret)));
+}
+
+#[test]
 fn a_backup_needs_the_recovery_code_alone_and_is_restored_under_a_passphrase() {
     let (clinic, secret, doctor) = sealed();
     let backup = clinic.path("a.backup");
@@ -285,7 +335,7 @@ fn without_a_person_and_a_passphrase_the_keys_lie_plain_and_that_is_said() {
     let line = doctor.program.expect("lie unsealed");
     assert!(line.contains("readable by this user only"), "{line}");
     let command = format!(
-        "doctor --data '{}' key passwd",
+        "doctor --data '{}' --id D1 key passwd",
         clinic.path("doctor").display()
     );
     assert!(line.contains(&command), "{line}");

@@ -1,5 +1,5 @@
-//! Key files and their passphrase, as they are typed; the same for both
-//! programs.
+//! Key files and their passphrase, as they are typed. A patient has only those
+//! of her directory; the clinic's root key may lie by itself.
 
 use argh::{ArgsInfo, FromArgs};
 
@@ -12,7 +12,7 @@ pub struct Key {
     pub command: KeyCommand,
 }
 
-/// The commands of `key`.
+/// The commands of `doctor key`.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand)]
 #[expect(missing_docs, reason = "each variant's type has the words")]
@@ -46,3 +46,35 @@ pub struct Passwd {
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "show", help_triggers("-h", "--help"))]
 pub struct Show {}
+
+/// Change the passphrase of the keys, or show how they are protected.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "key", help_triggers("-h", "--help"))]
+pub struct PatientKey {
+    /// what to do
+    #[argh(subcommand)]
+    pub command: PatientKeyCommand,
+}
+
+/// The commands of `patient key`.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand)]
+#[expect(missing_docs, reason = "each variant's type has the words")]
+pub enum PatientKeyCommand {
+    Passwd(PatientPasswd),
+    Show(Show),
+}
+
+/// Seal the keys under a passphrase, or another one; --plain-keys takes it off.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(
+    subcommand,
+    name = "passwd",
+    help_triggers("-h", "--help"),
+    usage = "[OPTIONS]"
+)]
+pub struct PatientPasswd {
+    /// file with the new passphrase; without it the passphrase is asked for
+    #[argh(option, arg_name = "file")]
+    pub new_passphrase_file: Option<String>,
+}

@@ -2,6 +2,7 @@
 //! of it. The root's secret stays in this program: a running server is given
 //! only what was signed with it.
 
+use std::fs;
 use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
@@ -108,28 +109,35 @@ fn move_root(options: &DoctorOptions, id: &Identifier, directory: &Path) -> Resu
     let from = place(options, id, ROOT_KEY)?;
     if !from.exists() {
         let sentence = format!("there is no '{}'", from.display());
-        return Err(Failure::new(Exit::Failure, sentence)
-            .hint("it was moved already: 'doctor authority show' says where to"));
+        let data = &options.data_option;
+        return Err(Failure::new(Exit::Failure, sentence).hint(format!(
+            "it was moved already: 'doctor{data} --id {id} authority show' says where to"
+        )));
     }
     let directory = std::path::absolute(directory).map_err(|error| failed(&error))?;
     let to = directory.join(ROOT_KEY);
-    let key_failed = |error: &key_file::KeyFileError| {
-        let remedy = match error.fault() {
-            KeyFileFault::Unguarded { .. } => {
-                "seal it first, with all keys here: doctor stop, then doctor key passwd"
-            }
-            _ => {
-                "the directory must be there, and its files this user's alone, as on a stick \
-                 with a Linux file system"
-            }
-        };
-        Failure::new(error.fault().into(), error.to_string()).hint(format!(
-            "nothing was moved: the root key is still '{}'; {remedy}",
-            from.display()
-        ))
+    if is_same(&directory, &place(options, id, "")?) {
+        let sentence = format!("the root key lies there already: '{}'", to.display());
+        return Err(Failure::new(Exit::Failure, sentence)
+            .hint("nothing was moved; name another directory, such as that of a memory stick"));
+    }
+    // A server neither changes nor needs the root's key; where none runs, nobody
+    // else may change it meanwhile.
+    let books = match is_served(options, id)? {
+        true => None,
+        false => Some(books::open_existing(options, id)?),
     };
-    key_file::copy(&keyring::current(&from), &to).map_err(|error| key_failed(&error))?;
-    let noted = ask(options, id, Request::RootMoved(to.display().to_string()));
+    key_file::check_no_link(&from)
+        .map_err(|fault| key_file::KeyFileError::new(&from, fault))
+        .and_then(|()| key_file::copy(&keyring::current(&from), &to))
+        .map_err(|error| not_moved(options, id, &from, &error))?;
+    let request = Request::RootMoved(to.display().to_string());
+    let noted = match &books {
+        Some(practice) => {
+            authority::answer(practice, &request).map_err(|error| authority_failed(&error))
+        }
+        None => ask(options, id, request),
+    };
     if let Err(failure) = noted {
         // Two of them would be worse than one that was not moved.
         key_file::remove(&to).map_err(|error| failed(&error))?;
@@ -148,6 +156,34 @@ fn move_root(options: &DoctorOptions, id: &Identifier, directory: &Path) -> Resu
         .with("from", from.display().to_string())
         .with("to", to.display().to_string());
     options.form.print(&said, &[object])
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let canonical = |path: &Path| fs::canonicalize(path).ok();
+    canonical(one).is_some_and(|one| Some(one) == canonical(other))
+}
+
+fn not_moved(
+    options: &DoctorOptions,
+    id: &Identifier,
+    from: &Path,
+    error: &key_file::KeyFileError,
+) -> Failure {
+    let data = &options.data_option;
+    let remedy = match error.fault() {
+        KeyFileFault::Unguarded { .. } => format!(
+            "; seal it first, with all keys here: doctor{data} --id {id} stop, then \
+             doctor{data} --id {id} key passwd"
+        ),
+        KeyFileFault::Link { .. } => String::new(),
+        _ => "; the directory must be there, and its files this user's alone, as on a stick \
+              with a Linux file system"
+            .to_owned(),
+    };
+    Failure::new(error.fault().into(), error.to_string()).hint(format!(
+        "nothing was moved: the root key is still '{}'{remedy}",
+        from.display()
+    ))
 }
 
 fn replace_key(
@@ -187,13 +223,18 @@ fn replace_key(
     )))
 }
 
-/// A server would go on with the old key.
-fn refuse_beside_server(options: &DoctorOptions, id: &Identifier) -> Result<(), Failure> {
+/// Whether a server runs on the books.
+fn is_served(options: &DoctorOptions, id: &Identifier) -> Result<bool, Failure> {
     let directory = place(options, id, "")?;
     let request = crate::doctor::control::Request::List;
     let answer = control::ask(&directory, &request, control::PATIENCE);
-    let none: Option<crate::doctor::control::Answer> = answer.unwrap_or_default();
-    if none.is_none() {
+    let answer: Option<crate::doctor::control::Answer> = answer.unwrap_or_default();
+    Ok(answer.is_some())
+}
+
+/// A server would go on with the old key.
+fn refuse_beside_server(options: &DoctorOptions, id: &Identifier) -> Result<(), Failure> {
+    if !is_served(options, id)? {
         return Ok(());
     }
     let sentence = "the server is running: nobody may be let in while the key is replaced";
@@ -246,7 +287,7 @@ fn replaced_text(id: &Identifier, replaced: &Replaced) -> String {
 /// That it is time to renew, on lines of its own; nothing if it is not.
 pub fn reminder(renewal: Option<&Renewal>) -> String {
     renewal.map_or_else(String::new, |renewal| {
-        let command = renewal.command("");
+        let command = renewal.command();
         format!("\n{} Renew it: {command}", sentence(&renewal.to_string()))
     })
 }
@@ -280,9 +321,10 @@ fn shown_text(shown: &Shown) -> String {
         format!("  until {}", shown.root_ends),
         match (&shown.root_key, &shown.root_key_place) {
             (Some(here), _) => format!(
-                "  its key lies on this machine: '{}'; move it to a stick: doctor authority \
+                "  its key lies on this machine: '{}'; move it to a stick: doctor{} authority \
                  move-root DIR",
-                clean(here)
+                clean(here),
+                clean(&shown.finds)
             ),
             (None, Some(place)) => format!(
                 "  its key does not lie on this machine; it was moved to '{}'",
@@ -363,5 +405,5 @@ pub fn renewal_object(renewal: &Renewal) -> Object {
         .with("doctor", renewal.doctor.as_str())
         .with("until", renewal.until)
         .with("ended", renewal.left.is_none())
-        .with("command", renewal.command(""))
+        .with("command", renewal.command())
 }

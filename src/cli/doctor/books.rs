@@ -70,7 +70,7 @@ fn open(
     passphrase::unlock(&mut directory, &options.keys)?;
     let identity = match is_new {
         true => found(options, id, &directory, &store)?,
-        false => load(options, id, &directory, &store, may_found)?,
+        false => load(id, &directory, &store, may_found)?,
     };
     if may_found && !is_new {
         remove_leftovers(&directory, &store)?;
@@ -159,11 +159,12 @@ fn found(
     eprint(&format!(
         "doctor: keys and database are in '{}'\n\
          doctor: the clinic's root key is '{}': move it to a memory stick in a drawer \
-         (doctor authority move-root DIR); it will be needed to renew the doctor's certificate \
+         (doctor{} --id {id} authority move-root DIR); it will be needed to renew the doctor's certificate \
          before {}\n\
          doctor: fingerprint of the clinic's root: {}\n",
         directory.path("").display(),
         directory.path(setup::ROOT_KEY).display(),
+        options.data_option,
         identity.certificate.subject().not_after,
         fingerprint_groups(&identity.root.fingerprint())
     ));
@@ -173,7 +174,6 @@ fn found(
 /// The doctor's keys and papers, made by an earlier start. With a certificate
 /// that has ended nobody serves; what is on file can be read and saved.
 fn load(
-    options: &DoctorOptions,
     id: &Identifier,
     directory: &DataDir,
     store: &dyn Store,
@@ -190,10 +190,8 @@ fn load(
         );
         return Err(Failure::new(Exit::Failure, sentence));
     }
-    let root_key = directory.path(setup::ROOT_KEY);
-    let here = root_key.exists().then(|| root_key.display().to_string());
-    let renewal = authority::renewal_of(&identity.certificate, here, store, now);
-    let command = renewal.as_ref().map(|it| it.command(&options.data_option));
+    let renewal = authority::renewal_of(&identity.certificate, directory, store, now);
+    let command = renewal.as_ref().map(authority::Renewal::command);
     if let Err(error) = identity.certificate.check_dates(now) {
         let sentence = format!("doctor {id} cannot serve: {error}");
         if serves {

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::super::args::key::{Key, KeyCommand};
+use super::super::args::key::{Key, KeyCommand, PatientKey, PatientKeyCommand};
 use super::super::configuration::Configuration;
 use super::super::exit::Failure;
 use super::super::normalise::usage;
@@ -18,7 +18,8 @@ pub struct KeyOptions {
     pub credential: Option<PathBuf>,
     /// Whether keys are to lie plain, without a question.
     pub plain_keys: bool,
-    /// What a further command needs to find the data directory.
+    /// What a further command needs to find the data directory and the identity
+    /// in it.
     pub data_option: String,
 }
 
@@ -39,7 +40,7 @@ pub enum KeyTask {
 }
 
 impl KeyOptions {
-    /// The same, knowing what a further command needs to find the data directory.
+    /// The same, knowing what a further command needs to find them.
     pub(super) fn found_by(mut self, data_option: &str) -> Self {
         data_option.clone_into(&mut self.data_option);
         self
@@ -71,23 +72,38 @@ impl KeyOptions {
 
 impl KeyTask {
     pub(super) fn new(args: Key, plain_keys: bool) -> Result<Self, Failure> {
-        let file = |name: &str, typed: Option<String>| {
-            typed.map(|typed| value(name, &typed, path)).transpose()
-        };
         match args.command {
             KeyCommand::Show(_) => Ok(Self::Show),
-            KeyCommand::Passwd(args) => {
-                if plain_keys && args.new_passphrase_file.is_some() {
-                    return Err(usage(
-                        "--plain-keys and --new-passphrase-file exclude each other",
-                    ));
-                }
-                Ok(Self::Passwd {
-                    new: file("--new-passphrase-file", args.new_passphrase_file)?,
-                    file: file("--file", args.file)?,
-                    own: file("--root-passphrase-file", args.root_passphrase_file)?,
-                })
-            }
+            KeyCommand::Passwd(args) => Ok(Self::Passwd {
+                new: new_passphrase(args.new_passphrase_file, plain_keys)?,
+                file: file("--file", args.file)?,
+                own: file("--root-passphrase-file", args.root_passphrase_file)?,
+            }),
         }
     }
+
+    /// A patient has no key that lies by itself.
+    pub(super) fn of_patient(args: PatientKey, plain_keys: bool) -> Result<Self, Failure> {
+        match args.command {
+            PatientKeyCommand::Show(_) => Ok(Self::Show),
+            PatientKeyCommand::Passwd(args) => Ok(Self::Passwd {
+                new: new_passphrase(args.new_passphrase_file, plain_keys)?,
+                file: None,
+                own: None,
+            }),
+        }
+    }
+}
+
+fn file(name: &str, typed: Option<String>) -> Result<Option<PathBuf>, Failure> {
+    typed.map(|typed| value(name, &typed, path)).transpose()
+}
+
+fn new_passphrase(typed: Option<String>, plain_keys: bool) -> Result<Option<PathBuf>, Failure> {
+    if plain_keys && typed.is_some() {
+        return Err(usage(
+            "--plain-keys and --new-passphrase-file exclude each other",
+        ));
+    }
+    file("--new-passphrase-file", typed)
 }

@@ -267,6 +267,12 @@ impl Prk {
         Self(secret)
     }
 
+    /// A second copy. Named, so that copies of secrets can be searched for.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self(self.0.duplicate())
+    }
+
     /// The key itself, 64 bytes.
     #[must_use]
     pub const fn secret(&self) -> &Secret<64> {

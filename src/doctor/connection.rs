@@ -40,6 +40,7 @@ pub fn serve(shared: &Arc<Shared>, stream: Arc<TcpStream>, address: IpAddr, plac
             let name = enrolled.certificate.subject().identifier.clone();
             shared.tell(Event::Enrolled(name, enrolled.check_code));
         }
+        Ok(Outcome::Gone) if stranger.was_idle() => shared.turned_away(),
         Ok(Outcome::Gone) => {}
         Err(refusal) => {
             if stranger.was_heard() && refusal.reason.is_failure() {

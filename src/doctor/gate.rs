@@ -24,8 +24,10 @@ const MAX_STRANGERS_PER_ADDRESS: usize = 64;
 /// First messages an address gets back per minute. A blocked one has no more
 /// than these at once: a patient who shares it is let in all the same.
 const REFILL_PER_MINUTE: f64 = 5.0;
-/// Connections at once from an address that is blocked or has used up its first
-/// messages: each takes a thread, though next to no work.
+/// Connections at once that pay with no first message: those from an address
+/// that is blocked or has used up its first messages, and those on which only
+/// came what costs next to no work, as a request to resume that proves nothing.
+/// Each takes a thread all the same.
 const SLOW_CONNECTIONS: f64 = 32.0;
 /// Those it gets back per minute: 5 a second.
 const SLOW_CONNECTIONS_PER_MINUTE: f64 = 300.0;
@@ -73,7 +75,8 @@ struct Address {
     strangers: usize,
     /// First messages it may still send.
     allowance: Allowance,
-    /// Connections it may still open while it is slowed down.
+    /// Connections it may still open that pay with no first message. Without one
+    /// it may open none at all.
     connections: Allowance,
     conduct: Conduct,
 }
@@ -93,8 +96,8 @@ pub struct Place {
     gate: Arc<Gate>,
     address: IpAddr,
     number: u64,
-    /// Whether the address was slowed down when the connection came.
-    is_slow: bool,
+    /// Whether one of the address's connections was taken.
+    has_connection: Cell<bool>,
     /// Whether a first message was taken off the address's allowance.
     has_paid: Cell<bool>,
 }
@@ -127,10 +130,9 @@ impl Gate {
     /// connection that has said nothing for longest makes room: many patients
     /// may share an address with somebody who only holds connections open. If
     /// all there are are taken, the address with the most silent ones gives one
-    /// up. None if there is no silent connection, or if the address is blocked
-    /// or has used up its first messages, and opens connections too fast. It
-    /// may open some: somebody there may have a token, which costs nothing
-    /// until it is proved.
+    /// up. None if there is no silent connection, or if the address opens too
+    /// fast connections that pay with no first message. It may open some,
+    /// whatever it did: somebody there may have a token.
     #[must_use]
     pub fn enter(
         self: &Arc<Self>,
@@ -145,7 +147,11 @@ impl Gate {
         }
         let entry = self.address(&mut state, address, now);
         let is_slow = entry.conduct.block(now).is_some() || !entry.allowance.has_one();
-        if is_slow && !entry.connections.spend() {
+        let may_open = match is_slow {
+            true => entry.connections.spend(),
+            false => entry.connections.has_one(),
+        };
+        if !may_open {
             entry.conduct.refused();
             return None;
         }
@@ -169,7 +175,7 @@ impl Gate {
             gate: Arc::clone(self),
             address,
             number,
-            is_slow,
+            has_connection: Cell::new(is_slow),
             has_paid: Cell::new(false),
         })
     }
@@ -300,8 +306,24 @@ impl Place {
             return false;
         }
         self.has_paid.set(true);
+        if self.has_connection.take() {
+            entry.connections.give_back(SLOW_CONNECTIONS);
+        }
         state.is_not_idle(self.number);
         true
+    }
+
+    /// Takes one of the address's connections, if there is one, unless this one
+    /// has paid already: for what is answered without a first message, and
+    /// proves nothing. A first message that is paid for later gives it back, so
+    /// that many patients of one address may come whose tokens were forgotten.
+    pub fn take_connection(&self, now: Instant) {
+        if self.has_paid.get() || self.has_connection.get() {
+            return;
+        }
+        let mut state = self.gate.lock();
+        let entry = self.gate.address(&mut state, self.address, now);
+        self.has_connection.set(entry.connections.spend());
     }
 
     /// Takes one first message off the allowance, if there is one: whoever has
@@ -334,7 +356,7 @@ impl Place {
     /// Gives everything back that the connection took: it was no stranger.
     pub fn welcome(self, now: Instant) {
         self.refund(now);
-        if self.is_slow {
+        if self.has_connection.take() {
             let mut state = self.gate.lock();
             let entry = self.gate.address(&mut state, self.address, now);
             entry.connections.give_back(SLOW_CONNECTIONS);
@@ -415,8 +437,12 @@ impl State {
     fn make_room(&mut self, full: f64, rule: &BlockRule, now: Instant) {
         self.addresses.retain(|_, entry| {
             entry.allowance.refill(full, REFILL_PER_MINUTE, now);
+            entry
+                .connections
+                .refill(SLOW_CONNECTIONS, SLOW_CONNECTIONS_PER_MINUTE, now);
             entry.strangers > 0
                 || !entry.allowance.is_full(full)
+                || !entry.connections.is_full(SLOW_CONNECTIONS)
                 || !entry.conduct.is_clean(rule, now)
         });
         if self.addresses.len() >= MAX_ADDRESSES {

@@ -17,7 +17,7 @@ use crate::doctor::peer::Peer;
 use crate::doctor::post;
 use crate::doctor::shared::Shared;
 use crate::framing::{Frame, FrameReader};
-use crate::handshake::registry::Registry;
+use crate::handshake::doctor::RefusalReason;
 use crate::handshake::resume;
 use crate::identity::certificate::{Fingerprint, Serial};
 use crate::protocol::message::{Message, MessageId};
@@ -483,13 +483,14 @@ impl Line {
     /// New keys for a session that goes on: between the answer and M3 nothing
     /// else is sent or taken.
     fn renew(&mut self, request: &Frame) -> Result<Option<Departure>, SessionError> {
-        if !self.shared.tables.may_begin(&self.serial) {
-            return Err(SessionError::Nonsense);
-        }
         let identity = self.shared.identity();
         let context = self.shared.context(&identity, self.address);
-        let answer = resume::answer(&context, request, &mut OsRandom)
-            .map_err(|_| SessionError::Unreadable)?;
+        let answer = resume::answer(&context, request, &mut OsRandom).map_err(|refusal| {
+            match refusal.reason {
+                RefusalReason::TooOften(_) => SessionError::Nonsense,
+                _ => SessionError::Unreadable,
+            }
+        })?;
         let Some((answer, proof)) = answer else {
             let last_mid = self.shared.tables.sessions.last_mid();
             self.outbox.end(

@@ -15,9 +15,9 @@ use crate::doctor::{connection, pulse};
 
 /// Pause after the operating system refused a descriptor or a thread.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Pause after each stranger who is turned away while a broadcast is on its way:
-/// what a flood of them costs would delay it. Whoever is let in waits behind
-/// them in the system's queue, which is short.
+/// Pause after each connection while a broadcast is on its way: what a flood of
+/// strangers costs would delay it, whether they are turned away here or by their
+/// threads. Patients wait behind them in the system's queue, which is short.
 const GIVE_WAY: Duration = Duration::from_millis(2);
 
 /// How often it is told that none can be accepted.
@@ -33,7 +33,12 @@ pub fn run(shared: &Arc<Shared>, listener: &TcpListener) {
             return;
         }
         match accepted {
-            Ok((stream, peer)) => accept(shared, stream, peer.ip()),
+            Ok((stream, peer)) => {
+                accept(shared, stream, peer.ip());
+                if shared.pulse.is_broadcasting(Instant::now()) {
+                    thread::sleep(GIVE_WAY);
+                }
+            }
             Err(error) if is_nothing(&error) => wait(listener),
             Err(error) => {
                 if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
@@ -71,9 +76,6 @@ fn accept(shared: &Arc<Shared>, stream: TcpStream, address: IpAddr) {
     let Some(place) = shared.gate.enter(address, &stream, now) else {
         drop(stream);
         shared.turned_away();
-        if shared.pulse.is_broadcasting(now) {
-            thread::sleep(GIVE_WAY);
-        }
         return;
     };
     let shared = Arc::clone(shared);

@@ -20,6 +20,7 @@ use crate::handshake::registry::{
 use crate::hex;
 use crate::identity::certificate::{Certificate, Fingerprint, Serial, VerifiedCertificate};
 use crate::identity::ticket::TicketId;
+use crate::kdf::Prk;
 use crate::session::table::SessionTable;
 use crate::store::{CertificateRow, CertificateState, Store, StoreError, TicketState, TicketUsed};
 use crate::vault::Vault;
@@ -179,12 +180,12 @@ impl Registry for Tables {
         self.sessions.has_room_for(device)
     }
 
-    fn take_token(
-        &self,
-        token: &[u8; 32],
-        proof: &mut dyn FnMut(&Resumable) -> bool,
-    ) -> Option<Resumable> {
-        self.sessions.take_token(token, proof)
+    fn token_key(&self, token: &[u8; 32]) -> Option<Prk> {
+        self.sessions.token_key(token)
+    }
+
+    fn take_token(&self, token: &[u8; 32]) -> Option<Resumable> {
+        self.sessions.take_token(token)
     }
 }
 

@@ -38,8 +38,10 @@ pub(super) enum Outcome {
 enum Payment {
     /// It was paid, now or before.
     Made,
-    /// There is none.
+    /// There is none but the connection.
     Needless,
+    /// It is no request to resume, though it says so.
+    Malformed,
     /// The address cannot pay it.
     Refused,
 }
@@ -52,8 +54,12 @@ pub(super) struct Stranger<'a> {
     deadline: Instant,
     address: IpAddr,
     place: &'a Place,
-    /// Whether a first message was looked at that costs something.
+    /// Whether a first message was looked at that costs something, or a request
+    /// to resume that is none.
     heard: bool,
+    /// Whether nothing else came than what costs and proves nothing, or what was
+    /// not looked at.
+    was_idle: bool,
 }
 
 impl<'a> Stranger<'a> {
@@ -72,6 +78,7 @@ impl<'a> Stranger<'a> {
             address,
             place,
             heard: false,
+            was_idle: false,
         }
     }
 
@@ -79,6 +86,11 @@ impl<'a> Stranger<'a> {
     /// something.
     pub(super) const fn was_heard(&self) -> bool {
         self.heard
+    }
+
+    /// Whether it is to be counted with those who were turned away.
+    pub(super) const fn was_idle(&self) -> bool {
+        self.was_idle
     }
 
     /// What has come after the handshake's last frame, for the session.
@@ -92,7 +104,10 @@ impl<'a> Stranger<'a> {
         match self.reader.read_frame(&mut source) {
             Ok(frame) => Ok(Some(frame)),
             Err(FrameError::Closed | FrameError::Truncated | FrameError::Io(_)) => Ok(None),
-            Err(_) => Err(RefusalReason::Unexpected.into()),
+            Err(_) => {
+                self.place.take_connection(Instant::now());
+                Err(RefusalReason::Unexpected.into())
+            }
         }
     }
 
@@ -139,18 +154,27 @@ impl<'a> Stranger<'a> {
     fn first(&mut self, state: ExpectFirst, frame: &Frame) -> Result<Option<Step>, Refusal> {
         let _permit = match self.pay(frame) {
             Payment::Refused => {
-                self.shared.turned_away();
+                self.was_idle = true;
                 return Ok(None);
             }
-            Payment::Needless => None,
+            Payment::Needless => {
+                self.was_idle = true;
+                self.place.take_connection(Instant::now());
+                None
+            }
+            Payment::Malformed => {
+                self.heard = true;
+                return Err(RefusalReason::Unexpected.into());
+            }
             Payment::Made => {
                 let Some(permit) = self.shared.gate.work(self.deadline) else {
                     // It was never looked at.
                     self.place.refund(Instant::now());
-                    self.shared.turned_away();
+                    self.was_idle = true;
                     return Ok(None);
                 };
                 self.heard = true;
+                self.was_idle = false;
                 Some(permit)
             }
         };
@@ -159,17 +183,25 @@ impl<'a> Stranger<'a> {
         state.on_frame(&context, frame, &mut OsRandom).map(Some)
     }
 
-    /// Has the address pay for a first message, once a connection. A request to
-    /// resume costs nothing unless it proves a token, and whoever does that is
-    /// a patient: it is heard whatever others did at the same address.
+    /// Has the address pay for a first message, once a connection. Whoever proves
+    /// a token with a request to resume is a patient, and heard whatever others
+    /// did at the same address. One that proves nothing costs next to nothing,
+    /// as everything else: that pays with the connection.
     fn pay(&self, frame: &Frame) -> Payment {
         let now = Instant::now();
         let knocker = match (frame.opcode(), frame.sub()) {
             (KEY_VERIFICATION, sub::M1) => Knocker::Patient,
             (ENROL, enrol_sub::E1) => Knocker::Newcomer,
-            (KEY_VERIFICATION, sub::RESUME) if resume::is_proved(&self.shared.tables, frame) => {
-                self.place.charge(now);
-                return Payment::Made;
+            (KEY_VERIFICATION, sub::RESUME) => {
+                let identity = self.shared.identity();
+                return match resume::is_proved(&self.shared.tables, identity.group(), frame) {
+                    Err(_) => Payment::Malformed,
+                    Ok(false) => Payment::Needless,
+                    Ok(true) => {
+                        self.place.charge(now);
+                        Payment::Made
+                    }
+                };
             }
             _ => return Payment::Needless,
         };

@@ -79,7 +79,8 @@ pub trait Registry {
     fn may_try(&self, serial: &Serial, from: IpAddr) -> bool;
 
     /// Whether the holder of this certificate may begin one more handshake now:
-    /// asked once the signature was right and fresh.
+    /// asked once the signature was right and fresh, or a token's key was
+    /// proved.
     fn may_begin(&self, serial: &Serial) -> bool;
 
     /// Whether one more session is welcome.
@@ -88,13 +89,13 @@ pub trait Registry {
     /// Whether a session of this device is welcome, which may replace another.
     fn has_room_for(&self, device: &Fingerprint) -> bool;
 
-    /// In one step: finds the token, asks `proof` whether its key was proved,
-    /// and if so removes it and hands it out. A wrong proof removes nothing.
-    fn take_token(
-        &self,
-        token: &[u8; 32],
-        proof: &mut dyn FnMut(&Resumable) -> bool,
-    ) -> Option<Resumable>;
+    /// A copy of the key of a token, if it is known: its proof is verified with
+    /// that, so that nobody waits for it.
+    fn token_key(&self, token: &[u8; 32]) -> Option<Prk>;
+
+    /// Removes a token whose key was proved, and hands it out. Of several who
+    /// have proved it at once only one gets it.
+    fn take_token(&self, token: &[u8; 32]) -> Option<Resumable>;
 }
 
 /// How far a ticket has got.

@@ -8,13 +8,16 @@
 //! ```
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::elgamal::{Element, Group, KemSecret, SharedSecret};
 use crate::framing::Frame;
-use crate::handshake::doctor::{Context, Established, ExpectProof, Refusal, objection_to};
+use crate::handshake::doctor::{
+    Context, Established, ExpectProof, Refusal, RefusalReason, objection_to,
+};
 use crate::handshake::patient::{Agreed, HandshakeError};
 use crate::handshake::registry::{Registry, Resumable};
 use crate::handshake::schedule;
@@ -31,9 +34,6 @@ pub const TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// How long after signatures were last exchanged a session may be resumed.
 pub const FULL_HANDSHAKE_EVERY: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// Where the token stands in a request's body: after TS and RN.
-const TOKEN_AT: usize = 8 + 32;
-
 /// How long the next token may live.
 #[must_use]
 pub fn token_lifetime(full_handshake: Timestamp, now: Timestamp) -> Duration {
@@ -47,6 +47,8 @@ pub struct ResumptionTicket {
     token: [u8; 32],
     key: Prk,
     expires: Timestamp,
+    /// The address of this device it was last shown from, without an answer.
+    shown_from: Option<IpAddr>,
 }
 
 impl ResumptionTicket {
@@ -62,6 +64,7 @@ impl ResumptionTicket {
             token: *token,
             key: session.resumption_key(token),
             expires: now.plus(lifetime),
+            shown_from: None,
         })
     }
 
@@ -71,9 +74,22 @@ impl ResumptionTicket {
     pub fn duplicate(&self) -> Self {
         Self {
             token: self.token,
-            key: Prk::from_secret(self.key.secret().duplicate()),
+            key: self.key.duplicate(),
             expires: self.expires,
+            shown_from: self.shown_from,
         }
+    }
+
+    /// Notes that it is shown on a connection from this address of the device.
+    pub const fn shown(&mut self, from: IpAddr) {
+        self.shown_from = Some(from);
+    }
+
+    /// Whether it was shown on another network, as far as the device's address
+    /// tells: whoever watches both would see the same token twice.
+    #[must_use]
+    pub fn was_shown_elsewhere(&self, here: IpAddr) -> bool {
+        self.shown_from.is_some_and(|from| from != here)
     }
 
     /// Whether the doctor would still take it.
@@ -191,56 +207,77 @@ pub fn no_token() -> Frame {
     Frame::new(KEY_VERIFICATION, sub::NO_TOKEN, &[])
 }
 
+/// A request, taken apart.
+struct Request<'a> {
+    time: Timestamp,
+    token: [u8; 32],
+    /// `Y_r G`, not looked at yet.
+    ephemeral: &'a [u8],
+    binder: Mac,
+    frame: &'a Frame,
+}
+
+impl<'a> Request<'a> {
+    /// Exactly the length of one in this group: nobody has longer ones verified.
+    fn decode(frame: &'a Frame, group: &Group) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(frame.body());
+        let time = Timestamp::from_millis(reader.u64()?);
+        reader.array::<32>()?;
+        let token = reader.array()?;
+        let ephemeral = reader.take(group.element_len())?;
+        let binder = reader.array()?;
+        reader.finish()?;
+        Ok(Self {
+            time,
+            token,
+            ephemeral,
+            binder,
+            frame,
+        })
+    }
+
+    /// Whether it names a token that is known and proves to hold its key.
+    fn is_proved<R: Registry>(&self, registry: &R) -> bool {
+        let Some(key) = registry.token_key(&self.token) else {
+            return false;
+        };
+        let expected = binder(&key, label::BINDER_P, &[before_binder(self.frame)]);
+        ct_eq(&self.binder, &expected)
+    }
+}
+
 /// Whether a request names a token that is known and proves to hold its key. It
 /// takes nothing, and costs a look and at most a MAC: what comes before a
 /// request is given a processor.
-pub fn is_proved<R: Registry>(registry: &R, request: &Frame) -> bool {
-    let mut is_proved = false;
-    if let Some((token, proof)) = token_and_binder(request) {
-        registry.take_token(&token, &mut |entry| {
-            is_proved = is_binder(&proof, entry, request);
-            false
-        });
-    }
-    is_proved
-}
-
-/// A request's token and binder, whatever stands between them.
-fn token_and_binder(request: &Frame) -> Option<([u8; 32], Mac)> {
-    let body = request.body();
-    let mut reader = Reader::new(body);
-    reader.array::<TOKEN_AT>().ok()?;
-    let token = reader.array().ok()?;
-    Some((token, *body.last_chunk()?))
-}
-
-fn is_binder(proof: &Mac, entry: &Resumable, request: &Frame) -> bool {
-    let expected = binder(&entry.key, label::BINDER_P, &[before_binder(request)]);
-    ct_eq(proof, &expected)
+///
+/// # Errors
+/// [`DecodeError`] if it is malformed.
+pub fn is_proved<R: Registry>(
+    registry: &R,
+    group: &Group,
+    request: &Frame,
+) -> Result<bool, DecodeError> {
+    Ok(Request::decode(request, group)?.is_proved(registry))
 }
 
 /// The doctor's answer to a request; nothing if the token is unknown, not
 /// proved, over, or of a certificate in bad standing.
 ///
 /// # Errors
-/// [`Refusal`] if the request is malformed or the tables cannot be read.
+/// [`Refusal`] if the request is malformed, the tables cannot be read, or the
+/// patient has begun too many handshakes.
 pub fn answer<R: Registry>(
     context: &Context<'_, R>,
     request: &Frame,
     random: &mut dyn Random,
 ) -> Result<Option<(Frame, ExpectProof)>, Refusal> {
     let group = context.identity.group();
-    let mut reader = Reader::new(request.body());
-    let their_time = Timestamp::from_millis(reader.u64()?);
-    reader.array::<32>()?;
-    let token = reader.array()?;
-    let theirs = reader.take(group.element_len())?;
-    let proof: Mac = reader.array()?;
-    reader.finish()?;
-
-    let resumable = context
-        .registry
-        .take_token(&token, &mut |entry| is_binder(&proof, entry, request));
+    let fields = Request::decode(request, group)?;
+    // Between the proof and this somebody else may have taken the token.
+    let resumable = match fields.is_proved(context.registry) {
+        true => context.registry.take_token(&fields.token),
+        false => None,
+    };
     let doctor = context.identity.certificate.fingerprint();
     let is_current = |entry: &Resumable| context.now <= entry.expires && entry.doctor == doctor;
     let Some(resumable) = resumable.filter(is_current) else {
@@ -254,8 +291,13 @@ pub fn answer<R: Registry>(
     if refused {
         return Ok(None);
     }
+    if !context.registry.may_begin(serial) {
+        let patient = resumable.certificate.subject().identifier.clone();
+        return Err(RefusalReason::TooOften(patient).into());
+    }
     // Last: it costs far more than the rest, and the binder covers it.
-    let theirs = Element::from_bytes(group, theirs).map_err(|_| DecodeError)?;
+    let theirs = Element::from_bytes(group, fields.ephemeral).map_err(|_| DecodeError)?;
+    let their_time = fields.time;
 
     let ephemeral = KemSecret::generate(group, random);
     let fields = Writer::new()

@@ -16,6 +16,7 @@ use crate::handshake::registry::Resumable;
 use crate::handshake::resume::token_lifetime;
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::{Fingerprint, VerifiedCertificate};
+use crate::kdf::Prk;
 use crate::protocol::DisconnectReason;
 use crate::protocol::message::Message;
 use crate::protocol::opcode::{GROUP_KEY, HEARTBEAT, SESSION_TOKEN};
@@ -305,14 +306,14 @@ impl SessionTable {
         self.lock().tokens.forget(device);
     }
 
-    /// In one step: finds a token, asks `proof`, and if it is proved removes
-    /// it and hands it out.
-    pub fn take_token(
-        &self,
-        token: &[u8; 32],
-        proof: &mut dyn FnMut(&Resumable) -> bool,
-    ) -> Option<Resumable> {
-        self.lock().tokens.take(token, proof)
+    /// A copy of a token's key, if the token is known.
+    pub fn token_key(&self, token: &[u8; 32]) -> Option<Prk> {
+        self.lock().tokens.key(token)
+    }
+
+    /// Removes a token and hands it out: for whoever has proved its key.
+    pub fn take_token(&self, token: &[u8; 32]) -> Option<Resumable> {
+        self.lock().tokens.take(token)
     }
 
     /// Drops tokens that are over.

@@ -12,6 +12,7 @@ use crate::handshake::registry::{
 use crate::identity::certificate::{Certificate, Fingerprint, Serial, VerifiedCertificate};
 use crate::identity::id::Identifier;
 use crate::identity::ticket::{Ticket, TicketId};
+use crate::kdf::Prk;
 use crate::secret::Secret;
 
 /// A row of the table of tickets.
@@ -147,14 +148,12 @@ impl Registry for TestRegistry {
         !self.lock().is_full
     }
 
-    fn take_token(
-        &self,
-        token: &[u8; 32],
-        proof: &mut dyn FnMut(&Resumable) -> bool,
-    ) -> Option<Resumable> {
-        let mut tables = self.lock();
-        let is_proved = proof(tables.tokens.get(token)?);
-        is_proved.then(|| tables.tokens.remove(token)).flatten()
+    fn token_key(&self, token: &[u8; 32]) -> Option<Prk> {
+        Some(self.lock().tokens.get(token)?.key.duplicate())
+    }
+
+    fn take_token(&self, token: &[u8; 32]) -> Option<Resumable> {
+        self.lock().tokens.remove(token)
     }
 }
 

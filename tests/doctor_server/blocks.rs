@@ -11,6 +11,7 @@ use telemed::doctor::shared::Settings;
 use telemed::framing::{Frame, MAX_LEN_BEFORE_SESSION};
 use telemed::handshake::enrol::{self, NewKeys};
 use telemed::handshake::resume;
+use telemed::protocol::opcode::KEY_VERIFICATION;
 use telemed::protocol::sub;
 use telemed::random::OsRandom;
 use telemed::store::CertificateState;
@@ -140,7 +141,7 @@ fn a_patient_with_a_token_gets_into_a_blocked_address_that_has_used_up_everythin
 }
 
 #[test]
-fn requests_to_resume_without_a_token_cost_the_address_nothing_and_no_exponentiation() {
+fn requests_to_resume_without_a_token_take_no_first_message_and_no_exponentiation() {
     let practice = Practice::with(Settings {
         handshakes_per_address: 2,
         ..Settings::default()
@@ -163,6 +164,45 @@ fn requests_to_resume_without_a_token_cost_the_address_nothing_and_no_exponentia
     assert_eq!(wire.frame().sub(), sub::RESUMED);
     let mut session = patient.connect(practice.address());
     session.sync(practice.now());
+}
+
+#[test]
+fn requests_to_resume_without_a_token_slow_their_address_down_and_no_other() {
+    let practice = Practice::open();
+    let [mut patient, stranger] = practice.admit(["P1", "P2"]);
+    let mut stranger = stranger;
+    let (ticket, _) = stranger.connect(practice.address()).drop_line();
+    let group = stranger.doctor.group();
+    let (request, _) = resume::begin(ticket, group, stranger.now(), &mut OsRandom);
+    let request = damaged(request);
+    let elsewhere = [127, 0, 0, 3].into();
+    let is_answered = || {
+        let mut wire = Wire::dial_from(practice.address(), elsewhere);
+        wire.send(&request);
+        wire.next().is_some()
+    };
+    // 32, and those that the time gives back meanwhile.
+    let answered = (0..1_000).take_while(|_| is_answered()).count();
+    assert!((32..1_000).contains(&answered), "{answered}");
+    let mut session = patient.connect(practice.address());
+    session.sync(practice.now());
+    assert!(blocks(&practice, &Request::List).is_empty());
+}
+
+#[test]
+fn malformed_requests_to_resume_block_their_address() {
+    let practice = Practice::open();
+    let elsewhere = IpAddr::from([127, 0, 0, 3]);
+    let malformed = Frame::new(KEY_VERIFICATION, sub::RESUME, &[0; 16_000]);
+    for _ in 0..BlockRule::default().after.get() {
+        let mut wire = Wire::dial_from(practice.address(), elsewhere);
+        wire.send(&malformed);
+        assert!(wire.next().is_none());
+    }
+    practice.wait_for("blocked", |event| match event {
+        Event::Blocked(address, _) => (*address == elsewhere).then_some(()),
+        _ => None,
+    });
 }
 
 #[test]

@@ -22,6 +22,7 @@ use telemed::handshake::resume;
 use telemed::identity::authority::{DoctorIdentity, found_clinic};
 use telemed::identity::certificate::{Serial, VerifiedCertificate};
 use telemed::identity::ticket::{Ticket, TicketId};
+use telemed::kdf::Prk;
 use telemed::protocol::message::Message;
 use telemed::protocol::opcode;
 use telemed::protocol::record::{Disconnect, SessionToken};
@@ -389,14 +390,13 @@ impl Registry for Tables {
         true
     }
 
-    fn take_token(
-        &self,
-        token: &[u8; 32],
-        proof: &mut dyn FnMut(&Resumable) -> bool,
-    ) -> Option<Resumable> {
-        let mut rows = self.0.lock().unwrap();
-        let proved = rows.tokens.get(token).is_some_and(proof);
-        proved.then(|| rows.tokens.remove(token)).flatten()
+    fn token_key(&self, token: &[u8; 32]) -> Option<Prk> {
+        let rows = self.0.lock().unwrap();
+        Some(rows.tokens.get(token)?.key.duplicate())
+    }
+
+    fn take_token(&self, token: &[u8; 32]) -> Option<Resumable> {
+        self.0.lock().unwrap().tokens.remove(token)
     }
 }
 

@@ -12,6 +12,7 @@ use telemed::handshake::registry::{
 use telemed::identity::certificate::{Serial, VerifiedCertificate};
 use telemed::identity::id::Identifier;
 use telemed::identity::ticket::{Ticket, TicketId};
+use telemed::kdf::Prk;
 use telemed::secret::Secret;
 
 struct Row {
@@ -82,14 +83,12 @@ impl Registry for Tables {
         !self.full.get()
     }
 
-    fn take_token(
-        &self,
-        token: &[u8; 32],
-        proof: &mut dyn FnMut(&Resumable) -> bool,
-    ) -> Option<Resumable> {
-        let mut tokens = self.tokens.borrow_mut();
-        let proved = tokens.get(token).is_some_and(proof);
-        proved.then(|| tokens.remove(token)).flatten()
+    fn token_key(&self, token: &[u8; 32]) -> Option<Prk> {
+        Some(self.tokens.borrow().get(token)?.key.duplicate())
+    }
+
+    fn take_token(&self, token: &[u8; 32]) -> Option<Resumable> {
+        self.tokens.borrow_mut().remove(token)
     }
 }
 

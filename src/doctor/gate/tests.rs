@@ -202,6 +202,44 @@ fn a_blocked_or_exhausted_address_opens_few_connections_and_never_none_for_long(
 }
 
 #[test]
+fn who_only_asks_takes_a_connection_and_without_one_nobody_comes_in() {
+    let gate = gate(1_000);
+    let now = Instant::now();
+    let asks = |now| {
+        let place = gate.enter(address(1), &stream(), now)?;
+        place.take_connection(now);
+        // Once a connection.
+        place.take_connection(now);
+        Some(())
+    };
+    assert_eq!((0..100).filter_map(|_| asks(now)).count(), 32);
+    assert!(gate.enter(address(1), &stream(), now).is_none());
+    assert!(gate.enter(address(2), &stream(), now).is_some());
+    let later = now + Duration::from_secs(1);
+    assert_eq!((0..100).filter_map(|_| asks(later)).count(), 5);
+}
+
+#[test]
+fn who_asked_first_and_then_sends_a_first_message_takes_no_connection() {
+    let gate = gate(1_000);
+    let now = Instant::now();
+    // As many patients of one address do after a restart of the server.
+    for _ in 0..200 {
+        let place = gate.enter(address(1), &stream(), now).unwrap();
+        place.take_connection(now);
+        assert!(pays(&place, now));
+        // It has paid now, whatever else it asks.
+        place.take_connection(now);
+    }
+    for _ in 0..200 {
+        let place = gate.enter(address(1), &stream(), now).unwrap();
+        place.take_connection(now);
+        place.welcome(now);
+    }
+    assert!(gate.enter(address(1), &stream(), now).is_some());
+}
+
+#[test]
 fn a_block_is_lifted_for_one_address_or_all() {
     let gate = gate(100);
     let now = Instant::now();

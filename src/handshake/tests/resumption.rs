@@ -1,5 +1,6 @@
 //! What somebody may try with a token.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::elgamal::KemSecret;
@@ -66,6 +67,17 @@ fn a_stolen_token_without_its_key_neither_resumes_nor_burns() {
     gets_no_token(&node, &request(stolen));
     assert_eq!(node.registry.lock().tokens.len(), 1);
     resume(&node, ticket);
+}
+
+#[test]
+fn a_token_is_shown_on_one_network_only() {
+    let (_, mut ticket) = node_with_ticket();
+    let [home, away] = [[192, 0, 2, 1], [198, 51, 100, 1]].map(IpAddr::from);
+    assert!(!ticket.was_shown_elsewhere(home));
+    ticket.shown(home);
+    // On the same one it may be shown again: the server may have been crowded.
+    assert!(!ticket.was_shown_elsewhere(home));
+    assert!(ticket.duplicate().was_shown_elsewhere(away));
 }
 
 #[test]
@@ -166,16 +178,61 @@ fn only_a_request_that_proves_its_token_costs_a_look_at_its_number() {
     let mut body = request.body().to_vec();
     body[TOKEN_AT + 32..][..len].fill(0);
     let unproved = with_body(&request, &body);
-    assert!(!resume::is_proved(&node.registry, &unproved));
+    let group = clinic().doctor.group();
+    let is_proved = |frame| resume::is_proved(&node.registry, group, frame).unwrap();
+    assert!(!is_proved(&unproved));
     gets_no_token(&node, &unproved);
     assert_eq!(node.registry.lock().tokens.len(), 1);
-    assert!(resume::is_proved(&node.registry, &request));
+    assert!(is_proved(&request));
     assert_eq!(node.registry.lock().tokens.len(), 1);
     // Whoever has the key of the token gets so far, and no further.
     let proved = proved(&node, &unproved);
-    assert!(resume::is_proved(&node.registry, &proved));
+    assert!(is_proved(&proved));
     let refusal = node.first(&proved).unwrap_err();
     assert_eq!(refusal.reason, RefusalReason::Unexpected);
+    assert!(refusal.answer.is_none());
+}
+
+#[test]
+fn a_request_of_another_length_is_refused_before_its_token_is_looked_for() {
+    let (node, ticket) = node_with_ticket();
+    let request = request(ticket);
+    let group = clinic().doctor.group();
+    let longer = [request.body(), &[0]].concat();
+    let shorter = request.body().split_last().unwrap().1;
+    for body in [&longer[..], shorter, &[0; 16_000], &[]] {
+        // Its binder is right: only its length is wrong.
+        let frame = with_body(&request, body);
+        let frame = match body.len() >= 64 {
+            true => proved(&node, &frame),
+            false => frame,
+        };
+        assert!(resume::is_proved(&node.registry, group, &frame).is_err());
+        let refusal = node.first(&frame).unwrap_err();
+        assert_eq!(refusal.reason, RefusalReason::Unexpected);
+    }
+    assert_eq!(node.registry.lock().tokens.len(), 1);
+}
+
+#[test]
+fn a_resumption_counts_as_a_handshake_once_its_token_is_proved() {
+    let (node, ticket) = node_with_ticket();
+    let request = request(ticket);
+    let begun = node.registry.lock().begun;
+    let mut body = request.body().to_vec();
+    *body.last_mut().unwrap() ^= 1;
+    gets_no_token(&node, &with_body(&request, &body));
+    assert_eq!(node.registry.lock().begun, begun);
+    answered(node.first(&request).unwrap());
+    assert_eq!(node.registry.lock().begun, begun + 1);
+}
+
+#[test]
+fn who_has_begun_too_many_handshakes_is_not_resumed() {
+    let (node, ticket) = node_with_ticket();
+    node.registry.lock().is_begun_too_often = true;
+    let refusal = node.first(&request(ticket)).unwrap_err();
+    assert!(matches!(refusal.reason, RefusalReason::TooOften(_)));
     assert!(refusal.answer.is_none());
 }
 

@@ -131,7 +131,9 @@ pub(super) struct Handshake<'a> {
 impl Handshake<'_> {
     /// Goes through it. `ask`: begin with CERT?, since what is known of the
     /// doctor may be old. The ticket is gone once the doctor has answered it:
-    /// whoever hung up before may not even have looked at it.
+    /// whoever hung up before may not even have looked at it. It is gone, too,
+    /// where it would be shown again on another network: somebody may swallow the
+    /// answers to find out who moves where.
     pub(super) fn run(
         &mut self,
         ask: bool,
@@ -140,7 +142,13 @@ impl Handshake<'_> {
         if ask || !self.doctor.prekey().is_valid_at(self.clock.now()) {
             self.ask()?;
         }
-        ticket.take_if(|ticket| !ticket.is_valid_at(self.clock.now()));
+        let here = self.link.own_address()?;
+        ticket.take_if(|ticket| {
+            !ticket.is_valid_at(self.clock.now()) || ticket.was_shown_elsewhere(here)
+        });
+        if let Some(ticket) = ticket {
+            ticket.shown(here);
+        }
         if let Some(once) = ticket.as_ref().map(ResumptionTicket::duplicate)
             && let Some(established) = self.resume(once, ticket)?
         {

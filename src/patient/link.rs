@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use crate::deadline::UntilDeadline;
@@ -133,6 +133,15 @@ impl Link {
     /// If the system gives none.
     pub fn stream(&self) -> Result<TcpStream, LinkError> {
         self.stream.try_clone().map_err(LinkError::Broken)
+    }
+
+    /// The device's own address on this connection.
+    ///
+    /// # Errors
+    /// [`LinkError::Broken`]: the connection is over.
+    pub fn own_address(&self) -> Result<IpAddr, LinkError> {
+        let own = self.stream.local_addr().map_err(LinkError::Broken)?;
+        Ok(own.ip())
     }
 
     /// Accepts the longer frames of a session: M3 is sent.

@@ -1,7 +1,7 @@
 //! What strangers can do to a server that serves 200 patients: 16 addresses
-//! that send first messages as fast as they can, 500 connections that say
-//! nothing and 64 that say a byte a second, all at once and from a process of
-//! their own.
+//! that send first messages as fast as they can, 4 that ask to resume or for the
+//! papers and prove nothing, 500 connections that say nothing and 64 that say a
+//! byte a second, all at once and from a process of their own.
 //!
 //! `cargo bench --bench flood`; docs/threat-model.md has the figures of one
 //! machine. Keys of 2048 bits.
@@ -26,12 +26,18 @@ use std::time::{Duration, Instant};
 
 use support::{Person, Practice, Session, Wire};
 use telemed::elgamal::Group;
+use telemed::framing::Frame;
+use telemed::handshake::patient::certificate_request;
 use telemed::hex;
+use telemed::protocol::opcode::KEY_VERIFICATION;
+use telemed::protocol::sub;
 
 /// Patients who are connected all the time.
 const PATIENTS: u8 = 200;
 /// Addresses of strangers.
 const ADDRESSES: u8 = 16;
+/// Addresses of strangers who send no first message.
+const ASKING: u8 = 4;
 /// Connections that say nothing.
 const SILENT: usize = 500;
 /// Connections that say a byte a second.
@@ -219,6 +225,26 @@ fn strangers(server: SocketAddr, m1: &[u8]) {
             }
         });
     }
+    let element = vec![1; Group::ffdhe2048().element_len()];
+    let unproved = [&[7; 8 + 32 + 32][..], &element, &[7; 64]].concat();
+    let resume = Frame::new(KEY_VERIFICATION, sub::RESUME, &unproved);
+    let asked = Arc::new(AtomicU64::new(0));
+    for number in 0..ASKING {
+        let frame = match number % 2 {
+            0 => resume.clone(),
+            _ => certificate_request(),
+        };
+        let asked = Arc::clone(&asked);
+        thread::spawn(move || {
+            loop {
+                let own = IpAddr::V4(Ipv4Addr::new(127, 9, 1, 1 + number));
+                let mut wire = Wire::dial_from(server, own);
+                wire.send(&frame);
+                let _ = wire.stream().read(&mut [0]);
+                asked.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
     for number in 0..DRIPPING {
         let m1 = m1.clone();
         thread::spawn(move || {
@@ -248,7 +274,8 @@ fn strangers(server: SocketAddr, m1: &[u8]) {
     });
     let _ = std::io::stdin().read(&mut [0]);
     let sent = sent.load(Ordering::Relaxed);
-    let said = format!("{sent} first messages\n");
+    let asked = asked.load(Ordering::Relaxed);
+    let said = format!("{sent} first messages, {asked} requests\n");
     std::io::stdout().write_all(said.as_bytes()).unwrap();
     std::process::exit(0);
 }

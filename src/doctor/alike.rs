@@ -1,18 +1,26 @@
 //! Names that a person takes for one another: two patients may be called `p1`
 //! and `P1`, but whoever types one of them may mean the other.
 
+use crate::clock::Timestamp;
 use crate::identity::id::Identifier;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, TicketRow, TicketState};
 
 /// A patient who is known here under a name that differs from this one only in
-/// small and capital letters, or in which of `.`, `_` and `-` stands in it; none
-/// if this very name is known.
+/// small and capital letters, in which of `.`, `_` and `-` stands in it, or in
+/// letters and digits that are misread for one another; none if this very name
+/// is known.
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read.
-pub fn known_as(store: &dyn Store, patient: &Identifier) -> Result<Option<String>, StoreError> {
+pub fn known_as(
+    store: &dyn Store,
+    patient: &Identifier,
+    now: Timestamp,
+) -> Result<Option<String>, StoreError> {
     let certificates = store.certificates()?.into_iter().map(|row| row.subject);
-    let tickets = store.tickets()?.into_iter().map(|row| row.subject);
+    let tickets = store.tickets()?.into_iter();
+    let tickets = tickets.filter(|ticket| makes_known(ticket, now));
+    let tickets = tickets.map(|row| row.subject);
     let records = store.records()?.into_iter().map(|row| row.patient);
     let names: Vec<String> = certificates.chain(tickets).chain(records).collect();
     if names.iter().any(|name| name == patient.as_str()) {
@@ -22,9 +30,23 @@ pub fn known_as(store: &dyn Store, patient: &Identifier) -> Result<Option<String
     Ok(names.into_iter().find(|name| folded(name) == wanted))
 }
 
-/// What is left of a name for whoever looks at it in passing.
+/// A ticket that was taken back, or has expired and was not used, may have been a
+/// slip: whoever makes it again is to be warned again.
+fn makes_known(ticket: &TicketRow, now: Timestamp) -> bool {
+    match ticket.state {
+        TicketState::Open => now <= ticket.expires,
+        TicketState::Used | TicketState::Frozen => true,
+        TicketState::Revoked => false,
+    }
+}
+
+/// What is left of a name for whoever looks at it in passing. Digits stay apart
+/// from each other: `P10` and `P11` are not alike.
 fn folded(name: &str) -> String {
-    name.to_ascii_lowercase().replace(['.', '_'], "-")
+    name.to_ascii_lowercase()
+        .replace(['.', '_'], "-")
+        .replace(['i', '1'], "l")
+        .replace('0', "o")
 }
 
 /// The sentence about a name and the one it may be taken for.
@@ -36,14 +58,52 @@ pub fn warning(patient: &Identifier, known: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::SqliteStore;
 
     #[test]
-    fn only_case_and_punctuation_are_overlooked() {
-        for (one, other) in [("P1", "p1"), ("a.b_c-d", "A-B-C_D")] {
+    fn only_case_punctuation_and_what_is_misread_are_overlooked() {
+        let alike = [
+            ("P1", "p1"),
+            ("a.b_c-d", "A-B-C_D"),
+            ("P10", "PlO"),
+            ("Oil", "0I1"),
+        ];
+        for (one, other) in alike {
             assert_eq!(folded(one), folded(other));
         }
-        for (one, other) in [("P1", "P2"), ("P1", "P-1"), ("O", "0"), ("l", "I")] {
+        for (one, other) in [("P1", "P2"), ("P1", "P-1"), ("P10", "P11"), ("P1", "P11")] {
             assert_ne!(folded(one), folded(other));
+        }
+    }
+
+    #[test]
+    fn a_ticket_that_was_taken_back_or_expired_unused_makes_no_name_known() {
+        let name = |name: &str| name.parse::<Identifier>().unwrap();
+        let now = Timestamp::from_millis(1_000_000);
+        let later = now.plus(std::time::Duration::from_secs(1));
+        for (state, at, makes_known) in [
+            (TicketState::Open, now, true),
+            (TicketState::Open, later, false),
+            (TicketState::Used, later, true),
+            (TicketState::Frozen, later, true),
+            (TicketState::Revoked, now, false),
+        ] {
+            let store = SqliteStore::in_memory().unwrap();
+            let ticket = |id: u8, subject: &str, state, expires| TicketRow {
+                id: [id; 16],
+                subject: subject.to_owned(),
+                sealed: vec![id],
+                created: Timestamp::from_millis(1),
+                expires,
+                state,
+                serial: None,
+            };
+            let known = ticket(1, "P1", TicketState::Open, later);
+            store.add_ticket(&known, &[]).unwrap();
+            store.add_ticket(&ticket(2, "p1", state, now), &[]).unwrap();
+            // Of the very name nothing is said; of the other one P1 or p1.
+            let said = known_as(&store, &name("p1"), at).unwrap();
+            assert_eq!(said.is_none(), makes_known, "{state:?}");
         }
     }
 }

@@ -9,12 +9,13 @@ use crate::cli::menu::{Answer as Choice, Dialogue, question};
 use crate::cli::options::DoctorOptions;
 use crate::cli::output::Form;
 use crate::cli::text::{clean, sentence};
+use crate::clock::{Clock, SystemClock};
 use crate::doctor::alike;
 use crate::identity::data_dir::{self, DATABASE};
 use crate::identity::id::Identifier;
 use crate::store::{SqliteStore, Store};
 
-/// Warns of a new name that differs from a known one in next to nothing. Names
+/// Warns of a new name that is easily taken for a known one. Names
 /// are not sealed: no passphrase is needed to look.
 pub fn check(
     options: &DoctorOptions,
@@ -64,6 +65,6 @@ pub fn ask(
 }
 
 fn of(store: &dyn Store, patient: &Identifier) -> Option<String> {
-    let known = alike::known_as(store, patient).ok()??;
+    let known = alike::known_as(store, patient, SystemClock.now()).ok()??;
     Some(alike::warning(patient, &clean(&known)))
 }

@@ -44,7 +44,7 @@ fn two_copies_of_a_device_are_told_apart_from_one_that_has_moved_once() {
     let details: Vec<_> = details.map(|row| &row.detail).collect();
     assert_eq!(details.len(), 3, "{details:?}");
     assert!(details[0].ends_with("from 127.0.0.2 instead of 127.0.0.1"));
-    assert!(details[2].ends_with("; two copies of it may be in use"));
+    assert!(details[2].ends_with("or two copies of it are in use"));
     drop((first, second, third));
 }
 

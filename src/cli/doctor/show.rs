@@ -335,7 +335,8 @@ fn superseded(replacement: &Replacement) -> String {
     };
     if *maybe_copied {
         said += &format!(
-            " The third time in ten minutes, or more: two copies of this device may be in use. \
+            " The third time in ten minutes, or more: the device has lost power or its program \
+             was killed several times, or two copies of the device are in use. \
              Ask {}; if it was copied: {}",
             peer.patient,
             replacement.remedy()

@@ -73,7 +73,7 @@ fn replaced(replacement: &Replacement) -> String {
     let Replacement { address, older, .. } = replacement;
     let device = device_code(&replacement.peer.device);
     let copied = match replacement.maybe_copied {
-        true => "; two copies of it may be in use",
+        true => "; it was killed or lost power several times, or two copies of it are in use",
         false => "",
     };
     match replacement.is_elsewhere() || replacement.maybe_copied {

@@ -120,16 +120,16 @@ fn run(args: &Args) -> Result<()> {
         }
     }
     settle(&doctor)?;
-    let threads = doctor.threads()?;
-    print(Figure::memory(
-        args.patients,
-        before,
-        doctor.resident_kib()?,
-        threads,
-    ));
+    let memory = |when: &'static str| -> Result<()> {
+        let (after, threads) = (doctor.resident_kib()?, doctor.threads()?);
+        print(Figure::memory(args.patients, when, before, after, threads));
+        Ok(())
+    };
+    memory("connected")?;
     for &size in &args.size {
         broadcasts(args, &practice, &doctor, &crowd, size)?;
     }
+    memory("after the broadcasts")?;
     doctor.stop()
 }
 
@@ -169,7 +169,7 @@ fn broadcasts(
         let acknowledged = start.elapsed();
         let has_it = crowd.wait(expected, PATIENCE)?.duration_since(start);
         wait_until("the last receipt is committed", || {
-            Ok(practice.delivered(number)? == args.patients as u64)
+            practice.is_delivered(number)
         })?;
         let all = start.elapsed();
         if round >= WARM_UP {

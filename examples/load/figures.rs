@@ -62,15 +62,15 @@ impl Figure {
         }
     }
 
-    pub fn memory(patients: usize, before: u64, after: u64, threads: u64) -> Self {
+    pub fn memory(patients: usize, when: &str, before: u64, after: u64, threads: u64) -> Self {
         let each = (after.saturating_sub(before)) as f64 / count(patients);
         Self {
             text: format!(
-                "resident memory: {before} KiB empty, {after} KiB with {patients} patients: \
+                "resident memory: {before} KiB empty, {after} KiB with {patients} patients {when}: \
                  {each:.1} KiB each; {threads} threads"
             ),
             fields: json!({
-                "what": "memory", "patients": patients, "before_kib": before,
+                "what": "memory", "patients": patients, "when": when, "before_kib": before,
                 "after_kib": after, "kib_each": each, "threads": threads,
             }),
         }

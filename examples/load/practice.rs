@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use telemed::clock::{Clock, SystemClock};
 use telemed::doctor::setup;
 use telemed::elgamal::Group;
 use telemed::handshake::enrol::NewKeys;
 use telemed::handshake::resume::ResumptionTicket;
 use telemed::identity::authority::DoctorIdentity;
-use telemed::identity::data_dir::DataDir;
+use telemed::identity::data_dir::{DATABASE, DataDir};
 use telemed::identity::id::Identifier;
 use telemed::identity::known_doctor::KnownDoctor;
 use telemed::identity::patient_identity::PatientIdentity;
 use telemed::kdf::label;
 use telemed::random::OsRandom;
-use telemed::store::messages::MessageStore;
 use telemed::store::{CertificateRow, CertificateState, SqliteStore, TrustStore};
 use tempfile::TempDir;
 
@@ -45,7 +45,7 @@ pub struct Patient {
 pub struct Practice {
     base: TempDir,
     /// To look into the books while the server keeps them.
-    store: SqliteStore,
+    books: Connection,
     papers: DoctorIdentity,
     pub known_doctor: Arc<KnownDoctor>,
     pub patients: Vec<Patient>,
@@ -88,7 +88,7 @@ impl Practice {
         }
         Ok(Self {
             base,
-            store,
+            books: Connection::open(directory.path(DATABASE))?,
             papers,
             known_doctor: Arc::new(known_doctor),
             patients,
@@ -105,9 +105,14 @@ impl Practice {
         self.base.path().join(DOCTOR)
     }
 
-    /// How many devices' receipts of a message are on the disk.
-    pub fn delivered(&self, message: u64) -> Result<u64> {
-        Ok(self.store.delivery_counts(message)?.delivered)
+    /// Whether all receipts of a message are on the disk. Asked all the time, so
+    /// it costs one look into an index.
+    pub fn is_delivered(&self, message: u64) -> Result<bool> {
+        let mut missing = self.books.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_missing
+                            WHERE message = ?1 AND delivered IS NULL)",
+        )?;
+        Ok(!missing.query_row([message], |row| row.get::<_, bool>(0))?)
     }
 
     /// How long one of the doctor's signatures takes.

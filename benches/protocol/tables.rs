@@ -12,6 +12,7 @@ use telemed::handshake::registry::{
 };
 use telemed::identity::certificate::{Certificate, Fingerprint, Serial, VerifiedCertificate};
 use telemed::identity::ticket::{Ticket, TicketId};
+use telemed::kdf::Prk;
 
 #[derive(Default)]
 pub struct Tables {
@@ -70,14 +71,13 @@ impl Registry for Tables {
         true
     }
 
-    fn take_token(
-        &self,
-        token: &[u8; 32],
-        proof: &mut dyn FnMut(&Resumable) -> bool,
-    ) -> Option<Resumable> {
-        let mut tokens = self.tokens.lock().unwrap();
-        let is_proved = proof(tokens.get(token)?);
-        is_proved.then(|| tokens.remove(token)).flatten()
+    fn token_key(&self, token: &[u8; 32]) -> Option<Prk> {
+        let tokens = self.tokens.lock().unwrap();
+        tokens.get(token).map(|known| known.key.duplicate())
+    }
+
+    fn take_token(&self, token: &[u8; 32]) -> Option<Resumable> {
+        self.tokens.lock().unwrap().remove(token)
     }
 }
 

@@ -88,7 +88,8 @@ mod tests {
             (TicketState::Frozen, later, true),
             (TicketState::Revoked, now, false),
         ] {
-            let store = SqliteStore::in_memory().unwrap();
+            let database = SqliteStore::in_memory().unwrap();
+            let store: &dyn Store = &database;
             let ticket = |id: u8, subject: &str, state, expires| TicketRow {
                 id: [id; 16],
                 subject: subject.to_owned(),
@@ -102,7 +103,7 @@ mod tests {
             store.add_ticket(&known, &[]).unwrap();
             store.add_ticket(&ticket(2, "p1", state, now), &[]).unwrap();
             // Of the very name nothing is said; of the other one P1 or p1.
-            let said = known_as(&store, &name("p1"), at).unwrap();
+            let said = known_as(store, &name("p1"), at).unwrap();
             assert_eq!(said.is_none(), makes_known, "{state:?}");
         }
     }

@@ -58,7 +58,7 @@ pub fn warning(patient: &Identifier, known: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{SqliteStore, TrustStore};
+    use crate::store::SqliteStore;
 
     #[test]
     fn only_case_punctuation_and_what_is_misread_are_overlooked() {

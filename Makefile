@@ -56,6 +56,9 @@ load: ## a server with many patients: handshakes, broadcasts, memory (N=1000)
 	cargo build --locked --release --bins
 	cargo run --locked --release --example load -- --patients $(or $(N),1000)
 
+bench-constant-time: ## whether durations tell secrets apart (takes minutes)
+	cargo bench --locked --bench constant_time
+
 bench-gmp: ## measure exponentiation beside GMP (needs m4, takes minutes)
 	cargo bench --locked --bench exponentiation --features gmp
 
@@ -75,5 +78,5 @@ check-constant-time: ## branches and indices that depend on secrets (needs valgr
 	valgrind --error-limit=no --log-file=$(BIN)/constant_time.log $(BIN)/examples/constant_time || \
 	    { echo "$(BIN)/constant_time.log says where" >&2; exit 1; }
 
-.PHONY: help build demo run-doctor run-patient test soak bench bench-openssl bench-gmp load check \
-    check-gmp check-constant-time
+.PHONY: help build demo run-doctor run-patient test soak bench bench-openssl bench-constant-time \
+    bench-gmp load check check-gmp check-constant-time

@@ -71,13 +71,18 @@ impl Curious {
 
 #[test]
 fn opcodes_a_patient_may_not_use_close_without_a_word() {
-    let (curious, two, mut session) = Curious::new();
-    for opcode in (0..=u8::MAX).filter(|opcode| !ALLOWED.contains(opcode)) {
-        session.send(opcode, b"whatever this says");
-        assert!(session.closed().is_empty(), "opcode {opcode}");
-        curious.check(&session);
-        let (ticket, progress) = session.drop_line();
-        session = two.resume(curious.practice.address(), ticket, Some(progress));
+    let opcodes = (0..=u8::MAX).filter(|opcode| !ALLOWED.contains(opcode));
+    let opcodes: Vec<u8> = opcodes.collect();
+    // Fewer at a time than a device may come back at once.
+    for opcodes in opcodes.chunks(50) {
+        let (curious, two, mut session) = Curious::new();
+        for &opcode in opcodes {
+            session.send(opcode, b"whatever this says");
+            assert!(session.closed().is_empty(), "opcode {opcode}");
+            curious.check(&session);
+            let (ticket, progress) = session.drop_line();
+            session = two.resume(curious.practice.address(), ticket, Some(progress));
+        }
     }
 }
 

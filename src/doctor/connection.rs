@@ -29,10 +29,10 @@ pub fn serve(shared: &Arc<Shared>, stream: Arc<TcpStream>, address: IpAddr, plac
     let _ = stream.set_nodelay(true);
     let mut stranger = Stranger::new(shared, &stream, address, &place);
     match stranger.handshake() {
-        Ok(Outcome::Established(established)) => {
+        Ok(Outcome::Established(established, answered)) => {
             let reader = stranger.into_reader();
             place.welcome(Instant::now());
-            begin(shared, &stream, address, reader, *established);
+            begin(shared, &stream, address, reader, (*established, answered));
             return;
         }
         Ok(Outcome::Enrolled(enrolled)) => {
@@ -80,7 +80,7 @@ fn begin(
     stream: &Arc<TcpStream>,
     address: IpAddr,
     reader: FrameReader,
-    established: Established,
+    established: (Established, Instant),
 ) {
     let (hand_over, line) = mpsc::sync_channel::<Box<Line>>(1);
     let run = move || {
@@ -113,7 +113,7 @@ fn join(
     stream: &Arc<TcpStream>,
     address: IpAddr,
     mut reader: FrameReader,
-    established: Established,
+    (established, answered): (Established, Instant),
 ) -> Option<Line> {
     let sink = Box::new(Socket(Arc::clone(stream)));
     let now = shared.clock.now();
@@ -124,7 +124,14 @@ fn join(
     if established.doctor != identity.certificate.fingerprint() {
         return None;
     }
-    let joined = sessions.join(&established, sink, now, Instant::now(), &mut OsRandom);
+    let joined = sessions.join(
+        &established,
+        answered,
+        sink,
+        now,
+        Instant::now(),
+        &mut OsRandom,
+    );
     let device = established.certificate.fingerprint();
     let older = match joined {
         Ok(_) => shared.copies.joined(&device, address),

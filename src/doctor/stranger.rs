@@ -26,8 +26,8 @@ pub(super) fn send(shared: &Shared, mut stream: &TcpStream, frame: &Frame) -> io
 
 /// How a stranger's connection went well.
 pub(super) enum Outcome {
-    /// A patient is there.
-    Established(Box<Established>),
+    /// A patient is there, whose first message was answered at this time.
+    Established(Box<Established>, Instant),
     /// A patient has enrolled.
     Enrolled(Enrolled),
     /// Nobody is there any more, and nothing was proved.
@@ -133,8 +133,9 @@ impl<'a> Stranger<'a> {
                     state = next;
                 }
                 Step::Answered(answer, next) => {
+                    let answered = Instant::now();
                     self.send(&answer)?;
-                    return self.proof(*next);
+                    return self.proof(*next, answered);
                 }
                 Step::Enrolling(answer, next) => {
                     self.send(&answer)?;
@@ -212,12 +213,12 @@ impl<'a> Stranger<'a> {
         }
     }
 
-    fn proof(&mut self, state: ExpectProof) -> Result<Outcome, Refusal> {
+    fn proof(&mut self, state: ExpectProof, answered: Instant) -> Result<Outcome, Refusal> {
         // What follows M3 may be a session's frame already.
         let Some(frame) = self.frame()? else {
             return Ok(Outcome::Gone);
         };
         let established = state.on_frame(&frame)?;
-        Ok(Outcome::Established(Box::new(established)))
+        Ok(Outcome::Established(Box::new(established), answered))
     }
 }

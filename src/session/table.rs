@@ -55,6 +55,8 @@ struct Member {
     /// `gsec`.
     contribution: Secret<32>,
     outbox: Arc<Outbox>,
+    /// When its first message was answered.
+    answered: Instant,
     since: Timestamp,
     /// When it last got a token.
     token_given: Timestamp,
@@ -95,7 +97,7 @@ struct Inner {
     stopping: bool,
 }
 
-/// The server is full or stopping.
+/// The server is full or stopping, or the device has begun a newer session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NoRoom;
 
@@ -181,13 +183,17 @@ impl SessionTable {
     }
 
     /// Begins a session: in one step the member is there, an older session of
-    /// the same certificate is superseded, and the token is queued first.
+    /// the same certificate is superseded, and the token is queued first. Which
+    /// one is older is told by when its first message was `answered`: a last
+    /// proof that somebody held back on the way does not end the session that
+    /// the device has begun since.
     ///
     /// # Errors
     /// [`NoRoom`]: nothing has changed.
     pub fn join(
         &self,
         established: &Established,
+        answered: Instant,
         sink: Box<dyn Sink>,
         now: Timestamp,
         instant: Instant,
@@ -198,7 +204,9 @@ impl SessionTable {
         let device = established.certificate.fingerprint();
         let outbox = Arc::new(Outbox::new(sink, sealer, instant));
         let mut inner = self.lock();
-        if !inner.has_room_for(&device) {
+        let present = inner.members.get(&device);
+        let is_late = present.is_some_and(|member| member.answered > answered);
+        if is_late || !inner.has_room_for(&device) {
             return Err(NoRoom);
         }
         let superseded = inner.remove(&device, DisconnectReason::Superseded, instant);
@@ -214,6 +222,7 @@ impl SessionTable {
                 certificate: established.certificate.clone(),
                 contribution,
                 outbox: Arc::clone(&outbox),
+                answered,
                 since: now,
                 token_given: now,
             },

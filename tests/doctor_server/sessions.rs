@@ -131,6 +131,29 @@ fn a_first_message_without_its_proof_replaces_and_shows_nothing() {
 }
 
 #[test]
+fn a_last_proof_held_back_on_the_way_does_not_end_the_session_begun_since() {
+    let practice = Practice::open();
+    let mut person = practice.admit_one("P1");
+    let mut held_back = person.dial(practice.address());
+    let (m3, _) = person.shake_hands(&mut held_back).unwrap();
+    let mut session = person.connect(practice.address());
+    session.epoch_of(1);
+    practice.events();
+
+    held_back.send(&m3);
+    held_back.expect_closed();
+    session.sync(practice.now());
+    assert_eq!(practice.server().connected().len(), 1);
+    let events = practice.events();
+    assert_eq!(joined(&events), 0);
+    assert!(
+        !events
+            .iter()
+            .any(|event| matches!(event, Event::Superseded(_)))
+    );
+}
+
+#[test]
 fn everyone_learns_that_the_doctor_ended_it_even_while_sending() {
     let practice = Practice::open();
     let people = practice.admit(["P1", "P2", "P3"]);

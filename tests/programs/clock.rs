@@ -380,7 +380,17 @@ fn both_have_the_same_history_however_the_clocks_are_set_and_whatever_crossed() 
     let (server, _events) = serve(&clinic, behind(Duration::ZERO), Settings::default());
     for (patient, clock) in [("P1", ahead(OFF)), ("P2", behind(OFF))] {
         enrol_at(&clinic, &ticket(&server, patient), behind(Duration::ZERO));
-        let tell = |text: &str| server.message(&id(patient), text).unwrap();
+        // What falls into one millisecond has no order.
+        let tick = || {
+            let now = behind(Duration::ZERO).now();
+            while behind(Duration::ZERO).now() <= now {
+                std::hint::spin_loop();
+            }
+        };
+        let tell = |text: &str| {
+            tick();
+            server.message(&id(patient), text).unwrap()
+        };
         let until = |events: &Receiver<PatientEvent>, texts: &[&str], arriving: usize| {
             let (mut come, mut arrived) = (0, 0);
             while come < texts.len() || arrived < arriving {
@@ -406,6 +416,7 @@ fn both_have_the_same_history_however_the_clocks_are_set_and_whatever_crossed() 
         tell("is it better?");
         let files = files_of(&clinic, patient);
         for text in ["it is worse", "much worse"] {
+            tick();
             files.outbox().write(text, None, clock.now()).unwrap();
         }
         drop(files);

@@ -464,18 +464,24 @@ fn a_fast_clock_shadows_nothing_the_doctor_says_later() {
         let mut person = practice.admit_one("P1");
         let p1 = "P1".parse().unwrap();
         let books = practice.server().practice();
-        let consulting = || {
+        let by_history = || {
             let patient = "P1".to_owned();
             let request = correspondence::Request::History {
                 patient,
                 last: None,
             };
-            let answer = correspondence::answer(books, &request).unwrap();
-            let correspondence::Answer::History { consulting, .. } = answer else {
-                panic!("{answer:?}");
-            };
+            match correspondence::answer(books, &request).unwrap() {
+                correspondence::Answer::History { consulting, .. } => consulting,
+                other => panic!("{other:?}"),
+            }
+        };
+        let consulting = || {
+            let before = by_history();
             let known = correspondence::is_consulting(books, &p1).unwrap();
-            assert_eq!(known, consulting, "two answers to one question");
+            // Otherwise it has changed between the questions.
+            if before == by_history() {
+                assert_eq!(known, before, "two answers to one question");
+            }
             known
         };
         let say = |boundary, text| {

@@ -52,6 +52,11 @@ bench-openssl: ## measure sealing and safe primes beside OpenSSL (ten minutes)
 	python3 benches/openssl.py sealing
 	python3 benches/openssl.py primes
 
+bench-peers: ## measure handshakes and broadcasts beside OpenSSL, Mosquitto and NATS
+	cargo build --locked --release --bins --example load
+	python3 benches/peers.py handshakes
+	python3 benches/peers.py broadcasts
+
 load: ## a server with many patients: handshakes, broadcasts, memory (N=1000)
 	cargo build --locked --release --bins
 	cargo run --locked --release --example load -- --patients $(or $(N),1000)
@@ -78,5 +83,5 @@ check-constant-time: ## branches and indices that depend on secrets (needs valgr
 	valgrind --error-limit=no --log-file=$(BIN)/constant_time.log $(BIN)/examples/constant_time || \
 	    { echo "$(BIN)/constant_time.log says where" >&2; exit 1; }
 
-.PHONY: help build demo run-doctor run-patient test soak bench bench-openssl bench-constant-time \
-    bench-gmp load check check-gmp check-constant-time
+.PHONY: help build demo run-doctor run-patient test soak bench bench-openssl bench-peers \
+    bench-constant-time bench-gmp load check check-gmp check-constant-time

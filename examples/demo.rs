@@ -201,7 +201,7 @@ impl Clinic {
         let mut names = Vec::new();
         while names.len() < count {
             names.push(self.wait_for("a receipt", |event| match event {
-                DoctorEvent::Delivered(patient, number) if number == message => {
+                DoctorEvent::Delivered(patient, number, _) if number == message => {
                     Some(patient.to_string())
                 }
                 _ => None,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use crate::doctor::copies::Replacement;
+pub use crate::doctor::messages::live::Progress;
 use crate::doctor::peer::Peer;
 use crate::handshake::doctor::RefusalReason;
 use crate::identity::id::Identifier;
@@ -25,8 +26,9 @@ pub enum Event {
     Superseded(Replacement),
     /// A patient has left.
     Left(Peer, Departure),
-    /// A device proved that it has the message with this number.
-    Delivered(Peer, u64),
+    /// A device proved that it has the message with this number; with how far a
+    /// broadcast is.
+    Delivered(Peer, u64, Option<Progress>),
     /// A person confirmed the message with this number.
     Confirmed(Peer, u64),
     /// A patient writes.

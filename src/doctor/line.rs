@@ -11,7 +11,7 @@ use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::deadline::UntilDeadline;
 use crate::doctor::event::{Departure, Event};
-use crate::doctor::messages::live::Given;
+use crate::doctor::messages::live::{Given, Progress};
 use crate::doctor::messages::{self, BookError, device_code, mark_of, open_incoming};
 use crate::doctor::peer::Peer;
 use crate::doctor::post;
@@ -303,9 +303,9 @@ impl Line {
         if !self.end.proves_broadcast(&broadcast, &receipt.mac) || receipt.id != id {
             return Err(SessionError::Nonsense);
         }
-        let number = self.shared.live().broadcast_answered(self.id, receipt.mid);
-        if let Some(number) = number {
-            self.delivered(number, id);
+        let answered = self.shared.live().broadcast_answered(self.id, receipt.mid);
+        if let Some(answered) = answered {
+            self.delivered(answered.number, id, Some(answered.progress));
         }
         Ok(())
     }
@@ -319,13 +319,13 @@ impl Line {
             return Err(SessionError::Nonsense);
         }
         self.shared.live().record_answered(self.id, receipt.id);
-        self.delivered(given.number, receipt.id);
+        self.delivered(given.number, receipt.id, None);
         Ok(())
     }
 
     /// Shown once it is on the disk. If it does not get there the message is
     /// given again at the next session.
-    fn delivered(&self, number: u64, id: MessageId) {
+    fn delivered(&self, number: u64, id: MessageId, progress: Option<Progress>) {
         let at = self.shared.clock.now();
         let work = Work::Delivered {
             message: number,
@@ -339,7 +339,7 @@ impl Line {
         let (shared, peer) = (Arc::clone(&self.shared), self.peer.clone());
         self.shared.ledger.write(change, move |written| {
             if matches!(written, Ok(Outcome::New)) {
-                shared.tell(Event::Delivered(peer, number));
+                shared.tell(Event::Delivered(peer, number, progress));
             }
         });
     }

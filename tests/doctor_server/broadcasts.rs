@@ -55,7 +55,7 @@ fn a_broadcast_reaches_three_and_three_receipts_come_back() {
     for patient in ["P1", "P2", "P3"] {
         practice.wait_for_state(sent.number, patient, "delivered");
         practice.wait_for("delivered", |event| match event {
-            Event::Delivered(name, number) => {
+            Event::Delivered(name, number, _) => {
                 (name.as_str() == patient && *number == sent.number).then_some(())
             }
             _ => None,
@@ -170,7 +170,7 @@ fn a_signed_confirmation_counts_once_and_claims_no_delivery() {
     let again = session.message();
     assert_eq!((again.id, again.delivery), (message.id, Delivery::Missed));
     practice.wait_for("delivered", |event| {
-        matches!(event, Event::Delivered(_, number) if *number == sent.number).then_some(())
+        matches!(event, Event::Delivered(_, number, _) if *number == sent.number).then_some(())
     });
     assert_eq!(practice.state(sent.number, "P1"), "confirmed");
 }

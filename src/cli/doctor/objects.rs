@@ -146,7 +146,7 @@ pub fn event(event: &Event) -> Object {
             .with("patient", patient.as_str())
             .with("why", why(*departure))
             .with("device", device_code(&patient.device)),
-        Event::Delivered(patient, number) => Object::new("delivered")
+        Event::Delivered(patient, number, _) => Object::new("delivered")
             .with("at", now())
             .with("message", *number)
             .with("patient", patient.as_str())

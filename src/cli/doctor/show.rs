@@ -9,7 +9,7 @@ use crate::cli::output::Form;
 use crate::cli::{qr, text};
 use crate::clock::{Timestamp, in_words};
 use crate::doctor::control::{Answer, Present};
-use crate::doctor::event::{Departure, Event, Replacement};
+use crate::doctor::event::{Departure, Event, Progress, Replacement};
 use crate::doctor::office;
 use crate::doctor::reach::Unreached;
 use crate::protocol::message::{Boundary, Message};
@@ -219,13 +219,12 @@ pub enum Reader {
 /// together.
 pub fn events(events: &Receiver<Event>, reader: Reader, mut line: impl FnMut(String)) {
     while let Ok(first) = events.recv() {
-        let mut receipts: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+        let mut receipts: BTreeMap<u64, Receipts> = BTreeMap::new();
         for event in std::iter::once(first).chain(events.try_iter()) {
-            if let Event::Delivered(patient, number) = event {
-                receipts
-                    .entry(number)
-                    .or_default()
-                    .push(patient.to_string());
+            if let Event::Delivered(patient, number, progress) = event {
+                let receipts = receipts.entry(number).or_default();
+                receipts.patients.push(patient.to_string());
+                receipts.note(progress);
             } else {
                 line(match (&event, reader) {
                     (Event::Private(patient, message), Reader::Log) => format!(
@@ -236,15 +235,50 @@ pub fn events(events: &Receiver<Event>, reader: Reader, mut line: impl FnMut(Str
                 });
             }
         }
-        for (number, patients) in receipts {
-            line(if patients.len() > NAMED {
-                format!(
-                    "Message {number}: delivered to {} more devices.",
-                    patients.len()
-                )
-            } else {
-                format!("Message {number}: delivered to {}.", patients.join(", "))
-            });
+        for (number, receipts) in receipts {
+            line(receipts.text(number));
+        }
+    }
+}
+
+/// What came at once of the receipts of one message.
+#[derive(Default)]
+struct Receipts {
+    patients: Vec<String>,
+    progress: Option<Progress>,
+}
+
+impl Receipts {
+    /// Receipts are shown in the order in which they were committed, which
+    /// need not be that in which they were counted.
+    fn note(&mut self, progress: Option<Progress>) {
+        let answered = |progress: &Progress| progress.answered;
+        let both = self.progress.into_iter().chain(progress);
+        self.progress = both.max_by_key(answered);
+    }
+
+    /// In words: names while they are few, then how far it is.
+    fn text(&self, number: u64) -> String {
+        let count = self.patients.len();
+        let delivered = match count > NAMED {
+            true => format!("Message {number}: delivered to {count} more devices"),
+            false => format!(
+                "Message {number}: delivered to {}",
+                self.patients.join(", ")
+            ),
+        };
+        let Some(progress) = self.progress.filter(|progress| progress.given > NAMED) else {
+            return delivered + ".";
+        };
+        let Progress {
+            given,
+            answered,
+            awaited,
+        } = progress;
+        match awaited {
+            0 if answered == given => format!("{delivered}; all {given} have it."),
+            0 => format!("{delivered}; {answered} of {given} have it, the others have left."),
+            _ => format!("{delivered}; {answered} of {given} have it."),
         }
     }
 }
@@ -287,7 +321,9 @@ fn event_text(event: Event) -> String {
                 format!("{patient}: the device does not read; it was disconnected.")
             }
         },
-        Event::Delivered(patient, number) => format!("Message {number}: delivered to {patient}."),
+        Event::Delivered(patient, number, _) => {
+            format!("Message {number}: delivered to {patient}.")
+        }
         Event::Confirmed(patient, number) => format!("Message {number}: confirmed by {patient}."),
         Event::Private(patient, message) => format!(
             "{patient} writes ({}, {}){}: {}",
@@ -358,5 +394,30 @@ mod tests {
         assert!(said(None).starts_with("Message 1: nobody is connected; 1 device gets it"));
         assert!(said(Some(&["P2"])).starts_with("Message 1: P2 is not connected; "));
         assert!(said(Some(&["P2", "P3"])).starts_with("Message 1: none of them is connected; "));
+    }
+
+    #[test]
+    fn receipts_of_many_say_how_far_the_message_is() {
+        let said = |new: usize, answered, awaited| {
+            let mut receipts = Receipts::default();
+            for done in (0..new).rev() {
+                receipts.patients.push(format!("P{done}"));
+                receipts.note(Some(Progress {
+                    given: 1_000,
+                    answered: answered - done,
+                    awaited: awaited + done,
+                }));
+            }
+            receipts.text(7)
+        };
+        let some = "Message 7: delivered to 213 more devices; 640 of 1000 have it.";
+        assert_eq!(said(213, 640, 360), some);
+        let all = "Message 7: delivered to P1, P0; all 1000 have it.";
+        assert_eq!(said(2, 1_000, 0), all);
+        assert!(said(1, 998, 0).ends_with("998 of 1000 have it, the others have left."));
+        let mut alone = Receipts::default();
+        alone.patients.push("P1".to_owned());
+        alone.note(None);
+        assert_eq!(alone.text(7), "Message 7: delivered to P1.");
     }
 }

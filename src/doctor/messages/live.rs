@@ -29,8 +29,29 @@ struct Broadcast {
     number: u64,
     id: MessageId,
     receipted: receipt::Broadcast,
+    progress: Progress,
     /// Who has not answered yet.
     waiting: HashSet<SessionId>,
+}
+
+/// An answer to a broadcast that was given to the group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answered {
+    /// The message's number.
+    pub number: u64,
+    /// How far the broadcast is with it.
+    pub progress: Progress,
+}
+
+/// How far a broadcast is among the devices it was given to at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// So many were given it.
+    pub given: usize,
+    /// So many have answered.
+    pub answered: usize,
+    /// So many may still answer; the others have left.
+    pub awaited: usize,
 }
 
 /// What was given to whom and is not answered.
@@ -53,11 +74,17 @@ impl Live {
         if self.broadcasts.len() >= MAX_BROADCASTS {
             self.broadcasts.pop_first();
         }
+        let waiting: HashSet<_> = sessions.collect();
         let broadcast = Broadcast {
             number,
             id,
             receipted,
-            waiting: sessions.collect(),
+            progress: Progress {
+                given: waiting.len(),
+                answered: 0,
+                awaited: waiting.len(),
+            },
+            waiting,
         };
         self.broadcasts.insert(receipted.mid, broadcast);
     }
@@ -76,15 +103,22 @@ impl Live {
         waits.then_some((broadcast.id, broadcast.receipted))
     }
 
-    /// Notes a checked answer, and gives the message's number.
-    pub fn broadcast_answered(&mut self, session: SessionId, mid: u64) -> Option<u64> {
+    /// Notes a checked answer. Nothing if none was awaited.
+    pub fn broadcast_answered(&mut self, session: SessionId, mid: u64) -> Option<Answered> {
         let broadcast = self.broadcasts.get_mut(&mid)?;
-        let number = broadcast.number;
-        let waited = broadcast.waiting.remove(&session);
+        if !broadcast.waiting.remove(&session) {
+            return None;
+        }
+        broadcast.progress.answered += 1;
+        broadcast.progress.awaited = broadcast.waiting.len();
+        let answered = Answered {
+            number: broadcast.number,
+            progress: broadcast.progress,
+        };
         if broadcast.waiting.is_empty() {
             self.broadcasts.remove(&mid);
         }
-        waited.then_some(number)
+        Some(answered)
     }
 
     /// Notes that a message went to a session as a record.
@@ -147,7 +181,15 @@ mod tests {
             live.broadcast(10 + mid, ID, receipted(mid), [one, two].into_iter());
         }
         assert!(live.broadcast_for(one, 1).is_some());
-        assert_eq!(live.broadcast_answered(one, 1), Some(11));
+        let answered = Answered {
+            number: 11,
+            progress: Progress {
+                given: 2,
+                answered: 1,
+                awaited: 1,
+            },
+        };
+        assert_eq!(live.broadcast_answered(one, 1), Some(answered));
         assert_eq!(live.broadcast_answered(one, 1), None, "once");
         assert!(live.broadcast_for(one, 1).is_none());
         live.gone(two);

@@ -2,9 +2,10 @@
 //! prekeys, records and single named facts.
 //!
 //! The store keeps bytes and states and understands neither: a certificate is
-//! a run of bytes with a few columns beside it. [`Store`] is the trait, made of
-//! one for each topic; [`SqliteStore`] is what the programs use, and what every
-//! back end must do is the suite `store/conformance.rs`. A method returns only
+//! a run of bytes with a few columns beside it. [`Store`] is the doctor's trait and
+//! [`PatientStore`] the patient's, made of one for each topic; [`SqliteStore`] is
+//! what the programs use, and what every back end must do is the suite
+//! `store/conformance.rs`. A method returns only
 //! once what it changed is on the disk. What is absent is `Ok(None)` or `Ok(false)`,
 //! what is broken is [`StoreError`].
 
@@ -76,26 +77,12 @@ pub mod fact {
     pub const PENDING_RECOVERY: &str = "pending recovery";
 }
 
-/// Where state is kept. Many threads share one store.
-///
-/// Times later than 2^63 - 1 milliseconds are kept as that.
+/// Single named facts.
 ///
 /// # Errors
-/// Every method gives [`StoreError`] if the store cannot be read or written;
-/// nothing is changed then. The `add_…` methods also do if there is such a row
-/// already, and [`TrustStore::add_certificate`] if there is not the ticket it names.
-#[expect(clippy::missing_errors_doc, reason = "said once, above")]
-pub trait Store:
-    TrustStore
-    + AuditStore
-    + BackupStore
-    + MailboxStore
-    + MessageStore
-    + PurgeStore
-    + RecordStore
-    + Send
-    + Sync
-{
+/// As for [`Store`].
+#[expect(clippy::missing_errors_doc, reason = "said once, below")]
+pub trait FactStore {
     /// The value of a fact.
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
@@ -116,6 +103,45 @@ pub trait Store:
     /// Forgets a fact; says whether there was one.
     fn remove_fact(&self, name: &str) -> Result<bool, StoreError>;
 }
+
+/// Where a doctor's state is kept. Many threads share one store.
+///
+/// Times later than 2^63 - 1 milliseconds are kept as that.
+///
+/// # Errors
+/// Every method gives [`StoreError`] if the store cannot be read or written;
+/// nothing is changed then. The `add_…` methods also do if there is such a row
+/// already, and [`TrustStore::add_certificate`] if there is not the ticket it names.
+pub trait Store:
+    FactStore
+    + TrustStore
+    + AuditStore
+    + BackupStore
+    + MessageStore
+    + PurgeStore
+    + RecordStore
+    + Send
+    + Sync
+{
+}
+
+impl<S> Store for S where
+    S: FactStore
+        + TrustStore
+        + AuditStore
+        + BackupStore
+        + MessageStore
+        + PurgeStore
+        + RecordStore
+        + Send
+        + Sync
+{
+}
+
+/// Where a patient's state is kept. Otherwise as [`Store`].
+pub trait PatientStore: FactStore + MailboxStore + Send + Sync {}
+
+impl<S> PatientStore for S where S: FactStore + MailboxStore + Send + Sync {}
 
 /// A time as databases keep it, a signed number of milliseconds.
 fn stored_millis(at: Timestamp) -> i64 {

@@ -25,7 +25,7 @@ use crate::identity::keyring::Keyring;
 use crate::kdf::{self, Prk, label};
 use crate::random::{self, Random};
 use crate::secret::{Secret, SecretBytes};
-use crate::store::{Store, StoreError, fact};
+use crate::store::{FactStore, StoreError, fact};
 
 /// The longest content that can be sealed in one piece, in bytes.
 pub const MAX_CONTENT: usize = crate::aes::MAX_SEALED_MESSAGE;
@@ -132,7 +132,7 @@ impl Vault {
     /// [`VaultError`].
     pub fn open_or_create(
         directory: &DataDir,
-        store: &dyn Store,
+        store: &dyn FactStore,
         random: &mut dyn Random,
     ) -> Result<(Self, bool), VaultError> {
         let path = directory.path(DATA_KEY);

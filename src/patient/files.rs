@@ -35,7 +35,7 @@ use crate::identity::ticket::TicketId;
 use crate::patient::control::Fingerprints;
 use crate::random::{OsRandom, Random};
 use crate::secret::SecretBytes;
-use crate::store::{MailCounts, SqliteStore, Store, fact};
+use crate::store::{FactStore, MailCounts, PatientStore, SqliteStore, fact};
 use crate::vault::Vault;
 
 /// Which identity: a patient at a doctor's, `P1@D1`.
@@ -129,7 +129,7 @@ impl Files {
         })
     }
 
-    pub(super) const fn store(&self) -> &dyn Store {
+    pub(super) const fn store(&self) -> &dyn PatientStore {
         &self.store
     }
 

@@ -23,7 +23,7 @@ use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior,
 };
 
-use super::{Store, StoreError, StoreFault, migrations, stored_millis};
+use super::{FactStore, StoreError, StoreFault, migrations, stored_millis};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
@@ -39,7 +39,8 @@ const STATEMENTS: usize = 64;
 /// Stands for the file of a store in memory.
 const MEMORY: &str = ":memory:";
 
-/// A [`Store`] in a database file.
+/// A [`Store`](super::Store), or a [`PatientStore`](super::PatientStore), in a
+/// database file.
 ///
 /// Content that is deleted is overwritten (`secure_delete`). The file and the
 /// log beside it are readable by their owner only.
@@ -304,7 +305,7 @@ fn put_fact(connection: &Connection, fact: &(&str, &[u8])) -> rusqlite::Result<(
     Ok(())
 }
 
-impl Store for SqliteStore {
+impl FactStore for SqliteStore {
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.first("SELECT value FROM fact WHERE name = ?1", [name], |row| {
             row.get(0)

@@ -13,7 +13,7 @@ use telemed::audit::{Action, Entry, START, link};
 use telemed::clock::Timestamp;
 use telemed::hex;
 use telemed::identity::certificate::fingerprint;
-use telemed::store::{AuditStore, SqliteStore, Store, fact};
+use telemed::store::{AuditStore, FactStore, SqliteStore, fact};
 
 use crate::clinic::{Clinic, Doctor};
 use crate::process::{Finished, run};

@@ -14,8 +14,8 @@ use crate::audit::{Action, Entry, Link, START, link};
 use crate::clock::Timestamp;
 use crate::identity::authority::DoctorIdentity;
 use crate::random::OsRandom;
-use crate::store::Store;
 use crate::store::{AuditFilter, AuditRow, SqliteStore, fact};
+use crate::store::{FactStore, Store};
 use crate::testing::{Clinic, NOW, clinic};
 
 /// A log of twenty entries with heads after 8 and 16, in the database and in a

@@ -20,7 +20,7 @@ use crate::identity::id::Identifier;
 use crate::identity::key_file::{self, KeyKind, MAX_FILE_LEN};
 use crate::random::OsRandom;
 use crate::secret::SecretBytes;
-use crate::store::{BackupStore, Inventory, SqliteStore, Store, TrustStore, fact};
+use crate::store::{BackupStore, FactStore, Inventory, SqliteStore, TrustStore, fact};
 use crate::vault::Vault;
 
 /// A backup taken apart: the database in a file, everything else in memory.

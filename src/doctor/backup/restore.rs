@@ -19,7 +19,7 @@ use crate::identity::id::Identifier;
 use crate::identity::key_file::{self, Cost, KeyFile, Passphrase};
 use crate::random::OsRandom;
 use crate::store::{
-    AuditStore, CertificateState, SqliteStore, Store, StoreError, TicketState, TrustStore, fact,
+    AuditStore, CertificateState, FactStore, SqliteStore, StoreError, TicketState, TrustStore, fact,
 };
 use crate::vault::{DATA_KEY, Vault};
 

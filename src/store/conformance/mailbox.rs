@@ -1,7 +1,7 @@
 //! A patient's messages.
 
 use super::at;
-use crate::store::{InboxForm, InboxRow, MailCounts, OutgoingRow, Store, StoreFault};
+use crate::store::{InboxForm, InboxRow, MailCounts, OutgoingRow, PatientStore, StoreFault};
 
 fn received(id: u8) -> InboxRow {
     InboxRow {
@@ -34,7 +34,7 @@ fn numbers(rows: &[InboxRow]) -> Vec<u64> {
     rows.iter().map(|row| row.number).collect()
 }
 
-pub(crate) fn a_received_message_comes_back_whole_and_is_kept_once(store: &dyn Store) {
+pub(crate) fn a_received_message_comes_back_whole_and_is_kept_once(store: &dyn PatientStore) {
     let forms = [
         InboxForm::Broadcast,
         InboxForm::Missed,
@@ -69,7 +69,7 @@ pub(crate) fn a_received_message_comes_back_whole_and_is_kept_once(store: &dyn S
     assert_eq!(store.inbox_numbered(u64::MAX).unwrap(), None);
 }
 
-pub(crate) fn a_message_is_unread_until_it_was_shown(store: &dyn Store) {
+pub(crate) fn a_message_is_unread_until_it_was_shown(store: &dyn PatientStore) {
     for id in 1..=3 {
         let row = InboxRow {
             urgent: id == 3,
@@ -86,7 +86,7 @@ pub(crate) fn a_message_is_unread_until_it_was_shown(store: &dyn Store) {
     assert_eq!((counts.unread, counts.unread_urgent), (2, 1));
 }
 
-pub(crate) fn a_confirmation_is_given_once_and_waits_until_it_arrived(store: &dyn Store) {
+pub(crate) fn a_confirmation_is_given_once_and_waits_until_it_arrived(store: &dyn PatientStore) {
     for id in 1..=3 {
         store.add_inbox(&received(id)).unwrap();
     }
@@ -116,7 +116,7 @@ pub(crate) fn a_confirmation_is_given_once_and_waits_until_it_arrived(store: &dy
     assert_eq!(times, (Some(at(5)), Some(at(8))));
 }
 
-pub(crate) fn a_written_message_waits_until_it_arrived(store: &dyn Store) {
+pub(crate) fn a_written_message_waits_until_it_arrived(store: &dyn PatientStore) {
     for id in 1..=3 {
         assert_eq!(store.add_outgoing(&written(id)).unwrap(), u64::from(id));
     }

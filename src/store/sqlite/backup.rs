@@ -227,7 +227,7 @@ mod tests {
 
     use super::*;
     use crate::audit::{Action, Entry};
-    use crate::store::{AuditStore, Store};
+    use crate::store::{AuditStore, FactStore};
 
     fn entry() -> Entry {
         Entry::new(Timestamp::from_millis(5), "D1", Action::Started, "", "")

@@ -14,8 +14,8 @@ use tempfile::TempDir;
 
 use super::{SqliteStore, write_ahead_log};
 use crate::clock::Timestamp;
-use crate::store::conformance::{certificate, conformance_tests, ticket, uses};
-use crate::store::{BackupStore, Store, StoreError, StoreFault, TicketState, TrustStore};
+use crate::store::conformance::{certificate, conformance_tests, mailbox_tests, ticket, uses};
+use crate::store::{BackupStore, FactStore, StoreError, StoreFault, TicketState, TrustStore};
 
 /// A store whose directory goes with it.
 struct Temporary(
@@ -38,6 +38,7 @@ fn temporary() -> Temporary {
 }
 
 conformance_tests!(temporary());
+mailbox_tests!(temporary());
 
 fn in_directory() -> (TempDir, PathBuf) {
     let directory = TempDir::new().unwrap();

@@ -2,14 +2,11 @@
 //! credential of the service manager, a person at the terminal, in this order.
 //! Never an argument or a variable: others on the machine can read those.
 
+mod file;
 mod prompt;
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::io;
 use std::path::Path;
-
-use rustix::process::geteuid;
 
 use super::Program;
 use super::exit::{Exit, Failure, eprint};
@@ -117,7 +114,7 @@ pub fn by_itself<T>(
     open: Open<'_, T>,
 ) -> Result<(T, Passphrase), Failure> {
     if let Some(file) = own {
-        let passphrase = read_file(file, true)?;
+        let passphrase = file::read(file, true)?;
         let opened = open(&passphrase).map_err(|error| failed_from(file, &error))?;
         return Ok((opened, passphrase));
     }
@@ -314,7 +311,7 @@ pub fn say_file(program: Program, keys: &KeyOptions, path: &Path, sealed: bool) 
 /// A [`Failure`].
 pub fn new(file: Option<&Path>) -> Result<Passphrase, Failure> {
     if let Some(file) = file {
-        return may_be_set(read_file(file, true)?);
+        return may_be_set(file::read(file, true)?);
     }
     let none = |sentence: &str| {
         Failure::new(Exit::Usage, sentence).hint(
@@ -367,77 +364,12 @@ fn may_be_set(passphrase: Passphrase) -> Result<Passphrase, Failure> {
 /// The passphrase from the file that is named, or else from the service manager.
 fn from_file(keys: &KeyOptions) -> Result<Option<Passphrase>, Failure> {
     match (&keys.passphrase_file, &keys.credential) {
-        (Some(file), _) => read_file(file, true).map(Some),
+        (Some(file), _) => file::read(file, true).map(Some),
         // Whom it belongs to and who may read it is the service manager's
         // business: it uses access control lists.
-        (None, Some(credential)) => read_file(credential, false).map(Some),
+        (None, Some(credential)) => file::read(credential, false).map(Some),
         (None, None) => Ok(None),
     }
-}
-
-/// The first line of a file that is this user's alone, or of a pipe.
-fn read_file(path: &Path, check: bool) -> Result<Passphrase, Failure> {
-    let shown = path.display();
-    let refused = |reason: String| {
-        let sentence = format!("the passphrase cannot be read from '{shown}': {reason}");
-        Failure::new(Exit::Failure, sentence)
-    };
-    let file = File::open(path).map_err(|error| refused(error.to_string()))?;
-    if check
-        && let Some(reason) = is_open_to_others(&file, path).map_err(|e| refused(e.to_string()))?
-    {
-        return Err(refused(reason));
-    }
-    let line = first_line(file).map_err(|error| refused(error.to_string()))?;
-    Passphrase::new(line)
-        .ok_or_else(|| refused("its first line is empty, or longer than 1024 bytes".to_owned()))
-}
-
-/// Why a passphrase should not lie in this file, if so.
-fn is_open_to_others(file: &File, path: &Path) -> io::Result<Option<String>> {
-    let metadata = file.metadata()?;
-    if metadata.file_type().is_fifo() {
-        return Ok(None);
-    }
-    if !metadata.is_file() {
-        return Ok(Some("it is neither a file nor a pipe".to_owned()));
-    }
-    if metadata.uid() != geteuid().as_raw() {
-        return Ok(Some("it belongs to another user".to_owned()));
-    }
-    let mode = metadata.mode() & 0o777;
-    let quoted = path.display().to_string().replace('\'', r"'\''");
-    Ok((mode & 0o077 != 0).then(|| {
-        format!("it is open to other users (mode {mode:04o}); close it with: chmod 600 '{quoted}'")
-    }))
-}
-
-/// Everything up to a line feed, at most one byte more than a passphrase can
-/// have, in memory that is allocated once.
-fn first_line(mut file: impl Read) -> io::Result<SecretBytes> {
-    let mut line = SecretBytes::new(vec![0; Passphrase::MAX_LEN + 2]);
-    let mut len = 0;
-    while len < line.expose().len() {
-        match file.read(&mut line.expose_mut()[len..]) {
-            Ok(0) => break,
-            // Whoever writes into a pipe may keep it open.
-            Ok(more) if line.expose()[len..len + more].contains(&b'\n') => {
-                len += more;
-                break;
-            }
-            Ok(more) => len += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    line.truncate(len);
-    if let Some(end) = line.expose().iter().position(|byte| *byte == b'\n') {
-        line.truncate(end);
-    }
-    if line.expose().last() == Some(&b'\r') {
-        line.truncate(line.expose().len() - 1);
-    }
-    Ok(line)
 }
 
 /// A failure with the passphrase that this file holds.
@@ -556,24 +488,5 @@ mod tests {
         assert_eq!(failure.exit, Exit::Refused);
         let hint = failure.hint.unwrap_or_default();
         assert!(hint.contains("battery staple'"), "{hint}");
-    }
-
-    #[test]
-    fn a_passphrase_is_the_first_line() {
-        for (text, line) in [
-            ("one\n", "one"),
-            ("one", "one"),
-            ("one\r\ntwo\n", "one"),
-            (" one \n\n", " one "),
-            ("\none", ""),
-        ] {
-            let read = first_line(text.as_bytes()).unwrap();
-            assert_eq!(read.expose(), line.as_bytes(), "{text:?}");
-        }
-        let long = vec![b'x'; 5000];
-        let read = first_line(&long[..]).unwrap();
-        assert!(Passphrase::new(read).is_none());
-        let longest = [&long[..1024], b"\n"].concat();
-        assert!(Passphrase::new(first_line(&longest[..]).unwrap()).is_some());
     }
 }

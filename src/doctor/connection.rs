@@ -191,6 +191,8 @@ fn join(
         Ok(newest) => line.begin_with_missed(newest),
         Err(error) => line.cannot_read(&error),
     }
+    shared.tables.sessions.served(&line.device, line.id);
+    shared.wake_housekeeper();
     Some(line)
 }
 

@@ -17,7 +17,7 @@ use crate::protocol::DisconnectReason;
 use crate::random::OsRandom;
 use crate::session::table::Connected;
 
-/// How often the group is looked at.
+/// How often the group is looked at, besides when somebody joins.
 const TICK: Duration = Duration::from_millis(50);
 /// How often lines are looked at.
 const LINES_EVERY: Duration = Duration::from_secs(1);
@@ -31,6 +31,8 @@ const RECORD_LIMIT: u64 = 1 << 21;
 /// Looks after a server until it stops.
 pub fn run(shared: &Arc<Shared>) {
     let timing = &shared.settings.timing;
+    // Nobody else sets it.
+    let _ = shared.housekeeper.set(thread::current());
     let (mut lines_at, mut dates_at) = (Instant::now(), Instant::now());
     // The start has told it.
     let mut reminded = due(shared).map(|_| shared.clock.now());

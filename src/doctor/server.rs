@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -101,6 +101,7 @@ impl Server {
             practice,
             settings,
             pulse: Pulse::new(Instant::now()),
+            housekeeper: OnceLock::new(),
             copies: Copies::default(),
             order: Mutex::default(),
             live: Mutex::default(),

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crate::audit::Entry;
@@ -122,6 +123,8 @@ pub struct Shared {
     pub flusher: Flusher,
     /// Signs of life.
     pub(super) pulse: Pulse,
+    /// The thread of housekeeping, once it runs.
+    pub(super) housekeeper: OnceLock<Thread>,
     /// Tells a device that has moved from one that was copied.
     pub(super) copies: Copies,
     /// Held while a message is put into the books and given to those who are
@@ -278,6 +281,13 @@ impl Shared {
     /// Counts a stranger who was turned away without a look.
     pub fn turned_away(&self) {
         self.strangers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Has the housekeeping look at the group now.
+    pub fn wake_housekeeper(&self) {
+        if let Some(housekeeper) = self.housekeeper.get() {
+            housekeeper.unpark();
+        }
     }
 
     /// Whether the program is on its way out.

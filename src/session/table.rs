@@ -28,8 +28,9 @@ use crate::session::channel::Sealer;
 use crate::session::outbox::{Outbox, Pushed, QueueFull, Sink};
 use crate::session::tokens::Tokens;
 
-/// How long after a change the group is rekeyed at the latest, if the last
-/// rekey was short.
+/// How long after a rekey the next one comes at the earliest, but for
+/// broadcasts that need it and for whoever is alone: whoever joins first gets
+/// the key at once, and a crowd costs four rekeys a second.
 const REKEY_DELAY: Duration = Duration::from_millis(250);
 /// Rekeying, with giving everybody the key, takes at most one part in this many
 /// of the time, but for broadcasts that need it.
@@ -60,6 +61,8 @@ struct Member {
     since: Timestamp,
     /// When it last got a token.
     token_given: Timestamp,
+    /// Whether what it missed is in its queue.
+    is_served: bool,
 }
 
 /// What others may know of a member.
@@ -87,7 +90,7 @@ pub struct SessionTable {
 struct Inner {
     members: HashMap<Fingerprint, Member>,
     group: Sender,
-    /// When the group became dirty.
+    /// When the group became dirty; none while it has no members.
     dirty_since: Option<Instant>,
     /// When the group was last rekeyed, and how long that took.
     last_rekey: Option<(Instant, Duration)>,
@@ -225,6 +228,7 @@ impl SessionTable {
                 answered,
                 since: now,
                 token_given: now,
+                is_served: false,
             },
         );
         inner.changed(instant);
@@ -264,6 +268,16 @@ impl SessionTable {
             .outbox
             .renew(sealer, SESSION_TOKEN, SecretBytes::new(token.encode()));
         true
+    }
+
+    /// What the device missed is in its queue: the group key may follow.
+    pub fn served(&self, device: &Fingerprint, id: SessionId) {
+        let mut inner = self.lock();
+        if let Some(member) = inner.members.get_mut(device)
+            && member.id == id
+        {
+            member.is_served = true;
+        }
     }
 
     /// Ends a session that is over, or that is to be: what its queue holds is
@@ -442,7 +456,7 @@ impl SessionTable {
         broadcast
     }
 
-    /// Rekeys the group if it is dirty and has been long enough.
+    /// Rekeys the group if it is dirty and the last rekey is long enough ago.
     pub fn rekey_if_due(&self, instant: Instant, random: &mut dyn Random) -> Rekeyed {
         let mut inner = self.lock();
         if !inner.rekey_is_due(instant) {
@@ -511,7 +525,11 @@ impl Inner {
     /// To be called with every change of the members.
     fn changed(&mut self, instant: Instant) {
         self.group.mark_dirty();
-        self.dirty_since.get_or_insert(instant);
+        if self.members.is_empty() {
+            self.dirty_since = None;
+        } else {
+            self.dirty_since.get_or_insert(instant);
+        }
     }
 
     fn remove(
@@ -544,22 +562,28 @@ impl Inner {
         token
     }
 
+    /// At once if the last rekey is long enough ago. Who has just come gets the
+    /// key after what was missed, if that does not take too long.
     fn rekey_is_due(&self, instant: Instant) -> bool {
         let Some(since) = self.dirty_since else {
             return false;
         };
-        let waited = instant.saturating_duration_since(since) >= REKEY_DELAY;
-        let affordable = self.last_rekey.is_none_or(|(at, took)| {
-            instant.saturating_duration_since(at) >= took.saturating_mul(REKEY_SHARE)
-        });
-        waited && affordable
+        let is_alone = self.members.len() == 1;
+        let is_over = |begun, time| instant.saturating_duration_since(begun) >= time;
+        let is_affordable = is_alone
+            || self.last_rekey.is_none_or(|(at, took)| {
+                is_over(at, REKEY_DELAY.max(took.saturating_mul(REKEY_SHARE)))
+            });
+        let is_time =
+            || is_over(since, REKEY_DELAY) || self.members.values().all(|member| member.is_served);
+        is_affordable && is_time()
     }
 
     /// Rekeys until every member has room for the key: whoever has not is
     /// dropped, which is a change again. Gives those.
     fn rekey(&mut self, instant: Instant, random: &mut dyn Random) -> Vec<Connected> {
         let mut dropped = Vec::new();
-        if !self.group.is_dirty() {
+        if !self.group.is_dirty() || self.members.is_empty() {
             return dropped;
         }
         let begun = Instant::now();

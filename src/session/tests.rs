@@ -2,4 +2,5 @@
 
 mod messages;
 mod records;
+mod rekeys;
 mod start;

@@ -11,6 +11,8 @@
 //! kept on disk: the IV must be unpredictable and is the caller's care, and the
 //! message's length shows.
 
+mod short;
+
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 
@@ -80,15 +82,25 @@ pub fn open(key: &[u8; KEY_LEN], ad: &[&[u8]], sealed: &[u8]) -> Result<SecretBy
         return Err(OpenError);
     }
     let mut message = SecretBytes::copy_of(ciphertext);
-    let len = Decryptor::new_from_slices(enc_key, iv)
-        .map_err(|_| OpenError)?
-        .decrypt_padded::<Pkcs7>(message.expose_mut())
-        .map_err(|_| OpenError)?
-        .len();
+    let len = if ciphertext.len() <= short::MAX_LEN {
+        short::decrypt_padded(enc_key, iv, message.expose_mut())?
+    } else {
+        decrypt_padded(enc_key, iv, message.expose_mut())?
+    };
     message.truncate(len);
     Ok(message)
 }
 
+/// Decrypts `message` where it lies, and gives its length without the padding.
+/// Not inlined: what it has on the stack would lie there for short ones, too.
+#[inline(never)]
+fn decrypt_padded(key: &[u8], iv: &[u8; IV_LEN], message: &mut [u8]) -> Result<usize, OpenError> {
+    let decryptor = Decryptor::new_from_slices(key, iv).map_err(|_| OpenError)?;
+    let unpadded = decryptor.decrypt_padded::<Pkcs7>(message);
+    Ok(unpadded.map_err(|_| OpenError)?.len())
+}
+
+#[inline(never)]
 fn tag(mac_key: &[u8], ad: &[&[u8]], iv_and_ciphertext: &[u8]) -> [u8; TAG_LEN] {
     let ad_bits: u64 = ad.iter().map(|part| part.len() as u64 * 8).sum();
     let ad_bits = ad_bits.to_be_bytes();

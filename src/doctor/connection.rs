@@ -12,7 +12,7 @@ use crate::deadline::UntilDeadline;
 use crate::doctor::event::{Event, Replacement};
 use crate::doctor::gate::Place;
 use crate::doctor::housekeeping;
-use crate::doctor::line::{Line, Missed, STACK_LEN};
+use crate::doctor::line::{Line, Missed, SESSION_STACK_LEN};
 use crate::doctor::shared::Shared;
 use crate::doctor::socket::Socket;
 use crate::doctor::stranger::{Outcome, Stranger, send};
@@ -93,7 +93,7 @@ fn begin(
     // closed, and the patient comes back.
     let spawned = thread::Builder::new()
         .name("connection".to_owned())
-        .stack_size(STACK_LEN)
+        .stack_size(SESSION_STACK_LEN)
         .spawn(run);
     let line = match spawned {
         Ok(_) => join(shared, stream, address, reader, established),

@@ -34,6 +34,11 @@ use crate::store::messages::{Change, IncomingRow, Kind, MessageRow, Outcome, Wor
 /// Stack of a connection's thread, in bytes: exponentiation keeps its tables
 /// there, SQLite its pages elsewhere.
 pub(super) const STACK_LEN: usize = 256 * 1024;
+/// Stack of a session's thread, which leaves all that to others. The C library
+/// keeps the stacks of threads that have ended, with the pages that were written
+/// to, for the next that ask for a quarter of their length or more: a session
+/// must not inherit those of a handshake.
+pub(super) const SESSION_STACK_LEN: usize = 48 * 1024;
 /// How long somebody who writes too fast is held back at a time.
 const PACE: Duration = Duration::from_millis(200);
 /// How many messages from before a session are sent ahead of their receipts.

@@ -1,20 +1,55 @@
 #!/usr/bin/env python3
 """Times how long the programs take to start, with an existing data directory
 and unsealed keys: `doctor` until it serves, `patient inbox` until it has ended,
-with the doctor's server there and without.
+with the doctor's server there and without. Then `doctor` once more with many
+old messages in its books.
 
-    benches/startup.py [--rounds 21] [--bin target/release]
+    benches/startup.py [--rounds 21] [--messages 1000000] [--bin target/release]
 """
 
 import argparse
 import os
 import resource
 import signal
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+
+# Patients who got the old messages, and how many of these went to all of them.
+PATIENTS, BROADCASTS = 5_000, 200
+
+# Patients whose certificates nobody will use, and messages that have arrived:
+# most of them private, each to one device, the others to all.
+GROW = """
+PRAGMA cache_size = -400000;
+BEGIN;
+WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {patients})
+INSERT INTO certificate (serial, fingerprint, subject, bytes, state, created, not_after)
+SELECT randomblob(16), randomblob(32), 'Old' || i, randomblob(1706), 'active', 1, 9000000000000
+FROM n;
+CREATE TEMP TABLE device AS
+SELECT row_number() OVER (ORDER BY fingerprint) - 1 AS i, fingerprint, subject
+FROM certificate WHERE created = 1;
+CREATE UNIQUE INDEX temp.device_i ON device (i);
+CREATE UNIQUE INDEX temp.device_subject ON device (subject);
+WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {messages})
+INSERT INTO message (id, kind, patient, urgent, written, sealed)
+SELECT randomblob(16), iif(n.i % {every} = 0, 'broadcast', 'private'),
+       iif(n.i % {every} = 0, NULL, device.subject), 0, 1000 + n.i, randomblob(336)
+FROM n CROSS JOIN device WHERE device.i = n.i % {patients};
+INSERT INTO delivery (message, device, patient, queued, sent, delivered, open)
+SELECT message.number, device.fingerprint, device.subject, 1000, 1001, 1002, 0
+FROM message CROSS JOIN device ON device.subject IS message.patient
+WHERE message.written < 1000 + {messages};
+INSERT INTO delivery (message, device, patient, queued, sent, delivered, open)
+SELECT message.number, device.fingerprint, device.subject, 1000, 1001, 1002, 0
+FROM message CROSS JOIN device
+WHERE message.written < 1000 + {messages} AND message.kind = 'broadcast';
+COMMIT;
+"""
 
 PLACE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -73,6 +108,23 @@ def timed(command, rounds):
     return times
 
 
+def grow(database, messages):
+    """Puts old messages into the books of a server that does not run."""
+    every = max(1, messages // BROADCASTS)
+    books = sqlite3.connect(database, isolation_level=None)
+    books.executescript(GROW.format(patients=PATIENTS, messages=messages, every=every))
+    books.close()
+
+
+def starts(command, address, rounds):
+    times = []
+    for _ in range(rounds):
+        doctor = Doctor(command, address)
+        times.append(doctor.started)
+        doctor.stop()
+    return times
+
+
 def show(what, times, target):
     clock, spent = (sorted(1e3 * seconds for seconds in column) for column in zip(*times))
     print(
@@ -84,6 +136,7 @@ def show(what, times, target):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=21, help="how often each thing is done (default 21)")
+    parser.add_argument("--messages", type=int, default=1_000_000, help="how many old ones (default 1000000)")
     parser.add_argument("--bin", help="where the programs are (default: target/release, built if need be)")
     args = parser.parse_args()
     if not args.bin:
@@ -102,16 +155,15 @@ def main():
         with_server = timed(inbox, args.rounds)
         first.stop()
         without = timed(inbox, args.rounds)
-        starts = []
-        for _ in range(args.rounds):
-            again = Doctor(doctor, address)
-            starts.append(again.started)
-            again.stop()
+        existing = starts(doctor, address, args.rounds)
+        grow(f"{base}/doctor/D1/telemed.db", args.messages)
+        grown = starts(doctor, address, args.rounds)
         print("| what | median, ms | least to most | processor, ms | at most |")
         print("| --- | ---: | ---: | ---: | ---: |")
-        show("`doctor` until it serves", starts, 200)
+        show("`doctor` until it serves", existing, 200)
+        show(f"the same with {args.messages:,} old messages", grown, 200)
         show("`patient inbox`, without the server", without, 50)
-        show("`patient inbox`, with a full handshake and what is new", with_server, None)
+        show("`patient inbox`, with a full handshake and what is new", with_server, 50)
 
 
 if __name__ == "__main__":

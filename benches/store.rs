@@ -114,8 +114,8 @@ fn measure(path: &Path) -> Vec<(&'static str, String)> {
     let devices = store.active_devices(None, now).unwrap();
     assert_eq!(devices.len(), DEVICES as usize);
     let mut table = vec![
-        ("opening it for the server, with its check", in_ms(opened)),
-        ("opening it for a command, without", in_ms(reopened)),
+        ("opening it with the check of all of it", in_ms(opened)),
+        ("opening it after a clean stop", in_ms(reopened)),
     ];
 
     let mut last = 0;

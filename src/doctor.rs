@@ -3,7 +3,7 @@
 //! One thread accepts; each stranger's handshake has a thread, which ends with
 //! it, and each patient's session another; one writes on where sockets are
 //! behind; one looks after what time changes; one commits to the disk what comes
-//! in crowds. Who broadcasts writes to every socket what it takes at once and
+//! in crowds; one reads the whole database once a day. Who broadcasts writes to every socket what it takes at once and
 //! waits for none.
 
 pub mod alike;
@@ -46,4 +46,5 @@ mod pulse;
 mod registry;
 mod signed;
 mod socket;
+mod store_check;
 mod stranger;

@@ -30,7 +30,7 @@ use crate::doctor::pulse::Pulse;
 use crate::doctor::registry::Tables;
 use crate::doctor::shared::{Settings, Shared};
 use crate::doctor::tickets::{self, TicketRefusal};
-use crate::doctor::{deliveries, housekeeping, listener};
+use crate::doctor::{deliveries, housekeeping, listener, store_check};
 use crate::identity::certificate::Fingerprint;
 use crate::identity::id::Identifier;
 use crate::identity::ticket::Ticket;
@@ -127,6 +127,8 @@ impl Server {
         server.spawn("flusher", move || flusher.flusher.run())?;
         let keeper = Arc::clone(&shared);
         server.spawn("housekeeping", move || housekeeping::run(&keeper))?;
+        let reader = Arc::clone(&shared);
+        server.spawn("store check", move || store_check::run(&reader))?;
         if let Some(schedule) = shared.settings.backup.clone() {
             let keeper = Arc::clone(&shared);
             server.spawn("backups", move || schedule::run(&keeper, schedule))?;
@@ -414,6 +416,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
         for thread in self.threads.drain(..) {
+            thread.thread().unpark();
             // A thread that panicked has said so already.
             let _ = thread.join();
         }

@@ -90,8 +90,9 @@ pub fn open_store(directory: &DataDir) -> Result<SqliteStore, SetupError> {
     Ok(SqliteStore::open(&database(directory)?)?)
 }
 
-/// The same for a command, which does not read the whole database for the
-/// little it wants (see [`SqliteStore::reopen`]).
+/// The same at once: the whole database is read first only if it was not closed
+/// (see [`SqliteStore::reopen`]). A server reads it later, a command wants little
+/// of it.
 ///
 /// # Errors
 /// As [`open_store`].

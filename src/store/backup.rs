@@ -51,8 +51,14 @@ pub trait BackupStore {
     fn snapshot(&self, file: &Path, go_on: &dyn Fn() -> bool) -> Result<bool, StoreError>;
 
     /// Reads everything to see whether it is sound, while others go on reading
-    /// and writing.
-    fn check(&self) -> Result<(), StoreError>;
+    /// and writing. Asks every now and then whether to go on; false if it was not
+    /// to, and then nothing is known.
+    fn check_while(&self, go_on: Box<dyn Fn() -> bool + Send>) -> Result<bool, StoreError>;
+
+    /// The same to the end.
+    fn check(&self) -> Result<(), StoreError> {
+        self.check_while(Box::new(|| true)).map(drop)
+    }
 
     /// Counts what there is.
     fn inventory(&self) -> Result<Inventory, StoreError>;

@@ -149,8 +149,8 @@ impl StoreFault {
             }
             Self::LogHeld => write!(
                 f,
-                "a backup is running, or another program reads '{path}': what was deleted is \
-                 still in the write-ahead log; run purge again when it has ended"
+                "a backup or a check of '{path}' is running, or another program reads it: what \
+                 was deleted is still in the write-ahead log; run purge again when it has ended"
             ),
             Self::Duplicate => write!(
                 f,

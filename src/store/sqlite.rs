@@ -65,9 +65,9 @@ impl SqliteStore {
         Ok(Self::new(path, connection))
     }
 
-    /// The same for who wants little of it: the whole file is read only if
-    /// whoever had it open did not close it, as after a power cut. Other damage
-    /// is found where it is met.
+    /// The same at once: the whole file is read only if whoever had it open did
+    /// not close it, as after a power cut. Other damage is found where it is met,
+    /// or by who checks it later ([`BackupStore::check_while`](super::BackupStore)).
     ///
     /// # Errors
     /// As [`SqliteStore::open`].

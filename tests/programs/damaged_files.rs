@@ -7,6 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rusqlite::Connection;
+
 use crate::clinic::{Clinic, files};
 use crate::process::run;
 
@@ -268,6 +270,42 @@ fn one_file(directory: &Path, beginning: &str) -> PathBuf {
             name.starts_with(beginning)
         });
     found.next().unwrap()
+}
+
+#[test]
+fn a_server_starts_at_once_on_a_damaged_database_and_says_so_unless_it_was_not_closed() {
+    let (clinic, address) = closed();
+    let database = clinic.doctor_files().join("telemed.db");
+    let right = fs::read(&database).unwrap();
+    // Where nobody looks at the start.
+    let root: usize = Connection::open(&database)
+        .unwrap()
+        .query_row(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'incoming_boundary'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    let mut damaged = right;
+    damaged[(root - 1) * 4096..root * 4096].fill(0xa5);
+    fs::write(&database, &damaged).unwrap();
+    let mut doctor = clinic.serve_at(&address, &["serve"]);
+    let trouble = doctor.program.expect("Trouble: the database");
+    assert!(trouble.contains("is damaged"), "{trouble}");
+    clinic.connect("P1");
+    clinic.command(&["stop"]).code(0);
+    doctor.program.finish().code(0);
+    clinic
+        .command(&["audit", "list"])
+        .code(0)
+        .says("is damaged");
+
+    // Whoever was killed has left a log: then it is read before anybody is served.
+    let doctor = clinic.serve_at(&address, &["serve"]);
+    doctor.program.kill();
+    run(clinic.doctor(&["--id", "D1", "--listen", &address]))
+        .code(7)
+        .complains(&["is damaged", "restore a backup"]);
 }
 
 #[test]

@@ -55,11 +55,7 @@ fn open(
     mut directory: DataDir,
     may_found: bool,
 ) -> Result<Practice, Failure> {
-    let store = match may_found {
-        true => setup::open_store(&directory),
-        false => setup::reopen_store(&directory),
-    };
-    let store = store.map_err(|error| setup_failed(&error))?;
+    let store = setup::reopen_store(&directory).map_err(|error| setup_failed(&error))?;
     let is_new = setup::is_new(&store).map_err(|error| setup_failed(&error))?;
     if is_new && !may_found {
         return Err(unknown(options, id));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{BUSY_TIMEOUT, MEMORY, SqliteStore};
 use crate::store::{BackupStore, Inventory, SealedValue, StoreError, StoreFault};
@@ -16,6 +16,8 @@ use crate::vault::{Column, column};
 
 /// Pages copied between two looks at whether to go on: a mebibyte.
 const PAGES: i32 = 256;
+/// Steps of a check between two looks at whether to go on: a moment.
+const STEPS: i32 = 1_000;
 /// How long to wait for a page that is held.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -101,13 +103,20 @@ impl BackupStore for SqliteStore {
         copied.map_err(|fault| StoreError::new(file, fault))
     }
 
-    fn check(&self) -> Result<(), StoreError> {
+    fn check_while(&self, go_on: Box<dyn Fn() -> bool + Send>) -> Result<bool, StoreError> {
         if self.path == Path::new(MEMORY) {
-            return self.with(|connection| super::check(connection));
+            return self.with(|connection| super::check(connection).map(|()| true));
         }
         beside(&self.path)
-            .and_then(|connection| super::check(&connection))
-            .map_err(|fault| StoreError::new(&self.path, fault))
+            .and_then(|mut connection| {
+                connection.progress_handler(STEPS, Some(move || !go_on()))?;
+                super::check(&connection)
+            })
+            .map(|()| true)
+            .or_else(|fault| match fault {
+                StoreFault::Failed(error) if is_interruption(&error) => Ok(false),
+                fault => Err(StoreError::new(&self.path, fault)),
+            })
     }
 
     fn inventory(&self) -> Result<Inventory, StoreError> {
@@ -144,6 +153,10 @@ fn beside(path: &Path) -> Result<Connection, StoreFault> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     Ok(connection)
+}
+
+fn is_interruption(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
 }
 
 fn create(file: &Path) -> Result<(), StoreFault> {

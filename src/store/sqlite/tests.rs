@@ -155,7 +155,7 @@ fn a_damaged_page_is_found_at_the_opening() {
     let error = refusal(&path);
     assert!(matches!(error.fault(), StoreFault::Damaged(_)), "{error}");
 
-    // A command does not look there unless somebody was interrupted.
+    // At once it is not looked there unless somebody was interrupted.
     let store = SqliteStore::reopen(&path).unwrap();
     let error = store.check().unwrap_err();
     assert!(matches!(error.fault(), StoreFault::Damaged(_)), "{error}");
@@ -163,6 +163,19 @@ fn a_damaged_page_is_found_at_the_opening() {
     fs::write(write_ahead_log(&path), "").unwrap();
     let error = SqliteStore::reopen(&path).unwrap_err();
     assert!(matches!(error.fault(), StoreFault::Damaged(_)), "{error}");
+}
+
+#[test]
+fn a_check_ends_when_it_is_told_to() {
+    let store = temporary();
+    for serial in 0..100 {
+        store.add_certificate(&certificate(serial)).unwrap();
+    }
+    let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+               INSERT INTO fact (name, value) SELECT 'fact ' || i, x'00' FROM n";
+    store.connection.lock().unwrap().execute(sql, []).unwrap();
+    assert!(!store.check_while(Box::new(|| false)).unwrap());
+    assert!(store.check_while(Box::new(|| true)).unwrap());
 }
 
 #[test]

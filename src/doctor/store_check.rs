@@ -1,0 +1,42 @@
+//! The thread that reads the whole database while the server is at work, from
+//! the start on and then once a day: the start itself waits for that only if
+//! whoever had the database open before did not close it.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::setpriority_process;
+
+use crate::doctor::event::Event;
+use crate::doctor::shared::Shared;
+
+/// From one reading to the next; also how often damage is told.
+const EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Everybody else has the processor first (setpriority(2)).
+const NICE: i32 = 10;
+
+/// Reads it until the server stops.
+pub(super) fn run(shared: &Arc<Shared>) {
+    // The system knows each thread as a process here. Refused: then it is as
+    // important as the others.
+    let _ = setpriority_process(None, NICE);
+    let mut read_at = Instant::now();
+    while !shared.is_stopping() {
+        let now = Instant::now();
+        if now >= read_at {
+            read_at = now + EVERY;
+            read(shared);
+        }
+        // Who stops the server wakes it.
+        thread::park_timeout(read_at.saturating_duration_since(Instant::now()));
+    }
+}
+
+fn read(shared: &Arc<Shared>) {
+    let stops = Arc::clone(shared);
+    let go_on = Box::new(move || !stops.is_stopping());
+    if let Err(error) = shared.practice.store.check_while(go_on) {
+        shared.tell(Event::Trouble(error.to_string()));
+    }
+}

@@ -12,17 +12,37 @@ use super::numbers::Numbers;
 use super::pow::bits_at;
 use super::uint::SecretUint;
 
-/// Bits of the exponent that one multiplication deals with.
-const TEETH: usize = 6;
+/// How the bits of an exponent are dealt with.
+#[derive(Clone, Copy)]
+struct Shape {
+    /// Bits that one multiplication deals with.
+    teeth: usize,
+    /// How far these bits are apart, and how many squarings a power takes.
+    spacing: usize,
+}
 
-/// How far these bits are apart, and how many squarings a power takes.
-const SPACING: usize = 32;
+impl Shape {
+    /// What was fastest. Where multiplications are cheap, reading the tables
+    /// weighs more, so that smaller ones are worth some multiplications; not at
+    /// 3072 bits, where the larger ones fit exponents just so.
+    const fn of(modulus: &Modulus) -> Self {
+        let (teeth, spacing) = match modulus.bits() {
+            ..=2048 | 4096.. if modulus.kernel.is_ifma() => (5, 26),
+            _ => (6, 32),
+        };
+        Self { teeth, spacing }
+    }
 
-/// Bits of the exponent that one table deals with.
-const BLOCK: usize = TEETH * SPACING;
+    /// Bits of the exponent that one table deals with.
+    const fn block(self) -> usize {
+        self.teeth * self.spacing
+    }
 
-/// Powers that one table holds.
-const ENTRIES: usize = 1 << TEETH;
+    /// Powers that one table holds.
+    const fn entries(self) -> usize {
+        1 << self.teeth
+    }
+}
 
 /// A public base with tables of its powers, for one modulus. The tables are
 /// made when the powers computed without them have cost as much as making them
@@ -72,9 +92,10 @@ impl Modulus {
     /// exponent on.
     ///
     /// The exponent is cut into blocks, each with a table of the products of
-    /// the base's powers to 2^(32 i), i below 6, and all blocks share their
-    /// squarings (C. H. Lim and P. J. Lee, More Flexible Exponentiation with
-    /// Precomputation, 1994). Every look-up reads a whole table.
+    /// the base's powers to 2^(spacing i), i below the number of teeth, and all
+    /// blocks share their squarings (C. H. Lim and P. J. Lee, More Flexible
+    /// Exponentiation with Precomputation, 1994). Every look-up reads a whole
+    /// table.
     #[must_use]
     pub fn pow_fixed(
         &self,
@@ -85,17 +106,18 @@ impl Modulus {
         let Some(tables) = base.tables(self, exponent_bits) else {
             return self.pow(&self.residue_vartime(&base.base), exponent, exponent_bits);
         };
+        let shape = Shape::of(self);
         let mut engine = Engine::new(self);
         let mut factor = engine.numbers(1);
         let mut product = engine.numbers(1);
         let mut power = engine.numbers(1);
         power.copy_from_slice(engine.one());
-        for column in (0..SPACING).rev() {
+        for column in (0..shape.spacing).rev() {
             engine.square(&mut power);
-            let blocks = tables.chunks_exact(ENTRIES * engine.words());
-            for (start, table) in (0..exponent_bits).step_by(BLOCK).zip(blocks) {
-                let positions = (start + column..exponent_bits).step_by(SPACING);
-                let index = (0..TEETH)
+            let blocks = tables.chunks_exact(shape.entries() * engine.words());
+            for (start, table) in (0..exponent_bits).step_by(shape.block()).zip(blocks) {
+                let positions = (start + column..exponent_bits).step_by(shape.spacing);
+                let index = (0..shape.teeth)
                     .zip(positions)
                     .fold(0, |index, (tooth, position)| {
                         index | bits_at(exponent.limbs(), position, 1) << tooth
@@ -116,17 +138,18 @@ impl Modulus {
         let Some(tables) = base.tables(self, exponent_bits) else {
             return self.pow_vartime(&base.base, exponent);
         };
+        let shape = Shape::of(self);
         let mut engine = Engine::new(self);
         let len = engine.words();
         let mut product = engine.numbers(1);
         let mut power = engine.numbers(1);
         power.copy_from_slice(engine.one());
-        for column in (0..SPACING).rev() {
+        for column in (0..shape.spacing).rev() {
             engine.square(&mut power);
-            let blocks = tables.chunks_exact(ENTRIES * len);
-            for (start, table) in (0..exponent_bits).step_by(BLOCK).zip(blocks) {
-                let positions = (start + column..exponent_bits).step_by(SPACING);
-                let index = (0..TEETH)
+            let blocks = tables.chunks_exact(shape.entries() * len);
+            for (start, table) in (0..exponent_bits).step_by(shape.block()).zip(blocks) {
+                let positions = (start + column..exponent_bits).step_by(shape.spacing);
+                let index = (0..shape.teeth)
                     .zip(positions)
                     .fold(0, |index, (tooth, position)| {
                         index | usize::from(exponent.bit(position as u64)) << tooth
@@ -144,19 +167,20 @@ impl Modulus {
 /// One table for each block of an exponent as long as the modulus. Entry e of a
 /// table is the product of the block's powers whose bits are set in e.
 fn make_tables(modulus: &Modulus, base: &BigUint) -> Numbers {
+    let shape = Shape::of(modulus);
     let mut engine = Engine::new(modulus);
     let len = engine.words();
-    let mut tables = engine.numbers(ENTRIES * modulus.bits().div_ceil(BLOCK));
+    let mut tables = engine.numbers(shape.entries() * modulus.bits().div_ceil(shape.block()));
     let mut power = engine.numbers(1);
     engine.enter(&mut power, modulus.residue_vartime(base).0.limbs());
-    for table in tables.chunks_exact_mut(ENTRIES * len) {
+    for table in tables.chunks_exact_mut(shape.entries() * len) {
         table[..len].copy_from_slice(engine.one());
-        for tooth in 0..TEETH {
+        for tooth in 0..shape.teeth {
             let (lower, upper) = table.split_at_mut(len << tooth);
             for (without, with) in lower.chunks_exact(len).zip(upper.chunks_exact_mut(len)) {
                 engine.multiply(with, without, &power);
             }
-            for _ in 0..SPACING {
+            for _ in 0..shape.spacing {
                 engine.square(&mut power);
             }
         }

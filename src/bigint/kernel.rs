@@ -61,6 +61,15 @@ pub(super) enum Prepared {
 }
 
 impl Prepared {
+    /// Whether multiplications are cheap beside reading tables.
+    pub(super) const fn is_ifma(&self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Ifma(_) => true,
+            _ => false,
+        }
+    }
+
     /// For an odd modulus; a slower kernel where `kernel` cannot.
     #[cfg_attr(
         not(target_arch = "x86_64"),

@@ -1,7 +1,11 @@
 //! Data directories made by each released schema, kept for ever: every later
 //! version opens them and finds everything in its place.
 
-#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test panics where it fails"
+)]
 
 use std::fs::{self, Permissions};
 use std::net::{TcpListener, TcpStream};
@@ -29,7 +33,9 @@ use telemed::patient::history::Item;
 use telemed::random::OsRandom;
 use telemed::secret::Secret;
 use telemed::store::messages::MessageStore;
-use telemed::store::{AuditStore, CertificateState, MailCounts, Store, TicketState, TrustStore};
+use telemed::store::{
+    AuditStore, CertificateState, MailCounts, SqliteStore, Store, TicketState, TrustStore,
+};
 use tempfile::TempDir;
 
 /// 2026-11-23 12:00 UTC: the day the first of them was made.
@@ -193,22 +199,32 @@ fn schema_of(database: &Path) -> Vec<(String, String)> {
 }
 
 #[test]
-fn what_leads_to_schema_2_is_not_edited_any_more() {
-    let base = released("schema-2");
-    let fresh = base.path().join("fresh.db");
-    drop(telemed::store::SqliteStore::open(&fresh).unwrap());
-    for kept in ["doctor/D1", "patient/P1@D1"] {
-        let kept = base.path().join(kept).join("telemed.db");
-        // Later steps are made from there.
-        drop(telemed::store::SqliteStore::open(&kept).unwrap());
-        let kept = schema_of(&kept);
-        assert_eq!(kept, schema_of(&fresh), "make a new step instead");
+fn what_leads_to_a_released_schema_is_not_edited_any_more() {
+    for schema in ["schema-2", "schema-3"] {
+        let base = released(schema);
+        let fresh = base.path().join("fresh.db");
+        drop(SqliteStore::open(&fresh).unwrap());
+        for kept in ["doctor/D1", "patient/P1@D1"] {
+            let kept = base.path().join(kept).join("telemed.db");
+            // Later steps are made from there.
+            drop(SqliteStore::open(&kept).unwrap());
+            let kept = schema_of(&kept);
+            assert_eq!(kept, schema_of(&fresh), "{schema}: make a new step instead");
+        }
     }
 }
 
-#[test]
-fn a_doctors_directory_of_schema_2_opens_with_all_that_is_in_it() {
-    let base = released("schema-2");
+/// What the doctor and P1 said, the newest last.
+const SAID: [&str; 5] = [
+    "Take two a day.",
+    "Leave the building.",
+    "May I come?",
+    "Yes, at nine.",
+    "The consultation has ended.",
+];
+
+fn doctors_directory_opens(schema: &str, said: &[&str]) -> (Arc<SqliteStore>, TempDir) {
+    let base = released(schema);
     let directory = DataDir::open_existing(&base.path().join("doctor"), "D1").unwrap();
     let directory = Arc::new(directory);
     let store = Arc::new(setup::open_store(&directory).unwrap());
@@ -224,14 +240,7 @@ fn a_doctors_directory_of_schema_2_opens_with_all_that_is_in_it() {
         panic!("no history");
     };
     let texts: Vec<_> = letters.iter().map(|letter| &*letter.text).collect();
-    let expected = [
-        "Take two a day.",
-        "Leave the building.",
-        "May I come?",
-        "Yes, at nine.",
-        "The consultation has ended.",
-    ];
-    assert_eq!(texts, expected);
+    assert_eq!(texts, said);
     let delivery = store.deliveries(2).unwrap().remove(0);
     assert!(delivery.delivered.is_some() && delivery.confirmed.is_some());
     let request = patients::Request::Show {
@@ -242,11 +251,27 @@ fn a_doctors_directory_of_schema_2_opens_with_all_that_is_in_it() {
     assert_eq!(store.certificates().unwrap().len(), 1);
     assert_eq!(store.tickets().unwrap().len(), 2);
     assert!(store.audit_head().unwrap().unwrap().0 > 20);
+    (store, base)
 }
 
 #[test]
-fn a_patients_directory_of_schema_2_opens_with_all_that_is_in_it() {
-    let base = released("schema-2");
+fn a_doctors_directory_of_schema_2_opens_with_all_that_is_in_it() {
+    doctors_directory_opens("schema-2", &SAID);
+}
+
+#[test]
+fn a_doctors_directory_of_schema_3_opens_with_all_that_is_in_it() {
+    let said = [&SAID[..], &["This waits."]].concat();
+    let (store, _base) = doctors_directory_opens("schema-3", &said);
+    // Nobody has fetched the last one.
+    let device = store.certificates().unwrap().remove(0).fingerprint;
+    let open = store.pending(&device, 0, 100, THAT_DAY, 10).unwrap();
+    assert_eq!(open.len(), 1);
+    assert!(store.deliveries(5).unwrap().remove(0).delivered.is_none());
+}
+
+fn patients_directory_opens(schema: &str) {
+    let base = released(schema);
     let name: Name = "P1@D1".parse().unwrap();
     let files = Files::open_existing(&base.path().join("patient"), &name).unwrap();
     files.load(&mut OsRandom).unwrap();
@@ -259,4 +284,14 @@ fn a_patients_directory_of_schema_2_opens_with_all_that_is_in_it() {
         _ => false,
     });
     assert!(sent);
+}
+
+#[test]
+fn a_patients_directory_of_schema_2_opens_with_all_that_is_in_it() {
+    patients_directory_opens("schema-2");
+}
+
+#[test]
+fn a_patients_directory_of_schema_3_opens_with_all_that_is_in_it() {
+    patients_directory_opens("schema-3");
 }

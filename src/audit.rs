@@ -165,13 +165,21 @@ impl Entry {
     /// An entry. What is too long is cut: it is never refused, for what it
     /// tells of happens anyway.
     #[must_use]
-    pub fn new(at: Timestamp, actor: &str, action: Action, subject: &str, detail: &str) -> Self {
+    pub fn new(
+        at: Timestamp,
+        actor: &str,
+        action: Action,
+        subject: &str,
+        detail: impl Into<String>,
+    ) -> Self {
+        let mut detail = detail.into();
+        detail.truncate(detail.floor_char_boundary(MAX_DETAIL));
         Self {
             at,
             actor: cut(actor, MAX_NAME),
             action,
             subject: cut(subject, MAX_NAME),
-            detail: cut(detail, MAX_DETAIL),
+            detail,
         }
     }
 }

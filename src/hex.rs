@@ -1,17 +1,22 @@
 //! Bytes as hexadecimal digits, for names and files that people and other
 //! programs read. Not for secrets: it takes its time.
 
-use std::fmt::Write;
-
 /// Two lower-case digits a byte.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
+        text.extend([digit(byte >> 4), digit(byte & 15)]);
     }
     text
+}
+
+fn digit(value: u8) -> char {
+    char::from(if value < 10 {
+        b'0' + value
+    } else {
+        b'a' + value - 10
+    })
 }
 
 /// The bytes of what [`encode`] gave; capital letters are taken too. None if it

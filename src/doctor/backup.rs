@@ -168,7 +168,7 @@ pub fn make(
     let bytes = new.file().metadata().map_err(at_file)?.len();
     // Logged before it is there: one that nobody knows of must not be.
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let entry = Entry::new(practice.now(), actor, Action::BackedUp, "", &name);
+    let entry = Entry::new(practice.now(), actor, Action::BackedUp, "", &*name);
     practice.store.append_audit(&[entry])?;
     new.publish().map_err(|error| match error {
         PublishError::NotThere(error) if error.kind() == io::ErrorKind::AlreadyExists => {

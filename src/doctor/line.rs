@@ -351,12 +351,9 @@ impl Line {
 
     /// What the audit log says of something this device did with a message.
     fn entry(&self, at: Timestamp, action: Action, id: MessageId) -> Entry {
-        let detail = format!(
-            "message {}, device {}",
-            id.code(),
-            device_code(&self.device)
-        );
-        Entry::new(at, self.peer.as_str(), action, "", &detail)
+        let (code, device) = (id.code(), device_code(&self.device));
+        let detail = ["message ", &code, ", device ", &device].concat();
+        Entry::new(at, self.peer.as_str(), action, "", detail)
     }
 
     /// Only for a message of which this device is a recipient; the first stays.

@@ -12,6 +12,7 @@ use std::fmt;
 
 use crate::codec::Writer;
 use crate::doctor::practice::Practice;
+use crate::hex;
 use crate::identity::certificate::{Certificate, Fingerprint};
 use crate::protocol::message::{Boundary, Message, MessageId};
 use crate::protocol::record::Ack;
@@ -55,8 +56,7 @@ impl From<StoreError> for BookError {
 /// six hexadecimal digits of its certificate's fingerprint.
 #[must_use]
 pub fn device_code(device: &Fingerprint) -> String {
-    let [a, b, c, ..] = *device;
-    format!("{a:02x}{b:02x}{c:02x}")
+    hex::encode(&device[..3])
 }
 
 /// What a message is to a consultation, as the store keeps it.

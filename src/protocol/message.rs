@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::codec::{DecodeError, Reader, Writer};
+use crate::hex;
 use crate::kdf;
 use crate::random::{self, Random};
 
@@ -49,8 +50,7 @@ impl MessageId {
     /// hexadecimal digits.
     #[must_use]
     pub fn code(&self) -> String {
-        let [a, b, c, ..] = self.0;
-        format!("{a:02x}{b:02x}{c:02x}")
+        hex::encode(&self.0[..3])
     }
 }
 

@@ -31,7 +31,7 @@ use crate::secret::Secret;
 /// How long another program may hold the file before a method gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages that are kept in memory, in KiB together.
-const CACHE_KIB: i64 = 16 * 1024;
+const CACHE_KIB: i64 = 8 * 1024;
 /// Pages of 4 KiB after which the log is moved into the file.
 const LOG_PAGES: i64 = 4_000;
 /// Statements that are kept prepared.

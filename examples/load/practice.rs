@@ -109,7 +109,7 @@ impl Practice {
     /// it costs one look into an index.
     pub fn is_delivered(&self, message: u64) -> Result<bool> {
         let mut missing = self.books.prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_missing
+            "SELECT EXISTS (SELECT 1 FROM delivery
                             WHERE message = ?1 AND delivered IS NULL)",
         )?;
         Ok(!missing.query_row([message], |row| row.get::<_, bool>(0))?)

@@ -17,7 +17,7 @@ use super::error::StoreFault;
 const APPLICATION_ID: i64 = 0x746d_6331;
 
 /// Step `n` leads to schema `n + 1`, in one transaction.
-const STEPS: [&[&str]; 3] = [
+const STEPS: [&[&str]; 4] = [
     &[SCHEMA_1],
     &[
         audit::AUDIT,
@@ -27,6 +27,7 @@ const STEPS: [&[&str]; 3] = [
         tickets::TICKETS,
     ],
     &[messages::OPEN_DELIVERIES],
+    &[messages::MISSING_AMONG_OPEN],
 ];
 
 /// The newest schema.

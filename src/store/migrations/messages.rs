@@ -81,3 +81,8 @@ DROP INDEX delivery_of_device;
 CREATE INDEX delivery_open ON delivery (device, message) WHERE open = 1;
 CREATE INDEX message_to_several ON message (number, kind) WHERE kind <> 'private';
 ";
+
+/// What has not arrived is found among what is open.
+pub(super) const MISSING_AMONG_OPEN: &str = "
+DROP INDEX delivery_missing;
+";

@@ -5,6 +5,7 @@
 
 mod changes;
 mod incoming;
+mod missing;
 
 use std::collections::BTreeSet;
 
@@ -218,48 +219,11 @@ impl MessageStore for SqliteStore {
         &self,
         message: Option<u64>,
     ) -> Result<Vec<(u64, DeliveryCounts)>, StoreError> {
-        let (first, last) = match message {
-            Some(number) => (as_number(number), as_number(number)),
-            None => (0, i64::MAX),
-        };
-        let sql = format!(
-            "SELECT delivery.message, count(*) FILTER (WHERE delivery.sent IS NULL),
-                    count(*) FILTER (WHERE delivery.sent IS NOT NULL)
-             FROM delivery INDEXED BY delivery_missing
-             WHERE delivery.message BETWEEN ?1 AND ?2 AND delivery.delivered IS NULL
-               AND delivery.confirmed IS NULL AND NOT {} AND NOT {}
-               AND NOT EXISTS (SELECT 1 FROM message
-                               WHERE message.number = delivery.message AND message.ended = 1)
-             GROUP BY delivery.message ORDER BY delivery.message DESC",
-            has_other("delivered"),
-            has_other("confirmed"),
-        );
-        self.rows(&sql, (first, last), |row| {
-            let counts = DeliveryCounts {
-                queued: row.get(1)?,
-                sent: row.get(2)?,
-                ..DeliveryCounts::default()
-            };
-            Ok((row.get(0)?, counts))
-        })
+        missing::counts(self, message)
     }
 
     fn missing(&self, message: Option<u64>, limit: usize) -> Result<Vec<DeliveryRow>, StoreError> {
-        let (first, last) = match message {
-            Some(number) => (as_number(number), as_number(number)),
-            None => (0, i64::MAX),
-        };
-        let sql = format!(
-            "SELECT {DELIVERY} FROM delivery INDEXED BY delivery_missing
-             WHERE delivery.message BETWEEN ?1 AND ?2 AND delivery.delivered IS NULL
-               AND delivery.confirmed IS NULL AND NOT {} AND NOT {}
-               AND NOT EXISTS (SELECT 1 FROM message
-                               WHERE message.number = delivery.message AND message.ended = 1)
-             ORDER BY delivery.message DESC, delivery.patient, delivery.device LIMIT ?3",
-            has_other("delivered"),
-            has_other("confirmed"),
-        );
-        self.rows(&sql, (first, last, limit), read_delivery)
+        missing::rows(self, message, limit)
     }
 
     fn confirmation(&self, message: u64, device: &Device) -> Result<Option<Vec<u8>>, StoreError> {

@@ -85,7 +85,7 @@ fn every_commit_is_synced_and_deleted_content_overwritten() {
     assert_eq!(pragma("synchronous"), Value::Integer(2));
     assert_eq!(pragma("foreign_keys"), Value::Integer(1));
     assert_eq!(pragma("secure_delete"), Value::Integer(1));
-    assert_eq!(pragma("user_version"), Value::Integer(3));
+    assert_eq!(pragma("user_version"), Value::Integer(4));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
         error.fault(),
         StoreFault::Newer {
             found: 99,
-            known: 3
+            known: 4
         }
     ));
     assert!(error.to_string().contains("newer version"));

@@ -231,6 +231,7 @@ fn receipt(message: u64, device: &Device) -> Change {
             message,
             device,
             at,
+            sent: None,
         },
         audit: vec![entry(at)],
     }

@@ -7,6 +7,8 @@
 //! writes says what is to be done once it is on the disk: nothing is shown or
 //! answered before.
 
+mod sendings;
+
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -16,6 +18,8 @@ use std::time::{Duration, Instant};
 
 use crate::store::messages::{Change, Outcome};
 use crate::store::{Store, StoreError};
+
+use sendings::Sendings;
 
 /// How often it is told that the store cannot be written.
 const TELL_EVERY: Duration = Duration::from_secs(60);
@@ -51,6 +55,9 @@ impl std::error::Error for LedgerError {}
 pub type Written = Result<Outcome, LedgerError>;
 
 type OnWritten = Box<dyn FnOnce(Written) + Send>;
+
+/// Changes, and as many to be told what came of them.
+type Batch = (Vec<Change>, Vec<OnWritten>);
 
 /// The queue of changes, and the one who commits them.
 pub struct Ledger {
@@ -166,39 +173,63 @@ impl Ledger {
     pub fn run(&self, trouble: impl Fn(String)) {
         let _closing = Closing(self);
         let mut told: Option<Instant> = None;
-        while let Some((changes, on_written)) = self.next() {
-            match self.store.commit(&changes) {
-                Ok(outcomes) => {
-                    told = None;
-                    self.commits.fetch_add(1, Ordering::Relaxed);
-                    for (on_written, outcome) in on_written.into_iter().zip(outcomes) {
-                        on_written(Ok(outcome));
-                    }
+        let mut sendings = Sendings::default();
+        loop {
+            let batch = self.next(sendings.due());
+            let is_last = batch.is_none();
+            let batch = sendings.pass(batch.unwrap_or_default(), Instant::now(), is_last);
+            if !batch.0.is_empty() {
+                self.commit(batch, &mut told, &trouble);
+            }
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    fn commit(
+        &self,
+        (changes, on_written): Batch,
+        told: &mut Option<Instant>,
+        trouble: impl Fn(String),
+    ) {
+        match self.store.commit(&changes) {
+            Ok(outcomes) => {
+                *told = None;
+                self.commits.fetch_add(1, Ordering::Relaxed);
+                for (on_written, outcome) in on_written.into_iter().zip(outcomes) {
+                    on_written(Ok(outcome));
                 }
-                Err(error) => {
-                    let error = Arc::new(error);
-                    if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
-                        told = Some(Instant::now());
-                        trouble(format!(
-                            "what happens now cannot be kept, so receipts and messages from \
-                             patients are not answered until it can: {error}"
-                        ));
-                    }
-                    for on_written in on_written {
-                        on_written(Err(LedgerError::Store(Arc::clone(&error))));
-                    }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+                    *told = Some(Instant::now());
+                    trouble(format!(
+                        "what happens now cannot be kept, so receipts and messages from \
+                         patients are not answered until it can: {error}"
+                    ));
+                }
+                for on_written in on_written {
+                    on_written(Err(LedgerError::Store(Arc::clone(&error))));
                 }
             }
         }
     }
 
     /// Waits a moment for the rest of a crowd: a commit writes whole pages, and
-    /// the receipts of one broadcast lie on the same ones.
-    fn gather<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+    /// the receipts of one broadcast lie on the same ones. After a broadcast a few
+    /// are the first of a crowd.
+    fn gather<'a>(
+        &'a self,
+        mut queue: MutexGuard<'a, Queue>,
+        mut is_first: bool,
+    ) -> MutexGuard<'a, Queue> {
         let begun = Instant::now();
         loop {
             let count = queue.changes.len();
-            if count < CROWD || queue.stopping || begun.elapsed() >= GATHERING {
+            let is_crowd = count >= CROWD || std::mem::take(&mut is_first);
+            if !is_crowd || queue.stopping || begun.elapsed() >= GATHERING {
                 return queue;
             }
             drop(queue);
@@ -210,13 +241,13 @@ impl Ledger {
         }
     }
 
-    /// Everything that has queued up; none once there is nothing left and the
-    /// ledger is to end.
-    fn next(&self) -> Option<(Vec<Change>, Vec<OnWritten>)> {
+    /// Everything that has queued up, which is nothing if that time comes first;
+    /// none once there is nothing left and the ledger is to end.
+    fn next(&self, until: Option<Instant>) -> Option<Batch> {
         let mut queue = self.lock();
         loop {
             if !queue.changes.is_empty() {
-                queue = self.gather(queue);
+                queue = self.gather(queue, until.is_some());
                 let changes = std::mem::take(&mut queue.changes);
                 return Some((changes, std::mem::take(&mut queue.on_written)));
             }
@@ -226,10 +257,20 @@ impl Ledger {
                 return None;
             }
             queue.waiting = true;
-            queue = self
-                .changed
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+            let Some(until) = until else {
+                queue = self
+                    .changed
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                queue.waiting = false;
+                return Some(Batch::default());
+            }
+            let waited = self.changed.wait_timeout(queue, left);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

@@ -336,6 +336,7 @@ impl Line {
             message: number,
             device: self.device,
             at,
+            sent: None,
         };
         let change = Change {
             work,

@@ -250,6 +250,9 @@ pub enum Work {
         device: Device,
         /// When.
         at: Timestamp,
+        /// When it was given to the device's connection, if that is to be noted
+        /// with it.
+        sent: Option<Timestamp>,
     },
     /// A person confirmed a message.
     Confirmed {

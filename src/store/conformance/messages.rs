@@ -78,6 +78,7 @@ fn delivered(store: &dyn Store, message: u64, device: u8, millis: u64) -> Outcom
             message,
             device,
             at,
+            sent: None,
         },
     )
 }
@@ -463,6 +464,7 @@ pub(in crate::store) fn changes_are_committed_and_logged_together(store: &dyn St
             message: 1,
             device: [device; 32],
             at: at(2_000),
+            sent: None,
         },
         audit: vec![entry(subject)],
     };

@@ -45,6 +45,7 @@ fn delivered(store: &dyn Store, message: u64, device: u8) {
         message,
         device: [device; 32],
         at: at(2_000),
+        sent: None,
     };
     store.commit(&[Change::unlogged(work)]).unwrap();
 }

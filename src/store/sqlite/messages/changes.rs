@@ -49,7 +49,7 @@ impl<'t> Statements<'t> {
         // What is urgent stays open until the patient has confirmed it, on any
         // device.
         let delivered = format!(
-            "UPDATE delivery SET delivered = ?3, open = iif(
+            "UPDATE delivery SET delivered = ?3, sent = ifnull(sent, ?4), open = iif(
                  (SELECT urgent FROM message WHERE number = ?1) AND open = 1, NOT {}, 0)
              WHERE message = ?1 AND device = ?2 AND delivered IS NULL",
             has_other("confirmed")
@@ -100,7 +100,15 @@ impl<'t> Statements<'t> {
                 message,
                 device,
                 at,
-            } => self.delivered.execute((as_number(*message), device, at)),
+                sent,
+            } => {
+                let message = as_number(*message);
+                let changed = self.delivered.execute((message, device, at, sent))?;
+                if let (0, Some(sent)) = (changed, sent) {
+                    self.sent.execute((message, device, sent))?;
+                }
+                Ok(changed)
+            }
             Work::Confirmed {
                 message,
                 device,

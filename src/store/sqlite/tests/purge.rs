@@ -118,6 +118,7 @@ fn fill(store: &dyn Store) {
         message: number,
         device,
         at,
+        sent: None,
     };
     let changes = [given, delivered, confirmed].map(Change::unlogged);
     store.commit(&changes).unwrap();

@@ -177,6 +177,7 @@ fn what_has_expired_is_given_to_nobody_any_more() {
     let sent = practice.server().send(&letter).unwrap();
     let mut session = early.connect(practice.address());
     assert_eq!(session.all_messages(practice.now()).len(), 1);
+    practice.wait_for_state(sent.number, "P1", "delivered");
     drop(session);
     practice.clock.advance(Duration::from_secs(3_601));
     for person in [&mut early, &mut late] {

@@ -12,6 +12,7 @@ pub mod known_doctor;
 pub mod patient_identity;
 pub mod prekey;
 pub mod revocation;
+pub mod roster;
 #[cfg(test)]
 mod tests;
 pub mod ticket;

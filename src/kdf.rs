@@ -49,6 +49,8 @@ pub mod label {
     pub const SIG_PREKEY: Label = Label("tmc1 prekey");
     /// Signature: the list of revoked doctors.
     pub const SIG_REVOKED: Label = Label("tmc1 revoked");
+    /// Signature: a doctor's, on where her patients reach her.
+    pub const SIG_ROSTER: Label = Label("tmc1 roster");
     /// Signature: the patient's, in the first message.
     pub const SIG_M1: Label = Label("tmc1 sig M1");
     /// Signature: the doctor's, in the second message.
@@ -147,7 +149,7 @@ pub mod label {
 
     /// All of them, for the test that no two are the same.
     #[cfg(test)]
-    pub(super) const ALL: [Label; 54] = [
+    pub(super) const ALL: [Label; 55] = [
         GROUP_ID,
         KEY_ID,
         TH2,
@@ -157,6 +159,7 @@ pub mod label {
         SIG_CERTIFICATE,
         SIG_PREKEY,
         SIG_REVOKED,
+        SIG_ROSTER,
         SIG_M1,
         SIG_M2,
         SIG_ENC_MSG,

@@ -44,6 +44,7 @@ mod line;
 mod listener;
 mod pulse;
 mod registry;
+mod roster;
 mod signed;
 mod socket;
 mod store_check;

@@ -31,6 +31,8 @@ pub mod opcode {
     pub const RECEIPT: u8 = 71;
     /// A sign of life, with the number of the last broadcast.
     pub const HEARTBEAT: u8 = 80;
+    /// The clinic's doctors, and where each is reached.
+    pub const ROSTER: u8 = 85;
     /// Enrolment.
     pub const ENROL: u8 = 90;
 
@@ -49,6 +51,7 @@ pub mod opcode {
             PRIVATE => "PRIVATE",
             RECEIPT => "RECEIPT",
             HEARTBEAT => "HEARTBEAT",
+            ROSTER => "ROSTER",
             ENROL => "ENROL",
             _ => "unknown",
         }

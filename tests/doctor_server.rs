@@ -34,6 +34,8 @@ mod promptness;
 mod resumption;
 #[path = "doctor_server/revoking.rs"]
 mod revoking;
+#[path = "doctor_server/roster.rs"]
+mod roster;
 #[path = "doctor_server/sessions.rs"]
 mod sessions;
 #[path = "doctor_server/steering.rs"]

@@ -187,6 +187,7 @@ fn join(
     if housekeeping::is_stopped(shared, &line.serial) {
         housekeeping::check_certificates(shared);
     }
+    line.tell_roster();
     match newest {
         Ok(newest) => line.begin_with_missed(newest),
         Err(error) => line.cannot_read(&error),

@@ -166,6 +166,13 @@ impl Line {
         self.shared.flusher.send([Arc::clone(&self.outbox)]);
     }
 
+    /// Tells where the clinic's doctors are reached, if there are several.
+    pub(super) fn tell_roster(&self) {
+        for body in self.shared.roster.records() {
+            self.send(opcode::ROSTER, body);
+        }
+    }
+
     /// Begins to give what is from before this session, the message `newest`
     /// being the last of it.
     pub(super) fn begin_with_missed(&mut self, newest: u64) {

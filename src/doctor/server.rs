@@ -28,6 +28,7 @@ pub use crate::doctor::post::{SendError, Sent};
 use crate::doctor::practice::{Practice, SERVER};
 use crate::doctor::pulse::Pulse;
 use crate::doctor::registry::Tables;
+use crate::doctor::roster::{self, Roster};
 use crate::doctor::shared::{Settings, Shared};
 use crate::doctor::tickets::{self, TicketRefusal};
 use crate::doctor::{deliveries, housekeeping, listener, store_check};
@@ -106,6 +107,7 @@ impl Server {
             order: Mutex::default(),
             live: Mutex::default(),
             signed: Mutex::default(),
+            roster: Roster::default(),
             events: Mutex::new(Some(sender)),
             untold: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
@@ -312,6 +314,14 @@ impl Server {
     /// [`StoreError`] if it cannot be logged; nothing is lifted then.
     pub fn blocks(&self, request: &blocks::Request) -> Result<blocks::Answer, StoreError> {
         blocks::answer(&self.shared, request)
+    }
+
+    /// Tells patients where the clinic's doctors are reached: those who are
+    /// connected now, the others when they connect. Each entry is a
+    /// [`RosterEntry`](crate::identity::roster::RosterEntry), in bytes; with
+    /// none, which is how a server starts, nothing is told.
+    pub fn set_roster(&self, entries: Vec<Vec<u8>>) {
+        roster::set(&self.shared, entries);
     }
 
     /// Puts devices out whose certificates were revoked just now: their tokens

@@ -22,6 +22,7 @@ use crate::doctor::peer::Peer;
 use crate::doctor::practice::Practice;
 use crate::doctor::pulse::Pulse;
 use crate::doctor::registry::Tables;
+use crate::doctor::roster::Roster;
 use crate::doctor::signed::Signed;
 use crate::handshake::doctor::{Context, RefusalReason};
 use crate::identity::authority::DoctorIdentity;
@@ -133,6 +134,7 @@ pub struct Shared {
     pub(super) order: Mutex<()>,
     pub(super) live: Mutex<Live>,
     pub(super) signed: Mutex<Signed>,
+    pub(super) roster: Roster,
     /// None once nobody listens any more.
     pub(super) events: Mutex<Option<SyncSender<Event>>>,
     /// Events for which there was no room since the last summary.

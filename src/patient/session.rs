@@ -300,7 +300,7 @@ impl<'a> Live<'a> {
                 answer,
             } => return self.on_message(message, delivery, &answer, frame),
             FromDoctor::Received(receipt) => return self.on_receipt(&receipt),
-            FromDoctor::Heartbeat => {}
+            FromDoctor::Heartbeat | FromDoctor::Roster(_) => {}
             FromDoctor::Disconnect(last_word) => {
                 if last_word.reason == DisconnectReason::Expired {
                     self.ticket = None;

@@ -323,6 +323,59 @@ impl Heartbeat {
     }
 }
 
+/// ROSTER (85): doctors of the clinic, each with an entry that she has signed.
+/// What an entry says is checked by whoever receives it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Roster(pub Vec<Vec<u8>>);
+
+impl Roster {
+    /// The most entries of one record.
+    pub const MAX_ENTRIES: usize = 16;
+    /// The longest entry, in bytes: with the largest group it takes 2989.
+    pub const MAX_ENTRY: usize = 3_072;
+
+    /// The records that say all of `entries`, none for none. Those that are
+    /// longer than any entry can be are left out.
+    pub fn records(entries: &[Vec<u8>]) -> impl Iterator<Item = Self> {
+        let entries: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry.len() <= Self::MAX_ENTRY)
+            .cloned()
+            .collect();
+        let records: Vec<_> = entries
+            .chunks(Self::MAX_ENTRIES)
+            .map(|some| Self(some.to_vec()))
+            .collect();
+        records.into_iter()
+    }
+
+    /// The record's body.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        self.0
+            .iter()
+            .fold(Writer::new(), |body, entry| body.lp16(entry))
+            .finish()
+    }
+
+    /// Reads the record's body.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if it holds no entry or too many, or one that is too long.
+    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(body);
+        let mut entries = Vec::new();
+        while entries.is_empty() || !reader.is_empty() {
+            let entry = reader.lp16()?;
+            if entry.len() > Self::MAX_ENTRY || entries.len() == Self::MAX_ENTRIES {
+                return Err(DecodeError);
+            }
+            entries.push(entry.to_vec());
+        }
+        Ok(Self(entries))
+    }
+}
+
 /// DISCONNECT (60): nothing follows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Disconnect {

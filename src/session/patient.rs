@@ -9,7 +9,7 @@ use crate::identity::patient_identity::PatientIdentity;
 use crate::protocol::message::{Message, MessageId};
 use crate::protocol::opcode;
 use crate::protocol::record::{
-    Ack, DecMsg, Direct, Disconnect, GroupKey, Heartbeat, Receipt, SessionToken,
+    Ack, DecMsg, Direct, Disconnect, GroupKey, Heartbeat, Receipt, Roster, SessionToken,
 };
 use crate::random::Random;
 use crate::secret::{Secret, ct_eq};
@@ -57,6 +57,8 @@ pub enum FromDoctor {
     Received(Receipt),
     /// The doctor's server is alive.
     Heartbeat,
+    /// Doctors of the clinic. Each entry is still to be checked.
+    Roster(Roster),
     /// The doctor ends the session.
     Disconnect(Disconnect),
 }
@@ -192,6 +194,7 @@ impl PatientEnd {
             opcode::PRIVATE,
             opcode::RECEIPT,
             opcode::HEARTBEAT,
+            opcode::ROSTER,
             opcode::DISCONNECT,
         ];
         if !allowed.contains(&frame.opcode()) {
@@ -211,6 +214,7 @@ impl PatientEnd {
             }
             opcode::RECEIPT => Ok(FromDoctor::Received(Receipt::decode(body)?)),
             opcode::HEARTBEAT => self.on_heartbeat(Heartbeat::decode(body)?),
+            opcode::ROSTER => Ok(FromDoctor::Roster(Roster::decode(body)?)),
             _ => Ok(FromDoctor::Disconnect(Disconnect::decode(body)?)),
         }
     }

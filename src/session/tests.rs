@@ -3,4 +3,5 @@
 mod messages;
 mod records;
 mod rekeys;
+mod roster;
 mod start;

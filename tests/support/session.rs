@@ -23,6 +23,7 @@ pub enum Got {
     Message(Arrived),
     Received(Receipt),
     Heartbeat,
+    Roster(Vec<Vec<u8>>),
     Disconnect(DisconnectReason),
     Closed,
 }
@@ -134,6 +135,7 @@ impl Session {
             FromDoctor::Epoch(epoch) => Got::Epoch(epoch),
             FromDoctor::Received(receipt) => Got::Received(receipt),
             FromDoctor::Heartbeat => Got::Heartbeat,
+            FromDoctor::Roster(roster) => Got::Roster(roster.0),
             FromDoctor::Disconnect(last) => Got::Disconnect(last.reason),
             FromDoctor::Message {
                 message,

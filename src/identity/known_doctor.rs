@@ -1,115 +1,19 @@
 //! What a patient knows of her doctor, and how news of it are checked.
 
-use std::fmt;
+mod error;
+
+pub use error::TrustError;
 
 use crate::clock::Timestamp;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::elgamal::{Element, Group, VerifyingKey};
 use crate::identity::certificate::{
-    self, Certificate, CertificateError, Fingerprint, KeyId, Role, VerifiedCertificate,
+    self, Certificate, CertificateError, Fingerprint, Role, VerifiedCertificate,
 };
 use crate::identity::id::Identifier;
-use crate::identity::prekey::{PrekeyError, VerifiedPrekey};
-use crate::identity::revocation::{RevocationError, RevokedDoctors};
+use crate::identity::prekey::VerifiedPrekey;
+use crate::identity::revocation::RevokedDoctors;
 use crate::random::Random;
-
-/// Why what a server says of itself is not believed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum TrustError {
-    /// It is not in the form the protocol wants.
-    Malformed,
-    /// The clinic's group is not one that keeps secrets.
-    Group,
-    /// The clinic's root certificate does not pass.
-    Root(CertificateError),
-    /// The doctor's certificate does not pass.
-    Doctor(CertificateError),
-    /// Somebody else answers.
-    OtherDoctor {
-        /// Who was asked for.
-        wanted: Identifier,
-        /// Who answered.
-        found: Identifier,
-    },
-    /// The server belongs to another clinic than before.
-    ChangedRoot {
-        /// Fingerprint of the root certificate that is known.
-        known: Fingerprint,
-        /// Fingerprint of the one that was shown now.
-        found: Fingerprint,
-    },
-    /// The doctor has another signing key than before.
-    ChangedKey {
-        /// Name of the key that was known.
-        known: KeyId,
-        /// Name of the key that was shown now.
-        found: KeyId,
-    },
-    /// The prekey does not pass.
-    Prekey(PrekeyError),
-    /// The prekey is not valid now.
-    PrekeyDates,
-    /// The list of revoked doctors does not pass.
-    Revocation(RevocationError),
-    /// The list of revoked doctors is older than the one already seen.
-    OlderRevocation,
-    /// The doctor's certificate was revoked.
-    Revoked,
-    /// A name or key of the other side is this side's own.
-    OwnKey,
-    /// The doctor's dates pass by her clock, not by this device's.
-    OwnClock(Timestamp),
-}
-
-impl fmt::Display for TrustError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed => f.write_str("the server's description of itself is malformed"),
-            Self::Group => f.write_str("the server names a group that would not keep secrets"),
-            Self::Root(CertificateError::WrongFingerprint) => {
-                f.write_str("the server belongs to another clinic than the ticket says")
-            }
-            Self::Root(error) => write!(f, "the clinic's root is not accepted: {error}"),
-            Self::Doctor(error) => write!(f, "the doctor is not accepted: {error}"),
-            Self::OtherDoctor { wanted, found } => {
-                write!(f, "the server is doctor {found}, not {wanted}")
-            }
-            Self::ChangedRoot { known, found } => write!(
-                f,
-                "the server belongs to another clinic: the fingerprint of the clinic's root was \
-                 {}, now it is {}",
-                fingerprint_groups(known),
-                fingerprint_groups(found)
-            ),
-            Self::ChangedKey { known, found } => write!(
-                f,
-                "the doctor's key has changed: it was {}, now it is {}",
-                fingerprint_groups(known),
-                fingerprint_groups(found)
-            ),
-            Self::Prekey(error) => write!(f, "{error}"),
-            Self::PrekeyDates => f.write_str("the doctor's prekey is not valid now"),
-            Self::Revocation(error) => write!(f, "{error}"),
-            Self::OlderRevocation => {
-                f.write_str("the list of revoked doctors is older than one seen before")
-            }
-            Self::Revoked => f.write_str("the clinic has revoked this doctor's certificate"),
-            Self::OwnKey => f.write_str("the server shows this device's own name or key"),
-            Self::OwnClock(doctor) => write!(
-                f,
-                "this device's clock is wrong: by the doctor's clock it is {doctor}"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for TrustError {}
-
-impl From<DecodeError> for TrustError {
-    fn from(_: DecodeError) -> Self {
-        Self::Malformed
-    }
-}
 
 /// A fingerprint or key id as a person reads it aloud: its first 20 bytes in
 /// ten groups of four hexadecimal digits.
@@ -168,15 +72,31 @@ impl KnownDoctor {
         random: &mut dyn Random,
     ) -> Result<Self, TrustError> {
         let bundle = Bundle::decode(body)?;
-        // First of all, since it costs next to nothing: is it the pinned root?
-        if certificate::fingerprint(bundle.root) != *pinned_root {
-            return Err(TrustError::Root(CertificateError::WrongFingerprint));
-        }
-        let group = bundle.group(random)?;
-        let root = Certificate::decode(bundle.root, &group).map_err(TrustError::Root)?;
-        let root = VerifiedCertificate::root(root, pinned_root).map_err(TrustError::Root)?;
-        root.check_dates(now).map_err(TrustError::Root)?;
+        let root = bundle.pinned_root(pinned_root, now, random)?;
         let news = News::check(&root, None, &bundle, now)?;
+        Self::of(root, news, doctor)
+    }
+
+    /// Reads back what was checked at `checked` and kept since, when the list
+    /// of revoked doctors may have been shorter: see
+    /// [`KnownDoctor::is_revoked`].
+    ///
+    /// # Errors
+    /// [`TrustError`], saying which check failed.
+    pub fn restore(
+        body: &[u8],
+        pinned_root: &Fingerprint,
+        doctor: &Identifier,
+        checked: Timestamp,
+        random: &mut dyn Random,
+    ) -> Result<Self, TrustError> {
+        let bundle = Bundle::decode(body)?;
+        let root = bundle.pinned_root(pinned_root, checked, random)?;
+        let news = News::verify(&root, None, &bundle, checked)?;
+        Self::of(root, news, doctor)
+    }
+
+    fn of(root: VerifiedCertificate, news: News, doctor: &Identifier) -> Result<Self, TrustError> {
         if news.certificate.subject().identifier != *doctor {
             return Err(TrustError::OtherDoctor {
                 wanted: doctor.clone(),
@@ -191,6 +111,53 @@ impl KnownDoctor {
         })
     }
 
+    /// Checks the body of a CERT frame from another doctor of the same clinic,
+    /// who is seen for the first time. `listed` is the certificate with which
+    /// she has said where she is reached.
+    ///
+    /// # Errors
+    /// [`TrustError`], saying which check failed.
+    pub fn colleague(
+        &self,
+        body: &[u8],
+        listed: &VerifiedCertificate,
+        own: Own<'_>,
+        now: Timestamp,
+    ) -> Result<Self, TrustError> {
+        let bundle = Bundle::decode(body)?;
+        self.check_clinic(&bundle)?;
+        self.root.check_dates(now).map_err(TrustError::Root)?;
+        let news = News::check(&self.root, None, &bundle, now)?;
+        if !news.revoked.may_follow(&self.revoked) {
+            return Err(TrustError::OlderRevocation);
+        }
+        check_doctor(listed, &news)?;
+        check_own(&news, own)?;
+        Self::of(self.root.clone(), news, &listed.subject().identifier)
+    }
+
+    /// Reads back what was checked of such a doctor at `checked`, and kept.
+    ///
+    /// # Errors
+    /// [`TrustError`], saying which check failed.
+    pub fn restore_colleague(
+        &self,
+        (certificate, prekey): (&[u8], &[u8]),
+        listed: &VerifiedCertificate,
+        checked: Timestamp,
+    ) -> Result<Self, TrustError> {
+        let bundle = Bundle {
+            root: &[],
+            certificate,
+            prekey,
+            revoked: self.revoked.as_bytes(),
+            modulus: &[],
+        };
+        let news = News::verify(&self.root, Some(self), &bundle, checked)?;
+        check_doctor(listed, &news)?;
+        Self::of(self.root.clone(), news, &listed.subject().identifier)
+    }
+
     /// Checks the body of a CERT frame from a doctor known already.
     ///
     /// # Errors
@@ -202,6 +169,12 @@ impl KnownDoctor {
         now: Timestamp,
     ) -> Result<News, TrustError> {
         let bundle = Bundle::decode(body)?;
+        self.check_clinic(&bundle)?;
+        self.check_news(bundle.certificate, bundle.prekey, bundle.revoked, own, now)
+    }
+
+    /// Whether it is of the clinic that is known.
+    fn check_clinic(&self, bundle: &Bundle<'_>) -> Result<(), TrustError> {
         if bundle.root != self.root.as_bytes() {
             return Err(TrustError::ChangedRoot {
                 known: self.root.fingerprint(),
@@ -211,7 +184,7 @@ impl KnownDoctor {
         if !bundle.modulus.is_empty() && bundle.modulus != self.group().modulus_bytes() {
             return Err(TrustError::Group);
         }
-        self.check_news(bundle.certificate, bundle.prekey, bundle.revoked, own, now)
+        Ok(())
     }
 
     /// Checks a certificate, prekey and list that claim to be this doctor's.
@@ -235,26 +208,24 @@ impl KnownDoctor {
         };
         self.root.check_dates(now).map_err(TrustError::Root)?;
         let news = News::check(&self.root, Some(self), &bundle, now)?;
-        let (known, found) = (self.certificate.subject(), news.certificate.subject());
-        if found.identifier != known.identifier {
-            return Err(TrustError::OtherDoctor {
-                wanted: known.identifier.clone(),
-                found: found.identifier.clone(),
-            });
-        }
-        if found.signing_key != known.signing_key {
-            return Err(TrustError::ChangedKey {
-                known: self.certificate.key_id(),
-                found: news.certificate.key_id(),
-            });
-        }
-        if found.signing_key == *own.signing_key
-            || news.prekey.key() == own.encryption_key
-            || found.identifier == *own.identifier
-        {
-            return Err(TrustError::OwnKey);
-        }
+        check_doctor(&self.certificate, &news)?;
+        check_own(&news, own)?;
         Ok(news)
+    }
+
+    /// Whether the clinic has revoked the newest certificate of hers that was
+    /// seen.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.revoked.contains(&self.certificate.subject().serial)
+    }
+
+    /// Takes over the clinic's list of revoked doctors as another doctor of it
+    /// has shown it, if it is later than the one that is known.
+    pub fn raise_list(&mut self, revoked: &RevokedDoctors) {
+        if revoked.may_follow(&self.revoked) {
+            self.revoked = revoked.clone();
+        }
     }
 
     /// Takes over what is newer. A certificate or prekey is never replaced by
@@ -311,10 +282,54 @@ impl KnownDoctor {
     }
 }
 
+/// Whether the news are of this doctor, with the key she has.
+fn check_doctor(known: &VerifiedCertificate, news: &News) -> Result<(), TrustError> {
+    let found = &news.certificate;
+    if found.subject().identifier != known.subject().identifier {
+        return Err(TrustError::OtherDoctor {
+            wanted: known.subject().identifier.clone(),
+            found: found.subject().identifier.clone(),
+        });
+    }
+    if found.subject().signing_key != known.subject().signing_key {
+        return Err(TrustError::ChangedKey {
+            known: known.key_id(),
+            found: found.key_id(),
+        });
+    }
+    Ok(())
+}
+
+/// Whether nothing in the news is this side's own.
+fn check_own(news: &News, own: Own<'_>) -> Result<(), TrustError> {
+    let found = news.certificate.subject();
+    if found.signing_key == *own.signing_key
+        || news.prekey.key() == own.encryption_key
+        || found.identifier == *own.identifier
+    {
+        return Err(TrustError::OwnKey);
+    }
+    Ok(())
+}
+
 impl News {
     /// Checks in this order: doctor's certificate, prekey, list. What is known
     /// byte for byte already needs no signature verified again.
     fn check(
+        root: &VerifiedCertificate,
+        known: Option<&KnownDoctor>,
+        bundle: &Bundle<'_>,
+        now: Timestamp,
+    ) -> Result<Self, TrustError> {
+        let news = Self::verify(root, known, bundle, now)?;
+        if news.revoked.contains(&news.certificate.subject().serial) {
+            return Err(TrustError::Revoked);
+        }
+        Ok(news)
+    }
+
+    /// The same, whether or not the doctor is in the list.
+    fn verify(
         root: &VerifiedCertificate,
         known: Option<&KnownDoctor>,
         bundle: &Bundle<'_>,
@@ -348,9 +363,6 @@ impl News {
         };
         if known.is_some_and(|known| !revoked.may_follow(&known.revoked)) {
             return Err(TrustError::OlderRevocation);
-        }
-        if revoked.contains(&certificate.subject().serial) {
-            return Err(TrustError::Revoked);
         }
         Ok(Self {
             certificate,
@@ -405,6 +417,24 @@ impl<'a> Bundle<'a> {
         };
         reader.finish()?;
         Ok(bundle)
+    }
+
+    /// The root, if it is the pinned one.
+    fn pinned_root(
+        &self,
+        pinned: &Fingerprint,
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> Result<VerifiedCertificate, TrustError> {
+        // First of all, since it costs next to nothing: is it the pinned root?
+        if certificate::fingerprint(self.root) != *pinned {
+            return Err(TrustError::Root(CertificateError::WrongFingerprint));
+        }
+        let group = self.group(random)?;
+        let root = Certificate::decode(self.root, &group).map_err(TrustError::Root)?;
+        let root = VerifiedCertificate::root(root, pinned).map_err(TrustError::Root)?;
+        root.check_dates(now).map_err(TrustError::Root)?;
+        Ok(root)
     }
 
     /// The group the root names; one that is not built in passes every check

@@ -15,7 +15,7 @@ use crate::identity::prekey::{MAX_LIFETIME, PrekeyError, RENEWAL_MARGIN, Verifie
 use crate::identity::revocation::{MAX_SERIALS, RevocationError, RevokedDoctors};
 use crate::kdf::label;
 use crate::random::OsRandom;
-use crate::testing::{Clinic, NOW, clinic, patient_subject, prekey_with};
+use crate::testing::{Clinic, NOW, clinic, copy_of, known, patient_subject, prekey_with};
 
 const ONE: Duration = Duration::from_millis(1);
 
@@ -103,6 +103,104 @@ fn another_doctor_of_the_clinic_is_not_the_one_asked_for() {
         found: name("D2"),
     };
     assert_eq!(Parts::of(&other).judge(NOW).unwrap_err(), expected);
+}
+
+#[test]
+fn another_doctor_of_the_clinic_is_believed_with_the_key_she_is_listed_with() {
+    let (home, other) = (clinic().known(), clinic().other_doctor("D2"));
+    let own = clinic().patients[0].own();
+    let listed = &other.certificate;
+    let judge = |bundle: &[u8]| home.colleague(bundle, listed, own, NOW);
+    let known = judge(&other.bundle(NOW)).unwrap();
+    assert_eq!(known.to_bundle(), other.bundle(NOW));
+    // Renewed since she was listed.
+    let renewed = clinic().doctor_with("D2", copy_of(&other.signing), other.prekeys);
+    assert!(judge(&renewed.bundle(NOW)).is_ok());
+    let refused = |bundle: &[u8]| judge(bundle).unwrap_err();
+    let foreign = Clinic::new().doctor;
+    assert_eq!(
+        refused(&foreign.bundle(NOW)),
+        TrustError::ChangedRoot {
+            known: home.root().fingerprint(),
+            found: foreign.root.fingerprint(),
+        }
+    );
+    assert_eq!(
+        refused(&clinic().doctor.bundle(NOW)),
+        TrustError::OtherDoctor {
+            wanted: name("D2"),
+            found: name("D1"),
+        }
+    );
+    let twin = clinic().other_doctor("D2");
+    assert_eq!(
+        refused(&twin.bundle(NOW)),
+        TrustError::ChangedKey {
+            known: listed.key_id(),
+            found: twin.certificate.key_id(),
+        }
+    );
+    let late = renewed.certificate.subject().not_after.plus(ONE);
+    let ended = home.colleague(&renewed.bundle(NOW), listed, own, late);
+    assert!(matches!(ended, Err(TrustError::Doctor(_))), "{ended:?}");
+    // Nor is she the patient herself.
+    let mut mine = own;
+    mine.signing_key = renewed.signing.verifying_key();
+    let error = home.colleague(&renewed.bundle(NOW), listed, mine, NOW);
+    assert_eq!(error.unwrap_err(), TrustError::OwnKey);
+}
+
+#[test]
+fn another_doctor_of_the_clinic_shows_no_older_list_and_is_not_in_it() {
+    let mut home = clinic().known();
+    let mut other = clinic().other_doctor("D2");
+    let own = clinic().patients[0].own();
+    let listed = other.certificate.clone();
+    let serial = listed.subject().serial;
+    let list = clinic().revoked(2, &[[7; 16]]);
+    home.raise_list(&list);
+    let judge = |other: &DoctorIdentity| home.colleague(&other.bundle(NOW), &listed, own, NOW);
+    assert_eq!(judge(&other).unwrap_err(), TrustError::OlderRevocation);
+    other.revoked = list;
+    assert!(judge(&other).is_ok());
+    other.revoked = clinic().revoked(3, &[serial]);
+    assert_eq!(judge(&other).unwrap_err(), TrustError::Revoked);
+}
+
+#[test]
+fn a_list_is_raised_and_never_lowered() {
+    let mut home = clinic().known();
+    home.raise_list(&clinic().revoked(2, &[[7; 16]]));
+    home.raise_list(&clinic().revoked(1, &[[8; 16]]));
+    assert_eq!(home.revoked().number(), 2);
+    assert!(!home.is_revoked());
+    let serial = clinic().doctor.certificate.subject().serial;
+    home.raise_list(&clinic().revoked(3, &[serial]));
+    assert!(home.is_revoked());
+}
+
+#[test]
+fn what_was_kept_is_read_back_though_the_doctor_was_revoked_since() {
+    let mut home = clinic().known();
+    let mut other = known(&clinic().other_doctor("D2"));
+    let mut serials = [&home, &other].map(|known| known.certificate().subject().serial);
+    serials.sort_unstable();
+    let list = clinic().revoked(1, &serials);
+    home.raise_list(&list);
+    other.raise_list(&list);
+    let pinned = home.root().fingerprint();
+    let read = KnownDoctor::restore(&home.to_bundle(), &pinned, &name("D1"), NOW, &mut OsRandom);
+    let read = read.unwrap();
+    assert!(read.is_revoked());
+    let papers = (other.certificate().as_bytes(), other.prekey().as_bytes());
+    let colleague = read.restore_colleague(papers, other.certificate(), NOW);
+    assert!(colleague.unwrap().is_revoked());
+    // But nothing else is let pass.
+    let wrong = read.restore_colleague(papers, home.certificate(), NOW);
+    assert!(matches!(wrong, Err(TrustError::OtherDoctor { .. })));
+    let first =
+        KnownDoctor::first_contact(&home.to_bundle(), &pinned, &name("D1"), NOW, &mut OsRandom);
+    assert_eq!(first.unwrap_err(), TrustError::Revoked);
 }
 
 #[test]

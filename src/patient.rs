@@ -6,6 +6,7 @@
 //!                                        |  one lock: sealer and socket
 //! connection thread: connect, handshake, session, wait, connect again
 //!      |        +--> Inbox   both in the directory's store, sealed
+//!      |        +--> Colleagues: the clinic's doctors; another one if need be
 //!      +--Event--> whoever shows it
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 mod backoff;
 pub mod client;
+pub mod colleagues;
 pub mod config;
 pub mod connect;
 mod connection;
@@ -27,6 +29,7 @@ pub mod files;
 pub mod history;
 pub mod inbox;
 pub mod link;
+mod lookout;
 pub mod outbox;
 mod session;
 mod wire;

@@ -61,6 +61,8 @@ pub mod fact {
     pub const DOCTOR_CHECKED: &str = "doctor checked";
     /// Where the doctor is reached: `host:port`.
     pub const ADDRESS: &str = "address";
+    /// The doctors of the patient's clinic, and since when each is known.
+    pub const ROSTER: &str = "roster";
     /// Where the doctor's server listened last; empty for all addresses.
     pub const LISTEN_ADDRESS: &str = "listen address";
     /// The certificates the doctor had before, the newest last.
@@ -75,6 +77,13 @@ pub mod fact {
     pub const RECOVERY: &str = "recovery";
     /// The same under a code that is being handed over and is not good yet.
     pub const PENDING_RECOVERY: &str = "pending recovery";
+
+    /// What a patient knows of another doctor of her clinic: when it was
+    /// checked, 8 bytes, her certificate and her prekey.
+    #[must_use]
+    pub fn colleague(doctor: &crate::identity::id::Identifier) -> String {
+        format!("colleague {doctor}")
+    }
 }
 
 /// Single named facts.

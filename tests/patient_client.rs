@@ -37,6 +37,8 @@ mod clinic;
 mod device;
 #[path = "patient_client/keeping.rs"]
 mod keeping;
+#[path = "patient_client/nodes.rs"]
+mod nodes;
 #[path = "patient_client/papers.rs"]
 mod papers;
 #[path = "patient_client/program.rs"]

@@ -229,6 +229,9 @@ pub struct PatientArgs {
     /// host and port of the doctor, if not those of the ticket
     #[argh(option)]
     pub connect: Option<String>,
+    /// go on with another doctor of the clinic while the doctor is not reached
+    #[argh(switch)]
+    pub failover: bool,
     /// directory of keys and messages (default ~/.local/share/telemed/patient)
     #[argh(option)]
     pub data: Option<String>,
@@ -271,6 +274,7 @@ pub enum PatientCommand {
     Confirm(Confirm),
     History(History),
     Status(Status),
+    Doctors(Doctors),
     Watch(Watch),
     Key(key::PatientKey),
 }
@@ -335,6 +339,11 @@ pub struct History {
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "status", help_triggers("-h", "--help"))]
 pub struct Status {}
+
+/// List the doctors of the clinic, and where each is reached.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(subcommand, name = "doctors", help_triggers("-h", "--help"))]
+pub struct Doctors {}
 
 /// Stay connected without a menu and make messages noticed, until told to stop.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]

@@ -59,6 +59,7 @@ const PATIENT: &[Key] = &[
     ("id", Kind::Text),
     ("doctor-id", Kind::Text),
     ("connect", Kind::Text),
+    ("failover", Kind::Switch),
     ("data", Kind::Path),
     ("tolerance", Kind::Number),
     ("passphrase-file", Kind::Path),

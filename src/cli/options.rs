@@ -135,6 +135,8 @@ pub struct PatientOptions {
     pub doctor_id: Option<Identifier>,
     /// Where the doctor's server is, if not where the ticket said.
     pub connect: Option<Address>,
+    /// Whether another doctor of the clinic will do while she is not reached.
+    pub failover: bool,
     /// The data directory.
     pub data: PathBuf,
     /// What a further command needs to find it: ` --data 'DIR'`, or nothing
@@ -189,6 +191,8 @@ pub enum PatientTask {
     },
     /// Say how things are.
     Status,
+    /// List the clinic's doctors.
+    Doctors,
     /// Stay connected, without a menu.
     Watch,
     /// Something about key files.
@@ -320,6 +324,7 @@ impl PatientOptions {
             id: said.option("id", args.id, identifier)?,
             doctor_id: said.option("doctor-id", args.doctor_id, identifier)?,
             connect: said.option("connect", args.connect, reachable)?,
+            failover: said.switch("failover", args.failover)?,
             data_option: again.clone(),
             data: said
                 .option("data", args.data, path)?
@@ -367,6 +372,7 @@ fn patient_task(command: PatientCommand, plain_keys: bool) -> Result<PatientTask
             connect: !args.offline,
         },
         PatientCommand::Status(_) => PatientTask::Status,
+        PatientCommand::Doctors(_) => PatientTask::Doctors,
         PatientCommand::Watch(_) => PatientTask::Watch,
         PatientCommand::Key(args) => PatientTask::Key(KeyTask::of_patient(args, plain_keys)?),
     })

@@ -6,6 +6,7 @@ use std::io;
 use std::process::ExitCode;
 
 mod alarm;
+mod choose;
 mod commands;
 mod connection;
 mod failure;
@@ -15,6 +16,7 @@ mod menu;
 mod objects;
 mod say;
 
+use self::choose::choose;
 use self::commands::Command;
 use super::Program;
 use super::args;
@@ -29,7 +31,7 @@ use crate::identity::data_dir::DataDir;
 use crate::identity::ticket::{Ticket, TicketError};
 use crate::patient::config::Config;
 use crate::patient::enrol::{self, Enrolled};
-use crate::patient::files::{self, Files, Name};
+use crate::patient::files::{Files, Name};
 use crate::random::OsRandom;
 use crate::secret;
 use crate::vault::DATA_KEY;
@@ -88,6 +90,7 @@ fn command(options: &PatientOptions, task: PatientTask) -> Result<Exit, Failure>
         PatientTask::Confirm { message, connect } => command(connect)?.confirm(&message),
         PatientTask::History { connect } => command(connect)?.history(),
         PatientTask::Status => command(false)?.status(),
+        PatientTask::Doctors => command(false)?.doctors(),
         PatientTask::Menu | PatientTask::Watch | PatientTask::Enrol(_) | PatientTask::Key(_) => {
             Ok(Exit::Ok)
         }
@@ -97,6 +100,7 @@ fn command(options: &PatientOptions, task: PatientTask) -> Result<Exit, Failure>
 fn config(options: &PatientOptions) -> Config {
     Config {
         tolerance: options.tolerance,
+        failover: options.failover,
         ..Config::default()
     }
 }
@@ -162,28 +166,6 @@ fn said(name: &Name, enrolled: &Enrolled, options: &PatientOptions) -> String {
     };
     let data = &options.data_option;
     done + &format!("To connect: patient{data} --id {patient} --doctor-id {doctor}")
-}
-
-/// The one identity that is meant.
-fn choose(options: &PatientOptions) -> Result<Name, Failure> {
-    let all = files::list(&options.data).map_err(|e| failure::directory(&e))?;
-    let meant = |name: &&Name| {
-        options.id.as_ref().is_none_or(|id| *id == name.patient)
-            && (options.doctor_id.as_ref()).is_none_or(|doctor| *doctor == name.doctor)
-    };
-    let found: Vec<&Name> = all.iter().filter(meant).collect();
-    match found[..] {
-        [name] => Ok(name.clone()),
-        [] => Err(failure::not_enrolled(options)),
-        _ => {
-            let names: Vec<String> = found
-                .iter()
-                .map(|name| format!("--id {} --doctor-id {}", name.patient, name.doctor))
-                .collect();
-            let sentence = "there are several identities; say which one is meant";
-            Err(Failure::new(Exit::Usage, sentence).hint(names.join("\n")))
-        }
-    }
 }
 
 fn open_enrolled(options: &PatientOptions, name: &Name) -> Result<Files, Failure> {

@@ -1,7 +1,7 @@
 //! The client: a thread that keeps a session with the doctor, and what other
 //! threads may ask of it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::handshake::resume::ResumptionTicket;
+use crate::identity::id::Identifier;
 use crate::identity::patient_identity::PatientIdentity;
 use crate::patient::config::Config;
 use crate::patient::connection::Connection;
@@ -42,6 +43,8 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) identity: PatientIdentity,
+    /// Whom the person wants to be connected to.
+    pub(super) asked: Identifier,
     pub(super) wire: Wire,
     pub(super) files: Arc<Files>,
     /// Never held while a socket is written to. Taken after the wire's lock,
@@ -60,8 +63,8 @@ struct State {
     finished: bool,
     /// A handle of the connection, so that it can be closed by any thread.
     stream: Option<TcpStream>,
-    /// Whether there is a session.
-    connected: bool,
+    /// The doctor with whom there is a session.
+    connected: Option<Identifier>,
     /// Somebody wants one now.
     hurried: bool,
     in_flight: InFlight,
@@ -91,6 +94,7 @@ impl Client {
             config,
             clock,
             identity: patient.identity,
+            asked: patient.asked,
             wire: Wire::default(),
             files,
             state: Mutex::default(),
@@ -101,11 +105,11 @@ impl Client {
         });
         let connection = Connection {
             shared: Arc::clone(&shared),
-            doctor: patient.doctor,
-            address: patient.address,
-            ask: false,
-            ticket: None,
-            progress: None,
+            home: patient.doctor,
+            home_address: patient.address,
+            at: patient.at,
+            colleagues: patient.colleagues,
+            lines: HashMap::new(),
         };
         thread::Builder::new()
             .name("connection".to_owned())
@@ -156,7 +160,7 @@ impl Client {
     /// next attempt ends, though not within a second.
     pub fn hurry(&self) {
         let mut state = self.shared.state();
-        state.hurried = !state.connected;
+        state.hurried = state.connected.is_none();
         drop(state);
         self.shared.changed.notify_all();
     }
@@ -185,7 +189,19 @@ impl Client {
     /// Whether there is a session.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.shared.state().connected
+        self.shared.state().connected.is_some()
+    }
+
+    /// The doctor with whom there is a session.
+    #[must_use]
+    pub fn connected_to(&self) -> Option<Identifier> {
+        self.shared.state().connected.clone()
+    }
+
+    /// The doctor to whom the person wants to be connected.
+    #[must_use]
+    pub fn asked(&self) -> &Identifier {
+        &self.shared.asked
     }
 
     /// How many messages and confirmations for the doctor have not arrived.
@@ -278,9 +294,9 @@ impl Shared {
     }
 
     /// A session has begun.
-    pub(super) fn session_began(&self) {
+    pub(super) fn session_began(&self, doctor: &Identifier) {
         let mut state = self.state();
-        state.connected = true;
+        state.connected = Some(doctor.clone());
         state.hurried = false;
     }
 
@@ -288,7 +304,7 @@ impl Shared {
     pub(super) fn session_over(&self) {
         let mut state = self.state();
         state.stream = None;
-        state.connected = false;
+        state.connected = None;
         state.in_flight = InFlight::default();
     }
 
@@ -375,6 +391,11 @@ impl Shared {
     pub(super) fn take(&self, message: &Message, delivery: Delivery) -> Result<Taken, FilesError> {
         let inbox = self.files.inbox();
         inbox.take(message, delivery, self.clock.now())
+    }
+
+    /// Whether nothing of the person's is on its way without a receipt.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.state().in_flight.is_quiet()
     }
 
     pub(super) fn receipted(&self, receipt: &Receipt) -> Option<Receipted> {

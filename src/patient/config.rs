@@ -37,6 +37,11 @@ pub struct Config {
     pub good_session: Duration,
     /// How far the doctor's clock may be off before the person is told.
     pub tolerance: Duration,
+    /// Whether to go on with another doctor of the clinic when the one who was
+    /// asked for is not reached.
+    pub failover: bool,
+    /// How often it is looked whether she is back.
+    pub look: Duration,
 }
 
 impl Default for Config {
@@ -55,6 +60,8 @@ impl Default for Config {
             longest_wait: MINUTE,
             good_session: Duration::from_secs(10),
             tolerance: Duration::from_secs(30),
+            failover: false,
+            look: MINUTE.saturating_mul(5),
         }
     }
 }

@@ -139,6 +139,9 @@ impl Handshake<'_> {
         ask: bool,
         ticket: &mut Option<ResumptionTicket>,
     ) -> Result<Outcome, ConnectError> {
+        // Nothing else is said to a doctor whom the clinic has revoked, unless
+        // she shows a newer certificate.
+        let ask = ask || self.doctor.is_revoked();
         if ask || !self.doctor.prekey().is_valid_at(self.clock.now()) {
             self.ask()?;
         }

@@ -57,6 +57,8 @@ pub enum Request {
     Status,
     /// What can be compared over the phone?
     Fingerprints,
+    /// Who are the clinic's doctors?
+    Doctors,
 }
 
 /// What a message is to a consultation.
@@ -122,6 +124,8 @@ pub enum Answer {
     Status(Status),
     /// What is compared over the phone.
     Fingerprints(Fingerprints),
+    /// The clinic's doctors, in the order of their names.
+    Doctors(Vec<ClinicDoctor>),
     /// It is done.
     Done,
     /// It was not done, for this reason.
@@ -318,8 +322,28 @@ pub struct Fingerprints {
     pub own: String,
 }
 
+/// A doctor of the patient's clinic.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct ClinicDoctor {
+    /// Her name.
+    pub doctor: String,
+    /// Where she is reached: `host:port`.
+    pub address: String,
+    /// Whether she enrolled the patient.
+    pub enrolled: bool,
+    /// Whether the person wants to be connected to her.
+    pub asked: bool,
+    /// Whether there is a session with her.
+    pub connected: bool,
+    /// Whether the clinic has revoked her: there is none any more.
+    pub revoked: bool,
+    /// When this device first heard of her from the clinic; none if it has not.
+    pub since: Option<Timestamp>,
+}
+
 /// How things are.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Status {
     /// Whether a program keeps a connection, or tries to.
@@ -337,6 +361,9 @@ pub struct Status {
     /// When this device's certificate ends.
     #[serde(default)]
     pub certificate_ends: Option<Timestamp>,
+    /// The doctor with whom there is a session.
+    #[serde(default)]
+    pub doctor: Option<String>,
 }
 
 /// From so long before its end on, a person is told that her device's
@@ -361,6 +388,7 @@ impl Status {
             waiting_messages: counts.waiting_messages,
             waiting_confirmations: counts.waiting_confirmations,
             certificate_ends: None,
+            doctor: None,
         }
     }
 }

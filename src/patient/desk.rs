@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::control::Handler;
+use crate::identity::id::Identifier;
 use crate::patient::client::Client;
-use crate::patient::control::{Answer, Request, Status, Word};
+use crate::patient::colleagues::Colleague;
+use crate::patient::control::{Answer, ClinicDoctor, Request, Status, Word};
 use crate::patient::event;
 use crate::patient::files::{Files, FilesError};
+use crate::random::OsRandom;
 
 /// The most messages in one answer, in each direction: the newest.
 const MOST: usize = if cfg!(test) { 3 } else { 1_000 };
@@ -22,27 +25,37 @@ pub struct Desk {
     files: Arc<Files>,
     clock: Arc<dyn Clock>,
     client: Option<Arc<Client>>,
+    /// Whom the person wants to be connected to.
+    asked: Identifier,
 }
 
 impl Desk {
     /// The desk of a program that keeps a connection.
     #[must_use]
-    pub const fn connected(files: Arc<Files>, clock: Arc<dyn Clock>, client: Arc<Client>) -> Self {
+    pub fn connected(files: Arc<Files>, clock: Arc<dyn Clock>, client: Arc<Client>) -> Self {
         Self {
             files,
             clock,
+            asked: client.asked().clone(),
             client: Some(client),
         }
     }
 
     /// The desk of a command that has opened the directory itself.
     #[must_use]
-    pub const fn alone(files: Arc<Files>, clock: Arc<dyn Clock>) -> Self {
+    pub fn alone(files: Arc<Files>, clock: Arc<dyn Clock>) -> Self {
         Self {
+            asked: files.name().doctor.clone(),
             files,
             clock,
             client: None,
         }
+    }
+
+    /// The same where the person wants to be connected to this doctor.
+    #[must_use]
+    pub fn asked_for(self, asked: Identifier) -> Self {
+        Self { asked, ..self }
     }
 
     fn is_connected(&self) -> bool {
@@ -145,10 +158,53 @@ impl Desk {
     fn status(&self) -> Result<Answer, FilesError> {
         let counts = self.files.mail_counts()?;
         let running = self.client.is_some();
+        let doctor = self
+            .client
+            .as_ref()
+            .and_then(|client| client.connected_to());
         Ok(Answer::Status(Status {
             certificate_ends: self.files.certificate_end()?,
+            doctor: doctor.map(|doctor| doctor.to_string()),
             ..Status::new(counts, running, self.is_connected())
         }))
+    }
+
+    fn doctors(&self) -> Result<Answer, FilesError> {
+        let home = self.files.doctor(&mut OsRandom)?;
+        let colleagues = self.files.colleagues(&home)?;
+        let connected = self
+            .client
+            .as_ref()
+            .and_then(|client| client.connected_to());
+        let line = |name: &Identifier, listed: Option<&Colleague>| -> Result<_, FilesError> {
+            let is_home = *name == home.certificate().subject().identifier;
+            let address = match listed {
+                Some(listed) if !is_home => listed.entry.address().to_string(),
+                _ => self.files.address()?,
+            };
+            Ok(ClinicDoctor {
+                doctor: name.to_string(),
+                address,
+                enrolled: is_home,
+                asked: *name == self.asked,
+                connected: connected.as_ref() == Some(name),
+                revoked: match is_home {
+                    true => home.is_revoked(),
+                    false => listed.is_some_and(|listed| listed.is_revoked(&home)),
+                },
+                since: listed.map(|listed| listed.since),
+            })
+        };
+        let mut doctors = Vec::new();
+        for listed in colleagues.all() {
+            doctors.push(line(listed.entry.doctor(), Some(listed))?);
+        }
+        let own = &self.files.name().doctor;
+        if colleagues.get(own).is_none() {
+            doctors.push(line(own, None)?);
+        }
+        doctors.sort_by(|a, b| a.doctor.cmp(&b.doctor));
+        Ok(Answer::Doctors(doctors))
     }
 }
 
@@ -167,6 +223,7 @@ impl Handler for Desk {
             Request::History => self.history(),
             Request::Status => self.status(),
             Request::Fingerprints => self.files.fingerprints().map(Answer::Fingerprints),
+            Request::Doctors => self.doctors(),
         };
         answer.unwrap_or_else(|error| failed(&error))
     }
@@ -188,7 +245,6 @@ mod tests {
     use crate::clock::{SystemClock, Timestamp};
     use crate::patient::control::Said;
     use crate::protocol::message::Message;
-    use crate::random::OsRandom;
 
     #[test]
     fn it_is_told_when_there_are_more_messages_than_one_answer_holds() {

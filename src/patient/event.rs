@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::{Timestamp, in_words};
 use crate::identity::certificate::CertificateError;
 use crate::identity::id::Identifier;
+use crate::patient::colleagues::EntryError;
 use crate::patient::connect::ConnectError;
 use crate::patient::files::FilesError;
 use crate::patient::inbox::Entry;
@@ -20,6 +21,8 @@ pub enum Event {
     Connected {
         /// Her name.
         doctor: Identifier,
+        /// The doctor who was asked for, if this is another one of the clinic.
+        instead_of: Option<Identifier>,
         /// Whether the session goes on from an earlier one.
         resumed: bool,
         /// The difference of the clocks, if it is more than tolerated.
@@ -54,8 +57,35 @@ pub enum Event {
     ConnectionLost(Loss),
     /// The doctor ended the session.
     Ended(DisconnectReason),
-    /// No session came about.
+    /// One of several doctors of the clinic is not reached.
+    Unreached {
+        /// Which.
+        doctor: Identifier,
+        /// Why, as a sentence.
+        reason: String,
+        /// Who is tried next.
+        next: Option<Identifier>,
+    },
+    /// No session came about, with whomever it was tried.
     NotConnected(ConnectError),
+    /// While there was a session with another doctor of the clinic, the one who
+    /// was asked for has come back: the session is changed for one with her.
+    Back {
+        /// Who was asked for.
+        doctor: Identifier,
+    },
+    /// The clinic has told of doctors who are new, or reached elsewhere.
+    Clinic {
+        /// All of its doctors that are known now.
+        doctors: Vec<Identifier>,
+    },
+    /// What the clinic tells of one of its doctors is not believed.
+    EntryRefused {
+        /// Whom it claims to be about.
+        doctor: Option<Identifier>,
+        /// Why not.
+        error: EntryError,
+    },
     /// The next attempt comes by itself.
     Retrying {
         /// After this time.
@@ -72,6 +102,28 @@ pub fn refused(number: u64) -> String {
         "the doctor's server does not have message {number} any more: your confirmation is not \
          on file there, and is not sent again"
     )
+}
+
+/// With whom the session is, if not with the doctor who was asked for.
+#[must_use]
+pub fn instead_of(asked: &Identifier, doctor: &Identifier) -> String {
+    format!("{asked} is not reached; you are connected to {doctor} of the same clinic")
+}
+
+/// That one of several doctors is not reached, and what comes next.
+#[must_use]
+pub fn unreached(doctor: &Identifier, reason: &str, next: Option<&Identifier>) -> String {
+    let next = next.map_or_else(String::new, |next| {
+        format!("; trying {next} of the same clinic")
+    });
+    format!("{doctor} is not reached ({reason}){next}")
+}
+
+/// What there is to say of an entry that is not believed.
+#[must_use]
+pub fn entry_refused(doctor: Option<&Identifier>, error: &EntryError) -> String {
+    let whom = doctor.map_or_else(String::new, |doctor| format!(" about {doctor}"));
+    format!("what the clinic's list of doctors says{whom} is not believed: {error}")
 }
 
 /// How far two clocks are apart.

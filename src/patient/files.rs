@@ -12,8 +12,10 @@
 //! enrolment that was cut off goes on with the same ones, and one with another
 //! ticket touches none of them.
 
+mod clinic;
 mod error;
 
+pub use clinic::{Heard, heard_of};
 pub use error::FilesError;
 
 use std::fmt;
@@ -21,7 +23,6 @@ use std::path::Path;
 use std::str::FromStr;
 
 use crate::clock::Timestamp;
-use crate::codec::Writer;
 use crate::elgamal::{Group, KemSecret, SignSecret};
 use crate::handshake::enrol::NewKeys;
 use crate::hex;
@@ -32,6 +33,7 @@ use crate::identity::key_file::{self, KeyFile, KeyKind};
 use crate::identity::known_doctor::{KnownDoctor, fingerprint_groups};
 use crate::identity::patient_identity::PatientIdentity;
 use crate::identity::ticket::TicketId;
+use crate::patient::colleagues::Colleagues;
 use crate::patient::control::Fingerprints;
 use crate::random::{OsRandom, Random};
 use crate::secret::SecretBytes;
@@ -83,6 +85,12 @@ pub struct Patient {
     pub doctor: KnownDoctor,
     /// Where she is reached: `host:port`.
     pub address: String,
+    /// The doctors of her clinic.
+    pub colleagues: Colleagues,
+    /// Whom to connect to: the doctor, if not somebody else was asked for.
+    pub asked: Identifier,
+    /// Where she is reached, if the person has said so: nowhere else then.
+    pub at: Option<String>,
 }
 
 /// The directory of one identity, in use by this program alone.
@@ -305,27 +313,20 @@ impl Files {
         now: Timestamp,
     ) -> Result<(), FilesError> {
         let checked = now.as_millis().to_be_bytes();
+        // A new ticket speaks for new keys, also of the clinic's other doctors:
+        // they are learned anew. A list that is damaged has no names to forget.
+        let others = self.colleague_names().unwrap_or_default();
+        let others: Vec<String> = others.iter().map(fact::colleague).collect();
         let mut facts = doctor_facts(doctor, &checked).to_vec();
+        facts.extend(others.iter().map(|name| (name.as_str(), &[][..])));
         facts.extend_from_slice(&[
             (fact::OWN_CERTIFICATE, certificate.as_bytes()),
             (fact::ISSUER_CERTIFICATE, doctor.certificate().as_bytes()),
             (fact::TICKET, ticket),
             (fact::ADDRESS, address.as_bytes()),
+            (fact::ROSTER, &[]),
         ]);
         Ok(self.store.set_facts(&facts)?)
-    }
-
-    /// Keeps what was learned of the doctor and checked at `now`.
-    ///
-    /// # Errors
-    /// [`FilesError`] if it cannot be written.
-    pub fn save_doctor(&self, doctor: &KnownDoctor, now: Timestamp) -> Result<(), FilesError> {
-        // What is kept is checked again as of `now` when it is loaded.
-        if !doctor.prekey().is_valid_at(now) {
-            return Ok(());
-        }
-        let checked = now.as_millis().to_be_bytes();
-        Ok(self.store.set_facts(&doctor_facts(doctor, &checked))?)
     }
 
     /// Everything of an enrolled patient, checked again from the root down: a
@@ -336,24 +337,8 @@ impl Files {
     /// # Errors
     /// [`FilesError`] if something is missing or damaged.
     pub fn load(&self, random: &mut dyn Random) -> Result<Patient, FilesError> {
-        let root = self.wanted(fact::ROOT_CERTIFICATE)?;
-        let doctor = Writer::new()
-            .lp16(&root)
-            .lp16(&self.wanted(fact::DOCTOR_CERTIFICATE)?)
-            .lp16(&self.wanted(fact::DOCTOR_PREKEY)?)
-            .lp16(&self.wanted(fact::REVOKED_DOCTORS)?)
-            .lp16(&self.store.fact(fact::GROUP)?.unwrap_or_default())
-            .finish();
-        let checked = <[u8; 8]>::try_from(&self.wanted(fact::DOCTOR_CHECKED)?[..])
-            .map_err(|_| self.damaged(fact::DOCTOR_CHECKED, "wrong length"))?;
-        let doctor = KnownDoctor::first_contact(
-            &doctor,
-            &certificate::fingerprint(&root),
-            &self.name.doctor,
-            Timestamp::from_millis(u64::from_be_bytes(checked)),
-            random,
-        )
-        .map_err(|error| self.damaged(fact::DOCTOR_CERTIFICATE, &error.to_string()))?;
+        let doctor = self.doctor(random)?;
+        let colleagues = self.colleagues(&doctor)?;
         let issuer = self.certificate(fact::ISSUER_CERTIFICATE, doctor.root())?;
         let certificate = self.certificate(fact::OWN_CERTIFICATE, &issuer)?;
         if certificate.subject().identifier != self.name.patient {
@@ -362,12 +347,13 @@ impl Files {
         let keys = self.load_keys(&self.ticket()?, doctor.group())?;
         let identity = PatientIdentity::new(certificate, issuer, keys.signing, keys.encryption)
             .ok_or_else(|| self.damaged(fact::OWN_CERTIFICATE, "it is for other keys"))?;
-        let address = String::from_utf8(self.wanted(fact::ADDRESS)?)
-            .map_err(|_| self.damaged(fact::ADDRESS, "it is no text"))?;
         Ok(Patient {
             identity,
             doctor,
-            address,
+            address: self.address()?,
+            colleagues,
+            asked: self.name.doctor.clone(),
+            at: None,
         })
     }
 
@@ -400,10 +386,7 @@ impl Files {
 const SIGNING: &str = "signing";
 const ENCRYPTION: &str = "encryption";
 
-fn doctor_facts<'a>(
-    doctor: &'a KnownDoctor,
-    checked: &'a [u8; 8],
-) -> [(&'static str, &'a [u8]); 6] {
+fn doctor_facts<'a>(doctor: &'a KnownDoctor, checked: &'a [u8; 8]) -> [(&'a str, &'a [u8]); 6] {
     let group = doctor.group();
     let modulus: &[u8] = if group.is_built_in() {
         &[]

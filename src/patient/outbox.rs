@@ -311,6 +311,13 @@ impl InFlight {
         })
     }
 
+    /// Whether no receipt is still to be expected.
+    pub(super) fn is_quiet(&self) -> bool {
+        let messages = self.messages.values().map(|(_, sent)| *sent);
+        let confirmations = self.confirmations.values().map(|(_, sent)| *sent);
+        room(messages.chain(confirmations)) == IN_FLIGHT
+    }
+
     /// The doctor's server has what has this id.
     pub(super) fn arrived(&mut self, id: MessageId) {
         self.messages.remove(&id);

@@ -1,31 +1,36 @@
 //! A session that is there: reads what comes, answers it, keeps the connection
 //! alive, renews the keys.
 
+mod unanswered;
+
 use std::time::{Duration, Instant};
 
 use crate::framing::Frame;
 use crate::group::receiver::Progress;
 use crate::handshake::resume::{self, AwaitResumed, ResumptionTicket, Step};
-use crate::identity::certificate::{Fingerprint, VerifiedCertificate};
-use crate::kdf;
+use crate::identity::certificate::VerifiedCertificate;
+use crate::identity::known_doctor::KnownDoctor;
+use crate::identity::roster::RosterEntry;
 use crate::patient::backoff::between;
 use crate::patient::client::Shared;
+use crate::patient::colleagues::Colleagues;
 use crate::patient::connect::Established;
 use crate::patient::event::{Event, Loss};
 use crate::patient::files::FilesError;
 use crate::patient::inbox::Taken;
 use crate::patient::link::{Link, LinkError};
+use crate::patient::lookout::Lookout;
 use crate::patient::outbox::Receipted;
+use crate::patient::session::unanswered::Unanswered;
 use crate::protocol::DisconnectReason;
-use crate::protocol::message::{Message, MessageId};
+use crate::protocol::message::Message;
 use crate::protocol::opcode;
-use crate::protocol::record::{DecMsg, Disconnect, Heartbeat, Receipt, SessionToken};
+use crate::protocol::record::{Disconnect, Heartbeat, Receipt, Roster, SessionToken};
 use crate::random::OsRandom;
-use crate::secret::Secret;
 use crate::session::channel::{Opener, Sealer};
 use crate::session::patient::{AwaitToken, Delivery, FromDoctor, PatientEnd, SessionError};
 use crate::session::signed::Parties;
-use crate::session::{Direction, SessionKey, receipt};
+use crate::session::{Direction, SessionKey};
 
 /// How long the doctor's server may take to close after the last word.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -41,6 +46,8 @@ pub(super) enum End {
     Lost(Loss),
     /// The doctor's own server broke the protocol: do not come back.
     ProtocolBroken,
+    /// The doctor who was asked for is there again: change over to her.
+    Back,
 }
 
 /// Where a renewal of the keys stands.
@@ -50,6 +57,16 @@ enum Renewal {
     Asked(Box<AwaitResumed>),
     /// M3 is sent.
     Proved(Box<AwaitToken>),
+}
+
+/// What a session is concerned with beside its doctor.
+pub(super) struct Clinic<'a> {
+    /// The doctor who enrolled the patient.
+    pub(super) home: &'a KnownDoctor,
+    /// Those of her clinic.
+    pub(super) colleagues: &'a mut Colleagues,
+    /// Looks for the doctor who was asked for, if this is another.
+    pub(super) lookout: Option<Lookout>,
 }
 
 /// A session, for the thread that reads.
@@ -62,6 +79,7 @@ pub(super) struct Live<'a> {
     renewal: Option<Renewal>,
     /// Messages that came while the keys were being renewed.
     unanswered: Vec<Unanswered>,
+    clinic: Clinic<'a>,
     last_heard: Instant,
     renew_at: Instant,
     check_at: Instant,
@@ -76,6 +94,7 @@ impl<'a> Live<'a> {
         doctor: &'a VerifiedCertificate,
         established: Established,
         earlier: Option<Progress>,
+        clinic: Clinic<'a>,
     ) -> Result<Self, LinkError> {
         let Established {
             session,
@@ -99,6 +118,7 @@ impl<'a> Live<'a> {
             end,
             renewal: None,
             unanswered: Vec::new(),
+            clinic,
             last_heard: now,
             renew_at: now + between(&shared.config.renewal, &mut OsRandom),
             check_at: now + shared.config.certificate_check,
@@ -180,13 +200,30 @@ impl<'a> Live<'a> {
         if now >= self.renew_at || self.many_records() {
             self.renew(now)?;
         }
+        self.change_over(now)?;
         let beat_at = self
             .shared
             .wire
             .last_sent()
             .map_or(silent_at, |last_sent| last_sent + config.heartbeat);
         let due = [silent_at, self.check_at, beat_at, self.renew_at];
-        Ok(due.into_iter().min().unwrap_or(silent_at))
+        let look_at = self.clinic.lookout.as_ref().map(|lookout| lookout.due(now));
+        Ok(due.into_iter().chain(look_at).min().unwrap_or(silent_at))
+    }
+
+    /// Ends a session with another doctor once the one who was asked for is
+    /// back, between two messages of the person's.
+    fn change_over(&mut self, now: Instant) -> Result<(), End> {
+        let Some(lookout) = &mut self.clinic.lookout else {
+            return Ok(());
+        };
+        if !lookout.is_back(now) || self.renewal.is_some() || !self.shared.is_quiet() {
+            return Ok(());
+        }
+        let doctor = self.shared.asked.clone();
+        self.shared.tell(Event::Back { doctor });
+        self.say(DisconnectReason::AskedByPatient);
+        Err(End::Back)
     }
 
     fn many_records(&self) -> bool {
@@ -300,7 +337,8 @@ impl<'a> Live<'a> {
                 answer,
             } => return self.on_message(message, delivery, &answer, frame),
             FromDoctor::Received(receipt) => return self.on_receipt(&receipt),
-            FromDoctor::Heartbeat | FromDoctor::Roster(_) => {}
+            FromDoctor::Heartbeat => {}
+            FromDoctor::Roster(roster) => return self.on_roster(&roster),
             FromDoctor::Disconnect(last_word) => {
                 if last_word.reason == DisconnectReason::Expired {
                     self.ticket = None;
@@ -334,6 +372,34 @@ impl<'a> Live<'a> {
             Taken::New(entry) => self.shared.tell(Event::Message(entry)),
             Taken::Unconfirmed(entry) => self.shared.tell(Event::Reminder(entry)),
             Taken::Again | Taken::Conflict => {}
+        }
+        Ok(())
+    }
+
+    /// Keeps what is new of the clinic's doctors. An entry that is not believed
+    /// is told of; the others are taken.
+    fn on_roster(&mut self, roster: &Roster) -> Result<(), End> {
+        let Clinic {
+            home, colleagues, ..
+        } = &mut self.clinic;
+        let now = self.shared.clock.now();
+        let mut is_news = false;
+        for entry in &roster.0 {
+            match colleagues.take(entry, home, now) {
+                Ok(taken) => is_news |= taken.is_some(),
+                Err(error) => self.shared.tell(Event::EntryRefused {
+                    doctor: RosterEntry::doctor_in(entry),
+                    error,
+                }),
+            }
+        }
+        if is_news {
+            let saved = self.shared.files.save_colleagues(colleagues);
+            saved.map_err(not_kept)?;
+            let names = colleagues.all().map(|known| known.entry.doctor().clone());
+            self.shared.tell(Event::Clinic {
+                doctors: names.collect(),
+            });
         }
         Ok(())
     }
@@ -399,68 +465,4 @@ pub(super) struct Over {
     pub(super) end: End,
     pub(super) ticket: Option<ResumptionTicket>,
     pub(super) progress: Progress,
-}
-
-/// A message that cannot be answered before the keys are renewed, and then
-/// only under the new ones.
-#[derive(Debug)]
-enum Unanswered {
-    Broadcast(receipt::Broadcast, MessageId),
-    Other {
-        opcode: u8,
-        id: MessageId,
-        hash: [u8; 64],
-    },
-}
-
-impl Unanswered {
-    fn new(
-        message: &Message,
-        (opcode, body): (u8, &[u8]),
-        delivery: Delivery,
-        frame: &Frame,
-    ) -> Option<Self> {
-        if opcode == opcode::DEC_MSG {
-            let answer = DecMsg::decode(body).ok()?;
-            let broadcast = receipt::Broadcast {
-                conference: answer.conference,
-                epoch: answer.epoch,
-                mid: answer.mid,
-                frame_hash: kdf::hash(&[frame.as_bytes()]),
-                message_hash: message.hash(),
-            };
-            return Some(Self::Broadcast(broadcast, message.id()));
-        }
-        Some(Self::Other {
-            opcode: match delivery {
-                Delivery::Private => opcode::PRIVATE,
-                Delivery::Broadcast | Delivery::Missed | Delivery::Chosen => opcode::DIRECT,
-            },
-            id: message.id(),
-            hash: message.hash(),
-        })
-    }
-
-    /// Opcode and body of the answer.
-    fn answer(&self, key: &Secret<64>, device: &Fingerprint) -> (u8, Vec<u8>) {
-        match self {
-            Self::Broadcast(broadcast, id) => {
-                let answer = DecMsg {
-                    conference: broadcast.conference,
-                    epoch: broadcast.epoch,
-                    mid: broadcast.mid,
-                    id: *id,
-                    mac: receipt::broadcast_mac(key, device, broadcast),
-                };
-                (opcode::DEC_MSG, answer.encode())
-            }
-            Self::Other { opcode, id, hash } => {
-                let direction = Direction::DoctorToPatient;
-                let at = receipt::NO_TIME;
-                let mac = receipt::private_mac(key, *opcode, direction, (*id, at), hash);
-                let answer = Receipt { id: *id, at, mac };
-                (opcode::RECEIPT, answer.encode())
-            }
-        }
-    }
 }

@@ -79,6 +79,16 @@ impl Device {
         self.start_with(quick(), Arc::new(SystemClock))
     }
 
+    /// Starts as the patient of another doctor of the clinic.
+    pub fn start_as(&self, doctor: &str, config: Config) -> Running {
+        let files = self.files();
+        let mut patient = files.load(&mut OsRandom).unwrap();
+        patient.asked = doctor.parse().unwrap();
+        let clock = Arc::new(SystemClock);
+        let (client, events) = Client::start(config, Arc::new(files), patient, clock).unwrap();
+        Running { client, events }
+    }
+
     pub fn start_with(&self, config: Config, clock: Arc<dyn Clock>) -> Running {
         let files = self.files();
         let patient = files.load(&mut OsRandom).unwrap();
@@ -122,6 +132,12 @@ impl Running {
                 return found;
             }
         }
+    }
+
+    /// Ends the session; gives what has happened since it was last asked.
+    pub fn leave(self) -> Vec<Event> {
+        self.client.leave();
+        self.rest()
     }
 
     /// All events to the last.

@@ -187,7 +187,7 @@ fn both_sides_are_reminded_a_month_before_a_certificate_ends() {
     let patient = clinic.connect("P1");
     run(clinic.patient("P1", &["status"]))
         .code(0)
-        .says("Connected.")
+        .says("Connected to doctor D1.")
         .never_says("certificate");
     drop(patient);
 }

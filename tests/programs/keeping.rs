@@ -171,7 +171,7 @@ fn a_watch_makes_messages_noticed_and_commands_work_through_it() {
 
     let patients = |line: &[&str]| run(clinic.patient("P1", line)).code(0);
     patients(&["status"])
-        .says("Connected.")
+        .says("Connected to doctor D1.")
         .says("2 messages are unread, 1 of them URGENT.");
     patients(&["inbox", "--unread"]).says("    How are you?");
     patients(&["status"]).says("No message is unread.");

@@ -117,7 +117,7 @@ fn what_is_typed_counts_more_than_the_environment_and_that_more_than_the_file() 
     for key in DOCTOR.iter().filter(|(_, kind)| *kind != Kind::Switch) {
         check_precedence(*key, &of_doctor, !key.0.contains('.'));
     }
-    for key in PATIENT {
+    for key in PATIENT.iter().filter(|(_, kind)| *kind != Kind::Switch) {
         check_precedence(*key, &of_patient, true);
     }
 }
@@ -139,6 +139,14 @@ fn a_switch_is_on_where_the_last_word_says_so() {
         &["--strict-clock"],
         &[(variable, "false")]
     ));
+    let failover = |text: &str, line: &[&str]| {
+        let (_file, path) = file(text);
+        let line = [&["--config", &path], line].concat();
+        patient(&line, &[]).unwrap().failover
+    };
+    assert!(!failover("", &[]));
+    assert!(failover("failover = true", &[]));
+    assert!(failover("failover = false", &["--failover"]));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::failure::{self, Place};
-use super::{connection, enrolled, objects, say, unlocked};
+use super::{choose, connection, enrolled, objects, say, unlocked};
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::options::PatientOptions;
 use crate::cli::output::{Form, Object};
@@ -19,7 +19,7 @@ use crate::control::{self, Handler};
 use crate::identity::data_dir::{self, DataDir, DataDirFault};
 use crate::patient::control::{Answer, Request, Said, Status, Word};
 use crate::patient::desk::Desk;
-use crate::patient::event::Event;
+use crate::patient::event::{self, Event};
 use crate::patient::files::{Files, Name};
 
 /// How long a connection of one moment may take altogether.
@@ -168,6 +168,16 @@ impl<'a> Command<'a> {
         Ok(Exit::Ok)
     }
 
+    /// Lists the clinic's doctors.
+    pub(super) fn doctors(&self) -> Result<Exit, Failure> {
+        let Answer::Doctors(doctors) = self.ask(Request::Doctors)? else {
+            return Err(unexpected());
+        };
+        let objects: Vec<Object> = doctors.iter().map(objects::doctor).collect();
+        self.options.form.print(&say::doctors(&doctors), &objects)?;
+        Ok(Exit::Ok)
+    }
+
     fn ask_status(&self) -> Result<Status, Failure> {
         match self.ask(Request::Status)? {
             Answer::Status(status) => Ok(status),
@@ -241,6 +251,16 @@ impl<'a> Command<'a> {
                 Ok(Event::Stopped(stopped)) => {
                     break failure::stopped(&stopped, &self.place).map(drop);
                 }
+                Ok(Event::Unreached {
+                    doctor,
+                    reason,
+                    next,
+                }) => note(&event::unreached(&doctor, &reason, next.as_ref())),
+                Ok(Event::Connected {
+                    doctor,
+                    instead_of: Some(asked),
+                    ..
+                }) => note(&event::instead_of(&asked, &doctor)),
                 Ok(event) if !done(&event) => {}
                 Ok(_) => break Ok(()),
                 Err(_) => {
@@ -293,6 +313,7 @@ impl Counter {
                     let files = unlocked(options, name, directory)?;
                     let files = Arc::new(enrolled(options, files)?);
                     let desk = Desk::alone(Arc::clone(&files), Arc::new(SystemClock));
+                    let desk = desk.asked_for(choose::asked(options, name));
                     return Ok(Self::Own(Own { files, desk }));
                 }
             }

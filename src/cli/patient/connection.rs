@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use super::{config, failure};
+use super::{choose, config, failure};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::options::PatientOptions;
 use crate::clock::SystemClock;
@@ -28,9 +28,8 @@ pub(super) fn start(
     let mut patient = files
         .load(&mut OsRandom)
         .map_err(|error| failure::files(&error))?;
-    if let Some(address) = &options.connect {
-        patient.address = address.to_string();
-    }
+    patient.asked = choose::asked(options, files.name());
+    patient.at = options.connect.as_ref().map(ToString::to_string);
     let clock = Arc::new(SystemClock);
     let (client, events) =
         Client::start(config(options), Arc::clone(files), patient, clock).map_err(broken)?;

@@ -7,12 +7,13 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::options::PatientOptions;
 use crate::handshake::patient::HandshakeError;
 use crate::identity::data_dir::{DataDirError, location};
+use crate::identity::id::Identifier;
 use crate::identity::known_doctor::TrustError;
 use crate::patient::connect::ConnectError;
 use crate::patient::control::Said;
 use crate::patient::enrol::EnrolError;
 use crate::patient::event::Stopped;
-use crate::patient::files::{FilesError, Name};
+use crate::patient::files::{FilesError, Heard, Name};
 use crate::patient::link::LinkError;
 use crate::protocol::{AlertCode, DisconnectReason};
 use crate::vault::VaultError;
@@ -39,8 +40,9 @@ impl Place {
     }
 }
 
-/// Nobody of this name is enrolled here.
-pub(super) fn not_enrolled(options: &PatientOptions) -> Failure {
+/// Nobody of this name is enrolled here, nor does any of these identities know
+/// the doctor who was asked for.
+pub(super) fn not_enrolled(options: &PatientOptions, known: &[(Name, Heard)]) -> Failure {
     let patient = options.id.as_ref().map_or("P1", |id| id.as_str());
     let who = match (&options.id, &options.doctor_id) {
         (Some(id), Some(doctor)) => format!("{id} is not enrolled with doctor {doctor} here"),
@@ -48,14 +50,27 @@ pub(super) fn not_enrolled(options: &PatientOptions) -> Failure {
         (None, Some(doctor)) => format!("nobody is enrolled with doctor {doctor} here"),
         (None, None) => "nobody is enrolled here".to_owned(),
     };
-    Failure::new(
-        Exit::Refused,
-        format!("{who} (in {})", options.data.display()),
-    )
-    .hint(format!(
-        "to enrol takes two commands:\n\
+    let nor = match (&options.doctor_id, known) {
+        (Some(_), [_, ..]) => ", and no clinic known here has told of her",
+        _ => "",
+    };
+    let doctors: Vec<String> = known
+        .iter()
+        .map(|(Name { patient, doctor }, heard)| {
+            let others = heard.doctors.iter().filter(|other| *other != doctor);
+            let others: Vec<&str> = others.map(Identifier::as_str).collect();
+            match others[..] {
+                [] => format!("{patient} can connect to {doctor}\n"),
+                _ => format!("{patient} can connect to {doctor}, {}\n", others.join(", ")),
+            }
+        })
+        .collect();
+    let sentence = format!("{who}{nor} (in {})", options.data.display());
+    Failure::new(Exit::Refused, sentence).hint(format!(
+        "{}to enrol takes two commands:\n\
          \x20 at the doctor's: doctor enrol {patient}\n\
          \x20 then here:       patient{} enrol TICKET",
+        doctors.concat(),
         options.data_option
     ))
 }

@@ -1,6 +1,7 @@
 //! `patient key`.
 
-use super::{choose, failure};
+use super::choose::choose;
+use super::failure;
 use crate::cli::Program;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::key;

@@ -59,9 +59,9 @@ fn supervise(client: &Arc<Client>) -> Result<Option<Supervision>, Failure> {
     let client = Arc::clone(client);
     let observe = move |_| Observation {
         alive: client.is_running(),
-        status: match client.is_connected() {
-            true => "connected".to_owned(),
-            false => "not connected".to_owned(),
+        status: match client.connected_to() {
+            Some(doctor) => format!("connected to {doctor}"),
+            None => "not connected".to_owned(),
         },
     };
     Supervision::start(&|name| env::var_os(name), observe).map_err(|error| {

@@ -161,7 +161,9 @@ impl Watch {
                 seen.online = true;
                 seen.failed = None;
             }
-            Event::ConnectionLost(_) | Event::Ended(_) => seen.online = false,
+            Event::ConnectionLost(_) | Event::Ended(_) | Event::Back { .. } => {
+                seen.online = false;
+            }
             Event::Epoch { .. } => seen.caught_up = true,
             Event::NotConnected(error) => {
                 seen.failed = Some(failure::connect(error, &self.place));

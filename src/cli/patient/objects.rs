@@ -2,7 +2,8 @@
 
 use crate::cli::output::Object;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::patient::control::{Fingerprints, Received, Said, Status, Word};
+use crate::identity::id::Identifier;
+use crate::patient::control::{ClinicDoctor, Fingerprints, Received, Said, Status, Word};
 use crate::patient::enrol::Enrolled;
 use crate::patient::event::{self, Event};
 use crate::patient::files::Name;
@@ -104,6 +105,19 @@ pub(super) fn status(status: &Status, fingerprints: &Fingerprints) -> Object {
         .with("doctor_key", fingerprints.doctor.as_str())
         .with("own_key", fingerprints.own.as_str())
         .with("certificate_ends", status.certificate_ends)
+        .with("doctor", status.doctor.clone())
+}
+
+/// A doctor of the clinic.
+pub(super) fn doctor(doctor: &ClinicDoctor) -> Object {
+    Object::new("doctor")
+        .with("doctor", doctor.doctor.as_str())
+        .with("address", doctor.address.as_str())
+        .with("enrolled", doctor.enrolled)
+        .with("asked", doctor.asked)
+        .with("connected", doctor.connected)
+        .with("revoked", doctor.revoked)
+        .with("since", doctor.since)
 }
 
 /// An event, at the time it is told.
@@ -111,13 +125,15 @@ pub(super) fn event(event: &Event) -> Object {
     match event {
         Event::Connected {
             doctor,
+            instead_of,
             resumed,
             clock,
         } => Object::new("connected")
             .with("at", now())
             .with("doctor", doctor.as_str())
             .with("resumed", *resumed)
-            .with("clock", clock.map(|clock| clock.to_string())),
+            .with("clock", clock.map(|clock| clock.to_string()))
+            .with("instead_of", name_of(instead_of.as_ref())),
         Event::CertificateEnds(end) => Object::new("certificate_ends")
             .with("at", now())
             .with("ends", *end),
@@ -149,9 +165,30 @@ pub(super) fn event(event: &Event) -> Object {
         Event::Ended(reason) => Object::new("ended")
             .with("at", now())
             .with("sentence", event::ended(*reason)),
+        Event::Unreached {
+            doctor,
+            reason,
+            next,
+        } => Object::new("doctor_unreached")
+            .with("at", now())
+            .with("doctor", doctor.as_str())
+            .with("sentence", reason.as_str())
+            .with("next", name_of(next.as_ref())),
         Event::NotConnected(error) => Object::new("not_connected")
             .with("at", now())
             .with("sentence", error.to_string()),
+        Event::Back { doctor } => Object::new("back")
+            .with("at", now())
+            .with("doctor", doctor.as_str()),
+        Event::Clinic { doctors } => {
+            let names: Vec<&str> = doctors.iter().map(Identifier::as_str).collect();
+            Object::new("clinic")
+                .with("at", now())
+                .with("doctors", names)
+        }
+        Event::EntryRefused { doctor, error } => Object::new("trouble")
+            .with("at", now())
+            .with("sentence", event::entry_refused(doctor.as_ref(), error)),
         Event::Retrying { after } => Object::new("retrying").with("at", now()).with(
             "seconds",
             after
@@ -164,6 +201,10 @@ pub(super) fn event(event: &Event) -> Object {
             .with("at", now())
             .with("sentence", stopped.to_string()),
     }
+}
+
+fn name_of(doctor: Option<&Identifier>) -> Option<String> {
+    doctor.map(ToString::to_string)
 }
 
 fn now() -> Timestamp {

@@ -3,7 +3,10 @@
 
 use crate::cli::text::{clean, sentence};
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::patient::control::{Fingerprints, Received, Said, Sent, Status, Word, ends_soon};
+use crate::identity::id::Identifier;
+use crate::patient::control::{
+    ClinicDoctor, Fingerprints, Received, Said, Sent, Status, Word, ends_soon,
+};
 use crate::patient::event::{self, Event};
 
 /// The lines for an event; nothing for those that are said elsewhere.
@@ -11,6 +14,7 @@ pub(super) fn event(event: &Event) -> Option<String> {
     Some(match event {
         Event::Connected {
             doctor,
+            instead_of,
             resumed,
             clock,
         } => {
@@ -18,7 +22,10 @@ pub(super) fn event(event: &Event) -> Option<String> {
             let warning = clock.as_ref().map_or_else(String::new, |clock| {
                 format!("\nNote: {clock}; one of them is wrong.")
             });
-            format!("Connected to doctor {doctor}{again}.{warning}")
+            match instead_of {
+                None => format!("Connected to doctor {doctor}{again}.{warning}"),
+                Some(asked) => format!("{}{warning}", sentence(&event::instead_of(asked, doctor))),
+            }
         }
         Event::CertificateEnds(end) => ends(*end),
         Event::Epoch { devices, missed } => {
@@ -47,7 +54,25 @@ pub(super) fn event(event: &Event) -> Option<String> {
         Event::FilesFailed(error) => sentence(&error.to_string()),
         Event::ConnectionLost(loss) => sentence(&loss.to_string()),
         Event::Ended(reason) => sentence(event::ended(*reason)),
+        Event::Unreached {
+            doctor,
+            reason,
+            next,
+        } => sentence(&event::unreached(doctor, reason, next.as_ref())),
         Event::NotConnected(error) => sentence(&format!("not connected: {error}")),
+        Event::Back { doctor } => {
+            format!("Doctor {doctor} is reached again: changing over to her.")
+        }
+        Event::Clinic { doctors } => match &doctors[..] {
+            [] | [_] => return None,
+            several => {
+                let names: Vec<_> = several.iter().map(Identifier::as_str).collect();
+                format!("The doctors of your clinic: {}.", names.join(", "))
+            }
+        },
+        Event::EntryRefused { doctor, error } => {
+            sentence(&event::entry_refused(doctor.as_ref(), error))
+        }
         Event::Retrying { after } => {
             format!("Connecting again in {:.0} s.", after.as_secs_f32().ceil())
         }
@@ -174,9 +199,12 @@ pub(super) fn waiting(status: &Status) -> Option<String> {
 /// How things are.
 pub(super) fn status(status: &Status, fingerprints: &Fingerprints) -> String {
     let connection = match (status.running, status.connected) {
-        (true, true) => "Connected.",
-        (true, false) => "Not connected; the program tries again by itself.",
-        (false, _) => "No program is running: nothing is received now.",
+        (true, true) => match &status.doctor {
+            Some(doctor) => format!("Connected to doctor {}.", clean(doctor)),
+            None => "Connected.".to_owned(),
+        },
+        (true, false) => "Not connected; the program tries again by itself.".to_owned(),
+        (false, _) => "No program is running: nothing is received now.".to_owned(),
     };
     let unread = unread(status).unwrap_or_else(|| "no message is unread".to_owned());
     let waiting = waiting(status).unwrap_or_else(|| "nothing".to_owned());
@@ -200,6 +228,28 @@ pub(super) fn status(status: &Status, fingerprints: &Fingerprints) -> String {
         clean(&fingerprints.doctor),
         clean(&fingerprints.own)
     )
+}
+
+/// The clinic's doctors, a line each.
+pub(super) fn doctors(doctors: &[ClinicDoctor]) -> String {
+    let line = |doctor: &ClinicDoctor| {
+        let since = doctor
+            .since
+            .map(|since| format!("known since {since}"))
+            .filter(|_| !doctor.enrolled);
+        let words = [
+            (doctor.enrolled, "has enrolled you"),
+            (doctor.asked, "the one you ask for"),
+            (doctor.connected, "connected"),
+            (doctor.revoked, "REVOKED by the clinic, not connected to"),
+        ];
+        let words = words.iter().filter(|(is_so, _)| *is_so);
+        let words = words.map(|(_, word)| (*word).to_owned()).chain(since);
+        let words: Vec<String> = words.collect();
+        let (name, address) = (clean(&doctor.doctor), clean(&doctor.address));
+        format!("{name} at {address} ({})", words.join(", "))
+    };
+    doctors.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// That this device's certificate ends, and what to do.
@@ -245,6 +295,33 @@ mod tests {
     }
 
     #[test]
+    fn it_is_told_with_whom_a_session_is_that_was_not_asked_for() {
+        let name = |text: &str| text.parse::<Identifier>().unwrap();
+        let said = |event: &Event| super::event(event).unwrap();
+        let unreached = Event::Unreached {
+            doctor: name("D1"),
+            reason: "no server answers at h:1".to_owned(),
+            next: Some(name("D2")),
+        };
+        assert_eq!(
+            said(&unreached),
+            "D1 is not reached (no server answers at h:1); trying D2 of the same clinic."
+        );
+        let connected = Event::Connected {
+            doctor: name("D2"),
+            instead_of: Some(name("D1")),
+            resumed: true,
+            clock: None,
+        };
+        assert_eq!(
+            said(&connected),
+            "D1 is not reached; you are connected to D2 of the same clinic."
+        );
+        let back = Event::Back { doctor: name("D1") };
+        assert!(said(&back).starts_with("Doctor D1 is reached again"));
+    }
+
+    #[test]
     fn the_status_says_what_is_unread_and_what_waits() {
         let mut shown = Status {
             running: true,
@@ -254,6 +331,7 @@ mod tests {
             waiting_messages: 1,
             waiting_confirmations: 2,
             certificate_ends: None,
+            doctor: None,
         };
         let fingerprints = Fingerprints {
             root: "06b2".to_owned(),
@@ -266,6 +344,8 @@ mod tests {
         assert!(!said.contains("restored a backup"), "{said}");
         shown.connected = true;
         assert!(status(&shown, &fingerprints).contains("restored a backup"));
+        shown.doctor = Some("D2".to_owned());
+        assert!(status(&shown, &fingerprints).starts_with("Connected to doctor D2."));
         assert!(said.ends_with("this device's key:  77e0"), "{said}");
         let day = std::time::Duration::from_secs(24 * 60 * 60);
         shown.certificate_ends = Some(SystemClock.now().plus(day * 31));

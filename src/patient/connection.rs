@@ -147,7 +147,7 @@ impl Connection {
         let shared = Arc::clone(&self.shared);
         let certificate = doctor.certificate().clone();
         let instead_of = Some(&shared.asked).filter(|asked| *asked != name);
-        let lookout = instead_of.map(|asked| Lookout::new(self.look(asked), &shared.config));
+        let lookout = instead_of.map(|asked| Lookout::new(self.look(asked)));
         let connected = Event::Connected {
             doctor: name.clone(),
             instead_of: instead_of.cloned(),
@@ -189,9 +189,10 @@ impl Connection {
             let look = self.look(name);
             let mut link = look.connect()?;
             self.shared.register(&link)?;
-            let mut doctor = match look.known {
-                Some(known) => known,
-                None => self.first_contact(name, &mut link)?,
+            // Whoever was asked just now is not asked again.
+            let (mut doctor, may_ask) = match look.known {
+                Some(known) => (known, true),
+                None => (self.first_contact(name, &mut link)?, false),
             };
             let line = self.lines.entry(name.clone()).or_default();
             let mut handshake = Handshake {
@@ -202,7 +203,7 @@ impl Connection {
                 config: &self.shared.config,
                 clock: &*self.shared.clock,
             };
-            let outcome = handshake.run(line.ask, &mut line.ticket);
+            let outcome = handshake.run(line.ask && may_ask, &mut line.ticket);
             // Also what was learned before something went wrong.
             self.learn(doctor.clone());
             if let Outcome::Established(established) = outcome? {
@@ -268,7 +269,8 @@ impl Connection {
             known
         });
         Look {
-            shared: Arc::clone(&self.shared),
+            shared: Arc::downgrade(&self.shared),
+            config: self.shared.config.clone(),
             addresses,
             known,
             home: self.home.clone(),

@@ -1,7 +1,7 @@
 //! Looking for a doctor: where she is reached, and, during a session with
 //! another one of the clinic, whether she is back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,10 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// A doctor who is looked for.
 pub(super) struct Look {
-    pub(super) shared: Arc<Shared>,
+    /// Not held on to: it has the directory, which is given back when the
+    /// client ends, whoever still waits for an answer.
+    pub(super) shared: Weak<Shared>,
+    pub(super) config: Config,
     /// Where she may be reached, the likeliest first.
     pub(super) addresses: Vec<String>,
     /// What is known of her since an earlier connection.
@@ -34,7 +37,7 @@ impl Look {
     pub(super) fn connect(&self) -> Result<Link, LinkError> {
         let mut last = LinkError::Closed;
         for address in &self.addresses {
-            match Link::connect(address, &self.shared.config) {
+            match Link::connect(address, &self.config) {
                 Err(error @ (LinkError::UnknownHost { .. } | LinkError::NoServer { .. })) => {
                     last = error;
                 }
@@ -50,7 +53,8 @@ impl Look {
         link.send(&certificate_request())?;
         let answer = link.receive()?;
         let body = certificate_answer(&answer)?;
-        let (own, now) = (self.shared.identity.own(), self.shared.clock.now());
+        let shared = self.shared.upgrade().ok_or(ConnectError::NotAccepted)?;
+        let (own, now) = (shared.identity.own(), shared.clock.now());
         let checked = match (&self.known, &self.listed) {
             (Some(known), _) => known.check_bundle(body, own, now).map(drop),
             (None, Some(listed)) => self.home.colleague(body, listed, own, now).map(drop),
@@ -75,11 +79,12 @@ enum State {
 }
 
 impl Lookout {
-    pub(super) fn new(look: Look, config: &Config) -> Self {
+    pub(super) fn new(look: Look) -> Self {
+        let every = look.config.look;
         Self {
             look: Arc::new(look),
-            every: config.look,
-            state: State::Waiting(Instant::now() + config.look),
+            every,
+            state: State::Waiting(Instant::now() + every),
         }
     }
 

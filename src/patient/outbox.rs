@@ -403,6 +403,19 @@ mod tests {
     }
 
     #[test]
+    fn it_is_quiet_once_everything_has_its_receipt() {
+        let base = TempDir::new().unwrap();
+        let files = files(&base);
+        let id = write(&files, "x");
+        let mut flying = InFlight::default();
+        assert!(flying.is_quiet());
+        assert_eq!(next(&mut flying, &files), [id]);
+        assert!(!flying.is_quiet());
+        flying.arrived(id);
+        assert!(flying.is_quiet());
+    }
+
+    #[test]
     fn a_confirmation_is_sent_once_a_session_until_it_arrived() {
         let base = TempDir::new().unwrap();
         let files = files(&base);

@@ -369,16 +369,9 @@ fn entries_that_are_forged_foreign_old_or_of_a_revoked_doctor_are_not_taken() {
 fn a_list_of_revoked_doctors_that_one_shows_counts_for_all() {
     let mut scene = Scene::introduced();
     // The first doctor's key is stolen; the second has the newest list.
-    let second = scene.d2.practice.identity();
-    let clinic_id = second.root.subject().clinic;
     let stolen = scene.d1.practice.identity();
     let serial = stolen.certificate.subject().serial;
-    let now = SystemClock.now();
-    let list = second
-        .revoked
-        .extend(&scene.root, &clinic_id, &serial, now, &mut OsRandom);
-    let mut renewed = second.renewed(second.certificate.clone()).unwrap();
-    renewed.revoked = list.unwrap();
+    let renewed = with_next_list(&scene, &scene.d2.practice.identity(), serial);
     scene.d2.practice.replace_identity(renewed);
     let running = scene.device.start_as("D2", quick());
     assert_eq!(session(&running), with("D2"));
@@ -401,6 +394,40 @@ fn a_list_of_revoked_doctors_that_one_shows_counts_for_all() {
     assert_eq!(session(&running), instead("D2", "D1"));
     running.leave();
     scene.d1.close();
+}
+
+/// The same doctor with the clinic's next list of revoked ones.
+fn with_next_list(scene: &Scene, doctor: &DoctorIdentity, serial: [u8; 16]) -> DoctorIdentity {
+    let clinic_id = doctor.root.subject().clinic;
+    let now = SystemClock.now();
+    let list = doctor
+        .revoked
+        .extend(&scene.root, &clinic_id, &serial, now, &mut OsRandom);
+    let mut renewed = doctor.renewed(doctor.certificate.clone()).unwrap();
+    renewed.revoked = list.unwrap();
+    renewed
+}
+
+#[test]
+fn a_doctor_who_is_not_believed_at_first_is_tried_again() {
+    let scene = Scene::open();
+    let newer = with_next_list(&scene, &scene.d1.practice.identity(), [7; 16]);
+    let list = newer.revoked.clone();
+    scene.d1.practice.replace_identity(newer);
+    scene.introduce();
+    // Her server has not heard of the list yet.
+    let running = scene.device.start_as("D2", quick());
+    running.until(|event| match event {
+        Event::NotConnected(ConnectError::Papers(TrustError::OlderRevocation)) => Some(()),
+        Event::Connected { .. } => panic!("connected"),
+        _ => None,
+    });
+    let second = scene.d2.practice.identity();
+    let mut second = second.renewed(second.certificate.clone()).unwrap();
+    second.revoked = list;
+    scene.d2.practice.replace_identity(second);
+    assert_eq!(session(&running), with("D2"));
+    running.leave();
 }
 
 /// The first thing that went wrong.

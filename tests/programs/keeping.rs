@@ -173,6 +173,9 @@ fn a_watch_makes_messages_noticed_and_commands_work_through_it() {
     patients(&["status"])
         .says("Connected to doctor D1.")
         .says("2 messages are unread, 1 of them URGENT.");
+    patients(&["doctors"])
+        .says("D1 at 127.")
+        .says("(has enrolled you, the one you ask for, connected)");
     patients(&["inbox", "--unread"]).says("    How are you?");
     patients(&["status"]).says("No message is unread.");
     patients(&["confirm", "1"]).says("The doctor's server has the confirmation.");
@@ -292,7 +295,7 @@ fn a_watch_tells_the_service_manager_how_it_is() {
     command.env("NOTIFY_SOCKET", &path);
     let patient = Running::start(command);
     expect("READY=1");
-    expect("STATUS=connected");
+    expect("STATUS=connected to D1");
     clinic.command(&["broadcast", "Drink water."]).code(0);
     wait_until("the command", || told.exists());
     let told = fs::read_to_string(told).unwrap();

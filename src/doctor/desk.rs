@@ -73,6 +73,9 @@ impl Desk {
                 })
             }
             Request::Office(request) => {
+                if request.asks_for_states() {
+                    self.server.settle();
+                }
                 let answer = office::answer(self.server.practice(), request);
                 if let office::Answer::Devices(answer) = &answer {
                     self.server.put_out(&answer.revoked());

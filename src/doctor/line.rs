@@ -11,7 +11,7 @@ use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::deadline::UntilDeadline;
 use crate::doctor::event::{Departure, Event};
-use crate::doctor::messages::live::{Given, Progress};
+use crate::doctor::messages::live::{Count, Given};
 use crate::doctor::messages::{self, BookError, device_code, mark_of, open_incoming};
 use crate::doctor::peer::Peer;
 use crate::doctor::post;
@@ -37,8 +37,9 @@ pub(super) const STACK_LEN: usize = 256 * 1024;
 /// Stack of a session's thread, which leaves all that to others. The C library
 /// keeps the stacks of threads that have ended, with the pages that were written
 /// to, for the next that ask for a quarter of their length or more: a session
-/// must not inherit those of a handshake.
-pub(super) const SESSION_STACK_LEN: usize = 48 * 1024;
+/// must not inherit those of a handshake. Sessions use up to 20 KiB (long
+/// messages); a panic that prints where it came from takes 28 KiB more.
+pub(super) const SESSION_STACK_LEN: usize = 60 * 1024;
 /// How long somebody who writes too fast is held back at a time.
 const PACE: Duration = Duration::from_millis(200);
 /// How many messages from before a session are sent ahead of their receipts.
@@ -317,7 +318,7 @@ impl Line {
         }
         let answered = self.shared.live().broadcast_answered(self.id, receipt.mid);
         if let Some(answered) = answered {
-            self.delivered(answered.number, id, Some(answered.progress));
+            self.delivered(answered.number, id, Some(answered.count));
         }
         Ok(())
     }
@@ -337,7 +338,7 @@ impl Line {
 
     /// Shown once it is on the disk. If it does not get there the message is
     /// given again at the next session.
-    fn delivered(&self, number: u64, id: MessageId, progress: Option<Progress>) {
+    fn delivered(&self, number: u64, id: MessageId, count: Option<Arc<Count>>) {
         let at = self.shared.clock.now();
         let work = Work::Delivered {
             message: number,
@@ -352,7 +353,7 @@ impl Line {
         let (shared, peer) = (Arc::clone(&self.shared), self.peer.clone());
         self.shared.ledger.write(change, move |written| {
             if matches!(written, Ok(Outcome::New)) {
-                shared.tell(Event::Delivered(peer, number, progress));
+                shared.tell(Event::Delivered(peer, number, count.map(|count| count.receipt())));
             }
         });
     }

@@ -58,6 +58,15 @@ pub enum Request {
     Letters(correspondence::Request),
 }
 
+impl Request {
+    /// Whether the answer says how far messages are: what a running server has
+    /// still to write belongs to it.
+    #[must_use]
+    pub const fn asks_for_states(&self) -> bool {
+        matches!(self, Self::Deliveries(_) | Self::Letters(_))
+    }
+}
+
 /// What the office answers.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

@@ -224,7 +224,8 @@ fn check(connection: &Connection) -> Result<(), StoreFault> {
     let finding: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     match &*finding {
         "ok" => Ok(()),
-        _ => Err(StoreFault::Damaged(finding)),
+        // It may have several lines.
+        _ => Err(StoreFault::Damaged(finding.replace('\n', ": "))),
     }
 }
 

@@ -8,7 +8,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use telemed::doctor::control::{Answer, Broadcast, Request};
+use telemed::doctor::desk::Desk;
 use telemed::doctor::shared::Settings;
+use telemed::doctor::{deliveries, office};
 use telemed::protocol::message::MessageId;
 
 use crate::support::{Got, PATIENCE, Person, Practice, Session, eventually};
@@ -175,4 +178,47 @@ fn whoever_comes_and_goes_while_several_broadcast_misses_nothing() {
         }
         assert_eq!(usize::try_from(last.number).unwrap(), WRITERS * EACH + 1);
     });
+}
+
+#[test]
+fn what_was_sent_to_many_is_told_as_sent_at_once() {
+    const PATIENTS: usize = 20;
+    let mut practice = Practice::open();
+    let papers = practice.papers();
+    let mut people: Vec<Person> = (0..PATIENTS)
+        .map(|number| practice.admit_with(&papers, &format!("P{number}")))
+        .collect();
+    let address = practice.address();
+    let mut sessions: Vec<Session> = people
+        .iter_mut()
+        .map(|person| insist(person, address))
+        .collect();
+    for session in &mut sessions {
+        session.answering = false;
+    }
+    let desk = Desk::new(practice.take_server(), Box::new(|| {}));
+    let broadcast = Broadcast {
+        text: "to all".to_owned(),
+        ..Broadcast::default()
+    };
+    let answer = desk.answer(Request::Broadcast(broadcast));
+    let Answer::Sent { number, .. } = answer else {
+        panic!("{answer:?}");
+    };
+    let question = deliveries::Request::List {
+        message: Some(number.to_string()),
+        missing: false,
+        verify: false,
+        unconfirmed: false,
+    };
+    let answer = desk.answer(Request::Office(office::Request::Deliveries(question)));
+    let Answer::Office(office::Answer::Deliveries(deliveries::Answer::List { messages, .. })) =
+        answer
+    else {
+        panic!("{answer:?}");
+    };
+    let [message] = &*messages else {
+        panic!("{messages:?}");
+    };
+    assert_eq!((message.queued, message.sent), (0, PATIENTS as u64));
 }

@@ -252,9 +252,9 @@ impl Receipts {
     /// Receipts are shown in the order in which they were committed, which
     /// need not be that in which they were counted.
     fn note(&mut self, progress: Option<Progress>) {
-        let answered = |progress: &Progress| progress.answered;
+        let kept = |progress: &Progress| progress.kept;
         let both = self.progress.into_iter().chain(progress);
-        self.progress = both.max_by_key(answered);
+        self.progress = both.max_by_key(kept);
     }
 
     /// In words: names while they are few, then how far it is.
@@ -270,15 +270,13 @@ impl Receipts {
         let Some(progress) = self.progress.filter(|progress| progress.given > NAMED) else {
             return delivered + ".";
         };
-        let Progress {
-            given,
-            answered,
-            awaited,
-        } = progress;
-        match awaited {
-            0 if answered == given => format!("{delivered}; all {given} have it."),
-            0 => format!("{delivered}; {answered} of {given} have it, the others have left."),
-            _ => format!("{delivered}; {answered} of {given} have it."),
+        let Progress { given, kept, left } = progress;
+        match given - kept {
+            0 => format!("{delivered}; all {given} have it."),
+            others if others == left => {
+                format!("{delivered}; {kept} of {given} have it, the others have left.")
+            }
+            _ => format!("{delivered}; {kept} of {given} have it."),
         }
     }
 }
@@ -398,23 +396,23 @@ mod tests {
 
     #[test]
     fn receipts_of_many_say_how_far_the_message_is() {
-        let said = |new: usize, answered, awaited| {
+        let said = |new: usize, kept, left| {
             let mut receipts = Receipts::default();
             for done in (0..new).rev() {
                 receipts.patients.push(format!("P{done}"));
                 receipts.note(Some(Progress {
                     given: 1_000,
-                    answered: answered - done,
-                    awaited: awaited + done,
+                    kept: kept - done,
+                    left,
                 }));
             }
             receipts.text(7)
         };
         let some = "Message 7: delivered to 213 more devices; 640 of 1000 have it.";
-        assert_eq!(said(213, 640, 360), some);
+        assert_eq!(said(213, 640, 2), some);
         let all = "Message 7: delivered to P1, P0; all 1000 have it.";
         assert_eq!(said(2, 1_000, 0), all);
-        assert!(said(1, 998, 0).ends_with("998 of 1000 have it, the others have left."));
+        assert!(said(1, 998, 2).ends_with("998 of 1000 have it, the others have left."));
         let mut alone = Receipts::default();
         alone.patients.push("P1".to_owned());
         alone.note(None);

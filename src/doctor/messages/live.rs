@@ -2,6 +2,8 @@
 //! must be held against. Everything else is in the books.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::protocol::message::MessageId;
 use crate::session::receipt;
@@ -29,18 +31,37 @@ struct Broadcast {
     number: u64,
     id: MessageId,
     receipted: receipt::Broadcast,
-    progress: Progress,
+    count: Arc<Count>,
     /// Who has not answered yet.
     waiting: HashSet<SessionId>,
 }
 
 /// An answer to a broadcast that was given to the group.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Answered {
     /// The message's number.
     pub number: u64,
-    /// How far the broadcast is with it.
-    pub progress: Progress,
+    /// Where it is to be counted once it is on the disk.
+    pub count: Arc<Count>,
+}
+
+/// Counts the receipts of a broadcast.
+#[derive(Debug)]
+pub struct Count {
+    given: usize,
+    kept: AtomicUsize,
+    left: AtomicUsize,
+}
+
+impl Count {
+    /// One more receipt is on the disk.
+    pub fn receipt(&self) -> Progress {
+        Progress {
+            given: self.given,
+            kept: self.kept.fetch_add(1, Ordering::Relaxed) + 1,
+            left: self.left.load(Ordering::Relaxed),
+        }
+    }
 }
 
 /// How far a broadcast is among the devices it was given to at once.
@@ -48,10 +69,10 @@ pub struct Answered {
 pub struct Progress {
     /// So many were given it.
     pub given: usize,
-    /// So many have answered.
-    pub answered: usize,
-    /// So many may still answer; the others have left.
-    pub awaited: usize,
+    /// The receipts of so many are on the disk.
+    pub kept: usize,
+    /// So many left before they answered.
+    pub left: usize,
 }
 
 /// What was given to whom and is not answered.
@@ -79,11 +100,11 @@ impl Live {
             number,
             id,
             receipted,
-            progress: Progress {
+            count: Arc::new(Count {
                 given: waiting.len(),
-                answered: 0,
-                awaited: waiting.len(),
-            },
+                kept: AtomicUsize::new(0),
+                left: AtomicUsize::new(0),
+            }),
             waiting,
         };
         self.broadcasts.insert(receipted.mid, broadcast);
@@ -109,11 +130,9 @@ impl Live {
         if !broadcast.waiting.remove(&session) {
             return None;
         }
-        broadcast.progress.answered += 1;
-        broadcast.progress.awaited = broadcast.waiting.len();
         let answered = Answered {
             number: broadcast.number,
-            progress: broadcast.progress,
+            count: Arc::clone(&broadcast.count),
         };
         if broadcast.waiting.is_empty() {
             self.broadcasts.remove(&mid);
@@ -151,7 +170,9 @@ impl Live {
     pub fn gone(&mut self, session: SessionId) {
         self.records.remove(&session);
         self.broadcasts.retain(|_, broadcast| {
-            broadcast.waiting.remove(&session);
+            if broadcast.waiting.remove(&session) {
+                broadcast.count.left.fetch_add(1, Ordering::Relaxed);
+            }
             !broadcast.waiting.is_empty()
         });
     }
@@ -181,18 +202,17 @@ mod tests {
             live.broadcast(10 + mid, ID, receipted(mid), [one, two].into_iter());
         }
         assert!(live.broadcast_for(one, 1).is_some());
-        let answered = Answered {
-            number: 11,
-            progress: Progress {
-                given: 2,
-                answered: 1,
-                awaited: 1,
-            },
-        };
-        assert_eq!(live.broadcast_answered(one, 1), Some(answered));
-        assert_eq!(live.broadcast_answered(one, 1), None, "once");
+        let answered = live.broadcast_answered(one, 1).unwrap();
+        assert_eq!(answered.number, 11);
+        assert!(live.broadcast_answered(one, 1).is_none(), "once");
         assert!(live.broadcast_for(one, 1).is_none());
         live.gone(two);
+        let progress = Progress {
+            given: 2,
+            kept: 1,
+            left: 1,
+        };
+        assert_eq!(answered.count.receipt(), progress);
         assert_eq!(live.broadcasts.len(), 1, "one still owes an answer");
         live.gone(one);
         assert!(live.broadcasts.is_empty() && live.records.is_empty());

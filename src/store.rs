@@ -25,7 +25,7 @@ mod conformance;
 
 pub use audit::{AuditFilter, AuditRow, AuditStore};
 pub use backup::{BackupStore, Inventory, SealedValue};
-pub use error::{StoreError, StoreFault};
+pub use error::{Place, StoreError, StoreFault};
 pub use mailbox::{InboxForm, InboxRow, MailCounts, MailboxStore, OutgoingRow};
 pub use messages::MessageStore;
 pub use purge::{PurgeStore, Purgeable};

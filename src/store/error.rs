@@ -1,16 +1,44 @@
 //! Why the store could not do what was asked, in words for its user.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-/// The store cannot be read or written. Nothing was changed.
+use crate::clock::Timestamp;
+
+/// The store cannot be read or written. Nothing was changed, unless the fault
+/// is [`StoreFault::Unknown`].
 #[derive(Debug)]
 pub struct StoreError {
-    path: PathBuf,
+    place: Place,
     fault: StoreFault,
+}
+
+/// Where a store is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In a file.
+    File(PathBuf),
+    /// In a database on a server: `HOST:PORT/DATABASE`, without any secret.
+    Server(String),
+}
+
+impl From<&Path> for Place {
+    fn from(path: &Path) -> Self {
+        Self::File(path.to_owned())
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Server(address) => f.write_str(address),
+        }
+    }
 }
 
 /// What is wrong with the store.
@@ -58,15 +86,30 @@ pub enum StoreFault {
     NotLogged(Box<StoreFault>),
     /// A thread of this program failed in the middle of a change.
     Poisoned,
+    /// The server does not answer.
+    Away {
+        /// Since when it has not, as far as was noticed.
+        since: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// The server is there and will not have us, or we will not have it: for
+    /// this reason, which a person must see to.
+    Refused(String),
+    /// The connection broke while a change was committed, and could not be made
+    /// again: whether the change was made is not known.
+    Unknown,
+    /// There is no way yet to copy this store into a file.
+    NoSnapshot,
     /// Anything else.
-    Failed(rusqlite::Error),
+    Failed(Box<dyn Error + Send + Sync>),
 }
 
 impl StoreError {
-    /// `fault`, found with the store in the file `path`.
-    pub(super) fn new(path: &Path, fault: StoreFault) -> Self {
-        let path = path.to_owned();
-        Self { path, fault }
+    /// `fault`, found with the store at this place.
+    pub(super) fn new(place: impl Into<Place>, fault: StoreFault) -> Self {
+        let place = place.into();
+        Self { place, fault }
     }
 
     /// The same where a look into the books is refused because it could not be
@@ -77,10 +120,10 @@ impl StoreError {
         Self { fault, ..self }
     }
 
-    /// The file concerned.
+    /// The file or server concerned.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub const fn place(&self) -> &Place {
+        &self.place
     }
 
     /// What is wrong with it.
@@ -92,91 +135,126 @@ impl StoreError {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fault.describe(&self.path, f)
+        self.fault.describe(&self.place, f)
     }
 }
 
 impl StoreFault {
-    fn describe(&self, at: &Path, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = at.display();
+    fn describe(&self, place: &Place, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_file = matches!(place, Place::File(_));
         match self {
-            Self::Open(error) => write!(f, "cannot open the database '{path}': {error}"),
+            Self::Open(error) => write!(f, "cannot open the database '{place}': {error}"),
             Self::NotADatabase => write!(
                 f,
-                "the file '{path}' is not a database; keep it and restore a backup"
+                "the file '{place}' is not a database; keep it and restore a backup"
+            ),
+            Self::Foreign if is_file => write!(
+                f,
+                "the database '{place}' belongs to another program; choose another data directory"
             ),
             Self::Foreign => write!(
                 f,
-                "the database '{path}' belongs to another program; choose another data directory"
+                "the database '{place}' holds tables of another program; make a database for \
+                 this one alone, as with 'createdb'"
             ),
             Self::Newer { found, known } => write!(
                 f,
-                "the database '{path}' was written by a newer version of this program \
+                "the database '{place}' was written by a newer version of this program \
                  (schema {found}, known up to {known}); use that version"
             ),
             Self::Older { found, needed } => write!(
                 f,
-                "the database '{path}' was written by an older version of this program \
+                "the database '{place}' was written by an older version of this program \
                  (schema {found}, needed {needed}); start the doctor's server on it once"
             ),
-            Self::Damaged(finding) => write!(
-                f,
-                "the database '{path}' is damaged ({finding}); \
-                 keep the file and restore a backup"
-            ),
+            Self::Damaged(finding) => {
+                write!(f, "the database '{place}' is damaged ({finding}); ")?;
+                f.write_str(match is_file {
+                    true => "keep the file and restore a backup",
+                    false => "keep a copy of the server's files and restore a backup",
+                })
+            }
             Self::Full => write!(
                 f,
-                "there is no space left for the database '{path}'; nothing was changed, \
+                "there is no space left for the database '{place}'; nothing was changed, \
                  free some space and try again"
+            ),
+            Self::ReadOnly if is_file => write!(
+                f,
+                "the database '{place}' cannot be written; check the permissions of the file \
+                 and of its directory"
             ),
             Self::ReadOnly => write!(
                 f,
-                "the database '{path}' cannot be written; check the permissions of the file \
-                 and of its directory"
+                "the database '{place}' cannot be written; check whether the server is a \
+                 standby and whether its user may write"
+            ),
+            Self::Busy if is_file => write!(
+                f,
+                "the database '{place}' is held by another program; end that program and try again"
             ),
             Self::Busy => write!(
                 f,
-                "the database '{path}' is held by another program; end that program and try again"
+                "the database '{place}' is busy with the work of another program; try again"
             ),
             Self::NotLogged(fault) => {
                 f.write_str("this is not shown, because the audit log cannot be written: ")?;
                 match &**fault {
                     Self::Full => {
-                        write!(f, "the disk is full at '{path}'; free space and try again")
+                        write!(f, "the disk is full at '{place}'; free space and try again")
                     }
-                    fault => fault.describe(at, f),
+                    fault => fault.describe(place, f),
                 }
             }
             Self::LogHeld => write!(
                 f,
-                "a backup or a check of '{path}' is running, or another program reads it: what \
+                "a backup or a check of '{place}' is running, or another program reads it: what \
                  was deleted is still in the write-ahead log; run purge again when it has ended"
             ),
             Self::Duplicate => write!(
                 f,
-                "the database '{path}' holds such an entry already; nothing was changed"
+                "the database '{place}' holds such an entry already; nothing was changed"
             ),
             Self::Dangling => write!(
                 f,
-                "the database '{path}' does not hold what a new entry refers to; nothing was changed"
+                "the database '{place}' does not hold what a new entry refers to; \
+                 nothing was changed"
             ),
             Self::Poisoned => write!(
                 f,
-                "the database '{path}' is closed because a part of this program failed; \
+                "the database '{place}' is closed because a part of this program failed; \
                  start the program again"
             ),
+            Self::Away { since, reason } => write!(
+                f,
+                "the database '{place}' does not answer since {} ({reason}); see that its \
+                 server runs and can be reached, nothing was changed",
+                since.to_rfc3339()
+            ),
+            Self::Refused(reason) => write!(f, "cannot use the database '{place}': {reason}"),
+            Self::Unknown => write!(
+                f,
+                "the connection to the database '{place}' broke at the moment of a change and \
+                 cannot be made again; whether the change was made is not known: look when the \
+                 server is back, before you try again"
+            ),
+            Self::NoSnapshot => write!(
+                f,
+                "this version cannot copy the database '{place}' into a backup of its own; \
+                 use 'pg_dump'"
+            ),
             Self::Failed(error) => {
-                write!(f, "the database '{path}' does not work: {error}")
+                write!(f, "the database '{place}' does not work: {error}")
             }
         }
     }
 }
 
-impl std::error::Error for StoreError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.fault {
             StoreFault::Open(error) => Some(error),
-            StoreFault::Failed(error) => Some(error),
+            StoreFault::Failed(error) => Some(&**error),
             _ => None,
         }
     }
@@ -195,7 +273,7 @@ impl From<rusqlite::Error> for StoreFault {
                 | rusqlite::Error::IntegralValueOutOfRange(..)
                 | rusqlite::Error::InvalidColumnType(..)
                 | rusqlite::Error::Utf8Error(..) => Self::Damaged(error.to_string()),
-                _ => Self::Failed(error),
+                _ => Self::Failed(error.into()),
             };
         };
         match (inner.code, inner.extended_code) {
@@ -206,7 +284,7 @@ impl From<rusqlite::Error> for StoreFault {
             (ErrorCode::DiskFull, _) => Self::Full,
             (ErrorCode::ReadOnly | ErrorCode::PermissionDenied, _) => Self::ReadOnly,
             (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => Self::Busy,
-            _ => Self::Failed(error),
+            _ => Self::Failed(error.into()),
         }
     }
 }

@@ -154,7 +154,7 @@ impl SqliteStore {
             Ok(mut connection) => work(&mut connection),
             Err(_) => Err(StoreFault::Poisoned),
         };
-        result.map_err(|fault| StoreError::new(&self.path, fault))
+        result.map_err(|fault| StoreError::new(&*self.path, fault))
     }
 
     /// Works in one transaction, which is on the disk when this returns. If

@@ -115,7 +115,7 @@ impl BackupStore for SqliteStore {
             .map(|()| true)
             .or_else(|fault| match fault {
                 StoreFault::Failed(error) if is_interruption(&error) => Ok(false),
-                fault => Err(StoreError::new(&self.path, fault)),
+                fault => Err(StoreError::new(&*self.path, fault)),
             })
     }
 

@@ -12,15 +12,15 @@ use super::{CertificateRow, CertificateState, Store, TicketRow, TicketState, Tic
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 
-/// Makes a module of tests; `$open` gives something that derefs to a new,
-/// empty store of a doctor's.
+/// Makes tests of what a doctor's store must do; `$with` calls what it is given
+/// with a new, empty store.
 macro_rules! conformance_tests {
-    ($open:expr, $($name:ident),* $(,)?) => {
-        $(#[test] fn $name() { $crate::store::conformance::$name(&*$open); })*
+    ($with:ident, $($name:ident),* $(,)?) => {
+        $(#[test] fn $name() { $with(|store| $crate::store::conformance::$name(store)); })*
     };
-    ($open:expr) => {
+    ($with:ident) => {
         $crate::store::conformance::conformance_tests!(
-            $open,
+            $with,
             facts_are_kept_replaced_and_removed,
             a_fact_is_moved_only_if_it_is_still_the_same,
             facts_are_exact_bytes,
@@ -86,9 +86,9 @@ macro_rules! conformance_tests {
 
 /// The same for a store of a patient's, as far as that is not a doctor's.
 macro_rules! mailbox_tests {
-    ($open:expr) => {
+    ($with:ident) => {
         $crate::store::conformance::conformance_tests!(
-            $open,
+            $with,
             a_received_message_comes_back_whole_and_is_kept_once,
             a_message_is_unread_until_it_was_shown,
             a_confirmation_is_given_once_and_waits_until_it_arrived,

@@ -37,8 +37,12 @@ fn temporary() -> Temporary {
     Temporary(store, directory)
 }
 
-conformance_tests!(temporary());
-mailbox_tests!(temporary());
+fn with_store(test: impl FnOnce(&SqliteStore)) {
+    test(&temporary());
+}
+
+conformance_tests!(with_store);
+mailbox_tests!(with_store);
 
 fn in_directory() -> (TempDir, PathBuf) {
     let directory = TempDir::new().unwrap();

@@ -15,6 +15,8 @@ mod error;
 mod mailbox;
 pub mod messages;
 mod migrations;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod purge;
 mod records;
 mod sqlite;
@@ -28,6 +30,8 @@ pub use backup::{BackupStore, Inventory, SealedValue};
 pub use error::{Place, StoreError, StoreFault};
 pub use mailbox::{InboxForm, InboxRow, MailCounts, MailboxStore, OutgoingRow};
 pub use messages::MessageStore;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresAddress, PostgresAddressError, PostgresStore};
 pub use purge::{PurgeStore, Purgeable};
 pub use records::{ConsultationRow, DeviceRow, RecordRow, RecordStore};
 pub use sqlite::SqliteStore;
@@ -77,6 +81,18 @@ pub mod fact {
     pub const RECOVERY: &str = "recovery";
     /// The same under a code that is being handed over and is not good yet.
     pub const PENDING_RECOVERY: &str = "pending recovery";
+
+    /// Those that all doctors of a clinic share, where several use one store.
+    /// All others are each doctor's own.
+    #[cfg(feature = "postgres")]
+    pub(super) const SHARED: [&str; 6] = [
+        ROOT_CERTIFICATE,
+        REVOKED_DOCTORS,
+        GROUP,
+        DATA_KEY,
+        RECOVERY,
+        PENDING_RECOVERY,
+    ];
 
     /// What a patient knows of another doctor of her clinic: when it was
     /// checked, 8 bytes, her certificate and her prekey.

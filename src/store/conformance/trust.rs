@@ -11,7 +11,7 @@ use crate::store::{
     TicketRow, TicketState, TicketUsed,
 };
 
-pub(super) fn prekey(kid: u8) -> PrekeyRow {
+pub(in crate::store) fn prekey(kid: u8) -> PrekeyRow {
     PrekeyRow {
         kid: [kid; 8],
         bytes: vec![kid; 700],

@@ -1,0 +1,243 @@
+//! One connection: how it is made, and statements on it.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postgres::config::{SslMode, TargetSessionAttrs};
+use postgres::error::SqlState;
+use postgres::types::{FromSql, ToSql};
+use postgres::{Client, NoTls, Row, SimpleQueryMessage, Statement};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::PostgresAddress;
+use super::address::Tls;
+use super::password;
+use crate::random::{self, OsRandom};
+use crate::store::StoreFault;
+
+/// How long to wait for a server that does not answer.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long what was sent may remain unacknowledged by the other machine.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
+/// A connection on which nothing happens is tried after this time, and given up
+/// after some more of this length.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(5), Duration::from_secs(2), 3);
+/// The certificates that this machine trusts.
+const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// What the server is to give up after: a statement, waiting for a lock, and a
+/// program that went silent in the middle of a change. A commit is on the disk
+/// before it is answered, whatever the server's default.
+const SETTINGS: &str = "-c statement_timeout=30s -c lock_timeout=5s \
+    -c idle_in_transaction_session_timeout=30s -c client_min_messages=error";
+
+/// The parameters of a statement.
+pub(super) type Params<'p> = &'p [&'p (dyn ToSql + Sync)];
+
+/// A connection to the server.
+pub(super) struct Connection {
+    client: Client,
+    /// What was prepared on it, by its text.
+    statements: HashMap<String, Statement>,
+    /// Its row in the table `last_commit`.
+    pub(super) name: [u8; 16],
+    /// How many changes were begun on it.
+    pub(super) changes: u64,
+    /// Whether the server gave up a change for the sake of another: the same
+    /// may go well when it is done again.
+    pub(super) gave_way: bool,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+impl Connection {
+    /// Connects; `name` is shown in the server's list of connections.
+    pub(super) fn open(address: &PostgresAddress, name: &str) -> Result<Self, StoreFault> {
+        let mut config = address.config();
+        let options = [config.get_options().unwrap_or(""), SETTINGS].join(" ");
+        config
+            .options(options.trim_start())
+            .application_name(name)
+            .target_session_attrs(TargetSessionAttrs::ReadWrite)
+            .connect_timeout(CONNECT)
+            .tcp_user_timeout(UNACKNOWLEDGED)
+            .keepalives(true)
+            .keepalives_idle(KEEPALIVE.0)
+            .keepalives_interval(KEEPALIVE.1)
+            .keepalives_retries(KEEPALIVE.2);
+        // The crate keeps a copy until the connection is made, and does not wipe
+        // it; ours is gone at the end of this function.
+        if let Some(password) = password::find(address)? {
+            config.password(password.expose());
+        }
+        let client = match address.tls() {
+            None => config.ssl_mode(SslMode::Disable).connect(NoTls)?,
+            Some(tls) => {
+                let tls = MakeRustlsConnect::new(verifying(tls)?);
+                config.ssl_mode(SslMode::Require).connect(tls)?
+            }
+        };
+        let mut connection = Self {
+            client,
+            statements: HashMap::new(),
+            name: random::array(&mut OsRandom),
+            changes: 0,
+            gave_way: false,
+        };
+        connection.look_at_server()?;
+        Ok(connection)
+    }
+
+    /// Refuses a server that could not keep what it is given.
+    fn look_at_server(&mut self) -> Result<(), StoreFault> {
+        let row = self.first(
+            "SELECT current_setting('server_encoding'), current_schema(), set_config(
+                 'synchronous_commit', CASE current_setting('synchronous_commit')
+                     WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)",
+            &[],
+        )?;
+        let Some(row) = &row else {
+            return Err(StoreFault::Failed("it does not say what it is".into()));
+        };
+        let encoding: String = value(row, 0)?;
+        if encoding != "UTF8" {
+            return Err(StoreFault::Refused(format!(
+                "its encoding is {encoding}; make it anew with: createdb --encoding=UTF8"
+            )));
+        }
+        let schema: Option<String> = value(row, 1)?;
+        match schema {
+            Some(_) => Ok(()),
+            None => Err(StoreFault::Refused(
+                "it has no schema to put tables into; see its search_path".into(),
+            )),
+        }
+    }
+
+    fn prepared(&mut self, sql: &str) -> Result<Statement, StoreFault> {
+        Ok(match self.statements.entry(sql.to_owned()) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(new) => new.insert(self.client.prepare(sql)?).clone(),
+        })
+    }
+
+    fn noted<T>(&mut self, result: Result<T, postgres::Error>) -> Result<T, StoreFault> {
+        result.map_err(|error| {
+            self.gave_way = matches!(
+                error.code(),
+                Some(&SqlState::T_R_DEADLOCK_DETECTED | &SqlState::T_R_SERIALIZATION_FAILURE)
+            );
+            error.into()
+        })
+    }
+
+    /// Runs a statement; says how many rows it changed.
+    pub(super) fn execute(&mut self, sql: &str, params: Params<'_>) -> Result<u64, StoreFault> {
+        let statement = self.prepared(sql)?;
+        let result = self.client.execute(&statement, params);
+        self.noted(result)
+    }
+
+    /// All rows of a statement.
+    pub(super) fn rows(&mut self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, StoreFault> {
+        let statement = self.prepared(sql)?;
+        let result = self.client.query(&statement, params);
+        self.noted(result)
+    }
+
+    /// The first row of a statement.
+    pub(super) fn first(
+        &mut self,
+        sql: &str,
+        params: Params<'_>,
+    ) -> Result<Option<Row>, StoreFault> {
+        Ok(self.rows(sql, params)?.into_iter().next())
+    }
+
+    /// The one value of a statement that always has one.
+    pub(super) fn number(&mut self, sql: &str, params: Params<'_>) -> Result<u64, StoreFault> {
+        match self.first(sql, params)? {
+            Some(row) => value(&row, 0),
+            None => Ok(0),
+        }
+    }
+
+    /// Shows the rows of a statement one after the other as they come.
+    pub(super) fn each(
+        &mut self,
+        sql: &str,
+        look: &mut dyn FnMut(&Row) -> Result<(), StoreFault>,
+    ) -> Result<(), StoreFault> {
+        use postgres::fallible_iterator::FallibleIterator;
+
+        let mut rows = self.client.query_raw(sql, Vec::<i64>::new())?;
+        while let Some(row) = rows.next()? {
+            look(&row)?;
+        }
+        Ok(())
+    }
+
+    /// Runs statements without parameters, in one trip to the server; gives the
+    /// first column of the last row.
+    pub(super) fn batch(&mut self, sql: &str) -> Result<Option<String>, StoreFault> {
+        let answers = self.client.simple_query(sql);
+        let answers = self.noted(answers)?;
+        let last = answers.iter().rev().find_map(|answer| match answer {
+            SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten().map(str::to_owned),
+            _ => None,
+        });
+        Ok(last)
+    }
+}
+
+/// Verifies the server's certificate and that it is for the name in the address.
+fn verifying(tls: &Tls) -> Result<ClientConfig, StoreFault> {
+    let file = tls.roots.as_deref().unwrap_or(Path::new(SYSTEM_ROOTS));
+    let unusable = |error: &dyn fmt::Display| {
+        let file = file.display();
+        StoreFault::Refused(format!(
+            "the certificates in '{file}', to verify the server with, cannot be used: {error}"
+        ))
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unusable(&error))? {
+        let certificate = certificate.map_err(|error| unusable(&error))?;
+        // One that cannot be used is no reason not to trust the others.
+        let _ = roots.add(certificate);
+    }
+    if roots.is_empty() {
+        return Err(unusable(&"there are none"));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// What a column holds, in terms of this program.
+pub(super) trait Value: Sized {
+    /// The same in terms of the database.
+    type Raw<'r>: FromSql<'r>;
+
+    /// The value, unless the column cannot hold this.
+    fn read(raw: Self::Raw<'_>) -> Option<Self>;
+}
+
+/// The value in this place of a row.
+pub(super) fn value<T: Value>(row: &Row, place: usize) -> Result<T, StoreFault> {
+    T::read(row.try_get(place)?).ok_or_else(|| {
+        let name = row.columns().get(place).map_or("?", |column| column.name());
+        StoreFault::Damaged(format!("a value in the column '{name}' means nothing"))
+    })
+}

@@ -1,0 +1,298 @@
+//! The small changes that come in crowds. All of one kind are made in one
+//! statement: a trip to the server for each would take longer than the change.
+//!
+//! That changes of different kinds are not made in their order makes no
+//! difference: each kind writes columns of its own, and whether a message is
+//! still open for a device follows from the others. The numbers of incoming
+//! messages and the audit log keep the order.
+
+use std::collections::HashMap;
+
+use postgres::Row;
+
+use super::{has_other, last_number, stored};
+use crate::store::StoreFault;
+use crate::store::messages::{BoundaryMark, Change, Device, IncomingRow, Outcome, Work};
+use crate::store::postgres::connection::{Connection, Params, value};
+use crate::store::postgres::{all, audit};
+use crate::store::stored_millis;
+
+/// Applies all of them, and logs those that change something.
+pub(super) fn commit(
+    connection: &mut Connection,
+    doctor: &str,
+    changes: &[Change],
+) -> Result<Vec<Outcome>, StoreFault> {
+    let mut outcomes = vec![Outcome::Known; changes.len()];
+    let (mut sent, mut delivered) = (Crowd::default(), Crowd::default());
+    let mut confirmed = Crowd::default();
+    let mut came = Vec::new();
+    for (index, change) in changes.iter().enumerate() {
+        match &change.work {
+            Work::Nothing => outcomes[index] = Outcome::New,
+            Work::Sent {
+                message,
+                devices,
+                at,
+            } => {
+                for device in devices {
+                    sent.push(index, *message, device, stored_millis(*at));
+                }
+            }
+            Work::Delivered {
+                message,
+                device,
+                at,
+            } => delivered.push(index, *message, device, stored_millis(*at)),
+            Work::Confirmed {
+                message,
+                device,
+                at,
+                confirmation,
+            } => {
+                confirmed.push(index, *message, device, stored_millis(*at));
+                confirmed.confirmations.push(confirmation);
+            }
+            Work::Incoming(row) => came.push((index, row)),
+        }
+    }
+    let mut new = note_sent(connection, &sent)?;
+    new.extend(note_delivered(connection, &delivered)?);
+    new.extend(note_confirmed(connection, &confirmed)?);
+    new.extend(take_in(connection, doctor, &came)?);
+    for index in new {
+        if let Some(outcome) = outcomes.get_mut(index) {
+            *outcome = Outcome::New;
+        }
+    }
+    let new = changes.iter().zip(&outcomes);
+    let new = new.filter(|(_, outcome)| **outcome == Outcome::New);
+    let entries = new.flat_map(|(change, _)| &change.audit);
+    audit::append(connection, doctor, entries)?;
+    Ok(outcomes)
+}
+
+/// What happened to deliveries, column by column, each with the index of the
+/// change that says so.
+#[derive(Default)]
+struct Crowd<'c> {
+    changes: Vec<i64>,
+    messages: Vec<i64>,
+    devices: Vec<&'c [u8]>,
+    times: Vec<i64>,
+    /// Of confirmations only.
+    confirmations: Vec<&'c [u8]>,
+}
+
+impl<'c> Crowd<'c> {
+    fn push(&mut self, change: usize, message: u64, device: &'c Device, at: i64) {
+        self.changes.push(i64::try_from(change).unwrap_or(i64::MAX));
+        self.messages.push(stored(message));
+        self.devices.push(device);
+        self.times.push(at);
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
+/// The crowd in parameters $1 to $4, as the table `given`: of what is said twice,
+/// the first.
+const GIVEN: &str = "(SELECT DISTINCT ON (message, device) change, message, device, at
+    FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[])
+        AS all_given (change, message, device, at)
+    ORDER BY message, device, change) AS given";
+
+/// The same with the sealed confirmations in parameter $5.
+const CONFIRMED: &str = "(SELECT DISTINCT ON (message, device)
+        change, message, device, at, sealed
+    FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[])
+        AS all_given (change, message, device, at, sealed)
+    ORDER BY message, device, change) AS given";
+
+/// The index of the change that a row is about.
+fn change(row: &Row) -> Result<usize, StoreFault> {
+    value(row, 0)
+}
+
+fn note_sent(connection: &mut Connection, crowd: &Crowd<'_>) -> Result<Vec<usize>, StoreFault> {
+    if crowd.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "UPDATE delivery SET sent = given.at FROM {GIVEN}
+         WHERE delivery.message = given.message AND delivery.device = given.device
+           AND delivery.sent IS NULL
+         RETURNING given.change"
+    );
+    let Crowd {
+        changes,
+        messages,
+        devices,
+        times,
+        ..
+    } = crowd;
+    all(
+        connection,
+        &sql,
+        &[changes, messages, devices, times],
+        change,
+    )
+}
+
+/// Whether an urgent message is open for a device depends on what the patient's
+/// other devices have said: their rows are held before any is looked at, or two
+/// nodes that write at the same moment would each miss what the other writes.
+/// Always in the same order, so that none waits for the other in turn.
+fn hold(connection: &mut Connection, crowd: &Crowd<'_>) -> Result<(), StoreFault> {
+    let sql = "
+        SELECT 1 FROM delivery
+        WHERE (message, device) IN (
+            SELECT spoken.message, certificate.fingerprint
+            FROM unnest($1::bigint[], $2::bytea[]) AS given (message, device)
+                 JOIN message ON message.number = given.message AND message.urgent
+                 JOIN delivery AS spoken
+                     ON spoken.message = given.message AND spoken.device = given.device
+                 JOIN certificate ON certificate.subject = spoken.patient)
+        ORDER BY message, device FOR NO KEY UPDATE";
+    connection.execute(sql, &[&crowd.messages, &crowd.devices])?;
+    Ok(())
+}
+
+/// What is urgent stays open until the patient has confirmed it, on any device.
+fn note_delivered(
+    connection: &mut Connection,
+    crowd: &Crowd<'_>,
+) -> Result<Vec<usize>, StoreFault> {
+    if crowd.is_empty() {
+        return Ok(Vec::new());
+    }
+    hold(connection, crowd)?;
+    let sql = format!(
+        "UPDATE delivery SET delivered = given.at,
+             open = delivery.open AND message.urgent AND NOT {}
+         FROM {GIVEN} JOIN message ON message.number = given.message
+         WHERE delivery.message = given.message AND delivery.device = given.device
+           AND delivery.delivered IS NULL
+         RETURNING given.change",
+        has_other("confirmed")
+    );
+    let Crowd {
+        changes,
+        messages,
+        devices,
+        times,
+        ..
+    } = crowd;
+    all(
+        connection,
+        &sql,
+        &[changes, messages, devices, times],
+        change,
+    )
+}
+
+/// The patient has confirmed: no device that has the message is given it again.
+fn note_confirmed(
+    connection: &mut Connection,
+    crowd: &Crowd<'_>,
+) -> Result<Vec<usize>, StoreFault> {
+    if crowd.is_empty() {
+        return Ok(Vec::new());
+    }
+    hold(connection, crowd)?;
+    let sql = format!(
+        "UPDATE delivery SET confirmed = given.at, sealed_confirmation = given.sealed
+         FROM {CONFIRMED}
+         WHERE delivery.message = given.message AND delivery.device = given.device
+           AND delivery.confirmed IS NULL
+         RETURNING given.change"
+    );
+    let Crowd {
+        changes,
+        messages,
+        devices,
+        times,
+        confirmations,
+    } = crowd;
+    let params: Params<'_> = &[changes, messages, devices, times, confirmations];
+    let new = all(connection, &sql, params, change)?;
+    let close = "
+        UPDATE delivery SET open = FALSE
+        WHERE open AND delivered IS NOT NULL AND (message, device) IN (
+            SELECT spoken.message, certificate.fingerprint
+            FROM unnest($1::bigint[], $2::bytea[]) AS given (message, device)
+                 JOIN delivery AS spoken
+                     ON spoken.message = given.message AND spoken.device = given.device
+                 JOIN certificate ON certificate.subject = spoken.patient)";
+    connection.execute(close, &[messages, devices])?;
+    Ok(new)
+}
+
+/// Keeps patients' messages that are not there yet, and numbers them in their
+/// order. Whoever has the counter is alone with the table.
+fn take_in(
+    connection: &mut Connection,
+    doctor: &str,
+    came: &[(usize, &IncomingRow)],
+) -> Result<Vec<usize>, StoreFault> {
+    if came.is_empty() {
+        return Ok(Vec::new());
+    }
+    let last = last_number(connection, "incoming")?;
+    let column = |of: fn(&IncomingRow) -> i64| came.iter().map(|(_, row)| of(row)).collect();
+    let written: Vec<i64> = column(|row| stored_millis(row.written));
+    let received: Vec<i64> = column(|row| stored_millis(row.received));
+    let shown = came.iter().map(|(_, row)| row.shown.map(stored_millis));
+    let boundaries = came.iter().map(|(_, row)| row.boundary);
+    let devices: Vec<&[u8]> = came.iter().map(|(_, row)| &row.device[..]).collect();
+    let patients: Vec<&str> = came.iter().map(|(_, row)| &*row.patient).collect();
+    let ids: Vec<&[u8]> = came.iter().map(|(_, row)| &row.id[..]).collect();
+    let sealed: Vec<&[u8]> = came.iter().map(|(_, row)| &*row.sealed).collect();
+    let new = all(
+        connection,
+        "WITH came AS (
+             SELECT DISTINCT ON (device, id) *
+             FROM unnest($3::bytea[], $4::text[], $5::bytea[], $6::text[], $7::bigint[],
+                         $8::bigint[], $9::bigint[], $10::bytea[]) WITH ORDINALITY
+                 AS given (device, patient, id, boundary, written, received, shown, sealed, place)
+             WHERE NOT EXISTS (SELECT 1 FROM incoming
+                               WHERE incoming.device = given.device AND incoming.id = given.id)
+             ORDER BY device, id, place),
+         kept AS (
+             INSERT INTO incoming (number, doctor, device, patient, id, boundary, written,
+                                   received, shown, sealed)
+             SELECT $1::bigint + row_number() OVER (ORDER BY place), $2::text, device, patient,
+                    id, boundary, written, received, shown, sealed
+             FROM came
+             RETURNING device, id),
+         counted AS (
+             UPDATE counter SET last = $1 + (SELECT count(*) FROM kept) WHERE name = 'incoming')
+         SELECT device, id FROM kept",
+        &[
+            &last,
+            &doctor,
+            &devices,
+            &patients,
+            &ids,
+            &boundaries
+                .map(|mark| mark.map(BoundaryMark::word))
+                .collect::<Vec<_>>(),
+            &written,
+            &received,
+            &shown.collect::<Vec<_>>(),
+            &sealed,
+        ],
+        |row| Ok((value::<Device>(row, 0)?, value::<[u8; 16]>(row, 1)?)),
+    )?;
+    // Of what came twice the first is the one that was kept.
+    let mut first = HashMap::new();
+    for (index, row) in came {
+        first.entry((row.device, row.id)).or_insert(*index);
+    }
+    Ok(new
+        .iter()
+        .filter_map(|name| first.get(name).copied())
+        .collect())
+}

@@ -1,0 +1,67 @@
+//! Messages of patients.
+
+use postgres::Row;
+
+use crate::store::messages::{Device, IncomingRow};
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::connection::value;
+use crate::store::postgres::values::limit as rows;
+use crate::store::{StoreError, StoreFault};
+
+const INCOMING: &str =
+    "SELECT number, device, patient, id, boundary, written, received, shown, sealed FROM incoming";
+
+fn read(row: &Row) -> Result<IncomingRow, StoreFault> {
+    Ok(IncomingRow {
+        number: value(row, 0)?,
+        device: value(row, 1)?,
+        patient: value(row, 2)?,
+        id: value(row, 3)?,
+        boundary: value(row, 4)?,
+        written: value(row, 5)?,
+        received: value(row, 6)?,
+        shown: value(row, 7)?,
+        sealed: value(row, 8)?,
+    })
+}
+
+pub(super) fn with_id(
+    store: &PostgresStore,
+    device: &Device,
+    id: &[u8; 16],
+) -> Result<Option<IncomingRow>, StoreError> {
+    let sql = format!("{INCOMING} WHERE device = $1 AND id = $2");
+    store.first(&sql, &[&device.as_slice(), &id.as_slice()], read)
+}
+
+pub(super) fn newest(
+    store: &PostgresStore,
+    patient: Option<&str>,
+    limit: usize,
+) -> Result<Vec<IncomingRow>, StoreError> {
+    match patient {
+        Some(patient) => {
+            let sql = format!("{INCOMING} WHERE patient = $1 ORDER BY number DESC LIMIT $2");
+            store.rows(&sql, &[&patient, &rows(limit)], read)
+        }
+        None => {
+            let sql = format!("{INCOMING} ORDER BY number DESC LIMIT $1");
+            store.rows(&sql, &[&rows(limit)], read)
+        }
+    }
+}
+
+pub(super) fn unread(store: &PostgresStore, limit: usize) -> Result<Vec<IncomingRow>, StoreError> {
+    let sql = format!("{INCOMING} WHERE shown IS NULL ORDER BY number LIMIT $1");
+    store.rows(&sql, &[&rows(limit)], read)
+}
+
+pub(super) fn consultation_words(
+    store: &PostgresStore,
+    patient: &str,
+) -> Result<Vec<IncomingRow>, StoreError> {
+    let sql = format!(
+        "{INCOMING} WHERE patient = $1 AND boundary IS NOT NULL ORDER BY received, written, id"
+    );
+    store.rows(&sql, &[&patient], read)
+}

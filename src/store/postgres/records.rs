@@ -1,0 +1,133 @@
+//! Patients' records in the database.
+
+use postgres::Row;
+
+use super::connection::value;
+use super::transaction::Lock;
+use super::values::number;
+use super::{PostgresStore, audit};
+use crate::audit::Entry;
+use crate::store::{
+    ConsultationRow, DeviceRow, RecordRow, RecordStore, StoreError, StoreFault, stored_millis,
+};
+
+const RECORD: &str = "SELECT patient, created, changed, archived, version, sealed FROM record";
+
+fn read_record(row: &Row) -> Result<RecordRow, StoreFault> {
+    Ok(RecordRow {
+        patient: value(row, 0)?,
+        created: value(row, 1)?,
+        changed: value(row, 2)?,
+        archived: value(row, 3)?,
+        version: value(row, 4)?,
+        sealed: value(row, 5)?,
+    })
+}
+
+const CONSULTATION: &str = "SELECT id, patient, written, begun, ended, sealed FROM consultation";
+
+fn read_consultation(row: &Row) -> Result<ConsultationRow, StoreFault> {
+    Ok(ConsultationRow {
+        id: value(row, 0)?,
+        patient: value(row, 1)?,
+        written: value(row, 2)?,
+        begun: value(row, 3)?,
+        ended: value(row, 4)?,
+        sealed: value(row, 5)?,
+    })
+}
+
+impl RecordStore for PostgresStore {
+    fn add_record(&self, record: &RecordRow, entries: &[Entry]) -> Result<(), StoreError> {
+        self.write(Lock::Alone, |connection| {
+            connection.execute(
+                "INSERT INTO record (patient, created, changed, archived, version, sealed)
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+                &[
+                    &record.patient,
+                    &stored_millis(record.created),
+                    &stored_millis(record.changed),
+                    &record.archived.map(stored_millis),
+                    &number(record.version),
+                    &record.sealed,
+                ],
+            )?;
+            audit::append(connection, &self.doctor, entries)
+        })
+    }
+
+    fn change_record(&self, record: &RecordRow, entries: &[Entry]) -> Result<bool, StoreError> {
+        self.write(Lock::Alone, |connection| {
+            let changed = connection.execute(
+                "UPDATE record
+                 SET changed = $3, archived = $4, version = version + 1, sealed = $5
+                 WHERE patient = $1 AND version = $2",
+                &[
+                    &record.patient,
+                    &number(record.version),
+                    &stored_millis(record.changed),
+                    &record.archived.map(stored_millis),
+                    &record.sealed,
+                ],
+            )?;
+            if changed > 0 {
+                audit::append(connection, &self.doctor, entries)?;
+            }
+            Ok(changed > 0)
+        })
+    }
+
+    fn record(&self, patient: &str) -> Result<Option<RecordRow>, StoreError> {
+        let sql = format!("{RECORD} WHERE patient = $1");
+        self.first(&sql, &[&patient], read_record)
+    }
+
+    fn records(&self) -> Result<Vec<RecordRow>, StoreError> {
+        self.rows(&format!("{RECORD} ORDER BY patient"), &[], read_record)
+    }
+
+    fn add_consultation(
+        &self,
+        consultation: &ConsultationRow,
+        entries: &[Entry],
+    ) -> Result<(), StoreError> {
+        self.write(Lock::Alone, |connection| {
+            connection.execute(
+                "INSERT INTO consultation (id, patient, written, begun, ended, sealed)
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+                &[
+                    &consultation.id.as_slice(),
+                    &consultation.patient,
+                    &stored_millis(consultation.written),
+                    &stored_millis(consultation.begun),
+                    &consultation.ended.map(stored_millis),
+                    &consultation.sealed,
+                ],
+            )?;
+            audit::append(connection, &self.doctor, entries)
+        })
+    }
+
+    fn consultations(&self, patient: &str) -> Result<Vec<ConsultationRow>, StoreError> {
+        let sql = format!("{CONSULTATION} WHERE patient = $1 ORDER BY begun, written, id");
+        self.rows(&sql, &[&patient], read_consultation)
+    }
+
+    fn all_consultations(&self) -> Result<Vec<ConsultationRow>, StoreError> {
+        let sql = format!("{CONSULTATION} ORDER BY patient, begun, written, id");
+        self.rows(&sql, &[], read_consultation)
+    }
+
+    fn devices(&self) -> Result<Vec<DeviceRow>, StoreError> {
+        let sql = "SELECT subject, state, last_timestamp.at
+                   FROM certificate LEFT JOIN last_timestamp USING (serial)
+                   ORDER BY subject, created, serial";
+        self.rows(sql, &[], |row| {
+            Ok(DeviceRow {
+                patient: value(row, 0)?,
+                state: value(row, 1)?,
+                last_seen: value(row, 2)?,
+            })
+        })
+    }
+}

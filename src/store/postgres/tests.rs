@@ -1,0 +1,193 @@
+//! What the store on a server must do, beyond `conformance.rs`. The server's
+//! address stands in `TELEMED_TEST_POSTGRES`; `make test-postgres` starts one.
+
+mod faults;
+mod proxy;
+mod shared;
+mod tls;
+
+#[path = "../../../tests/support/skip.rs"]
+mod skip;
+
+use std::env;
+use std::ops::Deref;
+
+use postgres::{Client, NoTls};
+
+use super::{PostgresAddress, PostgresStore};
+use crate::hex;
+use crate::random::{self, OsRandom};
+use crate::store::conformance::conformance_tests;
+use crate::store::{FactStore, StoreError, StoreFault};
+
+const ADDRESS: &str = "TELEMED_TEST_POSTGRES";
+
+/// A schema of its own on the server, dropped with everything in it.
+struct Schema {
+    url: String,
+    name: String,
+}
+
+impl Schema {
+    /// None, and that is said, if there is no server to test with.
+    fn new() -> Option<Self> {
+        let Ok(url) = env::var(ADDRESS) else {
+            skip::skip(&format!("no PostgreSQL server in {ADDRESS}"));
+            return None;
+        };
+        let name: [u8; 8] = random::array(&mut OsRandom);
+        let name = format!("telemed_test_{}", hex::encode(&name));
+        let schema = Self { url, name };
+        let create = format!("CREATE SCHEMA {}", schema.name);
+        schema.admin().batch_execute(&create).unwrap();
+        Some(schema)
+    }
+
+    /// A connection beside the store's.
+    fn admin(&self) -> Client {
+        let mut client = Client::connect(&self.url, NoTls).unwrap();
+        let path = format!("SET search_path = {}", self.name);
+        client.batch_execute(&path).unwrap();
+        client
+    }
+
+    /// The address of the schema, by way of this server.
+    fn at(&self, url: &str) -> PostgresAddress {
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let name = &self.name;
+        let url = format!("{url}{separator}options=-csearch_path%3D{name}");
+        url.parse().unwrap()
+    }
+
+    fn address(&self) -> PostgresAddress {
+        self.at(&self.url)
+    }
+
+    fn open(&self, doctor: &str) -> Result<PostgresStore, StoreError> {
+        PostgresStore::open(&self.address(), doctor)
+    }
+}
+
+impl Drop for Schema {
+    fn drop(&mut self) {
+        let drop = format!(
+            "SET lock_timeout = '5s'; DROP SCHEMA IF EXISTS {} CASCADE",
+            self.name
+        );
+        let dropped =
+            Client::connect(&self.url, NoTls).and_then(|mut admin| admin.batch_execute(&drop));
+        if !std::thread::panicking() {
+            dropped.unwrap();
+        }
+    }
+}
+
+/// A doctor's store in a schema of its own.
+struct Temporary {
+    store: PostgresStore,
+    schema: Schema,
+}
+
+impl Deref for Temporary {
+    type Target = PostgresStore;
+
+    fn deref(&self) -> &PostgresStore {
+        &self.store
+    }
+}
+
+/// The doctor has the schema's name, so that her connections are known.
+fn temporary() -> Option<Temporary> {
+    let schema = Schema::new()?;
+    let store = schema.open(&schema.name).unwrap();
+    Some(Temporary { store, schema })
+}
+
+fn with_store(test: impl FnOnce(&PostgresStore)) {
+    if let Some(store) = temporary() {
+        test(&store);
+    }
+}
+
+conformance_tests!(with_store);
+
+#[test]
+fn tables_are_made_once_and_found_again() {
+    let Some(schema) = Schema::new() else { return };
+    let stores = std::thread::scope(|scope| {
+        let openers = [(); 4].map(|()| scope.spawn(|| schema.open("D1").unwrap()));
+        openers.map(|opener| opener.join().unwrap())
+    });
+    stores[0].set_facts(&[("a", b"1")]).unwrap();
+    assert_eq!(stores[3].fact("a").unwrap().unwrap(), b"1");
+    drop(stores);
+    let store = schema.open("D1").unwrap();
+    assert_eq!(store.fact("a").unwrap().unwrap(), b"1");
+}
+
+#[test]
+fn tables_of_another_program_are_refused_and_left_alone() {
+    let Some(schema) = Schema::new() else { return };
+    let mut admin = schema.admin();
+    admin.batch_execute("CREATE TABLE theirs (a INT)").unwrap();
+    let error = schema.open("D1").unwrap_err();
+    assert!(matches!(error.fault(), StoreFault::Foreign), "{error}");
+    let sql = "SELECT count(*) FROM pg_class WHERE relnamespace = $1::text::regnamespace";
+    let tables: i64 = admin.query_one(sql, &[&schema.name]).unwrap().get(0);
+    assert_eq!(tables, 1);
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let Some(schema) = Schema::new() else { return };
+    drop(schema.open("D1").unwrap());
+    let mut admin = schema.admin();
+    let newer = "UPDATE telemed_schema SET version = 99";
+    admin.batch_execute(newer).unwrap();
+    let error = schema.open("D1").unwrap_err();
+    let fault = error.fault();
+    assert!(
+        matches!(
+            fault,
+            StoreFault::Newer {
+                found: 99,
+                known: 1
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn tables_that_are_gone_are_not_made_anew_while_the_program_runs() {
+    let Some(store) = temporary() else { return };
+    let name = &store.schema.name;
+    let mut admin = store.schema.admin();
+    let anew = format!("DROP SCHEMA {name} CASCADE; CREATE SCHEMA {name}");
+    admin.batch_execute(&anew).unwrap();
+    let error = store.set_facts(&[("a", b"1")]).unwrap_err();
+    assert!(matches!(error.fault(), StoreFault::Refused(_)), "{error}");
+    assert!(error.to_string().contains("backup"), "{error}");
+}
+
+#[test]
+fn the_schema_holds_what_each_sealed_looks_for() {
+    use crate::store::BackupStore;
+
+    let Some(store) = temporary() else { return };
+    let sql = "SELECT table_name, column_name FROM information_schema.columns
+               WHERE table_schema = $1 AND column_name LIKE '%sealed%'";
+    let mut admin = store.schema.admin();
+    let columns = admin.query(sql, &[&store.schema.name]).unwrap();
+    assert_eq!(columns.len(), super::backup::sealed_columns().count());
+    for row in columns {
+        let (table, column): (String, String) = (row.get(0), row.get(1));
+        let mut known = super::backup::sealed_columns();
+        assert!(
+            known.any(|known| known == (&*table, &*column)),
+            "{table}.{column}"
+        );
+    }
+    store.each_sealed(&mut |_| panic!("it is empty")).unwrap();
+    store.check().unwrap();
+}

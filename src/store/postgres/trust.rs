@@ -1,0 +1,378 @@
+//! Certificates and what leads to them, in the database. A ticket and a
+//! certificate are the clinic's, and say which doctor issued them.
+
+use postgres::Row;
+
+use super::connection::{Connection, Params, value};
+use super::transaction::Lock;
+use super::{PostgresStore, all, audit};
+use crate::audit::head::Head;
+use crate::audit::{Entry, Link};
+use crate::clock::Timestamp;
+use crate::secret::Secret;
+use crate::store::{
+    CertificateRow, CertificateState, PapersChange, PrekeyRow, Revocable, StoreError, StoreFault,
+    TicketRow, TicketState, TicketUsed, TrustStore, stored_millis,
+};
+
+const CERTIFICATE: &str = "
+    SELECT serial, fingerprint, subject, bytes, state, ticket, created, not_after
+    FROM certificate";
+
+fn read_certificate(row: &Row) -> Result<CertificateRow, StoreFault> {
+    Ok(CertificateRow {
+        serial: value(row, 0)?,
+        fingerprint: value(row, 1)?,
+        subject: value(row, 2)?,
+        bytes: value(row, 3)?,
+        state: value(row, 4)?,
+        ticket: value(row, 5)?,
+        created: value(row, 6)?,
+        not_after: value(row, 7)?,
+    })
+}
+
+const TICKET: &str = "
+    SELECT ticket.id, ticket.subject, ticket.sealed, ticket.created, ticket.expires,
+           ticket.state, certificate.serial
+    FROM ticket LEFT JOIN certificate ON certificate.ticket = ticket.id";
+
+fn read_ticket(row: &Row) -> Result<TicketRow, StoreFault> {
+    Ok(TicketRow {
+        id: value(row, 0)?,
+        subject: value(row, 1)?,
+        sealed: value(row, 2)?,
+        created: value(row, 3)?,
+        expires: value(row, 4)?,
+        state: value(row, 5)?,
+        serial: value(row, 6)?,
+    })
+}
+
+fn read_prekey(row: &Row) -> Result<PrekeyRow, StoreFault> {
+    Ok(PrekeyRow {
+        kid: value(row, 0)?,
+        bytes: value(row, 1)?,
+        not_before: value(row, 2)?,
+        not_after: value(row, 3)?,
+    })
+}
+
+impl PostgresStore {
+    fn insert_certificate(
+        &self,
+        connection: &mut Connection,
+        row: &CertificateRow,
+        ticket: Option<&[u8; 16]>,
+    ) -> Result<(), StoreFault> {
+        connection.execute(
+            "INSERT INTO certificate
+                (serial, fingerprint, doctor, subject, bytes, state, ticket, created, not_after)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            &[
+                &row.serial.as_slice(),
+                &row.fingerprint.as_slice(),
+                &self.doctor,
+                &row.subject,
+                &row.bytes,
+                &row.state.word(),
+                &ticket.map(<[u8; 16]>::as_slice),
+                &stored_millis(row.created),
+                &stored_millis(row.not_after),
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn insert_prekey(
+        &self,
+        connection: &mut Connection,
+        prekey: &PrekeyRow,
+    ) -> Result<(), StoreFault> {
+        connection.execute(
+            "INSERT INTO prekey (doctor, kid, bytes, not_before, not_after)
+             VALUES ($1, $2, $3, $4, $5)",
+            &[
+                &self.doctor,
+                &prekey.kid.as_slice(),
+                &prekey.bytes,
+                &stored_millis(prekey.not_before),
+                &stored_millis(prekey.not_after),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Changes something, and logs that only if it did.
+    fn change_logged(
+        &self,
+        sql: &str,
+        params: Params<'_>,
+        entries: &[Entry],
+    ) -> Result<bool, StoreError> {
+        self.write(Lock::Alone, |connection| {
+            let changed = connection.execute(sql, params)? > 0;
+            if changed {
+                audit::append(connection, &self.doctor, entries)?;
+            }
+            Ok(changed)
+        })
+    }
+}
+
+impl TrustStore for PostgresStore {
+    fn add_ticket(&self, ticket: &TicketRow, entries: &[Entry]) -> Result<(), StoreError> {
+        self.write(Lock::Alone, |connection| {
+            connection.execute(
+                "INSERT INTO ticket (id, doctor, subject, sealed, created, expires, state)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                &[
+                    &ticket.id.as_slice(),
+                    &self.doctor,
+                    &ticket.subject,
+                    &ticket.sealed,
+                    &stored_millis(ticket.created),
+                    &stored_millis(ticket.expires),
+                    &ticket.state.word(),
+                ],
+            )?;
+            audit::append(connection, &self.doctor, entries)
+        })
+    }
+
+    fn ticket(&self, id: &[u8; 16]) -> Result<Option<TicketRow>, StoreError> {
+        let sql = format!("{TICKET} WHERE ticket.id = $1");
+        self.first(&sql, &[&id.as_slice()], read_ticket)
+    }
+
+    fn tickets(&self) -> Result<Vec<TicketRow>, StoreError> {
+        let sql = format!("{TICKET} ORDER BY ticket.created, ticket.id");
+        self.rows(&sql, &[], read_ticket)
+    }
+
+    /// None: here no secret ever lay in clear.
+    fn unsealed_tickets(&self) -> Result<Vec<([u8; 16], Secret<16>)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn seal_tickets(&self, sealed: &[([u8; 16], Vec<u8>)]) -> Result<(), StoreError> {
+        self.write(Lock::Alone, |connection| {
+            let sql = "UPDATE ticket SET sealed = $2 WHERE id = $1";
+            for (id, sealed) in sealed {
+                connection.execute(sql, &[&id.as_slice(), sealed])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn set_ticket_state(&self, id: &[u8; 16], state: TicketState) -> Result<bool, StoreError> {
+        let sql = "UPDATE ticket SET state = $2
+                   WHERE id = $1 AND (state = $2 OR (state <> 'revoked' AND $2 <> 'open'))";
+        self.change(Lock::Alone, sql, &[&id.as_slice(), &state.word()])
+    }
+
+    fn use_ticket(
+        &self,
+        id: &[u8; 16],
+        certificate: &CertificateRow,
+        clashes: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<TicketUsed, StoreError> {
+        self.write(Lock::Alone, |connection| {
+            let open = "SELECT 1 FROM ticket WHERE id = $1 AND state = 'open'";
+            if connection.first(open, &[&id.as_slice()])?.is_none() {
+                return Ok(TicketUsed::NotOpen);
+            }
+            let mut is_clash = false;
+            connection.each("SELECT bytes FROM certificate", &mut |row| {
+                is_clash |= clashes(&value::<Vec<u8>>(row, 0)?);
+                Ok(())
+            })?;
+            if is_clash {
+                return Ok(TicketUsed::Clash);
+            }
+            let used = "UPDATE ticket SET state = 'used' WHERE id = $1";
+            connection.execute(used, &[&id.as_slice()])?;
+            self.insert_certificate(connection, certificate, Some(id))?;
+            Ok(TicketUsed::Now)
+        })
+    }
+
+    fn freeze_ticket(&self, id: &[u8; 16], entries: &[Entry]) -> Result<bool, StoreError> {
+        self.write(Lock::Alone, |connection| {
+            let known = connection.execute(
+                "UPDATE ticket SET state = CASE state WHEN 'revoked' THEN state ELSE 'frozen' END
+                 WHERE id = $1",
+                &[&id.as_slice()],
+            )?;
+            connection.execute(
+                "UPDATE certificate SET state = 'frozen' WHERE ticket = $1 AND state <> 'revoked'",
+                &[&id.as_slice()],
+            )?;
+            if known > 0 {
+                audit::append(connection, &self.doctor, entries)?;
+            }
+            Ok(known > 0)
+        })
+    }
+
+    fn revoke_ticket(&self, id: &[u8; 16], entries: &[Entry]) -> Result<bool, StoreError> {
+        let sql = "UPDATE ticket SET state = 'revoked' WHERE id = $1 AND state = 'open'";
+        self.change_logged(sql, &[&id.as_slice()], entries)
+    }
+
+    fn revoke(
+        &self,
+        subject: &str,
+        only: Option<&[u8; 16]>,
+        entry: &dyn Fn(&Revocable) -> Entry,
+    ) -> Result<Vec<Revocable>, StoreError> {
+        self.write(Lock::Alone, |connection| {
+            let only = only.map(<[u8; 16]>::as_slice);
+            let mut revoked = all(
+                connection,
+                "UPDATE certificate SET state = 'revoked'
+                 WHERE subject = $1 AND state <> 'revoked' AND ($2::bytea IS NULL OR serial = $2)
+                 RETURNING serial",
+                &[&subject, &only],
+                |row| Ok(Revocable::Certificate(value(row, 0)?)),
+            )?;
+            if only.is_none() {
+                revoked.extend(all(
+                    connection,
+                    "UPDATE ticket SET state = 'revoked' WHERE subject = $1 AND state = 'open'
+                     RETURNING id",
+                    &[&subject],
+                    |row| Ok(Revocable::Ticket(value(row, 0)?)),
+                )?);
+            }
+            let entries: Vec<Entry> = revoked.iter().map(entry).collect();
+            audit::append(connection, &self.doctor, &entries)?;
+            Ok(revoked)
+        })
+    }
+
+    fn unfreeze_certificate(
+        &self,
+        serial: &[u8; 16],
+        entries: &[Entry],
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE certificate SET state = 'active' WHERE serial = $1 AND state = 'frozen'";
+        self.change_logged(sql, &[&serial.as_slice()], entries)
+    }
+
+    fn add_certificate(&self, certificate: &CertificateRow) -> Result<(), StoreError> {
+        self.write(Lock::Alone, |connection| {
+            self.insert_certificate(connection, certificate, certificate.ticket.as_ref())
+        })
+    }
+
+    fn certificate(&self, serial: &[u8; 16]) -> Result<Option<CertificateRow>, StoreError> {
+        let sql = format!("{CERTIFICATE} WHERE serial = $1");
+        self.first(&sql, &[&serial.as_slice()], read_certificate)
+    }
+
+    fn certificate_of_ticket(&self, id: &[u8; 16]) -> Result<Option<CertificateRow>, StoreError> {
+        let sql = format!("{CERTIFICATE} WHERE ticket = $1");
+        self.first(&sql, &[&id.as_slice()], read_certificate)
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateRow>, StoreError> {
+        let sql = format!("{CERTIFICATE} ORDER BY created, serial");
+        self.rows(&sql, &[], read_certificate)
+    }
+
+    fn activate_certificate(
+        &self,
+        serial: &[u8; 16],
+        entries: &[Entry],
+    ) -> Result<bool, StoreError> {
+        self.write(Lock::Alone, |connection| {
+            let serial = serial.as_slice();
+            let changed = connection.execute(
+                "UPDATE certificate SET state = 'active' WHERE serial = $1 AND state = 'inactive'",
+                &[&serial],
+            )?;
+            if changed > 0 {
+                audit::append(connection, &self.doctor, entries)?;
+            }
+            let active = "SELECT 1 FROM certificate WHERE serial = $1 AND state = 'active'";
+            Ok(connection.first(active, &[&serial])?.is_some())
+        })
+    }
+
+    fn stopped_certificates(
+        &self,
+    ) -> Result<Vec<([u8; 16], String, CertificateState)>, StoreError> {
+        let sql = "SELECT serial, subject, state FROM certificate
+                   WHERE state IN ('frozen', 'revoked') ORDER BY created, serial";
+        self.rows(sql, &[], |row| {
+            Ok((value(row, 0)?, value(row, 1)?, value(row, 2)?))
+        })
+    }
+
+    fn set_certificate_state(
+        &self,
+        serial: &[u8; 16],
+        state: CertificateState,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE certificate SET state = $2
+                   WHERE serial = $1 AND (state = $2 OR state <> 'revoked')";
+        self.change(Lock::Alone, sql, &[&serial.as_slice(), &state.word()])
+    }
+
+    fn last_timestamp(&self, serial: &[u8; 16]) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT at FROM last_timestamp WHERE serial = $1";
+        self.first(sql, &[&serial.as_slice()], |row| value(row, 0))
+    }
+
+    fn advance_timestamp(&self, serial: &[u8; 16], at: Timestamp) -> Result<bool, StoreError> {
+        let sql = "INSERT INTO last_timestamp AS last (serial, at) VALUES ($1, $2)
+                   ON CONFLICT (serial) DO UPDATE SET at = excluded.at
+                   WHERE excluded.at > last.at";
+        self.change(Lock::Shared, sql, &[&serial.as_slice(), &stored_millis(at)])
+    }
+
+    fn add_prekey(&self, prekey: &PrekeyRow, entries: &[Entry]) -> Result<(), StoreError> {
+        self.write(Lock::Alone, |connection| {
+            self.insert_prekey(connection, prekey)?;
+            audit::append(connection, &self.doctor, entries)
+        })
+    }
+
+    fn prekeys(&self) -> Result<Vec<PrekeyRow>, StoreError> {
+        let sql = "SELECT kid, bytes, not_before, not_after FROM prekey
+                   WHERE doctor = $1 ORDER BY not_before, kid";
+        self.rows(sql, &[&self.doctor], read_prekey)
+    }
+
+    fn change_papers(
+        &self,
+        change: &PapersChange<'_>,
+        entries: &[Entry],
+        certificate: &[u8],
+        sign: &mut dyn FnMut(u64, Link) -> Head,
+    ) -> Result<Head, StoreError> {
+        self.write(Lock::Alone, |connection| {
+            for fact in change.facts {
+                self.put_fact(connection, fact)?;
+            }
+            // What the other doctors issued is still good.
+            if let Some(prekey) = change.prekey {
+                for sql in [
+                    "DELETE FROM prekey WHERE doctor = $1",
+                    "UPDATE certificate SET state = 'revoked' WHERE doctor = $1",
+                    "UPDATE ticket SET state = 'revoked' WHERE doctor = $1 AND state = 'open'",
+                ] {
+                    connection.execute(sql, &[&self.doctor])?;
+                }
+                self.insert_prekey(connection, prekey)?;
+            }
+            audit::append_and_sign(connection, &self.doctor, entries, certificate, sign)
+        })
+    }
+
+    fn remove_prekey(&self, kid: &[u8; 8], entries: &[Entry]) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM prekey WHERE doctor = $1 AND kid = $2";
+        self.change_logged(sql, &[&self.doctor, &kid.as_slice()], entries)
+    }
+}

@@ -33,8 +33,13 @@ $(RUN)/$(ID)@$(DOCTOR).enrolled:
 	printf '%s\n' "$$ticket" | $(BIN)/patient --data $(RUN)/patient --plain-keys enrol -
 	@touch '$@'
 
-test: ## all tests
+test: ## all tests that need no other program
 	cargo test --locked
+	@echo "skipped: the tests with a PostgreSQL server; 'make test-postgres' runs them"
+
+test-postgres: ## the tests with a PostgreSQL server (needs Debian's postgresql)
+	cargo clippy --locked --all-targets --features postgres -- -D warnings
+	scripts/postgres-server cargo test --locked --features postgres --lib store::postgres
 
 soak: ## kill doctor and patients 500 times, account for every message (minutes)
 	TELEMED_SOAK_CYCLES=$(or $(CYCLES),500) cargo test --locked --test kill_anywhere -- --nocapture
@@ -83,5 +88,5 @@ check-constant-time: ## branches and indices that depend on secrets (needs valgr
 	valgrind --error-limit=no --log-file=$(BIN)/constant_time.log $(BIN)/examples/constant_time || \
 	    { echo "$(BIN)/constant_time.log says where" >&2; exit 1; }
 
-.PHONY: help build demo run-doctor run-patient test soak bench bench-openssl bench-peers \
-    bench-constant-time bench-gmp load check check-gmp check-constant-time
+.PHONY: help build demo run-doctor run-patient test test-postgres soak bench bench-openssl \
+    bench-peers bench-constant-time bench-gmp load check check-gmp check-constant-time

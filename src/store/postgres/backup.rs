@@ -66,6 +66,9 @@ pub(super) fn sealed_columns() -> impl Iterator<Item = (&'static str, &'static s
     SEALED.iter().map(|sealed| (sealed.table, sealed.column))
 }
 
+/// The next rows of a check, between two looks at whether to go on.
+const LOOK: &str = "FETCH 1000 FROM look";
+
 /// All tables.
 const TABLES: [&str; 15] = [
     "fact",
@@ -109,11 +112,18 @@ impl BackupStore for PostgresStore {
         Err(self.error(StoreFault::NoSnapshot))
     }
 
-    fn check(&self) -> Result<(), StoreError> {
+    fn check_while(&self, go_on: Box<dyn Fn() -> bool + Send>) -> Result<bool, StoreError> {
         self.at_one_moment(|connection| {
             for table in TABLES {
-                let sql = format!("SELECT max(octet_length({table}::text)) FROM {table}");
-                connection.batch(&sql)?;
+                connection.batch(&format!(
+                    "DECLARE look CURSOR FOR SELECT octet_length({table}::text) FROM {table}"
+                ))?;
+                while connection.batch(LOOK)?.is_some() {
+                    if !go_on() {
+                        return Ok(false);
+                    }
+                }
+                connection.batch("CLOSE look")?;
             }
             for name in ["message", "incoming"] {
                 let sql = format!(
@@ -125,7 +135,7 @@ impl BackupStore for PostgresStore {
                     return Err(StoreFault::Damaged(finding));
                 }
             }
-            Ok(())
+            Ok(true)
         })
     }
 

@@ -81,10 +81,10 @@ const WENT_TO_PATIENT: &str = "message.kind <> 'private' AND EXISTS (
            WHERE delivery.message = message.number
              AND delivery.device = certificate.fingerprint) IS NOT NULL)";
 
-/// What is missing among the messages of numbers $1 to $2.
+/// What is missing among the messages of numbers $1.
 fn is_missing() -> String {
     format!(
-        "delivery.message BETWEEN $1 AND $2 AND delivery.delivered IS NULL
+        "delivery.message = ANY ($1) AND delivery.delivered IS NULL
          AND delivery.confirmed IS NULL AND NOT {} AND NOT {}
          AND NOT EXISTS (SELECT 1 FROM message
                          WHERE message.number = delivery.message AND message.ended)",
@@ -93,9 +93,16 @@ fn is_missing() -> String {
     )
 }
 
-/// The numbers of one message or of all.
-fn range(message: Option<u64>) -> (i64, i64) {
-    message.map_or((0, i64::MAX), |number| (stored(number), stored(number)))
+/// The number of this message, or of all that somebody may lack: what lacks is
+/// open until its message has ended. The index of what is open has them.
+fn numbers(connection: &mut Connection, message: Option<u64>) -> Result<Vec<i64>, StoreFault> {
+    match message {
+        Some(number) => Ok(vec![stored(number)]),
+        None => {
+            let sql = "SELECT DISTINCT message FROM delivery WHERE open";
+            all(connection, sql, &[], |row| value(row, 0))
+        }
+    }
 }
 
 /// The last number of this kind that was given. Nobody else is given one until
@@ -284,7 +291,6 @@ impl MessageStore for PostgresStore {
         &self,
         message: Option<u64>,
     ) -> Result<Vec<(u64, DeliveryCounts)>, StoreError> {
-        let (first, last) = range(message);
         let sql = format!(
             "SELECT delivery.message, count(*) FILTER (WHERE delivery.sent IS NULL),
                     count(*) FILTER (WHERE delivery.sent IS NOT NULL)
@@ -292,24 +298,30 @@ impl MessageStore for PostgresStore {
              GROUP BY delivery.message ORDER BY delivery.message DESC",
             is_missing()
         );
-        self.rows(&sql, &[&first, &last], |row| {
+        let read = |row: &Row| {
             let counts = DeliveryCounts {
                 queued: value(row, 1)?,
                 sent: value(row, 2)?,
                 ..DeliveryCounts::default()
             };
             Ok((value(row, 0)?, counts))
+        };
+        self.read(|connection| {
+            let numbers = numbers(connection, message)?;
+            all(connection, &sql, &[&numbers], read)
         })
     }
 
     fn missing(&self, message: Option<u64>, limit: usize) -> Result<Vec<DeliveryRow>, StoreError> {
-        let (first, last) = range(message);
         let sql = format!(
             "SELECT {DELIVERY} FROM delivery WHERE {}
-             ORDER BY delivery.message DESC, delivery.patient, delivery.device LIMIT $3",
+             ORDER BY delivery.message DESC, delivery.patient, delivery.device LIMIT $2",
             is_missing()
         );
-        self.rows(&sql, &[&first, &last, &rows(limit)], read_delivery)
+        self.read(|connection| {
+            let numbers = numbers(connection, message)?;
+            all(connection, &sql, &[&numbers, &rows(limit)], read_delivery)
+        })
     }
 
     fn confirmation(&self, message: u64, device: &Device) -> Result<Option<Vec<u8>>, StoreError> {

@@ -163,7 +163,6 @@ CREATE TABLE delivery (
     CHECK ((confirmed IS NULL) = (sealed_confirmation IS NULL))
 );
 CREATE INDEX delivery_open ON delivery (device, message) WHERE open;
-CREATE INDEX delivery_missing ON delivery (message, device) WHERE delivered IS NULL;
 
 CREATE TABLE welcomed (
     device BYTEA NOT NULL PRIMARY KEY CHECK (octet_length(device) = 32)

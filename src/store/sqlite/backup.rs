@@ -1,5 +1,6 @@
 //! The whole database at once.
 
+use std::error::Error;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -114,7 +115,7 @@ impl BackupStore for SqliteStore {
             })
             .map(|()| true)
             .or_else(|fault| match fault {
-                StoreFault::Failed(error) if is_interruption(&error) => Ok(false),
+                StoreFault::Failed(error) if is_interruption(&*error) => Ok(false),
                 fault => Err(StoreError::new(&*self.path, fault)),
             })
     }
@@ -155,8 +156,9 @@ fn beside(path: &Path) -> Result<Connection, StoreFault> {
     Ok(connection)
 }
 
-fn is_interruption(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
+fn is_interruption(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let error = error.downcast_ref::<rusqlite::Error>();
+    error.and_then(rusqlite::Error::sqlite_error_code) == Some(ErrorCode::OperationInterrupted)
 }
 
 fn create(file: &Path) -> Result<(), StoreFault> {

@@ -25,6 +25,8 @@ pub(super) fn commit(
 ) -> Result<Vec<Outcome>, StoreFault> {
     let mut outcomes = vec![Outcome::Known; changes.len()];
     let (mut sent, mut delivered) = (Crowd::default(), Crowd::default());
+    // Those whose receipt is the first that is written of them.
+    let mut given_with = Crowd::default();
     let mut confirmed = Crowd::default();
     let mut came = Vec::new();
     for (index, change) in changes.iter().enumerate() {
@@ -43,7 +45,13 @@ pub(super) fn commit(
                 message,
                 device,
                 at,
-            } => delivered.push(index, *message, device, stored_millis(*at)),
+                sent: given,
+            } => {
+                if let Some(given) = given {
+                    given_with.push(index, *message, device, stored_millis(*given));
+                }
+                delivered.push(index, *message, device, stored_millis(*at));
+            }
             Work::Confirmed {
                 message,
                 device,
@@ -57,6 +65,8 @@ pub(super) fn commit(
         }
     }
     let mut new = note_sent(connection, &sent)?;
+    // That it was sent is nothing new of a receipt.
+    note_sent(connection, &given_with)?;
     new.extend(note_delivered(connection, &delivered)?);
     new.extend(note_confirmed(connection, &confirmed)?);
     new.extend(take_in(connection, doctor, &came)?);

@@ -188,6 +188,7 @@ fn what_two_nodes_write_at_once_closes_a_message() {
             message: number,
             device: [device; 32],
             at: at(2_000),
+            sent: None,
         };
         let confirmed = Work::Confirmed {
             message: number,
@@ -301,6 +302,7 @@ fn five_thousand_receipts_are_one_commit() {
             message: number,
             device: *device,
             at: at(2_000),
+            sent: None,
         });
         let receipts: Vec<_> = receipts.map(Change::unlogged).collect();
         let began = std::time::Instant::now();

@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod data_dir;
 pub mod group_file;
 pub mod id;
+pub mod join;
 pub mod key_file;
 pub mod keyring;
 pub mod known_doctor;

@@ -123,6 +123,13 @@ pub mod label {
     /// HMAC-DRBG: the personalisation of a signature's nonce.
     pub const SIGN_NONCE: Label = Label("tmc1 sign nonce");
 
+    /// Signature: proof of possession, in a doctor's request to join a clinic.
+    pub const SIG_JOIN_REQUEST: Label = Label("tmc1 join request");
+    /// Key: the newcomer's proof of a ticket for joining.
+    pub const JOIN_TICKET: Label = Label("tmc1 join ticket");
+    /// Key: seals the answer to a request to join.
+    pub const JOIN_ANSWER: Label = Label("tmc1 join answer");
+
     /// Hash: an entry of the audit log.
     pub const AUDIT: Label = Label("tmc1 audit");
     /// Signature: the doctor's, on the newest link of the audit log.
@@ -149,7 +156,7 @@ pub mod label {
 
     /// All of them, for the test that no two are the same.
     #[cfg(test)]
-    pub(super) const ALL: [Label; 55] = [
+    pub(super) const ALL: [Label; 58] = [
         GROUP_ID,
         KEY_ID,
         TH2,
@@ -194,6 +201,9 @@ pub mod label {
         TICKET_P,
         TICKET_D,
         SIGN_NONCE,
+        SIG_JOIN_REQUEST,
+        JOIN_TICKET,
+        JOIN_ANSWER,
         AUDIT,
         SIG_AUDIT_HEAD,
         SIG_AUDIT_STOP,

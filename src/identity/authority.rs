@@ -125,6 +125,33 @@ pub fn certify_doctor(
     VerifiedCertificate::issue(subject, secret, random)
 }
 
+/// A first certificate for somebody who joins the clinic: a doctor, an assistant
+/// or an auditor.
+///
+/// # Panics
+/// If the role is none of these: whoever asks has checked that.
+#[must_use]
+pub fn certify_staff(
+    (root, secret): (&VerifiedCertificate, &SignSecret),
+    (newcomer, role): (&Identifier, Role),
+    signing_key: VerifyingKey,
+    now: Timestamp,
+    random: &mut dyn Random,
+) -> VerifiedCertificate {
+    assert!(role.is_staff(), "{role} does not join a clinic");
+    let subject = Subject {
+        serial: random::array(random),
+        clinic: root.subject().clinic,
+        identifier: newcomer.clone(),
+        role,
+        not_before: now.minus(HEAD_START),
+        not_after: now.plus(DOCTOR_LIFETIME).min(root.subject().not_after),
+        signing_key,
+        encryption_key: None,
+    };
+    VerifiedCertificate::issue(subject, secret, random)
+}
+
 impl OwnPrekey {
     /// A fresh prekey, signed.
     #[must_use]

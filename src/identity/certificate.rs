@@ -1,7 +1,9 @@
 //! Certificates: who holds which keys, said by somebody who is trusted.
 //!
 //! The path is root, doctor, patient; nothing else and nothing longer. The
-//! root's certificate is signed by itself and pinned by its fingerprint.
+//! root's certificate is signed by itself and pinned by its fingerprint. The
+//! root also signs assistants and auditors, who sign nobody and whom no patient
+//! ever meets.
 //!
 //! ```text
 //! version 1 ‖ serial 16 ‖ clinic 16 ‖ issuer 32 ‖ subject 32 ‖ role 1 ‖ gid 32
@@ -40,35 +42,76 @@ pub enum Role {
     Doctor,
     /// Connects to a doctor.
     Patient,
+    /// Works in a clinic without a node: calls patients, reads no notes.
+    Assistant,
+    /// Reads a clinic's audit log, and nothing else.
+    Auditor,
 }
 
 impl Role {
-    const fn to_byte(self) -> u8 {
+    /// Who works in a clinic, and whom its root signs therefore.
+    pub const STAFF: [Self; 3] = [Self::Doctor, Self::Assistant, Self::Auditor];
+
+    /// The role as it stands in certificates: one byte.
+    #[must_use]
+    pub const fn to_byte(self) -> u8 {
         match self {
             Self::Root => 1,
             Self::Doctor => 2,
             Self::Patient => 3,
+            Self::Assistant => 4,
+            Self::Auditor => 5,
         }
     }
 
-    /// 4 and 5 are kept for assistants and auditors; nothing accepts them yet.
-    const fn from_byte(byte: u8) -> Result<Self, DecodeError> {
+    /// The inverse of [`Role::to_byte`].
+    ///
+    /// # Errors
+    /// [`DecodeError`] if there is no such role.
+    pub const fn from_byte(byte: u8) -> Result<Self, DecodeError> {
         match byte {
             1 => Ok(Self::Root),
             2 => Ok(Self::Doctor),
             3 => Ok(Self::Patient),
+            4 => Ok(Self::Assistant),
+            5 => Ok(Self::Auditor),
             _ => Err(DecodeError),
         }
+    }
+
+    /// The role as one lower-case word, on the disk and on the screen.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Doctor => "doctor",
+            Self::Patient => "patient",
+            Self::Assistant => "assistant",
+            Self::Auditor => "auditor",
+        }
+    }
+
+    /// The role among [`Role::STAFF`] that is called this.
+    #[must_use]
+    pub fn staff_from_word(word: &str) -> Option<Self> {
+        Self::STAFF.into_iter().find(|role| role.word() == word)
+    }
+
+    /// Whether a clinic's root signs it.
+    #[must_use]
+    pub const fn is_staff(self) -> bool {
+        matches!(self, Self::Doctor | Self::Assistant | Self::Auditor)
+    }
+
+    /// Whether its certificates hold an encryption key.
+    const fn has_encryption_key(self) -> bool {
+        matches!(self, Self::Patient)
     }
 }
 
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Root => "root",
-            Self::Doctor => "doctor",
-            Self::Patient => "patient",
-        })
+        f.write_str(self.word())
     }
 }
 
@@ -166,12 +209,12 @@ impl Certificate {
         let not_after = Timestamp::from_millis(reader.u64()?);
         let signing_key = VerifyingKey::from_bytes(group, reader.take(group.element_len())?)
             .map_err(|_| CertificateError::Malformed)?;
-        let encryption_key = match role {
-            Role::Patient => Some(
+        let encryption_key = match role.has_encryption_key() {
+            true => Some(
                 Element::from_bytes(group, reader.take(group.element_len())?)
                     .map_err(|_| CertificateError::Malformed)?,
             ),
-            Role::Root | Role::Doctor => None,
+            false => None,
         };
         reader.take(2 * group.element_len())?;
         reader.finish()?;
@@ -234,10 +277,8 @@ impl Certificate {
         const ROLE: usize = 1 + 16 + 16 + 32 + 32;
         const BEFORE: usize = ROLE + 1 + 32 + 8 + 8;
         // One key or two, and a signature as long as two.
-        let elements = match Role::from_byte(*bytes.get(ROLE)?).ok()? {
-            Role::Patient => 4,
-            Role::Root | Role::Doctor => 3,
-        };
+        let role = Role::from_byte(*bytes.get(ROLE)?).ok()?;
+        let elements = if role.has_encryption_key() { 4 } else { 3 };
         let rest = bytes.get(BEFORE..)?;
         let key = rest.get(..rest.len() / elements)?;
         Some(kdf::hash32(&[&label::KEY_ID.encoded(), key]))
@@ -365,7 +406,9 @@ impl VerifiedCertificate {
     }
 
     /// Accepts a certificate this one issued: root to doctor or doctor to
-    /// patient, same clinic, same group, signed.
+    /// patient, same clinic, same group, signed. An assistant's or an auditor's
+    /// is never accepted here, so that none passes where a doctor is demanded:
+    /// see [`VerifiedCertificate::accept_staff`].
     ///
     /// # Errors
     /// [`CertificateError`], saying which check failed.
@@ -374,6 +417,26 @@ impl VerifiedCertificate {
             (self.subject().role, certificate.subject.role),
             (Role::Root, Role::Doctor) | (Role::Doctor, Role::Patient)
         );
+        self.accept_if(allowed, certificate)
+    }
+
+    /// Accepts a certificate of this role that this one, a root's, issued to
+    /// somebody who works in its clinic: same clinic, same group, signed.
+    ///
+    /// # Errors
+    /// [`CertificateError`], saying which check failed.
+    pub fn accept_staff(
+        &self,
+        certificate: Certificate,
+        role: Role,
+    ) -> Result<Self, CertificateError> {
+        let allowed = self.subject().role == Role::Root
+            && role.is_staff()
+            && certificate.subject.role == role;
+        self.accept_if(allowed, certificate)
+    }
+
+    fn accept_if(&self, allowed: bool, certificate: Certificate) -> Result<Self, CertificateError> {
         let linked = certificate.issuer == self.key_id()
             && certificate.subject.clinic == self.subject().clinic
             && certificate.group() == self.group();

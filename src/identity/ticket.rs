@@ -15,11 +15,12 @@ use crate::clock::Timestamp;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::identity::certificate::Fingerprint;
 use crate::identity::id::Identifier;
+use crate::identity::join::is_join_ticket;
 use crate::kdf;
 use crate::secret::Secret;
 
 /// What every ticket begins with.
-const PREFIX: &str = "telemed1";
+pub(in crate::identity) const PREFIX: &str = "telemed1";
 /// Version of the format.
 const VERSION: u8 = 1;
 /// Letters in a group of the printed form.
@@ -52,6 +53,8 @@ pub struct Ticket {
 pub enum TicketError {
     /// It does not begin with `telemed1`.
     NoTicket,
+    /// It is a ticket with which somebody joins the clinic, not a patient's.
+    ForJoining,
     /// Letters are missing, wrong or too many.
     Mistyped,
 }
@@ -60,6 +63,10 @@ impl fmt::Display for TicketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoTicket => write!(f, "this is no ticket: tickets begin with \"{PREFIX}\""),
+            Self::ForJoining => f.write_str(
+                "this is a ticket for joining a clinic's staff, not for a patient: give it to \
+                 the program doctor; for a patient the doctor makes one with: doctor enrol PATIENT",
+            ),
             Self::Mistyped => f.write_str(
                 "the ticket is damaged: a letter is missing or wrong; copy the whole of it again",
             ),
@@ -140,6 +147,9 @@ impl FromStr for Ticket {
     /// Reads a ticket as a person may have typed it: case, hyphens and white
     /// space do not count, and I, L and O are read as 1, 1 and 0.
     fn from_str(typed: &str) -> Result<Self, TicketError> {
+        if is_join_ticket(typed) {
+            return Err(TicketError::ForJoining);
+        }
         let letters = base32::as_typed(typed);
         let letters = letters
             .strip_prefix(&PREFIX.to_uppercase())

@@ -17,6 +17,14 @@ use crate::testing::{
     NOW, at, clinic, copy_of, copy_of_kem, patient_of, patient_subject, patient_with,
 };
 
+const ROLES: [Role; 5] = [
+    Role::Root,
+    Role::Doctor,
+    Role::Patient,
+    Role::Assistant,
+    Role::Auditor,
+];
+
 /// A certificate put together by hand.
 struct Forged<'a> {
     version: u8,
@@ -100,7 +108,7 @@ fn the_only_links_are_root_to_doctor_and_doctor_to_patient() {
     let other = SignSecret::generate(clinic.doctor.group(), &mut OsRandom);
     let encryption = KemSecret::generate(clinic.doctor.group(), &mut OsRandom);
     for (issuer, signer) in issuers {
-        for role in [Role::Root, Role::Doctor, Role::Patient] {
+        for role in ROLES {
             let mut subject = patient_subject(&clinic.doctor, &other, encryption.public());
             subject.role = role;
             if role != Role::Patient {
@@ -112,10 +120,66 @@ fn the_only_links_are_root_to_doctor_and_doctor_to_patient() {
                 (issuer.subject().role, role),
                 (Role::Root, Role::Doctor) | (Role::Doctor, Role::Patient)
             );
-            let result = issuer.accept_issued(issued);
+            let result = issuer.accept_issued(issued.clone());
             assert_eq!(result.is_ok(), allowed, "{issuer:?} to {role}");
             assert!(allowed || result.unwrap_err() == CertificateError::WrongLink);
+            for wanted in ROLES {
+                let staff = [Role::Doctor, Role::Assistant, Role::Auditor];
+                let allowed =
+                    issuer.subject().role == Role::Root && role == wanted && staff.contains(&role);
+                let result = issuer.accept_staff(issued.clone(), wanted);
+                assert_eq!(result.is_ok(), allowed, "{issuer:?} to {role} as {wanted}");
+                assert!(allowed || result.unwrap_err() == CertificateError::WrongLink);
+            }
         }
+    }
+}
+
+#[test]
+fn an_assistant_and_an_auditor_are_neither_a_doctor_nor_a_patient() {
+    let clinic = clinic();
+    let group = clinic.doctor.group();
+    for role in [Role::Assistant, Role::Auditor] {
+        let signing = SignSecret::generate(group, &mut OsRandom);
+        let subject = Subject {
+            identifier: "A1".parse().unwrap(),
+            role,
+            signing_key: signing.verifying_key().clone(),
+            ..clinic.doctor.certificate.subject().clone()
+        };
+        let hers = VerifiedCertificate::issue(subject, &clinic.root, &mut OsRandom);
+        let decoded = Certificate::decode(hers.as_bytes(), group).unwrap();
+        assert!(
+            clinic
+                .doctor
+                .root
+                .accept_staff(decoded.clone(), role)
+                .is_ok()
+        );
+        assert_eq!(Certificate::key_id_in(hers.as_bytes()), Some(hers.key_id()));
+        let pinned = decoded.fingerprint();
+        let error = VerifiedCertificate::root(decoded, &pinned).unwrap_err();
+        assert_eq!(error, CertificateError::WrongLink);
+        // What she certifies herself is nobody's.
+        let other = SignSecret::generate(group, &mut OsRandom);
+        let encryption = KemSecret::generate(group, &mut OsRandom);
+        for below in ROLES {
+            let mut subject = patient_subject(&clinic.doctor, &other, encryption.public());
+            subject.role = below;
+            if below != Role::Patient {
+                subject.encryption_key = None;
+            }
+            let issued = VerifiedCertificate::issue(subject, &signing, &mut OsRandom);
+            let issued = Certificate::decode(issued.as_bytes(), group).unwrap();
+            let error = hers.accept_issued(issued.clone()).unwrap_err();
+            assert_eq!(error, CertificateError::WrongLink);
+            assert!(hers.accept_staff(issued, below).is_err());
+        }
+        // And no patient's identity.
+        let issuer = clinic.doctor.certificate.clone();
+        let encryption = KemSecret::generate(group, &mut OsRandom);
+        let mine = copy_of(&signing);
+        assert!(PatientIdentity::new(hers.clone(), issuer, mine, encryption).is_none());
     }
 }
 
@@ -155,7 +219,7 @@ fn unknown_versions_and_roles_are_refused() {
         let error = refused(|forged| forged.version = version);
         assert_eq!(error, CertificateError::Malformed);
     }
-    for role in [0, 4, 5, 6, 255] {
+    for role in [0, 6, 255] {
         let error = refused(|forged| forged.role = role);
         assert_eq!(error, CertificateError::Malformed);
     }
@@ -170,7 +234,7 @@ fn a_patient_has_an_encryption_key_of_her_own_and_nobody_else_has_one() {
         let error = refused(|forged| forged.encryption_key = key);
         assert_eq!(error, CertificateError::Malformed);
     }
-    for role in [1, 2] {
+    for role in [1, 2, 4, 5] {
         let error = refused(|forged| forged.role = role);
         assert_eq!(error, CertificateError::Malformed);
     }
@@ -305,7 +369,7 @@ proptest! {
     #[test]
     fn random_bytes_are_no_certificate(
         bytes in proptest::collection::vec(any::<u8>(), 0..2_000),
-        role in 1_u8..=3,
+        role in 1_u8..=5,
     ) {
         let group = clinic().doctor.group();
         let _: Option<[u8; 32]> = Certificate::group_id(&bytes);

@@ -8,7 +8,9 @@
 //! ```
 //!
 //! A doctor's data key also lies in the database, wrapped under a recovery code
-//! that she has on paper. It is never wrapped under a key that rotates.
+//! that she has on paper. It is never wrapped under a key that rotates. An
+//! assistant of a clinic has no data key, only the keys of some columns, in the
+//! file column.key.
 
 mod recovery;
 
@@ -20,6 +22,7 @@ use std::path::Path;
 use crate::aes::{OpenError, SealingKey};
 use crate::codec::Writer;
 use crate::identity::data_dir::DataDir;
+use crate::identity::join::ColumnKeys;
 use crate::identity::key_file::{KeyFile, KeyFileError, KeyKind};
 use crate::identity::keyring::Keyring;
 use crate::kdf::{self, Prk, label};
@@ -31,6 +34,9 @@ use crate::store::{FactStore, StoreError, fact};
 pub const MAX_CONTENT: usize = crate::aes::MAX_SEALED_MESSAGE;
 /// The data key's file in the data directory.
 pub const DATA_KEY: &str = "data.key";
+/// The file of the keys of columns, of one who has no data key:
+/// data key id 16 ‖ [`ColumnKeys::encode`].
+pub const COLUMN_KEYS: &str = "column.key";
 /// The data key belongs to no group.
 const NO_GROUP: [u8; 32] = [0; 32];
 
@@ -67,9 +73,50 @@ pub type DataKeyId = [u8; 16];
 
 /// Seals and opens what lies in one database.
 #[derive(Debug)]
-pub struct Vault {
-    key: Secret<32>,
-    prk: Prk,
+pub struct Vault(Keys);
+
+#[derive(Debug)]
+enum Keys {
+    /// A doctor's, or a patient's own: everything.
+    All { key: Secret<32>, prk: Prk },
+    /// An assistant's or an auditor's: what she was given.
+    Some { id: DataKeyId, columns: ColumnKeys },
+}
+
+/// Why something was not sealed or opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ColumnError {
+    /// This vault has no key for it.
+    NoKey(Column),
+    /// It takes the data key itself, and this vault has only keys of columns.
+    NoDataKey,
+    /// It does not open: another key's, another row's, or damaged.
+    Damaged,
+}
+
+impl fmt::Display for ColumnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoKey(Column(name)) => write!(
+                f,
+                "what the clinic keeps under \"{name}\" is for its doctors: there is no key to it \
+                 here"
+            ),
+            Self::NoDataKey => f.write_str(
+                "the key to the whole database is the doctors' alone: let a doctor of the clinic \
+                 do this",
+            ),
+            Self::Damaged => write!(f, "{OpenError}"),
+        }
+    }
+}
+
+impl std::error::Error for ColumnError {}
+
+impl From<OpenError> for ColumnError {
+    fn from(_: OpenError) -> Self {
+        Self::Damaged
+    }
 }
 
 /// Why a database's content cannot be opened.
@@ -116,7 +163,14 @@ impl Vault {
     #[must_use]
     pub fn new(key: Secret<32>) -> Self {
         let prk = kdf::extract(&[], &[key.expose()]);
-        Self { key, prk }
+        Self(Keys::All { key, prk })
+    }
+
+    /// A vault that opens these columns of the database whose data key has this
+    /// name, and no other.
+    #[must_use]
+    pub const fn of_columns(id: DataKeyId, columns: ColumnKeys) -> Self {
+        Self(Keys::Some { id, columns })
     }
 
     /// A vault with a new data key, in no file.
@@ -161,15 +215,39 @@ impl Vault {
         Ok(Self::new(key))
     }
 
-    /// Writes the data key into a new file.
+    /// The vault whose keys of columns lie in this file.
+    ///
+    /// # Errors
+    /// [`VaultError`] if it holds none.
+    pub fn load_columns(path: &Path, keyring: &Keyring) -> Result<Self, VaultError> {
+        let (_, secret) = keyring.load(path, KeyKind::Columns)?;
+        let (id, columns) = secret
+            .expose()
+            .split_first_chunk()
+            .ok_or(VaultError::OtherKey)?;
+        let columns = ColumnKeys::decode(columns).map_err(|_| VaultError::OtherKey)?;
+        Ok(Self::of_columns(*id, columns))
+    }
+
+    /// Writes the data key, or the keys of columns, into a new file.
     ///
     /// # Errors
     /// As [`Keyring::save`].
     pub fn save(&self, path: &Path, keyring: &Keyring) -> Result<(), KeyFileError> {
+        let (kind, secret) = match &self.0 {
+            Keys::All { key, .. } => (KeyKind::Data, SecretBytes::copy_of(key.expose())),
+            Keys::Some { id, columns } => {
+                let columns = columns.encode();
+                let mut bytes = Vec::with_capacity(id.len() + columns.expose().len());
+                bytes.extend_from_slice(id);
+                bytes.extend_from_slice(columns.expose());
+                (KeyKind::Columns, SecretBytes::new(bytes))
+            }
+        };
         let file = KeyFile {
-            kind: KeyKind::Data,
+            kind,
             group: NO_GROUP,
-            secret: SecretBytes::copy_of(self.key.expose()),
+            secret,
         };
         keyring.save(path, &file)
     }
@@ -177,56 +255,90 @@ impl Vault {
     /// The data key's name.
     #[must_use]
     pub fn id(&self) -> DataKeyId {
-        let name: Secret<16> = self.prk.expand(label::DATA_KEY_ID, &[]);
-        *name.expose()
+        match &self.0 {
+            Keys::All { prk, .. } => {
+                let name: Secret<16> = prk.expand(label::DATA_KEY_ID, &[]);
+                *name.expose()
+            }
+            Keys::Some { id, .. } => *id,
+        }
     }
 
     /// The data key itself, for wrapping it.
-    #[must_use]
-    pub const fn key(&self) -> &Secret<32> {
-        &self.key
+    ///
+    /// # Errors
+    /// [`ColumnError::NoDataKey`].
+    pub const fn key(&self) -> Result<&Secret<32>, ColumnError> {
+        match &self.0 {
+            Keys::All { key, .. } => Ok(key),
+            Keys::Some { .. } => Err(ColumnError::NoDataKey),
+        }
+    }
+
+    /// The keys of these columns, for one who is to have no more.
+    ///
+    /// # Errors
+    /// [`ColumnError::NoKey`] if this vault has not all of them itself.
+    pub fn column_keys(&self, columns: &[Column]) -> Result<ColumnKeys, ColumnError> {
+        let mut keys = Vec::with_capacity(columns.len());
+        for column in columns {
+            keys.push((column.0.to_owned(), self.column_secret(*column)?));
+        }
+        ColumnKeys::new(keys).map_err(|_| ColumnError::Damaged)
     }
 
     /// Seals the content of one row's column; `row` names the row, so that the
     /// content opens in no other place.
     ///
+    /// # Errors
+    /// [`ColumnError::NoKey`].
+    ///
     /// # Panics
     /// If `content` is longer than [`MAX_CONTENT`]: callers bound it first.
-    #[must_use]
     pub fn seal(
         &self,
         column: Column,
         row: &[u8],
         content: &[u8],
         random: &mut dyn Random,
-    ) -> Vec<u8> {
-        let name = column_name(column);
-        self.column_key(&name)
-            .seal(0, &[&name, row], content, random)
+    ) -> Result<Vec<u8>, ColumnError> {
+        let key = SealingKey::new(self.column_secret(column)?);
+        Ok(key.seal(0, &[&column_name(column), row], content, random))
     }
 
     /// Opens what [`Vault::seal`] made for the same column and row.
     ///
     /// # Errors
-    /// [`OpenError`] if anything at all is wrong.
+    /// [`ColumnError`] if anything at all is wrong.
     pub fn open(
         &self,
         column: Column,
         row: &[u8],
         sealed: &[u8],
-    ) -> Result<SecretBytes, OpenError> {
-        let name = column_name(column);
-        self.column_key(&name).open(&[&name, row], sealed)
+    ) -> Result<SecretBytes, ColumnError> {
+        let key = SealingKey::new(self.column_secret(column)?);
+        Ok(key.open(&[&column_name(column), row], sealed)?)
     }
 
     /// The key that seals a backup with this salt.
-    #[must_use]
-    pub fn backup_key(&self, salt: &[u8; 32]) -> SealingKey {
-        SealingKey::new(self.prk.expand(label::BACKUP, &[salt]))
+    ///
+    /// # Errors
+    /// [`ColumnError::NoDataKey`].
+    pub fn backup_key(&self, salt: &[u8; 32]) -> Result<SealingKey, ColumnError> {
+        match &self.0 {
+            Keys::All { prk, .. } => Ok(SealingKey::new(prk.expand(label::BACKUP, &[salt]))),
+            Keys::Some { .. } => Err(ColumnError::NoDataKey),
+        }
     }
 
-    fn column_key(&self, name: &[u8]) -> SealingKey {
-        SealingKey::new(self.prk.expand(label::AT_REST, &[name]))
+    fn column_secret(&self, column: Column) -> Result<Secret<128>, ColumnError> {
+        match &self.0 {
+            Keys::All { prk, .. } => Ok(prk.expand(label::AT_REST, &[&column_name(column)])),
+            Keys::Some { columns, .. } => {
+                let key = columns.get(column.0).map(Secret::duplicate);
+                key.ok_or(ColumnError::NoKey(column))
+            }
+        }
     }
 }
 
@@ -245,7 +357,9 @@ mod tests {
     #[test]
     fn content_opens_only_where_it_was_sealed() {
         let vault = Vault::generate(&mut OsRandom);
-        let sealed = vault.seal(column::RECORD, b"P1", b"allergic to nuts", &mut OsRandom);
+        let sealed = vault
+            .seal(column::RECORD, b"P1", b"allergic to nuts", &mut OsRandom)
+            .unwrap();
         assert!(!sealed.windows(4).any(|window| window == b"nuts"));
         let opened = vault.open(column::RECORD, b"P1", &sealed).unwrap();
         assert_eq!(opened.expose(), b"allergic to nuts");
@@ -265,7 +379,7 @@ mod tests {
         let vault = Vault::generate(&mut OsRandom);
         let [yes, no] = ["yes", "a longer answer"].map(|text| {
             let sealed = vault.seal(column::MESSAGE, b"1", text.as_bytes(), &mut OsRandom);
-            sealed.len()
+            sealed.unwrap().len()
         });
         assert_eq!(yes, no);
     }
@@ -280,7 +394,7 @@ mod tests {
         assert!(made);
         let (again, made) = open(&store).unwrap();
         assert!(!made);
-        assert!(first.key().ct_eq(again.key()));
+        assert!(first.key().unwrap().ct_eq(again.key().unwrap()));
         let other = SqliteStore::in_memory().unwrap();
         other.set_facts(&[(fact::DATA_KEY, &[1; 16])]).unwrap();
         assert!(matches!(open(&other), Err(VaultError::OtherKey)));
@@ -296,6 +410,50 @@ mod tests {
         let error = Vault::open_or_create(&directory, &store, &mut OsRandom).unwrap_err();
         assert!(error.to_string().contains(DATA_KEY), "{error}");
         assert!(!directory.path(DATA_KEY).exists());
+    }
+
+    #[test]
+    fn who_has_some_columns_opens_these_and_no_other() {
+        let base = TempDir::new().unwrap();
+        let whole = Vault::generate(&mut OsRandom);
+        let keys = whole.column_keys(&[column::MESSAGE]).unwrap();
+        let path = base.path().join(COLUMN_KEYS);
+        let given = Vault::of_columns(whole.id(), keys);
+        given.save(&path, &Keyring::plain()).unwrap();
+        let partial = Vault::load_columns(&path, &Keyring::plain()).unwrap();
+        assert_eq!(partial.id(), whole.id());
+        let seal = |vault: &Vault, column| vault.seal(column, b"1", b"text", &mut OsRandom);
+        let hers = seal(&partial, column::MESSAGE).unwrap();
+        assert_eq!(
+            whole.open(column::MESSAGE, b"1", &hers).unwrap().expose(),
+            b"text"
+        );
+        let sealed = seal(&whole, column::MESSAGE).unwrap();
+        assert_eq!(
+            partial
+                .open(column::MESSAGE, b"1", &sealed)
+                .unwrap()
+                .expose(),
+            b"text"
+        );
+        for other in [column::CONSULTATION, column::RECORD, column::TICKET] {
+            let sealed = seal(&whole, other).unwrap();
+            let error = partial.open(other, b"1", &sealed).unwrap_err();
+            assert_eq!(error, ColumnError::NoKey(other));
+            assert_eq!(seal(&partial, other), Err(ColumnError::NoKey(other)));
+            assert!(error.to_string().contains(other.0), "{error}");
+            assert!(partial.column_keys(&[other]).is_err());
+        }
+        assert!(matches!(partial.key(), Err(ColumnError::NoDataKey)));
+        assert!(matches!(
+            partial.backup_key(&[0; 32]),
+            Err(ColumnError::NoDataKey)
+        ));
+        // Neither file is taken for the other.
+        assert!(Vault::load(&path, &Keyring::plain()).is_err());
+        let path = base.path().join(DATA_KEY);
+        whole.save(&path, &Keyring::plain()).unwrap();
+        assert!(Vault::load_columns(&path, &Keyring::plain()).is_err());
     }
 
     #[test]

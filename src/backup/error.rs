@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::vault::ColumnError;
+
 /// A backup cannot be read or written.
 #[derive(Debug)]
 pub enum BackupError {
@@ -24,6 +26,8 @@ pub enum BackupError {
     Write(io::Error),
     /// What was to go in cannot be read.
     Source(io::Error),
+    /// The key that seals it is not here.
+    NoKey(ColumnError),
 }
 
 impl fmt::Display for BackupError {
@@ -48,7 +52,14 @@ impl fmt::Display for BackupError {
             ),
             Self::Write(error) => write!(f, "the backup cannot be written: {error}"),
             Self::Source(error) => write!(f, "what is to be backed up cannot be read: {error}"),
+            Self::NoKey(error) => write!(f, "{error}"),
         }
+    }
+}
+
+impl From<ColumnError> for BackupError {
+    fn from(error: ColumnError) -> Self {
+        Self::NoKey(error)
     }
 }
 

@@ -53,12 +53,14 @@ impl<R: Read> Reader<R> {
     }
 
     /// The entries, opened with this vault's data key.
-    #[must_use]
-    pub fn entries(self, vault: &Vault) -> Entries<R> {
-        Entries {
-            key: vault.backup_key(&self.header.salt),
+    ///
+    /// # Errors
+    /// [`BackupError::NoKey`].
+    pub fn entries(self, vault: &Vault) -> Result<Entries<R>, BackupError> {
+        Ok(Entries {
+            key: vault.backup_key(&self.header.salt)?,
             reader: self,
-        }
+        })
     }
 
     /// Opens the next chunk.

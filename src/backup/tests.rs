@@ -20,7 +20,7 @@ impl Sample {
             doctor: "D1".parse().unwrap(),
             clinic: [7; 16],
             made: Timestamp::from_millis(1_795_435_200_000),
-            wrapped: code.wrap(&vault, &mut OsRandom),
+            wrapped: code.wrap(&vault, &mut OsRandom).unwrap(),
             salt: random::array(&mut OsRandom),
         };
         Self { vault, header }
@@ -40,7 +40,7 @@ impl Sample {
         if !fits(reader.header(), &self.vault) {
             return Err(BackupError::NotABackup);
         }
-        let mut entries = reader.entries(&self.vault);
+        let mut entries = reader.entries(&self.vault).unwrap();
         let mut found = Vec::new();
         while let Some((name, len)) = entries.next_entry()? {
             let mut bytes = Vec::new();
@@ -137,7 +137,7 @@ fn chunks_that_were_moved_repeated_or_left_out_are_found() {
 fn two_backups_of_the_same_practice_do_not_mix() {
     let sample = Sample::new();
     let mut later = Sample::new();
-    later.vault = Vault::new(sample.vault.key().duplicate());
+    later.vault = Vault::new(sample.vault.key().unwrap().duplicate());
     later.header.wrapped = sample.header.wrapped.clone();
     later.header.made = Timestamp::from_millis(1_795_435_200_001);
     let entries = [("a", &content(3 * CHUNK)[..])];
@@ -196,7 +196,7 @@ fn an_announced_length_takes_no_memory() {
     let written = writer.finish().unwrap();
     assert!(sample.read(&written).is_err());
     let reader = Reader::new(&written[..]).unwrap();
-    let mut entries = reader.entries(&sample.vault);
+    let mut entries = reader.entries(&sample.vault).unwrap();
     let (_, len) = entries.next_entry().unwrap().unwrap();
     let error = entries.take(len, 4096).unwrap_err();
     assert!(matches!(error, BackupError::Malformed), "{error}");

@@ -24,13 +24,13 @@ impl<W: Write> Writer<W> {
     /// Begins a backup with its header.
     ///
     /// # Errors
-    /// [`BackupError::Write`].
+    /// [`BackupError::Write`] and [`BackupError::NoKey`].
     pub fn new(mut output: W, header: &Header, vault: &Vault) -> Result<Self, BackupError> {
         let (encoded, check) = header.encode();
         output.write_all(&encoded).map_err(BackupError::Write)?;
         Ok(Self {
             output,
-            key: vault.backup_key(&header.salt),
+            key: vault.backup_key(&header.salt)?,
             check,
             number: 0,
             chunk: SecretBytes::new(vec![0; CHUNK]),

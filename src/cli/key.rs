@@ -281,6 +281,8 @@ fn object(path: &Path, closed: &Closed) -> Object {
         KeyKind::PatientEncryption => "patient_encryption",
         KeyKind::Data => "data",
         KeyKind::Wrapping => "wrapping",
+        KeyKind::Columns => "columns",
+        KeyKind::Joining => "joining",
     };
     Object::new("key_file")
         .with("file", name(path))

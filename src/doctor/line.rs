@@ -398,11 +398,18 @@ impl Line {
             if !self.end.proves_confirmation(&ack, &hash) {
                 return Err(SessionError::Nonsense);
             }
+            let confirmation = match messages::seal_confirmation(practice, &self.device, &ack) {
+                Ok(sealed) => sealed,
+                Err(error) => {
+                    self.cannot_read(&error);
+                    return Ok(());
+                }
+            };
             let work = Work::Confirmed {
                 message: row.number,
                 device: self.device,
                 at,
-                confirmation: messages::seal_confirmation(practice, &self.device, &ack),
+                confirmation,
             };
             let audit = vec![self.entry(at, Action::Confirmed, ack.id)];
             match self.shared.ledger.write_and_wait(Change { work, audit }) {
@@ -469,6 +476,13 @@ impl Line {
                 }
             }
             let received = self.shared.clock.now();
+            let sealed = match messages::seal_incoming(practice, &self.device, message) {
+                Ok(sealed) => sealed,
+                Err(error) => {
+                    self.cannot_read(&error);
+                    return Ok(None);
+                }
+            };
             let work = Work::Incoming(IncomingRow {
                 number: 0,
                 device: self.device,
@@ -478,7 +492,7 @@ impl Line {
                 written: message.written(),
                 received,
                 shown: None,
-                sealed: messages::seal_incoming(practice, &self.device, message),
+                sealed,
             });
             let audit = vec![self.entry(received, Action::Received, message.id())];
             match self.shared.ledger.write_and_wait(Change { work, audit }) {

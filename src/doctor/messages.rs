@@ -20,7 +20,7 @@ use crate::random::OsRandom;
 use crate::session::signed::{self, Parties};
 use crate::store::StoreError;
 use crate::store::messages::{BoundaryMark, IncomingRow, MessageRow};
-use crate::vault::column;
+use crate::vault::{ColumnError, column};
 
 /// Why a message cannot be taken out of the books.
 #[derive(Debug)]
@@ -69,8 +69,10 @@ pub fn mark_of(message: &Message) -> Option<BoundaryMark> {
 }
 
 /// A message of the doctor's, sealed.
-#[must_use]
-pub fn seal(practice: &Practice, message: &Message) -> Vec<u8> {
+///
+/// # Errors
+/// [`ColumnError`] if there is no key for it here.
+pub fn seal(practice: &Practice, message: &Message) -> Result<Vec<u8>, ColumnError> {
     let (id, bytes) = (message.id().0, message.encode());
     let vault = &practice.vault;
     vault.seal(column::MESSAGE, &id, &bytes, &mut OsRandom)
@@ -81,15 +83,27 @@ pub fn seal(practice: &Practice, message: &Message) -> Vec<u8> {
 /// # Errors
 /// [`BookError::Sealed`].
 pub fn open(practice: &Practice, row: &MessageRow) -> Result<Message, BookError> {
-    let damaged = || BookError::Sealed(row.number);
     let opened = practice.vault.open(column::MESSAGE, &row.id, &row.sealed);
-    let bytes = opened.map_err(|_| damaged())?;
-    Message::decode(bytes.expose()).map_err(|_| damaged())
+    let bytes = opened.map_err(|error| not_opened(error, row.number))?;
+    Message::decode(bytes.expose()).map_err(|_| BookError::Sealed(row.number))
+}
+
+fn not_opened(error: ColumnError, number: u64) -> BookError {
+    match error {
+        ColumnError::NoKey(_) | ColumnError::NoDataKey => StoreError::from(error).into(),
+        ColumnError::Damaged => BookError::Sealed(number),
+    }
 }
 
 /// A message of a patient's, sealed.
-#[must_use]
-pub fn seal_incoming(practice: &Practice, device: &Fingerprint, message: &Message) -> Vec<u8> {
+///
+/// # Errors
+/// As [`seal`].
+pub fn seal_incoming(
+    practice: &Practice,
+    device: &Fingerprint,
+    message: &Message,
+) -> Result<Vec<u8>, ColumnError> {
     let (row, bytes) = (incoming_row(device, message.id()), message.encode());
     let vault = &practice.vault;
     vault.seal(column::INCOMING, &row, &bytes, &mut OsRandom)
@@ -100,11 +114,10 @@ pub fn seal_incoming(practice: &Practice, device: &Fingerprint, message: &Messag
 /// # Errors
 /// [`BookError::Sealed`].
 pub fn open_incoming(practice: &Practice, row: &IncomingRow) -> Result<Message, BookError> {
-    let damaged = || BookError::Sealed(row.number);
     let name = incoming_row(&row.device, MessageId(row.id));
     let opened = practice.vault.open(column::INCOMING, &name, &row.sealed);
-    let bytes = opened.map_err(|_| damaged())?;
-    Message::decode(bytes.expose()).map_err(|_| damaged())
+    let bytes = opened.map_err(|error| not_opened(error, row.number))?;
+    Message::decode(bytes.expose()).map_err(|_| BookError::Sealed(row.number))
 }
 
 fn incoming_row(device: &Fingerprint, id: MessageId) -> Vec<u8> {
@@ -112,8 +125,14 @@ fn incoming_row(device: &Fingerprint, id: MessageId) -> Vec<u8> {
 }
 
 /// A patient's signed confirmation, sealed.
-#[must_use]
-pub fn seal_confirmation(practice: &Practice, device: &Fingerprint, ack: &Ack) -> Vec<u8> {
+///
+/// # Errors
+/// As [`seal`].
+pub fn seal_confirmation(
+    practice: &Practice,
+    device: &Fingerprint,
+    ack: &Ack,
+) -> Result<Vec<u8>, ColumnError> {
     let row = confirmation_row(ack.id, device);
     let vault = &practice.vault;
     vault.seal(column::CONFIRMATION, &row, &ack.encode(), &mut OsRandom)

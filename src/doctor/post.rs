@@ -275,7 +275,7 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
         urgent: message.is_urgent(),
         written: now,
         expires: letter.expires.map(|after| now.plus(after)),
-        sealed: messages::seal(practice, &message),
+        sealed: messages::seal(practice, &message).map_err(StoreError::from)?,
     };
     let entry = entry(practice, letter, &message, &devices);
     let number = practice.store.add_message(&row, &devices, &[entry])?;

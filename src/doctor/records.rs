@@ -25,8 +25,8 @@ use crate::clock::Timestamp;
 use crate::doctor::practice::Practice;
 use crate::identity::id::Identifier;
 use crate::random::{self, OsRandom};
-use crate::store::{ConsultationRow, RecordRow, StoreFault};
-use crate::vault::column;
+use crate::store::{ConsultationRow, RecordRow, StoreError, StoreFault};
+use crate::vault::{ColumnError, column};
 
 /// What is to be written about a consultation.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ pub fn add(practice: &Practice, patient: &Identifier, change: &Change) -> Result
         version: 1,
         sealed: Vec::new(),
     };
-    row.sealed = seal(practice, &row, &content);
+    row.sealed = seal(practice, &row, &content)?;
     let entry = practice.by_doctor(Action::RecordAdded, patient.as_str(), "version 1");
     match practice.store.add_record(&row, &[entry]) {
         Err(error) if matches!(error.fault(), StoreFault::Duplicate) => {
@@ -120,7 +120,7 @@ pub fn edit(
             changed: now,
             ..row
         };
-        let changed = next_version(practice, changed, &content);
+        let changed = next_version(practice, changed, &content)?;
         if practice.store.change_record(&changed, &[entry])? {
             return Ok((version, fields));
         }
@@ -148,7 +148,7 @@ pub fn archive(practice: &Practice, patient: &Identifier, away: bool) -> Result<
             archived: away.then_some(now),
             ..row
         };
-        let changed = next_version(practice, changed, &content);
+        let changed = next_version(practice, changed, &content)?;
         if practice.store.change_record(&changed, &[entry])? {
             return Ok(true);
         }
@@ -183,12 +183,13 @@ pub fn note(practice: &Practice, patient: &Identifier, note: &Note) -> Result<()
         ended: note.ended,
         sealed: Vec::new(),
     };
-    row.sealed = practice.vault.seal(
+    let sealed = practice.vault.seal(
         column::CONSULTATION,
         &row.row_name(),
         text.as_str().as_bytes(),
         &mut OsRandom,
     );
+    row.sealed = sealed.map_err(StoreError::from)?;
     let entry = practice.by_doctor(
         Action::RecordChanged,
         patient.as_str(),
@@ -207,27 +208,31 @@ fn existing(practice: &Practice, patient: &Identifier) -> Result<RecordRow, Reco
 
 /// A changed row for the store, which counts its version up: the content is
 /// sealed to the version it then has.
-fn next_version(practice: &Practice, row: RecordRow, content: &Content) -> RecordRow {
+fn next_version(
+    practice: &Practice,
+    row: RecordRow,
+    content: &Content,
+) -> Result<RecordRow, StoreError> {
     let before = row.version;
     let stored = RecordRow {
         version: before + 1,
         ..row
     };
-    RecordRow {
-        sealed: seal(practice, &stored, content),
+    Ok(RecordRow {
+        sealed: seal(practice, &stored, content)?,
         version: before,
         ..stored
-    }
+    })
 }
 
-fn seal(practice: &Practice, row: &RecordRow, content: &Content) -> Vec<u8> {
+fn seal(practice: &Practice, row: &RecordRow, content: &Content) -> Result<Vec<u8>, StoreError> {
     let encoded = content.encode();
-    practice.vault.seal(
+    Ok(practice.vault.seal(
         column::RECORD,
         &row.row_name(),
         encoded.expose(),
         &mut OsRandom,
-    )
+    )?)
 }
 
 fn open(practice: &Practice, row: &RecordRow) -> Result<Content, RecordError> {
@@ -235,8 +240,15 @@ fn open(practice: &Practice, row: &RecordRow) -> Result<Content, RecordError> {
     let opened = practice
         .vault
         .open(column::RECORD, &row.row_name(), &row.sealed)
-        .map_err(|_| damaged())?;
+        .map_err(|error| not_opened(error, row.patient.clone()))?;
     Content::decode(opened.expose()).map_err(|_| damaged())
+}
+
+fn not_opened(error: ColumnError, patient: String) -> RecordError {
+    match error {
+        ColumnError::NoKey(_) | ColumnError::NoDataKey => StoreError::from(error).into(),
+        ColumnError::Damaged => RecordError::Damaged(patient),
+    }
 }
 
 fn open_note(practice: &Practice, row: &ConsultationRow) -> Result<Personal, RecordError> {
@@ -244,7 +256,7 @@ fn open_note(practice: &Practice, row: &ConsultationRow) -> Result<Personal, Rec
     let opened = practice
         .vault
         .open(column::CONSULTATION, &row.row_name(), &row.sealed)
-        .map_err(|_| damaged())?;
+        .map_err(|error| not_opened(error, row.patient.clone()))?;
     let text = std::str::from_utf8(opened.expose()).map_err(|_| damaged())?;
     Ok(text.into())
 }

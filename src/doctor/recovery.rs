@@ -86,7 +86,7 @@ pub struct NewCode {
 /// [`StoreError`] if it cannot be stored.
 pub fn make(practice: &Practice) -> Result<NewCode, StoreError> {
     let code = RecoveryCode::generate(&mut OsRandom);
-    let wrapped = code.wrap(&practice.vault, &mut OsRandom);
+    let wrapped = code.wrap(&practice.vault, &mut OsRandom)?;
     let store = &practice.store;
     store.set_facts(&[(fact::PENDING_RECOVERY, &wrapped)])?;
     Ok(NewCode { code, wrapped })

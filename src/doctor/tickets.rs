@@ -101,7 +101,8 @@ pub fn make(
     let row = TicketRow {
         id: ticket.id,
         subject: subject.to_string(),
-        sealed: seal(&practice.vault, &ticket.id, &ticket.secret, random),
+        sealed: seal(&practice.vault, &ticket.id, &ticket.secret, random)
+            .map_err(TicketRefusal::Store)?,
         created: now,
         expires: ticket.expires,
         state: TicketState::Open,
@@ -117,8 +118,13 @@ pub fn make(
     Ok(ticket)
 }
 
-fn seal(vault: &Vault, id: &TicketId, secret: &Secret<16>, random: &mut dyn Random) -> Vec<u8> {
-    vault.seal(column::TICKET, id, secret.expose(), random)
+fn seal(
+    vault: &Vault,
+    id: &TicketId,
+    secret: &Secret<16>,
+    random: &mut dyn Random,
+) -> Result<Vec<u8>, StoreError> {
+    Ok(vault.seal(column::TICKET, id, secret.expose(), random)?)
 }
 
 /// The secret of a ticket; none if what is stored does not open.
@@ -139,7 +145,7 @@ pub(in crate::doctor) fn seal_old(
     }
     let sealed: Vec<_> = old
         .iter()
-        .map(|(id, secret)| (*id, seal(vault, id, secret, random)))
-        .collect();
+        .map(|(id, secret)| Ok((*id, seal(vault, id, secret, random)?)))
+        .collect::<Result<_, StoreError>>()?;
     store.seal_tickets(&sealed)
 }

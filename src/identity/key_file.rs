@@ -96,10 +96,15 @@ pub enum KeyKind {
     /// Seals the other keys of its directory. Belongs to no group: zeros stand
     /// for it.
     Wrapping = 7,
+    /// Seal some columns of a clinic's database, for one who has not the whole
+    /// key. Belong to no group: zeros stand for it.
+    Columns = 8,
+    /// Opens the answer to a request to join a clinic, once.
+    Joining = 9,
 }
 
 impl KeyKind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::RootSigning,
         Self::DoctorSigning,
         Self::Prekey,
@@ -107,6 +112,8 @@ impl KeyKind {
         Self::PatientEncryption,
         Self::Data,
         Self::Wrapping,
+        Self::Columns,
+        Self::Joining,
     ];
 
     fn from_code(code: u8) -> Option<Self> {
@@ -125,6 +132,8 @@ impl fmt::Display for KeyKind {
             Self::PatientEncryption => "a patient's encryption key",
             Self::Data => "the database's key",
             Self::Wrapping => "the key that seals a directory's other keys",
+            Self::Columns => "the keys of some of the database's columns",
+            Self::Joining => "the key that opens the answer to a request to join",
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::patient::files::{Files, FilesError};
 use crate::protocol::message::{Message, MessageId};
 use crate::random::OsRandom;
 use crate::session::patient::Delivery;
-use crate::store::{InboxForm, InboxRow};
+use crate::store::{InboxForm, InboxRow, StoreError};
 use crate::vault::column;
 
 /// The fewest hexadecimal digits that name a message.
@@ -112,7 +112,9 @@ impl Inbox<'_> {
             form: Some(form_of(delivery)),
             urgent: message.is_urgent(),
             received: now,
-            sealed: vault.seal(column::INBOX, &id, &message.encode(), &mut OsRandom),
+            sealed: vault
+                .seal(column::INBOX, &id, &message.encode(), &mut OsRandom)
+                .map_err(StoreError::from)?,
             shown: None,
             confirmed: None,
             confirmation_arrived: None,

@@ -10,7 +10,7 @@ use crate::patient::files::{Files, FilesError};
 use crate::protocol::message::{Boundary, Message, MessageId, TextError};
 use crate::protocol::record::Receipt;
 use crate::random::OsRandom;
-use crate::store::OutgoingRow;
+use crate::store::{OutgoingRow, StoreError};
 use crate::vault::column;
 
 /// How many messages are sent ahead of their receipts, and how many
@@ -102,7 +102,9 @@ impl Outbox<'_> {
             number: 0,
             id,
             written: now,
-            sealed: vault.seal(column::OUTGOING, &id, &message.encode(), &mut OsRandom),
+            sealed: vault
+                .seal(column::OUTGOING, &id, &message.encode(), &mut OsRandom)
+                .map_err(|error| WriteError::Files(StoreError::from(error).into()))?,
             sent: None,
             delivered: None,
             placed: None,

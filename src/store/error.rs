@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 
 use crate::clock::Timestamp;
+use crate::vault::ColumnError;
 
 /// The store cannot be read or written. Nothing was changed, unless the fault
 /// is [`StoreFault::Unknown`].
@@ -101,6 +102,8 @@ pub enum StoreFault {
     Unknown,
     /// There is no way yet to copy this store into a file.
     NoSnapshot,
+    /// What was to be written or read is sealed, and the key is not here.
+    Sealed(ColumnError),
     /// Anything else.
     Failed(Box<dyn Error + Send + Sync>),
 }
@@ -243,6 +246,7 @@ impl StoreFault {
                 "this version cannot copy the database '{place}' into a backup of its own; \
                  use 'pg_dump'"
             ),
+            Self::Sealed(error) => write!(f, "{error}"),
             Self::Failed(error) => {
                 write!(f, "the database '{place}' does not work: {error}")
             }
@@ -257,6 +261,12 @@ impl Error for StoreError {
             StoreFault::Failed(error) => Some(&**error),
             _ => None,
         }
+    }
+}
+
+impl From<ColumnError> for StoreError {
+    fn from(error: ColumnError) -> Self {
+        Self::new(Path::new(""), StoreFault::Sealed(error))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::base32;
 use crate::kdf::{self, label};
 use crate::random::{self, Random};
 use crate::secret::{Secret, ct_eq};
-use crate::vault::{DataKeyId, Vault};
+use crate::vault::{ColumnError, DataKeyId, Vault};
 
 /// Bytes of the check at the end of the code.
 const CHECK_LEN: usize = 4;
@@ -62,11 +62,13 @@ impl RecoveryCode {
     }
 
     /// The data key of `vault`, wrapped: 16 bytes of its name, then the rest.
-    #[must_use]
-    pub fn wrap(&self, vault: &Vault, random: &mut dyn Random) -> Vec<u8> {
-        let id = vault.id();
-        let sealed = self.key(&id).seal(0, &[&id], vault.key().expose(), random);
-        [&id[..], &sealed].concat()
+    ///
+    /// # Errors
+    /// [`ColumnError::NoDataKey`].
+    pub fn wrap(&self, vault: &Vault, random: &mut dyn Random) -> Result<Vec<u8>, ColumnError> {
+        let (id, key) = (vault.id(), vault.key()?);
+        let sealed = self.key(&id).seal(0, &[&id], key.expose(), random);
+        Ok([&id[..], &sealed].concat())
     }
 
     /// The vault whose data key was wrapped under this code.
@@ -124,19 +126,19 @@ mod tests {
     fn a_code_from_paper_opens_what_was_wrapped_under_it() {
         let vault = Vault::generate(&mut OsRandom);
         let code = RecoveryCode::generate(&mut OsRandom);
-        let wrapped = code.wrap(&vault, &mut OsRandom);
+        let wrapped = code.wrap(&vault, &mut OsRandom).unwrap();
         let text = code.to_text();
         assert_eq!(text.len(), 8 * 4 + 7);
         let typed: RecoveryCode = text.to_lowercase().replace('-', " ").parse().unwrap();
         let opened = typed.unwrap(&wrapped).unwrap();
-        assert!(opened.key().ct_eq(vault.key()));
+        assert!(opened.key().unwrap().ct_eq(vault.key().unwrap()));
     }
 
     #[test]
     fn another_code_or_a_changed_byte_opens_nothing() {
         let vault = Vault::generate(&mut OsRandom);
         let code = RecoveryCode::generate(&mut OsRandom);
-        let wrapped = code.wrap(&vault, &mut OsRandom);
+        let wrapped = code.wrap(&vault, &mut OsRandom).unwrap();
         assert!(
             RecoveryCode::generate(&mut OsRandom)
                 .unwrap(&wrapped)

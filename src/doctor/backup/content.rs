@@ -75,7 +75,7 @@ impl Content {
         database: &Path,
     ) -> Result<Self, RestoreFailure> {
         let header = reader.header().clone();
-        let mut entries = reader.entries(vault);
+        let mut entries = reader.entries(vault)?;
         let mut keys = BTreeMap::new();
         let mut has_database = false;
         while let Some((name, len)) = entries.next_entry()? {

@@ -89,7 +89,9 @@ impl Scene {
         };
         let name = record(owner, Vec::new()).row_name();
         let vault = &self.practice.vault;
-        let sealed = vault.seal(column::RECORD, &name, content, &mut OsRandom);
+        let sealed = vault
+            .seal(column::RECORD, &name, content, &mut OsRandom)
+            .unwrap();
         let row = record(patient, sealed);
         self.practice.store.add_record(&row, &[]).unwrap();
     }
@@ -275,7 +277,8 @@ fn open_tickets_are_void_and_used_ones_stay_used() {
         sealed: scene
             .practice
             .vault
-            .seal(column::TICKET, &[id; 16], &[id; 16], &mut OsRandom),
+            .seal(column::TICKET, &[id; 16], &[id; 16], &mut OsRandom)
+            .unwrap(),
         created: scene.practice.now(),
         expires: scene.practice.now(),
         state,

@@ -89,6 +89,16 @@ actions! {
     Unfrozen = "unfrozen",
     /// A ticket was taken back.
     TicketRevoked = "ticket revoked",
+    /// A ticket for joining the clinic was made.
+    JoinTicketMade = "join ticket made",
+    /// A ticket for joining the clinic was taken back.
+    JoinTicketRevoked = "join ticket revoked",
+    /// Somebody was admitted to the clinic's staff.
+    Admitted = "staff admitted",
+    /// Somebody has joined the clinic: her own word.
+    ClinicJoined = "clinic joined",
+    /// A patient was given to another doctor.
+    Transferred = "patient transferred",
     /// A broadcast was written.
     Broadcast = "broadcast",
     /// A message to one patient was written.

@@ -11,6 +11,7 @@
 
 mod audit;
 mod backup;
+pub mod clinic;
 mod error;
 mod mailbox;
 pub mod messages;
@@ -27,6 +28,7 @@ mod conformance;
 
 pub use audit::{AuditFilter, AuditRow, AuditStore};
 pub use backup::{BackupStore, Inventory, SealedValue};
+pub use clinic::ClinicStore;
 pub use error::{Place, StoreError, StoreFault};
 pub use mailbox::{InboxForm, InboxRow, MailCounts, MailboxStore, OutgoingRow};
 pub use messages::MessageStore;

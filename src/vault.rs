@@ -62,6 +62,9 @@ pub mod column {
     pub const CONSULTATION: Column = Column("consultation");
     /// A ticket's secret. Row: its id.
     pub const TICKET: Column = Column("ticket");
+    /// The secret of a ticket for joining a clinic. Row: its id ‖ the rest of it,
+    /// see `JoinTicketRow::row_name`.
+    pub const JOIN_TICKET: Column = Column("join ticket");
     /// A message on the patient's side, from the doctor. Row: its id.
     pub const INBOX: Column = Column("inbox");
     /// A message on the patient's side, to the doctor. Row: its id.

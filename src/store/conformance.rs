@@ -2,6 +2,8 @@
 //! makes them tests of one back end.
 
 mod audit;
+#[cfg(feature = "postgres")]
+mod clinic;
 mod mailbox;
 mod messages;
 mod purge;
@@ -97,6 +99,8 @@ macro_rules! mailbox_tests {
     };
 }
 pub(super) use audit::*;
+#[cfg(feature = "postgres")]
+pub(super) use clinic::*;
 pub(super) use conformance_tests;
 pub(super) use mailbox::*;
 pub(super) use mailbox_tests;

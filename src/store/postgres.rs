@@ -8,6 +8,7 @@
 mod address;
 mod audit;
 mod backup;
+mod clinic;
 mod connection;
 mod fault;
 mod messages;

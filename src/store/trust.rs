@@ -6,7 +6,7 @@ use crate::audit::head::Head;
 use crate::audit::{Entry, Link};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
-use crate::store::StoreError;
+use crate::store::{ClinicStore, StoreError};
 
 /// Whether a certificate opens the door.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -184,6 +184,12 @@ pub struct PapersChange<'a> {
 /// As for [`Store`](super::Store).
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
 pub trait TrustStore {
+    /// What only a clinic of several doctors has; none where a store is one
+    /// doctor's.
+    fn clinic(&self) -> Option<&dyn ClinicStore> {
+        None
+    }
+
     /// Adds a ticket, and what the audit log says of it.
     fn add_ticket(&self, ticket: &TicketRow, audit: &[Entry]) -> Result<(), StoreError>;
 

@@ -58,6 +58,13 @@ const SEALED: &[Sealed] = &[
                                || coalesce(ended::text, ''), 'UTF8')",
         vault: column::CONSULTATION,
     },
+    Sealed {
+        table: "join_ticket",
+        column: "sealed",
+        row: "id || convert_to(doctor || '|' || subject || '|' || role || '|' || created || '|'
+                               || expires, 'UTF8')",
+        vault: column::JOIN_TICKET,
+    },
 ];
 
 /// Tables and columns of it.
@@ -70,7 +77,7 @@ pub(super) fn sealed_columns() -> impl Iterator<Item = (&'static str, &'static s
 const LOOK: &str = "FETCH 1000 FROM look";
 
 /// All tables.
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 18] = [
     "fact",
     "ticket",
     "certificate",
@@ -86,6 +93,9 @@ const TABLES: [&str; 15] = [
     "welcomed",
     "incoming",
     "counter",
+    "join_ticket",
+    "staff",
+    "assignment",
 ];
 
 impl PostgresStore {

@@ -14,7 +14,7 @@ use crate::store::StoreFault;
 const APPLICATION: &str = "tmc1";
 
 /// Step `n` leads to schema `n + 1`.
-const STEPS: [&[&str]; 1] = [&[TRUST, AUDIT, RECORDS, MESSAGES, BOOKKEEPING]];
+const STEPS: [&[&str]; 2] = [&[TRUST, AUDIT, RECORDS, MESSAGES, BOOKKEEPING], &[CLINIC]];
 
 /// The newest schema.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of steps")]
@@ -203,6 +203,39 @@ CREATE TABLE last_commit (
     number BIGINT NOT NULL CHECK (number >= 0),
     at TIMESTAMPTZ NOT NULL
 ) WITH (fillfactor = 50);
+"#;
+
+/// Who works in the clinic and how somebody joins it, and whose patient a
+/// patient is. The doctor of a ticket is who made it.
+const CLINIC: &str = r#"
+CREATE TABLE join_ticket (
+    id BYTEA NOT NULL PRIMARY KEY CHECK (octet_length(id) = 16),
+    doctor TEXT COLLATE "C" NOT NULL,
+    subject TEXT COLLATE "C" NOT NULL,
+    role TEXT COLLATE "C" NOT NULL CHECK (role IN ('doctor', 'assistant', 'auditor')),
+    sealed BYTEA NOT NULL,
+    created BIGINT NOT NULL CHECK (created >= 0),
+    expires BIGINT NOT NULL CHECK (expires >= 0),
+    state TEXT COLLATE "C" NOT NULL
+        CHECK (state IN ('open', 'asked', 'answered', 'used', 'revoked')),
+    request BYTEA CHECK (octet_length(request) <= 10000),
+    answer BYTEA,
+    CHECK (state <> 'open' OR request IS NULL),
+    CHECK ((state = 'answered') = (answer IS NOT NULL))
+);
+
+CREATE TABLE staff (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    role TEXT COLLATE "C" NOT NULL CHECK (role IN ('doctor', 'assistant', 'auditor')),
+    certificate BYTEA NOT NULL,
+    joined BIGINT NOT NULL CHECK (joined >= 0)
+);
+
+CREATE TABLE assignment (
+    patient TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    doctor TEXT COLLATE "C" NOT NULL
+);
+CREATE INDEX assignment_of_doctor ON assignment (doctor, patient);
 "#;
 
 /// The number of the schema, 0 if there is none yet. Refuses tables that are not

@@ -110,6 +110,15 @@ fn with_store(test: impl FnOnce(&PostgresStore)) {
 }
 
 conformance_tests!(with_store);
+conformance_tests!(
+    with_store,
+    a_join_ticket_comes_back_whole,
+    one_request_is_made_with_a_join_ticket,
+    a_request_to_join_is_answered_once,
+    a_name_is_given_to_one_person,
+    a_join_ticket_that_was_taken_back_is_of_no_use,
+    a_patient_is_one_doctors_until_she_is_transferred,
+);
 
 #[test]
 fn tables_are_made_once_and_found_again() {
@@ -151,7 +160,7 @@ fn a_newer_schema_is_refused() {
             fault,
             StoreFault::Newer {
                 found: 99,
-                known: 1
+                known: 2
             }
         ),
         "{error}"

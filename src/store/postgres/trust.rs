@@ -11,8 +11,8 @@ use crate::audit::{Entry, Link};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 use crate::store::{
-    CertificateRow, CertificateState, PapersChange, PrekeyRow, Revocable, StoreError, StoreFault,
-    TicketRow, TicketState, TicketUsed, TrustStore, stored_millis,
+    CertificateRow, CertificateState, ClinicStore, PapersChange, PrekeyRow, Revocable, StoreError,
+    StoreFault, TicketRow, TicketState, TicketUsed, TrustStore, stored_millis,
 };
 
 const CERTIFICATE: &str = "
@@ -104,7 +104,7 @@ impl PostgresStore {
     }
 
     /// Changes something, and logs that only if it did.
-    fn change_logged(
+    pub(super) fn change_logged(
         &self,
         sql: &str,
         params: Params<'_>,
@@ -121,6 +121,10 @@ impl PostgresStore {
 }
 
 impl TrustStore for PostgresStore {
+    fn clinic(&self) -> Option<&dyn ClinicStore> {
+        Some(self)
+    }
+
     fn add_ticket(&self, ticket: &TicketRow, entries: &[Entry]) -> Result<(), StoreError> {
         self.write(Lock::Alone, |connection| {
             connection.execute(

@@ -2,6 +2,7 @@
 
 use super::connection::Value;
 use crate::clock::Timestamp;
+use crate::store::clinic::JoinState;
 use crate::store::messages::{BoundaryMark, Kind};
 use crate::store::{CertificateState, TicketState};
 
@@ -103,4 +104,4 @@ macro_rules! words {
     };
 }
 
-words!(CertificateState, TicketState, Kind, BoundaryMark);
+words!(CertificateState, TicketState, JoinState, Kind, BoundaryMark);

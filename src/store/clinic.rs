@@ -1,0 +1,202 @@
+//! What only a clinic of several doctors has: who works in it, how somebody
+//! joins it, and whose patient a patient is.
+
+use std::fmt;
+
+use crate::audit::Entry;
+use crate::clock::Timestamp;
+use crate::codec::Writer;
+use crate::store::StoreError;
+
+/// What has become of a ticket for joining. Its end is not a state: see
+/// [`JoinTicketRow::expires`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JoinState {
+    /// Nobody has used it.
+    Open,
+    /// Somebody asks to be let in with it.
+    Asked,
+    /// She was answered.
+    Answered,
+    /// She has the answer, and works in the clinic.
+    Used,
+    /// Taken back. No other state follows.
+    Revoked,
+}
+
+impl JoinState {
+    const ALL: [Self; 5] = [
+        Self::Open,
+        Self::Asked,
+        Self::Answered,
+        Self::Used,
+        Self::Revoked,
+    ];
+
+    /// The state as one lower-case word, on the disk and on the screen.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Asked => "asked",
+            Self::Answered => "answered",
+            Self::Used => "used",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// The state that is called this.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+}
+
+impl fmt::Display for JoinState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A one-time ticket with which somebody joins the clinic.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JoinTicketRow {
+    /// Its identifier.
+    pub id: [u8; 16],
+    /// The doctor who made it.
+    pub doctor: String,
+    /// Whom it is for.
+    pub subject: String,
+    /// What she will be: doctor, assistant or auditor.
+    pub role: String,
+    /// What she proves to know, sealed.
+    pub sealed: Vec<u8>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// What has become of it.
+    pub state: JoinState,
+    /// The request that was made with it.
+    pub request: Option<Vec<u8>>,
+    /// The answer to that.
+    pub answer: Option<Vec<u8>>,
+}
+
+impl JoinTicketRow {
+    /// What the secret is sealed to: all that must not be changed of the ticket.
+    #[must_use]
+    pub fn row_name(&self) -> Vec<u8> {
+        let (created, expires) = (self.created.as_millis(), self.expires.as_millis());
+        let (doctor, subject, role) = (&self.doctor, &self.subject, &self.role);
+        let text = format!("{doctor}|{subject}|{role}|{created}|{expires}");
+        Writer::new()
+            .bytes(&self.id)
+            .bytes(text.as_bytes())
+            .finish()
+    }
+}
+
+/// What came of handing in a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Handed {
+    /// It is there now.
+    Now,
+    /// The very same was there already.
+    Before,
+    /// The ticket is not there, was taken back, or another request was made with
+    /// it; nothing was changed.
+    Refused,
+}
+
+/// Somebody who works in the clinic.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StaffRow {
+    /// Her identifier.
+    pub id: String,
+    /// What she is: doctor, assistant or auditor.
+    pub role: String,
+    /// Her certificate, as the root signed it when she joined.
+    pub certificate: Vec<u8>,
+    /// When that was.
+    pub joined: Timestamp,
+}
+
+/// What only a clinic of several doctors has.
+///
+/// # Errors
+/// As for [`Store`](super::Store).
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
+pub trait ClinicStore {
+    /// Adds a ticket for joining, with no request yet, and logs that.
+    fn add_join_ticket(&self, ticket: &JoinTicketRow, audit: &[Entry]) -> Result<(), StoreError>;
+
+    /// The ticket with this identifier.
+    fn join_ticket(&self, id: &[u8; 16]) -> Result<Option<JoinTicketRow>, StoreError>;
+
+    /// All tickets for joining, the oldest first.
+    fn join_tickets(&self) -> Result<Vec<JoinTicketRow>, StoreError>;
+
+    /// Hands in the one request that may be made with an open ticket.
+    fn put_join_request(&self, id: &[u8; 16], request: &[u8]) -> Result<Handed, StoreError>;
+
+    /// Answers this very request, adds who joins, and logs that: all or nothing.
+    /// False, and nothing is changed, if the request is not there or not waiting
+    /// any more, or if there is somebody of that name already.
+    fn put_join_answer(
+        &self,
+        id: &[u8; 16],
+        request: &[u8],
+        answer: &[u8],
+        joins: &StaffRow,
+        audit: &[Entry],
+    ) -> Result<bool, StoreError>;
+
+    /// Ends a ticket that was answered, forgets the answer, which is of no more
+    /// use, and logs that; says whether the ticket is used now. What is used
+    /// already is not logged again.
+    fn use_join_ticket(&self, id: &[u8; 16], audit: &[Entry]) -> Result<bool, StoreError>;
+
+    /// Takes back a ticket that was not answered yet, and logs that; says whether
+    /// it did.
+    fn revoke_join_ticket(&self, id: &[u8; 16], audit: &[Entry]) -> Result<bool, StoreError>;
+
+    /// Adds somebody who works in the clinic without having joined: its founder.
+    /// Says whether there was nobody of that name.
+    fn add_staff_if_new(&self, row: &StaffRow) -> Result<bool, StoreError>;
+
+    /// Who works in the clinic, in order of their names.
+    fn staff(&self) -> Result<Vec<StaffRow>, StoreError>;
+
+    /// Gives a patient who is nobody's yet to this doctor; says whose she is now.
+    fn assign_if_new(&self, patient: &str, doctor: &str) -> Result<String, StoreError>;
+
+    /// Whose patient she is.
+    fn assigned(&self, patient: &str) -> Result<Option<String>, StoreError>;
+
+    /// A doctor's patients, in order of their names.
+    fn patients_of(&self, doctor: &str) -> Result<Vec<String>, StoreError>;
+
+    /// Gives a patient of one doctor to another, and logs that. False, and
+    /// nothing is changed, if she is not a patient of the first.
+    fn transfer(
+        &self,
+        patient: &str,
+        from: &str,
+        to: &str,
+        audit: &[Entry],
+    ) -> Result<bool, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_has_a_word_of_its_own() {
+        for state in JoinState::ALL {
+            assert_eq!(JoinState::from_word(state.word()), Some(state));
+        }
+        assert_eq!(JoinState::from_word("Open"), None);
+    }
+}

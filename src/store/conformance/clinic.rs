@@ -1,0 +1,180 @@
+//! What every back end that several doctors can share must do with joining,
+//! and with whose patient a patient is.
+
+use super::at;
+use crate::audit::{Action, Entry};
+use crate::store::clinic::{ClinicStore, Handed, JoinState, JoinTicketRow, StaffRow};
+use crate::store::{Store, StoreFault};
+
+fn clinic(store: &dyn Store) -> &dyn ClinicStore {
+    store.clinic().expect("several doctors can share it")
+}
+
+fn entry(action: Action) -> Entry {
+    Entry::new(at(5), "D1", action, "D2", "")
+}
+
+fn logged(store: &dyn Store) -> Vec<String> {
+    let rows = store.audit(1, 99).unwrap().into_iter();
+    rows.map(|row| row.action).collect()
+}
+
+fn join_ticket(id: u8, subject: &str) -> JoinTicketRow {
+    JoinTicketRow {
+        id: [id; 16],
+        doctor: "D1".to_owned(),
+        subject: subject.to_owned(),
+        role: "doctor".to_owned(),
+        sealed: vec![id; 300],
+        created: at(1_000 - u64::from(id)),
+        expires: at(2_000),
+        state: JoinState::Open,
+        request: None,
+        answer: None,
+    }
+}
+
+fn staff(id: &str) -> StaffRow {
+    StaffRow {
+        id: id.to_owned(),
+        role: "doctor".to_owned(),
+        certificate: vec![3; 1_000],
+        joined: at(7),
+    }
+}
+
+pub(in crate::store) fn a_join_ticket_comes_back_whole(store: &dyn Store) {
+    let clinic = clinic(store);
+    for id in [1, 2] {
+        let made = [entry(Action::JoinTicketMade)];
+        clinic
+            .add_join_ticket(&join_ticket(id, "D2"), &made)
+            .unwrap();
+    }
+    assert_eq!(
+        clinic.join_ticket(&[1; 16]).unwrap(),
+        Some(join_ticket(1, "D2"))
+    );
+    assert_eq!(clinic.join_ticket(&[9; 16]).unwrap(), None);
+    let all = clinic.join_tickets().unwrap();
+    assert_eq!(
+        all,
+        [join_ticket(2, "D2"), join_ticket(1, "D2")],
+        "the oldest first"
+    );
+    let error = clinic
+        .add_join_ticket(&join_ticket(1, "D3"), &[])
+        .unwrap_err();
+    assert!(matches!(error.fault(), StoreFault::Duplicate), "{error}");
+    assert_eq!(logged(store).len(), 2);
+}
+
+pub(in crate::store) fn one_request_is_made_with_a_join_ticket(store: &dyn Store) {
+    let clinic = clinic(store);
+    clinic.add_join_ticket(&join_ticket(1, "D2"), &[]).unwrap();
+    let put = |id: u8, request: &[u8]| clinic.put_join_request(&[id; 16], request).unwrap();
+    assert_eq!(put(9, b"request"), Handed::Refused);
+    assert_eq!(put(1, b"request"), Handed::Now);
+    assert_eq!(put(1, b"request"), Handed::Before);
+    assert_eq!(put(1, b"another"), Handed::Refused);
+    let row = clinic.join_ticket(&[1; 16]).unwrap().unwrap();
+    assert_eq!(
+        (row.state, row.request.as_deref()),
+        (JoinState::Asked, Some(&b"request"[..]))
+    );
+}
+
+pub(in crate::store) fn a_request_to_join_is_answered_once(store: &dyn Store) {
+    let clinic = clinic(store);
+    clinic.add_join_ticket(&join_ticket(1, "D2"), &[]).unwrap();
+    let answer = |request: &[u8]| {
+        let admitted = [entry(Action::Admitted)];
+        clinic
+            .put_join_answer(&[1; 16], request, b"answer", &staff("D2"), &admitted)
+            .unwrap()
+    };
+    assert!(!answer(b"request"), "nobody has asked");
+    clinic.put_join_request(&[1; 16], b"request").unwrap();
+    assert!(!answer(b"another"));
+    assert!(clinic.staff().unwrap().is_empty() && logged(store).is_empty());
+    assert!(answer(b"request"));
+    assert!(!answer(b"request"));
+    assert_eq!(clinic.staff().unwrap(), [staff("D2")]);
+    assert_eq!(logged(store), ["staff admitted"]);
+    let row = clinic.join_ticket(&[1; 16]).unwrap().unwrap();
+    assert_eq!(
+        (row.state, row.answer.as_deref()),
+        (JoinState::Answered, Some(&b"answer"[..]))
+    );
+    assert!(!clinic.revoke_join_ticket(&[1; 16], &[]).unwrap());
+    for _ in 0..2 {
+        let used = [entry(Action::ClinicJoined)];
+        assert!(clinic.use_join_ticket(&[1; 16], &used).unwrap());
+    }
+    let row = clinic.join_ticket(&[1; 16]).unwrap().unwrap();
+    assert_eq!((row.state, row.answer), (JoinState::Used, None));
+    assert_eq!(logged(store), ["staff admitted", "clinic joined"]);
+}
+
+pub(in crate::store) fn a_name_is_given_to_one_person(store: &dyn Store) {
+    let clinic = clinic(store);
+    assert!(clinic.add_staff_if_new(&staff("D2")).unwrap());
+    assert!(!clinic.add_staff_if_new(&staff("D2")).unwrap());
+    clinic.add_join_ticket(&join_ticket(1, "D2"), &[]).unwrap();
+    clinic.put_join_request(&[1; 16], b"request").unwrap();
+    let admitted = [entry(Action::Admitted)];
+    let answered = clinic
+        .put_join_answer(&[1; 16], b"request", b"answer", &staff("D2"), &admitted)
+        .unwrap();
+    assert!(!answered);
+    assert!(logged(store).is_empty());
+    let row = clinic.join_ticket(&[1; 16]).unwrap().unwrap();
+    assert_eq!((row.state, row.answer), (JoinState::Asked, None));
+}
+
+pub(in crate::store) fn a_join_ticket_that_was_taken_back_is_of_no_use(store: &dyn Store) {
+    let clinic = clinic(store);
+    for (id, asked) in [(1, false), (2, true)] {
+        let id = [id; 16];
+        clinic
+            .add_join_ticket(&join_ticket(id[0], "D2"), &[])
+            .unwrap();
+        if asked {
+            clinic.put_join_request(&id, b"request").unwrap();
+        }
+        let revoked = [entry(Action::JoinTicketRevoked)];
+        assert!(clinic.revoke_join_ticket(&id, &revoked).unwrap());
+        assert!(!clinic.revoke_join_ticket(&id, &revoked).unwrap());
+        assert_eq!(
+            clinic.put_join_request(&id, b"request").unwrap(),
+            Handed::Refused
+        );
+        let answered = clinic.put_join_answer(&id, b"request", b"a", &staff("D2"), &[]);
+        assert!(!answered.unwrap());
+        assert!(!clinic.use_join_ticket(&id, &[]).unwrap());
+    }
+    assert_eq!(
+        logged(store),
+        ["join ticket revoked", "join ticket revoked"]
+    );
+}
+
+pub(in crate::store) fn a_patient_is_one_doctors_until_she_is_transferred(store: &dyn Store) {
+    let clinic = clinic(store);
+    assert_eq!(clinic.assigned("P1").unwrap(), None);
+    assert_eq!(clinic.assign_if_new("P1", "D1").unwrap(), "D1");
+    assert_eq!(clinic.assign_if_new("P1", "D2").unwrap(), "D1");
+    assert_eq!(clinic.assign_if_new("P0", "D1").unwrap(), "D1");
+    assert_eq!(clinic.patients_of("D1").unwrap(), ["P0", "P1"]);
+    let transfer = |from: &str, to: &str| {
+        let moved = [entry(Action::Transferred)];
+        clinic.transfer("P1", from, to, &moved).unwrap()
+    };
+    assert!(!transfer("D2", "D3"));
+    assert!(transfer("D1", "D2"));
+    assert!(!transfer("D1", "D2"));
+    assert_eq!(logged(store), ["patient transferred"]);
+    assert_eq!(clinic.assigned("P1").unwrap().as_deref(), Some("D2"));
+    assert_eq!(clinic.patients_of("D1").unwrap(), ["P0"]);
+    assert_eq!(clinic.patients_of("D2").unwrap(), ["P1"]);
+}

@@ -1,0 +1,181 @@
+//! What the doctors of a clinic have in common beside their patients.
+
+use postgres::Row;
+
+use super::connection::value;
+use super::transaction::Lock;
+use super::{PostgresStore, audit};
+use crate::audit::Entry;
+use crate::store::clinic::{ClinicStore, Handed, JoinTicketRow, StaffRow};
+use crate::store::{StoreError, StoreFault, stored_millis};
+
+const TICKET: &str = "
+    SELECT id, doctor, subject, role, sealed, created, expires, state, request, answer
+    FROM join_ticket";
+
+fn read_ticket(row: &Row) -> Result<JoinTicketRow, StoreFault> {
+    Ok(JoinTicketRow {
+        id: value(row, 0)?,
+        doctor: value(row, 1)?,
+        subject: value(row, 2)?,
+        role: value(row, 3)?,
+        sealed: value(row, 4)?,
+        created: value(row, 5)?,
+        expires: value(row, 6)?,
+        state: value(row, 7)?,
+        request: value(row, 8)?,
+        answer: value(row, 9)?,
+    })
+}
+
+fn read_staff(row: &Row) -> Result<StaffRow, StoreFault> {
+    Ok(StaffRow {
+        id: value(row, 0)?,
+        role: value(row, 1)?,
+        certificate: value(row, 2)?,
+        joined: value(row, 3)?,
+    })
+}
+
+const ADD_STAFF: &str = "
+    INSERT INTO staff (id, role, certificate, joined) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (id) DO NOTHING";
+
+impl ClinicStore for PostgresStore {
+    fn add_join_ticket(&self, ticket: &JoinTicketRow, entries: &[Entry]) -> Result<(), StoreError> {
+        self.write(Lock::Alone, |connection| {
+            connection.execute(
+                "INSERT INTO join_ticket
+                    (id, doctor, subject, role, sealed, created, expires, state)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                &[
+                    &ticket.id.as_slice(),
+                    &ticket.doctor,
+                    &ticket.subject,
+                    &ticket.role,
+                    &ticket.sealed,
+                    &stored_millis(ticket.created),
+                    &stored_millis(ticket.expires),
+                    &ticket.state.word(),
+                ],
+            )?;
+            audit::append(connection, &self.doctor, entries)
+        })
+    }
+
+    fn join_ticket(&self, id: &[u8; 16]) -> Result<Option<JoinTicketRow>, StoreError> {
+        let sql = format!("{TICKET} WHERE id = $1");
+        self.first(&sql, &[&id.as_slice()], read_ticket)
+    }
+
+    fn join_tickets(&self) -> Result<Vec<JoinTicketRow>, StoreError> {
+        let sql = format!("{TICKET} ORDER BY created, id");
+        self.rows(&sql, &[], read_ticket)
+    }
+
+    fn put_join_request(&self, id: &[u8; 16], request: &[u8]) -> Result<Handed, StoreError> {
+        self.write(Lock::Alone, |connection| {
+            let put = "UPDATE join_ticket SET request = $2, state = 'asked'
+                       WHERE id = $1 AND state = 'open'";
+            if connection.execute(put, &[&id.as_slice(), &request])? > 0 {
+                return Ok(Handed::Now);
+            }
+            let same = "SELECT 1 FROM join_ticket
+                        WHERE id = $1 AND request = $2 AND state <> 'revoked'";
+            match connection.first(same, &[&id.as_slice(), &request])? {
+                Some(_) => Ok(Handed::Before),
+                None => Ok(Handed::Refused),
+            }
+        })
+    }
+
+    fn put_join_answer(
+        &self,
+        id: &[u8; 16],
+        request: &[u8],
+        answer: &[u8],
+        joins: &StaffRow,
+        entries: &[Entry],
+    ) -> Result<bool, StoreError> {
+        self.write(Lock::Alone, |connection| {
+            let waiting = "SELECT 1 FROM join_ticket
+                           WHERE id = $1 AND request = $2 AND state = 'asked'
+                             AND NOT EXISTS (SELECT 1 FROM staff WHERE staff.id = $3)";
+            let (id, name) = (id.as_slice(), &joins.id);
+            if connection.first(waiting, &[&id, &request, name])?.is_none() {
+                return Ok(false);
+            }
+            let put = "UPDATE join_ticket SET answer = $2, state = 'answered' WHERE id = $1";
+            connection.execute(put, &[&id, &answer])?;
+            let joined = stored_millis(joins.joined);
+            connection.execute(ADD_STAFF, &[name, &joins.role, &joins.certificate, &joined])?;
+            audit::append(connection, &self.doctor, entries)?;
+            Ok(true)
+        })
+    }
+
+    fn use_join_ticket(&self, id: &[u8; 16], entries: &[Entry]) -> Result<bool, StoreError> {
+        self.write(Lock::Alone, |connection| {
+            let end = "UPDATE join_ticket SET state = 'used', answer = NULL
+                       WHERE id = $1 AND state = 'answered'";
+            if connection.execute(end, &[&id.as_slice()])? > 0 {
+                audit::append(connection, &self.doctor, entries)?;
+                return Ok(true);
+            }
+            let used = "SELECT 1 FROM join_ticket WHERE id = $1 AND state = 'used'";
+            Ok(connection.first(used, &[&id.as_slice()])?.is_some())
+        })
+    }
+
+    fn revoke_join_ticket(&self, id: &[u8; 16], entries: &[Entry]) -> Result<bool, StoreError> {
+        let sql = "UPDATE join_ticket SET state = 'revoked'
+                   WHERE id = $1 AND state IN ('open', 'asked')";
+        self.change_logged(sql, &[&id.as_slice()], entries)
+    }
+
+    fn add_staff_if_new(&self, row: &StaffRow) -> Result<bool, StoreError> {
+        let joined = stored_millis(row.joined);
+        self.change(
+            Lock::Alone,
+            ADD_STAFF,
+            &[&row.id, &row.role, &row.certificate, &joined],
+        )
+    }
+
+    fn staff(&self) -> Result<Vec<StaffRow>, StoreError> {
+        let sql = "SELECT id, role, certificate, joined FROM staff ORDER BY id";
+        self.rows(sql, &[], read_staff)
+    }
+
+    fn assign_if_new(&self, patient: &str, doctor: &str) -> Result<String, StoreError> {
+        self.write(Lock::Alone, |connection| {
+            let assign = "INSERT INTO assignment (patient, doctor) VALUES ($1, $2)
+                          ON CONFLICT (patient) DO NOTHING";
+            connection.execute(assign, &[&patient, &doctor])?;
+            let sql = "SELECT doctor FROM assignment WHERE patient = $1";
+            let row = connection.first(sql, &[&patient])?;
+            row.map_or_else(|| Ok(doctor.to_owned()), |row| value(&row, 0))
+        })
+    }
+
+    fn assigned(&self, patient: &str) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT doctor FROM assignment WHERE patient = $1";
+        self.first(sql, &[&patient], |row| value(row, 0))
+    }
+
+    fn patients_of(&self, doctor: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT patient FROM assignment WHERE doctor = $1 ORDER BY patient";
+        self.rows(sql, &[&doctor], |row| value(row, 0))
+    }
+
+    fn transfer(
+        &self,
+        patient: &str,
+        from: &str,
+        to: &str,
+        entries: &[Entry],
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE assignment SET doctor = $3 WHERE patient = $1 AND doctor = $2";
+        self.change_logged(sql, &[&patient, &from, &to], entries)
+    }
+}

@@ -40,6 +40,7 @@ test: ## all tests that need no other program
 test-postgres: ## the tests with a PostgreSQL server (needs Debian's postgresql)
 	cargo clippy --locked --all-targets --features postgres -- -D warnings
 	scripts/postgres-server cargo test --locked --features postgres --lib store::postgres
+	scripts/postgres-server cargo test --locked --features postgres --test clinic
 
 soak: ## kill doctor and patients 500 times, account for every message (minutes)
 	TELEMED_SOAK_CYCLES=$(or $(CYCLES),500) cargo test --locked --test kill_anywhere -- --nocapture

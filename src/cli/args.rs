@@ -18,6 +18,7 @@ pub mod authority;
 pub mod backup;
 pub mod blocks;
 pub mod devices;
+pub mod joining;
 pub mod key;
 pub mod keygen_group;
 
@@ -138,6 +139,7 @@ pub struct DoctorArgs {
 pub enum DoctorCommand {
     Serve(Serve),
     Enrol(EnrolPatient),
+    EnrolDoctor(joining::EnrolDoctor),
     List(List),
     Broadcast(Broadcast),
     Message(Message),
@@ -170,16 +172,28 @@ pub enum DoctorCommand {
 #[argh(subcommand, name = "serve", help_triggers("-h", "--help"))]
 pub struct Serve {}
 
-/// Print a one-time ticket with which a patient enrols.
-#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+/// Print a one-time ticket with which a patient enrols; or join a clinic with a
+/// ticket.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq)]
 #[argh(subcommand, name = "enrol", help_triggers("-h", "--help"))]
 pub struct EnrolPatient {
-    /// identifier of the patient, such as P1
+    /// identifier of the patient, such as P1; or a ticket for joining a clinic, -
+    /// to read it from standard input
     #[argh(positional, arg_name = "PATIENT")]
     pub patient: String,
+    /// with a ticket: how many seconds to wait for the answer (default 60)
+    #[argh(option, arg_name = "seconds")]
+    pub wait: Option<u32>,
     /// how long the ticket is good, from 1h to 30d (default 24h)
     #[argh(option)]
     pub valid: Option<String>,
+}
+
+impl fmt::Debug for EnrolPatient {
+    /// Without what may be a ticket, which is a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EnrolPatient(..)")
+    }
 }
 
 /// List the connected patients.

@@ -8,6 +8,7 @@ mod blocks;
 mod books;
 mod code;
 mod devices;
+mod joining;
 mod key;
 mod keygen_group;
 mod menu;
@@ -85,6 +86,10 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
                 valid_seconds: valid.map(|time| time.as_secs()),
             })
         }
+        DoctorTask::Invite(name, role, valid) => {
+            return joining::invite(&options, &id()?, (&name, role), valid);
+        }
+        DoctorTask::Join(source, wait) => return joining::join(&options, source, wait),
         DoctorTask::Devices(task) => return devices::run(&options, &id()?, &task),
         DoctorTask::Audit(AuditTask::Verify(verification)) if verification.database.is_some() => {
             return audit::verify_copy(options.form, &verification);
@@ -157,7 +162,7 @@ fn setup_failed(error: &SetupError) -> Failure {
         SetupError::Store(error) => error.fault().into(),
         SetupError::KeyFile(error) => error.fault().into(),
         SetupError::NoDatabase(_) | SetupError::Inconsistent(_) => Exit::Integrity,
-        SetupError::Io(..) => Exit::Failure,
+        SetupError::Io(..) | SetupError::NotJoined => Exit::Failure,
     };
     Failure::new(exit, error.to_string())
 }

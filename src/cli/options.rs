@@ -18,6 +18,7 @@ use super::text;
 use crate::address::{Address, DEFAULT_PORT};
 use crate::doctor::backup::BackupSchedule;
 use crate::doctor::gate::BlockRule;
+use crate::identity::certificate::Role;
 use crate::identity::id::Identifier;
 use crate::patient::control::Word;
 
@@ -27,6 +28,7 @@ mod backup;
 mod backup_task;
 mod blocks;
 mod devices;
+mod joining;
 mod key;
 mod keygen_group;
 mod purge;
@@ -98,6 +100,10 @@ pub enum DoctorTask {
     Serve,
     /// Print a ticket for this patient, good for this long if that was said.
     Enrol(Identifier, Option<Duration>),
+    /// Print a ticket with which somebody joins the clinic.
+    Invite(Identifier, Role, Option<Duration>),
+    /// Join a clinic with this ticket, and wait so long for the answer.
+    Join(TicketSource, Duration),
     /// Something about devices and tickets.
     Devices(DevicesTask),
     /// List the connected patients.
@@ -271,6 +277,8 @@ fn doctor_task(command: DoctorCommand, plain_keys: bool) -> Result<DoctorTask, F
     let patient = |text: &str| value("PATIENT", text, identifier);
     Ok(match command {
         DoctorCommand::Serve(_) => DoctorTask::Serve,
+        DoctorCommand::EnrolDoctor(args) => joining::invite(&args)?,
+        DoctorCommand::Enrol(args) if joining::is_ticket(&args) => joining::join(args)?,
         DoctorCommand::Enrol(args) => DoctorTask::Enrol(
             patient(&args.patient)?,
             args.valid

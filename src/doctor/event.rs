@@ -51,6 +51,8 @@ pub enum Event {
     /// So many more connections from strangers were refused since the last
     /// word of it.
     Strangers(u64),
+    /// Something about the clinic that the doctor works in: a sentence.
+    Clinic(String),
     /// Something is wrong on this side.
     Trouble(String),
 }

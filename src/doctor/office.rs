@@ -11,6 +11,7 @@ use crate::doctor::audit;
 use crate::doctor::authority;
 use crate::doctor::backup;
 use crate::doctor::devices;
+use crate::doctor::joining;
 use crate::doctor::patients;
 use crate::doctor::practice::Practice;
 use crate::doctor::purge::{self, Purged};
@@ -45,6 +46,8 @@ pub enum Request {
     Backup(backup::Request),
     /// About the doctor's authority.
     Authority(authority::Request),
+    /// About joining the clinic.
+    Joining(joining::Request),
     /// Delete what is older than this, for good.
     Purge {
         /// Than this.
@@ -100,6 +103,8 @@ pub enum Answer {
     Backup(backup::Answer),
     /// About the doctor's authority.
     Authority(authority::Answer),
+    /// About joining the clinic.
+    Joining(joining::Answer),
     /// What was deleted, or would be.
     Purged(Purged),
     /// It was not done, for this reason.
@@ -128,6 +133,10 @@ pub fn answer(practice: &Practice, request: Request) -> Answer {
         Request::Patients(request) => Answer::Patients(patients::answer(practice, request)),
         Request::Authority(request) => match authority::answer(practice, &request) {
             Ok(answer) => Answer::Authority(answer),
+            Err(error) => failed(&error),
+        },
+        Request::Joining(request) => match joining::answer(practice, &request) {
+            Ok(answer) => Answer::Joining(answer),
             Err(error) => failed(&error),
         },
         Request::Purge { before, dry_run } => {

@@ -42,6 +42,8 @@ pub enum SetupError {
     Io(PathBuf, io::Error),
     /// There are keys of an earlier start, but no database to them.
     NoDatabase(PathBuf),
+    /// The clinic's database knows no doctor of this name.
+    NotJoined,
     /// What is stored does not fit together: names the part.
     Inconsistent(&'static str),
 }
@@ -57,6 +59,10 @@ impl fmt::Display for SetupError {
                 "the database '{}' is missing, but the keys beside it are there; restore it \
                  from a backup, or, to begin anew with a new clinic, move the whole directory away",
                 path.display()
+            ),
+            Self::NotJoined => f.write_str(
+                "this doctor has not joined the clinic in this database: a doctor of it makes a \
+                 ticket with 'doctor enrol-doctor', and 'doctor enrol TICKET' takes it",
             ),
             Self::Inconsistent(what) => write!(
                 f,
@@ -260,13 +266,14 @@ pub struct DoctorPapers {
 /// [`SetupError`].
 pub fn load_papers(store: &dyn Store, random: &mut dyn Random) -> Result<DoctorPapers, SetupError> {
     let required = |name, what| store.fact(name)?.ok_or(SetupError::Inconsistent(what));
-    let root_bytes = required(fact::ROOT_CERTIFICATE, "the root certificate")?;
-    let group = stored_group(store, &root_bytes, random)?;
-    let root = Certificate::decode(&root_bytes, &group)
-        .and_then(|root| VerifiedCertificate::root(root, &fingerprint(&root_bytes)))
-        .map_err(|_| SetupError::Inconsistent("the root certificate"))?;
-    let bytes = required(fact::DOCTOR_CERTIFICATE, "the doctor's certificate")?;
-    let certificate = Certificate::decode(&bytes, &group)
+    let root = load_root(store, random)?;
+    let Some(bytes) = store.fact(fact::DOCTOR_CERTIFICATE)? else {
+        return Err(match store.clinic() {
+            Some(_) => SetupError::NotJoined,
+            None => SetupError::Inconsistent("the doctor's certificate"),
+        });
+    };
+    let certificate = Certificate::decode(&bytes, root.group())
         .and_then(|certificate| root.accept_issued(certificate))
         .map_err(|_| SetupError::Inconsistent("the doctor's certificate"))?;
     let bytes = required(fact::REVOKED_DOCTORS, "the list of revoked doctors")?;
@@ -279,6 +286,23 @@ pub fn load_papers(store: &dyn Store, random: &mut dyn Random) -> Result<DoctorP
         revoked,
         earlier,
     })
+}
+
+/// Reads the clinic's root certificate, which nobody has compared with a
+/// fingerprint yet.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn load_root(
+    store: &dyn Store,
+    random: &mut dyn Random,
+) -> Result<VerifiedCertificate, SetupError> {
+    let damaged = || SetupError::Inconsistent("the root certificate");
+    let bytes = store.fact(fact::ROOT_CERTIFICATE)?.ok_or_else(damaged)?;
+    let group = stored_group(store, &bytes, random)?;
+    Certificate::decode(&bytes, &group)
+        .and_then(|root| VerifiedCertificate::root(root, &fingerprint(&bytes)))
+        .map_err(|_| damaged())
 }
 
 fn stored_group(
@@ -380,7 +404,7 @@ pub fn renew_prekeys(
     Ok(changed)
 }
 
-fn add_prekey(
+pub(super) fn add_prekey(
     directory: &DataDir,
     store: &dyn Store,
     own: &OwnPrekey,

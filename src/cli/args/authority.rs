@@ -24,6 +24,7 @@ pub enum AuthorityCommand {
     Show(Show),
     MoveRoot(MoveRoot),
     Renew(Renew),
+    Sign(Sign),
     ReplaceKey(ReplaceKey),
 }
 
@@ -61,6 +62,26 @@ pub struct Renew {
     /// file with the root key's passphrase, if it has one of its own
     #[argh(option, arg_name = "file")]
     pub root_passphrase_file: Option<String>,
+}
+
+/// Sign who asks to join the clinic.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(
+    subcommand,
+    name = "sign",
+    help_triggers("-h", "--help"),
+    note = "Each is shown with the fingerprint of her request, which she is shown too:\ncompare it over the phone."
+)]
+pub struct Sign {
+    /// the root key (default root.key in the doctor's directory)
+    #[argh(option, arg_name = "file")]
+    pub root_key: Option<String>,
+    /// file with the root key's passphrase, if it has one of its own
+    #[argh(option, arg_name = "file")]
+    pub root_passphrase_file: Option<String>,
+    /// do not ask
+    #[argh(switch)]
+    pub yes: bool,
 }
 
 /// Replace the doctor's signing key, because somebody else may have it.

@@ -6,7 +6,9 @@ use std::fs;
 use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use crate::cli::doctor::{ask_office, books, failed, setup_failed, store_failed, unexpected};
+use crate::cli::doctor::{
+    ask_office, books, failed, joining, setup_failed, store_failed, unexpected,
+};
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::options::{AuthorityTask, DoctorOptions, RootFile};
 use crate::cli::output::Object;
@@ -35,6 +37,7 @@ pub fn run(options: &DoctorOptions, id: &Identifier, task: &AuthorityTask) -> Re
         AuthorityTask::Show => ask(options, id, Request::Show)?,
         AuthorityTask::Renew(root) => renew(options, id, root)?,
         AuthorityTask::MoveRoot(directory) => return move_root(options, id, directory),
+        AuthorityTask::Sign { root, yes } => return joining::sign(options, id, root, *yes),
         AuthorityTask::ReplaceKey { root, reason, yes } => {
             return replace_key(options, id, root, reason, *yes);
         }
@@ -67,7 +70,7 @@ fn authority_failed(error: &AuthorityError) -> Failure {
 }
 
 /// The root's secret, from the file that was named or the usual one.
-fn root_secret(
+pub(super) fn root_secret(
     options: &DoctorOptions,
     id: &Identifier,
     root: &VerifiedCertificate,

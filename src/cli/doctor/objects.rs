@@ -4,6 +4,7 @@ use crate::cli::doctor::authority;
 use crate::cli::doctor::backup;
 use crate::cli::doctor::blocks;
 use crate::cli::doctor::devices;
+use crate::cli::doctor::joining;
 use crate::cli::doctor::messages;
 use crate::cli::doctor::patients;
 use crate::cli::output::Object;
@@ -104,6 +105,7 @@ fn office_answer(answer: &office::Answer) -> Vec<Object> {
         office::Answer::Patients(answer) => patients::objects(answer),
         office::Answer::Backup(answer) => vec![backup::object(answer)],
         office::Answer::Authority(answer) => authority::objects(answer),
+        office::Answer::Joining(answer) => joining::objects(answer),
         office::Answer::Purged(purged) => vec![super::purge::object(purged)],
         office::Answer::Deliveries(_) | office::Answer::Letters(_) => messages::objects(answer),
         office::Answer::Audit(_) | office::Answer::AddressNeeded | office::Answer::Failed(_) => {
@@ -186,6 +188,9 @@ pub fn event(event: &Event) -> Object {
         Event::Strangers(count) => Object::new("strangers")
             .with("at", now())
             .with("count", *count),
+        Event::Clinic(sentence) => Object::new("clinic")
+            .with("at", now())
+            .with("sentence", sentence.as_str()),
         Event::Trouble(sentence) => Object::new("trouble")
             .with("at", now())
             .with("sentence", sentence.as_str()),

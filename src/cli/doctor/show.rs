@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 
-use crate::cli::doctor::{authority, blocks, devices, messages, objects, patients};
+use crate::cli::doctor::{authority, blocks, devices, joining, messages, objects, patients};
 use crate::cli::exit::{Exit, Failure, eprint, print_whole};
 use crate::cli::output::Form;
 use crate::cli::{qr, text};
@@ -99,6 +99,7 @@ fn office_text(answer: &office::Answer) -> String {
         // The commands that ask for it print it.
         office::Answer::Audit(_) => String::new(),
         office::Answer::Devices(answer) => devices::text(answer),
+        office::Answer::Joining(answer) => joining::text(answer),
         office::Answer::Purged(purged) => super::purge::text(purged),
         office::Answer::Authority(answer) => authority::text(answer),
         office::Answer::Deliveries(answer) => messages::text(answer),
@@ -345,6 +346,7 @@ fn event_text(event: Event) -> String {
         } => format!("No longer blocked: {address}, {refused} first messages were turned away."),
         Event::Strangers(1) => "1 more stranger was not let in.".to_owned(),
         Event::Strangers(count) => format!("{count} more strangers were not let in."),
+        Event::Clinic(sentence) => text::sentence(&sentence),
         Event::Trouble(sentence) => format!("Trouble: {sentence}."),
     }
 }

@@ -18,6 +18,13 @@ pub enum AuthorityTask {
     MoveRoot(PathBuf),
     /// Renew the certificate with this root key.
     Renew(RootFile),
+    /// Sign who asks to join the clinic.
+    Sign {
+        /// The root key.
+        root: RootFile,
+        /// Not to ask.
+        yes: bool,
+    },
     /// Replace the signing key.
     ReplaceKey {
         /// The root key.
@@ -61,6 +68,10 @@ impl AuthorityTask {
             AuthorityCommand::Renew(args) => {
                 Self::Renew(RootFile::new(args.root, args.root_passphrase_file)?)
             }
+            AuthorityCommand::Sign(args) => Self::Sign {
+                root: RootFile::new(args.root_key, args.root_passphrase_file)?,
+                yes: args.yes,
+            },
             AuthorityCommand::ReplaceKey(args) => Self::ReplaceKey {
                 root: RootFile::new(args.root, args.root_passphrase_file)?,
                 reason: value("--reason", &args.reason, reason)?,

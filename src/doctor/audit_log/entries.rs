@@ -62,6 +62,8 @@ pub(in crate::doctor) fn entry_of(event: &Event, at: Timestamp) -> Option<Entry>
             Some(Entry::new(at, STRANGER, Action::Refused, "", &detail))
         }
         Event::Trouble(sentence) => Some(Entry::new(at, SERVER, Action::Trouble, "", sentence)),
+        // The store logs it with the change it tells of.
+        Event::Clinic(_) => None,
         Event::Enrolled(..) | Event::Delivered(..) | Event::Confirmed(..) | Event::Private(..) => {
             None
         }

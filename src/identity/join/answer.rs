@@ -60,6 +60,13 @@ impl ColumnKeys {
         keys.find(|(name, _)| name == column).map(|(_, key)| key)
     }
 
+    /// A second copy. Named, so that copies of secrets can be searched for.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let copy = |(name, key): &(String, Secret<128>)| (name.clone(), key.duplicate());
+        Self(self.0.iter().map(copy).collect())
+    }
+
     /// The names of the columns.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())

@@ -1,0 +1,287 @@
+//! Joining a clinic: `doctor enrol-doctor`, `doctor authority sign`, and, on the
+//! newcomer's side, `doctor enrol TICKET`.
+
+use std::io::{self, BufRead, IsTerminal};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::cli::Program;
+use crate::cli::doctor::authority::root_secret;
+use crate::cli::doctor::{
+    ask_office, failed, setup_failed, store_failed, unexpected, vault_failed,
+};
+use crate::cli::exit::{Exit, Failure, eprint};
+use crate::cli::options::{DoctorOptions, RootFile, TicketSource};
+use crate::cli::output::Object;
+use crate::cli::passphrase;
+use crate::cli::text::clean;
+use crate::clock::{Clock, SystemClock};
+use crate::control;
+use crate::doctor::joining::{Answer, Request, Waiting};
+use crate::doctor::newcomer::{Newcomer, NewcomerError, Progress};
+use crate::doctor::{office, setup};
+use crate::elgamal::{SignSecret, VerifyingKey};
+use crate::hex;
+use crate::identity::authority::certify_staff;
+use crate::identity::certificate::{Role, VerifiedCertificate};
+use crate::identity::data_dir::{self, DATABASE, DataDir};
+use crate::identity::id::Identifier;
+use crate::identity::join::{JoinTicket, JoinTicketError};
+use crate::identity::known_doctor::fingerprint_groups;
+use crate::random::OsRandom;
+use crate::store::{SqliteStore, Store};
+
+/// How often the database is asked whether there is an answer.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+fn ask(options: &DoctorOptions, id: &Identifier, request: Request) -> Result<Answer, Failure> {
+    let request = office::Request::Joining(request);
+    match ask_office(options, id, request, control::PATIENCE)? {
+        office::Answer::Joining(answer) => Ok(answer),
+        _ => Err(unexpected()),
+    }
+}
+
+/// Prints a ticket. It alone goes to standard output, so that it can be handed
+/// on by a pipe.
+pub fn invite(
+    options: &DoctorOptions,
+    id: &Identifier,
+    (name, role): (&Identifier, Role),
+    valid: Option<Duration>,
+) -> Result<(), Failure> {
+    let request = Request::Invite {
+        subject: name.to_string(),
+        role: role.word().to_owned(),
+        valid_seconds: valid.map(|time| time.as_secs()),
+    };
+    let answer = ask(options, id, request)?;
+    let Answer::Invited { text, expires, .. } = &answer else {
+        return Err(unexpected());
+    };
+    eprint(&format!(
+        "doctor: a ticket with which {name} joins the clinic as {role}, once, until {expires}; \
+         she says: doctor --id {name} --store ADDRESS enrol TICKET\n"
+    ));
+    options.form.print(text, &objects(&answer))
+}
+
+/// Signs who asks to join, with the root's key, which stays in this program.
+pub fn sign(
+    options: &DoctorOptions,
+    id: &Identifier,
+    from: &RootFile,
+    yes: bool,
+) -> Result<(), Failure> {
+    let Answer::Waiting(waiting) = ask(options, id, Request::Waiting)? else {
+        return Err(unexpected());
+    };
+    if waiting.is_empty() {
+        return options.form.print("Nobody asks to join the clinic.", &[]);
+    }
+    if !yes && !io::stdin().is_terminal() {
+        let sentence = "nobody is there to be asked, nothing was signed";
+        return Err(Failure::new(Exit::Usage, sentence).hint("say --yes"));
+    }
+    let directory = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
+    let papers = {
+        let store = SqliteStore::open_read_only(&directory.join(DATABASE));
+        let store = store.map_err(|error| store_failed(&error))?;
+        setup::load_papers(&store, &mut OsRandom).map_err(|error| setup_failed(&error))?
+    };
+    let secret = root_secret(options, id, &papers.root, from)?;
+    for newcomer in &waiting {
+        if !yes && !confirm(newcomer) {
+            continue;
+        }
+        let certificate = certify(&papers.root, &secret, newcomer)?;
+        let request = Request::Admit {
+            ticket: newcomer.ticket,
+            certificate: hex::encode(certificate.as_bytes()),
+        };
+        ask(options, id, request)?;
+        let said = format!(
+            "{} joins the clinic as {}.",
+            newcomer.subject, newcomer.role
+        );
+        let object = Object::new("admitted")
+            .with("name", newcomer.subject.as_str())
+            .with("role", newcomer.role.as_str());
+        options.form.print(&clean(&said), &[object])?;
+    }
+    Ok(())
+}
+
+fn confirm(newcomer: &Waiting) -> bool {
+    eprint(&format!(
+        "{}\nDoes she see the same? Type yes to sign: ",
+        asks(newcomer)
+    ));
+    let mut typed = String::new();
+    let read = io::stdin().lock().read_line(&mut typed);
+    read.is_ok() && typed.trim() == "yes"
+}
+
+fn asks(newcomer: &Waiting) -> String {
+    format!(
+        "{} asks to join the clinic as {}, with a ticket of {}; request {}",
+        newcomer.subject,
+        newcomer.role,
+        newcomer.doctor,
+        fingerprint_groups(&newcomer.request)
+    )
+}
+
+fn certify(
+    root: &VerifiedCertificate,
+    secret: &SignSecret,
+    newcomer: &Waiting,
+) -> Result<VerifiedCertificate, Failure> {
+    let key = hex::decode(&newcomer.key);
+    let key = key.and_then(|key| VerifyingKey::from_bytes(root.group(), &key).ok());
+    let subject: Option<Identifier> = newcomer.subject.parse().ok();
+    let role = Role::staff_from_word(&newcomer.role);
+    let (Some(key), Some(subject), Some(role)) = (key, subject, role) else {
+        return Err(unexpected());
+    };
+    let (issuer, now) = ((root, secret), SystemClock.now());
+    Ok(certify_staff(
+        issuer,
+        (&subject, role),
+        key,
+        now,
+        &mut OsRandom,
+    ))
+}
+
+/// Joins a clinic with a ticket, and waits so long for the answer.
+pub fn join(options: &DoctorOptions, source: TicketSource, wait: Duration) -> Result<(), Failure> {
+    let text = source.read(io::stdin().lock())?;
+    let ticket: JoinTicket = text.parse().map_err(|error: JoinTicketError| {
+        Failure::new(Exit::Usage, error.to_string())
+            .hint("a doctor of the clinic prints one with: doctor enrol-doctor NAME")
+    })?;
+    let id = options.id.as_ref().unwrap_or(&ticket.subject);
+    if *id != ticket.subject {
+        let sentence = format!("the ticket is for {}, not for {id}", ticket.subject);
+        let hint = "leave out --id, or ask for another ticket";
+        return Err(Failure::new(Exit::Usage, sentence).hint(hint));
+    }
+    let store = open_store()?;
+    let mut directory =
+        DataDir::create_or_open(&options.data, id.as_str()).map_err(|error| failed(&error))?;
+    if !directory.is_sealed() && !directory.path(setup::SIGNING_KEY).exists() {
+        passphrase::begin(&mut directory, &options.keys, options.form, Program::Doctor)?;
+    }
+    passphrase::unlock(&mut directory, &options.keys)?;
+    let newcomer = Newcomer {
+        directory: &directory,
+        store: &*store,
+        id,
+        ticket: &ticket,
+    };
+    wait_for_answer(options, newcomer, wait)?;
+    let said = format!(
+        "{id} has joined the clinic as {}. Its root: {}",
+        ticket.role,
+        fingerprint_groups(&ticket.root)
+    );
+    let object = Object::new("joined_clinic")
+        .with("name", id.as_str())
+        .with("role", ticket.role.word())
+        .with("root", hex::encode(&ticket.root));
+    options.form.print(&said, &[object])
+}
+
+/// The clinic's database; without one named there is none to join.
+fn open_store() -> Result<Arc<dyn Store>, Failure> {
+    Err(newcomer_failed(&NewcomerError::OneDoctor))
+}
+
+fn wait_for_answer(
+    options: &DoctorOptions,
+    newcomer: Newcomer<'_>,
+    wait: Duration,
+) -> Result<(), Failure> {
+    let deadline = Instant::now() + wait;
+    let mut is_told = false;
+    loop {
+        let progress = newcomer.go_on(SystemClock.now(), &mut OsRandom);
+        let Progress::Waiting { request } = progress.map_err(|e| newcomer_failed(&e))? else {
+            return Ok(());
+        };
+        let doctor = &newcomer.ticket.doctor;
+        if !is_told {
+            eprint(&format!(
+                "doctor: asked to join the clinic; request {}\n\
+                 doctor: waiting for doctor {doctor}, whose server answers if the root key lies \
+                 there; else she signs with: doctor --id {doctor} authority sign\n",
+                fingerprint_groups(&request)
+            ));
+            is_told = true;
+        }
+        if Instant::now() >= deadline {
+            let sentence = "the request to join was not answered yet; it stays in the database";
+            return Err(Failure::new(Exit::Unreachable, sentence).hint(format!(
+                "when doctor {doctor} has signed it, say the same again: doctor{} --id {} enrol \
+                 TICKET",
+                options.data_option, newcomer.ticket.subject
+            )));
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+fn newcomer_failed(error: &NewcomerError) -> Failure {
+    match error {
+        NewcomerError::Store(error) => store_failed(error),
+        NewcomerError::Setup(error) => setup_failed(error),
+        NewcomerError::Vault(error) => vault_failed(error),
+        NewcomerError::OneDoctor | NewcomerError::OtherName(_) => {
+            Failure::new(Exit::Usage, error.to_string())
+        }
+        _ => Failure::new(Exit::Refused, error.to_string()),
+    }
+}
+
+/// For people.
+pub fn text(answer: &Answer) -> String {
+    match answer {
+        Answer::Invited { text, .. } => text.clone(),
+        Answer::Waiting(waiting) => {
+            let lines: Vec<String> = waiting.iter().map(asks).collect();
+            lines.join("\n")
+        }
+        Answer::Admitted => String::new(),
+    }
+}
+
+/// For programs.
+pub fn objects(answer: &Answer) -> Vec<Object> {
+    match answer {
+        Answer::Invited {
+            subject,
+            role,
+            text,
+            expires,
+        } => vec![
+            Object::new("join_ticket")
+                .with("name", subject.as_str())
+                .with("role", role.as_str())
+                .with("ticket", text.as_str())
+                .with("expires", *expires),
+        ],
+        Answer::Waiting(waiting) => waiting.iter().map(waiting_object).collect(),
+        Answer::Admitted => Vec::new(),
+    }
+}
+
+fn waiting_object(waiting: &Waiting) -> Object {
+    Object::new("join_request")
+        .with("name", waiting.subject.as_str())
+        .with("role", waiting.role.as_str())
+        .with("doctor", waiting.doctor.as_str())
+        .with("asked", waiting.asked)
+        .with("request", hex::encode(&waiting.request))
+}

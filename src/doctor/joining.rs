@@ -1,0 +1,518 @@
+//! How a doctor lets somebody join the clinic: she makes a ticket, and who has
+//! the root's key answers the request that is made with it. The newcomer's side
+//! is [`newcomer`](crate::doctor::newcomer).
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::Action;
+use crate::clock::Timestamp;
+use crate::doctor::practice::Practice;
+use crate::doctor::setup::ROOT_KEY;
+use crate::doctor::tickets::{LIFETIME, LIFETIMES, ticket_code};
+use crate::doctor::{authority, tickets};
+use crate::elgamal::SignSecret;
+use crate::hex;
+use crate::identity::authority::certify_staff;
+use crate::identity::certificate::{Certificate, Fingerprint, Role, VerifiedCertificate};
+use crate::identity::id::Identifier;
+use crate::identity::join::{Answered, Grant, JoinAnswer, JoinError, JoinRequest, JoinTicket};
+use crate::identity::key_file::{KeyFileError, KeyKind};
+use crate::identity::ticket::TicketId;
+use crate::random::{self, OsRandom, Random};
+use crate::secret::Secret;
+use crate::store::clinic::{JoinState, JoinTicketRow, StaffRow};
+use crate::store::{ClinicStore, StoreError};
+use crate::vault::{Column, column};
+
+/// What an assistant can open: messages and the confirmations of them. Records
+/// hold notes beside a patient's name, and are the doctors'.
+pub const ASSISTANTS_COLUMNS: [Column; 2] = [column::MESSAGE, column::CONFIRMATION];
+
+/// What can be asked about joining.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Make a ticket.
+    Invite {
+        /// For whom.
+        subject: String,
+        /// What she will be: doctor, assistant or auditor.
+        role: String,
+        /// For so many seconds, if not as long as usual.
+        valid_seconds: Option<u64>,
+    },
+    /// Who asks to be let in?
+    Waiting,
+    /// Let her in with this certificate, which the root has signed.
+    Admit {
+        /// Her ticket.
+        ticket: TicketId,
+        /// The certificate, in hexadecimal digits.
+        certificate: String,
+    },
+}
+
+/// What is answered.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// A ticket.
+    Invited {
+        /// For whom.
+        subject: String,
+        /// What she will be.
+        role: String,
+        /// The text to hand over: it holds the ticket's secret.
+        text: String,
+        /// Last instant of its validity.
+        expires: Timestamp,
+    },
+    /// Who asks.
+    Waiting(Vec<Waiting>),
+    /// She was let in.
+    Admitted,
+}
+
+/// Somebody who asks to be let in.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Waiting {
+    /// The ticket.
+    pub ticket: TicketId,
+    /// Who made it.
+    pub doctor: String,
+    /// Who asks.
+    pub subject: String,
+    /// What she will be.
+    pub role: String,
+    /// When she asked, by her clock.
+    pub asked: Timestamp,
+    /// Fingerprint of her request, which she is shown too.
+    pub request: Fingerprint,
+    /// The key to be certified, in hexadecimal digits.
+    pub key: String,
+}
+
+/// Why nobody was invited or let in.
+#[derive(Debug)]
+pub enum JoiningError {
+    /// The store.
+    Store(StoreError),
+    /// The store is one doctor's.
+    OneDoctor,
+    /// This is what somebody is called already.
+    Taken(Identifier),
+    /// It is the clinic's own name.
+    Reserved,
+    /// Nobody joins as that.
+    NoRole(String),
+    /// Nobody makes a ticket that is good for so short or long a time.
+    Lifetime,
+    /// There is no such ticket with a request to answer.
+    NotWaiting,
+    /// The ticket has ended.
+    Ended(Identifier, Timestamp),
+    /// What is stored of the ticket does not open: it was changed.
+    Damaged(TicketId),
+    /// The request is not one that goes with its ticket.
+    Request(TicketId, JoinError),
+    /// The vault, or the root's key.
+    Key(String),
+}
+
+impl fmt::Display for JoiningError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => write!(f, "{error}"),
+            Self::OneDoctor => f.write_str(
+                "a clinic of several doctors needs PostgreSQL, and this practice lies in a file of \
+                 one doctor; 'doctor store copy' moves it",
+            ),
+            Self::Taken(name) => write!(
+                f,
+                "{name} is somebody's identifier in this clinic already; choose another one"
+            ),
+            Self::Reserved => f.write_str("the name root is the clinic's own; choose another one"),
+            Self::NoRole(word) => write!(
+                f,
+                "nobody joins a clinic as '{word}': choose doctor, assistant or auditor"
+            ),
+            Self::Lifetime => f.write_str("a ticket is good for 1 hour to 30 days"),
+            Self::NotWaiting => f.write_str("there is no such request to join to be answered"),
+            Self::Ended(name, at) => write!(
+                f,
+                "the ticket with which {name} asks to join ended on {at}; make another one: \
+                 doctor enrol-doctor {name}"
+            ),
+            Self::Damaged(id) => write!(
+                f,
+                "what the database holds of ticket {} was changed or damaged; make another one, \
+                 and see who can write to the database",
+                ticket_code(id)
+            ),
+            Self::Request(id, error) => write!(
+                f,
+                "the request to join that was made with ticket {} is not answered: {error}",
+                ticket_code(id)
+            ),
+            Self::Key(sentence) => f.write_str(sentence),
+        }
+    }
+}
+
+impl std::error::Error for JoiningError {}
+
+impl From<StoreError> for JoiningError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<KeyFileError> for JoiningError {
+    fn from(error: KeyFileError) -> Self {
+        Self::Key(error.to_string())
+    }
+}
+
+/// Does what is asked.
+///
+/// # Errors
+/// [`JoiningError`]; nothing was changed.
+pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, JoiningError> {
+    match request {
+        Request::Invite {
+            subject,
+            role,
+            valid_seconds,
+        } => {
+            let subject = subject
+                .parse()
+                .map_err(|error| JoiningError::Key(format!("{error}")))?;
+            let role =
+                Role::staff_from_word(role).ok_or_else(|| JoiningError::NoRole(role.clone()))?;
+            let lifetime = valid_seconds.map_or(LIFETIME, Duration::from_secs);
+            let ticket = invite(practice, &subject, role, lifetime, &mut OsRandom)?;
+            Ok(Answer::Invited {
+                subject: subject.to_string(),
+                role: role.word().to_owned(),
+                text: ticket.to_text(),
+                expires: ticket.expires,
+            })
+        }
+        Request::Waiting => Ok(Answer::Waiting(waiting(practice)?)),
+        Request::Admit {
+            ticket,
+            certificate,
+        } => {
+            let malformed = || JoiningError::Request(*ticket, JoinError::Malformed);
+            let certificate = hex::decode(certificate).ok_or_else(malformed)?;
+            admit_signed(practice, ticket, &certificate, &mut OsRandom)?;
+            Ok(Answer::Admitted)
+        }
+    }
+}
+
+fn clinic(practice: &Practice) -> Result<&dyn ClinicStore, JoiningError> {
+    practice.store.clinic().ok_or(JoiningError::OneDoctor)
+}
+
+/// Makes a one-time ticket with which `subject` joins the clinic within
+/// `lifetime`, and stores it.
+///
+/// # Errors
+/// [`JoiningError`].
+pub fn invite(
+    practice: &Practice,
+    subject: &Identifier,
+    role: Role,
+    lifetime: Duration,
+    random: &mut dyn Random,
+) -> Result<JoinTicket, JoiningError> {
+    let clinic = clinic(practice)?;
+    let (identity, now) = (practice.identity(), practice.now());
+    if !role.is_staff() {
+        return Err(JoiningError::NoRole(role.to_string()));
+    }
+    if *subject == Identifier::root() {
+        return Err(JoiningError::Reserved);
+    }
+    if !LIFETIMES.contains(&lifetime) {
+        return Err(JoiningError::Lifetime);
+    }
+    let doctor = identity.identifier();
+    clinic.add_staff_if_new(&StaffRow {
+        id: doctor.to_string(),
+        role: Role::Doctor.word().to_owned(),
+        certificate: identity.certificate.as_bytes().to_vec(),
+        joined: identity.certificate.subject().not_before,
+    })?;
+    let is_staff = clinic.staff()?.iter().any(|row| row.id == subject.as_str());
+    let is_patient = || -> Result<bool, StoreError> {
+        let certificates = practice.store.certificates()?;
+        let tickets = practice.store.tickets()?;
+        let mut names = certificates.iter().map(|row| &row.subject);
+        let mut invited = tickets.iter().map(|row| &row.subject);
+        Ok(names.any(|name| name == subject.as_str())
+            || invited.any(|name| name == subject.as_str()))
+    };
+    if is_staff || is_patient()? {
+        return Err(JoiningError::Taken(subject.clone()));
+    }
+    let root = &identity.root;
+    let ticket = JoinTicket {
+        clinic: root.subject().clinic,
+        root: root.fingerprint(),
+        role,
+        doctor: doctor.clone(),
+        subject: subject.clone(),
+        id: random::array(random),
+        secret: random::secret(random),
+        expires: now.plus(lifetime),
+    };
+    let mut row = JoinTicketRow {
+        id: ticket.id,
+        doctor: doctor.to_string(),
+        subject: subject.to_string(),
+        role: role.word().to_owned(),
+        sealed: Vec::new(),
+        created: now,
+        expires: ticket.expires,
+        state: JoinState::Open,
+        request: None,
+        answer: None,
+    };
+    let (name, secret) = (row.row_name(), ticket.secret.expose());
+    let sealed = practice
+        .vault
+        .seal(column::JOIN_TICKET, &name, secret, random);
+    row.sealed = sealed.map_err(StoreError::from)?;
+    let code = tickets::ticket_code(&ticket.id);
+    let detail = format!("ticket {code} for a {role}, good until {}", ticket.expires);
+    let entry = practice.by_doctor(Action::JoinTicketMade, subject.as_str(), &detail);
+    clinic.add_join_ticket(&row, &[entry])?;
+    Ok(ticket)
+}
+
+/// Takes back a ticket that was not answered; says whether it could be.
+///
+/// # Errors
+/// [`JoiningError`].
+pub fn revoke(practice: &Practice, id: &TicketId, reason: &str) -> Result<bool, JoiningError> {
+    let clinic = clinic(practice)?;
+    let row = clinic.join_ticket(id)?.ok_or(JoiningError::NotWaiting)?;
+    let detail = format!("ticket {}: {reason}", ticket_code(id));
+    let entry = practice.by_doctor(Action::JoinTicketRevoked, &row.subject, &detail);
+    Ok(clinic.revoke_join_ticket(id, &[entry])?)
+}
+
+/// Who asks to be let in with a ticket that is still good. What is no genuine
+/// request is not among them: see [`admit`].
+///
+/// # Errors
+/// [`JoiningError`].
+pub fn waiting(practice: &Practice) -> Result<Vec<Waiting>, JoiningError> {
+    let rows = clinic(practice)?.join_tickets()?;
+    let asked = rows.iter().filter(|row| row.state == JoinState::Asked);
+    let genuine = asked.filter_map(|row| {
+        let (_, request) = open(practice, row).ok()?;
+        Some(Waiting {
+            ticket: row.id,
+            doctor: row.doctor.clone(),
+            subject: row.subject.clone(),
+            role: row.role.clone(),
+            asked: request.made,
+            request: request.fingerprint(),
+            key: hex::encode(request.signing_key.as_bytes()),
+        })
+    });
+    Ok(genuine.collect())
+}
+
+/// The ticket and the request that was made with it, both checked.
+fn open(
+    practice: &Practice,
+    row: &JoinTicketRow,
+) -> Result<(JoinTicket, JoinRequest), JoiningError> {
+    let damaged = || JoiningError::Damaged(row.id);
+    let opened = practice
+        .vault
+        .open(column::JOIN_TICKET, &row.row_name(), &row.sealed)
+        .map_err(|_| damaged())?;
+    let identity = practice.identity();
+    let ticket = JoinTicket {
+        clinic: identity.root.subject().clinic,
+        root: identity.root.fingerprint(),
+        role: Role::staff_from_word(&row.role).ok_or_else(damaged)?,
+        doctor: row.doctor.parse().map_err(|_| damaged())?,
+        subject: row.subject.parse().map_err(|_| damaged())?,
+        id: row.id,
+        secret: Secret::from_slice(opened.expose()).ok_or_else(damaged)?,
+        expires: row.expires,
+    };
+    if practice.now() > ticket.expires {
+        return Err(JoiningError::Ended(ticket.subject, ticket.expires));
+    }
+    let request = row.request.as_deref().ok_or(JoiningError::NotWaiting)?;
+    let request = JoinRequest::accept(request, &ticket, &identity.root)
+        .map_err(|error| JoiningError::Request(row.id, error))?;
+    Ok((ticket, request))
+}
+
+/// Answers a request: signs the newcomer's certificate with the root's key, and
+/// gives her what her role can open.
+///
+/// # Errors
+/// [`JoiningError`]; nobody was let in then.
+pub fn admit(
+    practice: &Practice,
+    root: &SignSecret,
+    id: &TicketId,
+    random: &mut dyn Random,
+) -> Result<(), JoiningError> {
+    let row = asking(practice, id)?;
+    let (ticket, request) = open(practice, &row)?;
+    let issuer = &practice.identity().root;
+    let newcomer = (&ticket.subject, ticket.role);
+    let (key, now) = (request.signing_key.clone(), practice.now());
+    let certificate = certify_staff((issuer, root), newcomer, key, now, random);
+    // Checked as any: a wrong key would use the ticket up for nothing.
+    admit_signed(practice, id, certificate.as_bytes(), random)
+}
+
+/// The same with a certificate that the root has signed elsewhere.
+///
+/// # Errors
+/// [`JoiningError`]; nobody was let in then.
+pub fn admit_signed(
+    practice: &Practice,
+    id: &TicketId,
+    certificate: &[u8],
+    random: &mut dyn Random,
+) -> Result<(), JoiningError> {
+    let row = asking(practice, id)?;
+    let root = &practice.identity().root;
+    let role = Role::staff_from_word(&row.role).ok_or(JoiningError::Damaged(*id))?;
+    let certificate = Certificate::decode(certificate, root.group())
+        .and_then(|certificate| root.accept_staff(certificate, role))
+        .map_err(|error| JoiningError::Request(*id, JoinError::Certificate(error)))?;
+    admit_with(practice, &row, certificate, random)
+}
+
+fn asking(practice: &Practice, id: &TicketId) -> Result<JoinTicketRow, JoiningError> {
+    let row = clinic(practice)?.join_ticket(id)?;
+    row.filter(|row| row.state == JoinState::Asked)
+        .ok_or(JoiningError::NotWaiting)
+}
+
+fn admit_with(
+    practice: &Practice,
+    row: &JoinTicketRow,
+    certificate: VerifiedCertificate,
+    random: &mut dyn Random,
+) -> Result<(), JoiningError> {
+    let (ticket, request) = open(practice, row)?;
+    let (identity, now) = (practice.identity(), practice.now());
+    let answered = Answered {
+        certificate,
+        revoked_number: identity.revoked.number(),
+        grant: grant(practice, ticket.role)?,
+    };
+    let answer = JoinAnswer::make(&ticket, &request, &answered, random)
+        .ok_or(JoiningError::Request(row.id, JoinError::OtherCertificate))?;
+    let serial = hex::encode(&answered.certificate.subject().serial);
+    let code = ticket_code(&row.id);
+    let detail = format!("{}, certificate {serial}, ticket {code}", ticket.role);
+    let entry = practice.by_doctor(Action::Admitted, ticket.subject.as_str(), &detail);
+    let joins = StaffRow {
+        id: row.subject.clone(),
+        role: row.role.clone(),
+        certificate: answered.certificate.as_bytes().to_vec(),
+        joined: now,
+    };
+    let (request, answer) = (request.as_bytes(), answer.as_bytes());
+    match clinic(practice)?.put_join_answer(&row.id, request, answer, &joins, &[entry])? {
+        true => Ok(()),
+        false => Err(JoiningError::NotWaiting),
+    }
+}
+
+fn grant(practice: &Practice, role: Role) -> Result<Grant, JoiningError> {
+    let vault = &practice.vault;
+    Ok(match role {
+        Role::Doctor => Grant::DataKey(vault.key().map_err(StoreError::from)?.duplicate()),
+        Role::Assistant => {
+            let keys = vault.column_keys(&ASSISTANTS_COLUMNS);
+            Grant::Columns(keys.map_err(StoreError::from)?)
+        }
+        _ => Grant::Nothing,
+    })
+}
+
+/// What came of looking whether somebody asks.
+#[derive(Debug)]
+pub enum Looked {
+    /// She was let in: her name and role.
+    Admitted(String, String),
+    /// Somebody asks, and the root's key is not here: her name.
+    NeedsRoot(String),
+    /// The request was not genuine, and its ticket was taken back.
+    Refused(String),
+}
+
+impl fmt::Display for Looked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Admitted(name, role) => write!(f, "{name} has joined the clinic as {role}"),
+            Self::NeedsRoot(name) => write!(
+                f,
+                "{name} asks to join the clinic, and the clinic's root key is not here: fetch it, \
+                 and sign with: doctor authority sign --root-key FILE"
+            ),
+            Self::Refused(why) => write!(f, "somebody tried to join the clinic: {why}"),
+        }
+    }
+}
+
+/// Answers who asks with a ticket of this doctor's, if the root's key lies in her
+/// directory: what a running server does by itself. None if nobody asks.
+///
+/// # Errors
+/// [`JoiningError`], if the store or the key's file cannot be read.
+pub fn look(practice: &Practice, random: &mut dyn Random) -> Result<Option<Looked>, JoiningError> {
+    let Some(clinic) = practice.store.clinic() else {
+        return Ok(None);
+    };
+    let identity = practice.identity();
+    let own = identity.identifier().as_str();
+    let mut rows = clinic.join_tickets()?.into_iter();
+    let now = practice.now();
+    let asks = |row: &JoinTicketRow| {
+        row.state == JoinState::Asked && row.doctor == own && now <= row.expires
+    };
+    let Some(row) = rows.find(asks) else {
+        return Ok(None);
+    };
+    let path = practice.directory.path(ROOT_KEY);
+    if !path.exists() {
+        return Ok(Some(Looked::NeedsRoot(row.subject)));
+    }
+    let (group, secret) = practice
+        .directory
+        .keyring()
+        .load(&path, KeyKind::RootSigning)?;
+    let root = authority::root_secret(&identity.root, (&group, &secret))
+        .map_err(|error| JoiningError::Key(error.to_string()))?;
+    match admit(practice, &root, &row.id, random) {
+        Ok(()) => Ok(Some(Looked::Admitted(row.subject, row.role))),
+        Err(error @ (JoiningError::Damaged(_) | JoiningError::Request(..))) => {
+            revoke(practice, &row.id, &error.to_string())?;
+            Ok(Some(Looked::Refused(error.to_string())))
+        }
+        // It was answered by another meanwhile.
+        Err(JoiningError::NotWaiting) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

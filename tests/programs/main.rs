@@ -19,6 +19,7 @@ mod damaged_files;
 mod disk;
 mod ends;
 mod groups;
+mod joining;
 mod keeping;
 mod keys;
 mod messages;

@@ -9,7 +9,7 @@ use super::super::normalise::usage;
 use super::value::{identifier, validity, value};
 use super::{DoctorTask, TicketSource};
 use crate::identity::certificate::Role;
-use crate::identity::join::is_join_ticket;
+use crate::identity::join::looks_like_ticket;
 
 /// How long an answer is waited for, if nothing else is said.
 const WAIT: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ pub(super) fn invite(args: &EnrolDoctor) -> Result<DoctorTask, Failure> {
 
 /// Whether `enrol` was given a ticket, not a patient.
 pub(super) fn is_ticket(args: &EnrolPatient) -> bool {
-    args.patient == "-" || is_join_ticket(&args.patient)
+    args.patient == "-" || looks_like_ticket(&args.patient)
 }
 
 /// `enrol` with a ticket.

@@ -17,7 +17,7 @@ use crate::base32;
 use crate::clock::Timestamp;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::identity::certificate::{ClinicId, Fingerprint, Role};
-use crate::identity::id::Identifier;
+use crate::identity::id::{Identifier, MAX_LEN};
 use crate::identity::ticket::{self, TicketId};
 use crate::kdf;
 use crate::secret::Secret;
@@ -91,6 +91,15 @@ impl From<DecodeError> for JoinTicketError {
 #[must_use]
 pub fn is_join_ticket(typed: &str) -> bool {
     base32::as_typed(typed).starts_with(&PREFIX.to_uppercase())
+}
+
+/// Whether a text is meant to be a ticket of either kind: it begins like one and
+/// is longer than any identifier.
+#[must_use]
+pub fn looks_like_ticket(typed: &str) -> bool {
+    let letters = base32::as_typed(typed);
+    let patients = letters.starts_with(&ticket::PREFIX.to_uppercase());
+    letters.len() > MAX_LEN && (patients || is_join_ticket(typed))
 }
 
 impl JoinTicket {

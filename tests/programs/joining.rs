@@ -1,0 +1,43 @@
+//! Joining a clinic, where there is none of several doctors, and with the wrong
+//! ticket.
+
+use crate::clinic::Clinic;
+use crate::process::run;
+
+#[test]
+fn a_practice_in_a_file_lets_nobody_join_and_says_what_it_needs() {
+    let clinic = Clinic::new();
+    let _doctor = clinic.as_service();
+    for role in ["doctor", "assistant", "auditor"] {
+        clinic
+            .command(&["enrol-doctor", "D2", "--role", role])
+            .code(1)
+            .complains(&["needs PostgreSQL", "doctor store copy"]);
+    }
+    clinic
+        .command(&["authority", "sign", "--yes"])
+        .code(1)
+        .complains(&["needs PostgreSQL"]);
+    clinic
+        .command(&["enrol-doctor", "D2", "--role", "surgeon"])
+        .code(2)
+        .complains(&["--role", "choose doctor, assistant or auditor"]);
+    let patients = clinic.ticket("P1");
+    // A patient's ticket in the doctor's program.
+    run(clinic.doctor(&["enrol", &patients]))
+        .code(2)
+        .complains(&["this is a ticket for a patient"]);
+    run(clinic.doctor(&["enrol", "telemedjoin1-AAAAA-AAAAA-AAAAA-AAAAA-AAAAA"]))
+        .code(2)
+        .complains(&["the ticket is damaged"]);
+    // And the other way round.
+    clinic
+        .enrol_with("P1", "telemedjoin1-AAAAA-AAAAA-AAAAA-AAAAA-AAAAA")
+        .code(2)
+        .complains(&["this is a ticket for joining a clinic's staff"]);
+    // A patient may be called nearly so.
+    clinic
+        .command(&["enrol", "telemedjoin1"])
+        .code(0)
+        .says("telemed1-");
+}

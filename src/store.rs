@@ -11,7 +11,9 @@
 
 mod audit;
 mod backup;
+mod choice;
 pub mod clinic;
+mod copy;
 mod error;
 mod mailbox;
 pub mod messages;
@@ -28,7 +30,9 @@ mod conformance;
 
 pub use audit::{AuditFilter, AuditRow, AuditStore};
 pub use backup::{BackupStore, Inventory, SealedValue};
+pub use choice::StoreChoice;
 pub use clinic::ClinicStore;
+pub use copy::{Copied, CopyError, CopyPlace, CopyProgress, Phase, move_practice};
 pub use error::{Place, StoreError, StoreFault};
 pub use mailbox::{InboxForm, InboxRow, MailCounts, MailboxStore, OutgoingRow};
 pub use messages::MessageStore;
@@ -84,10 +88,18 @@ pub mod fact {
     /// The same under a code that is being handed over and is not good yet.
     pub const PENDING_RECOVERY: &str = "pending recovery";
 
+    /// That this store is a copy of a practice that is not complete: what it is a
+    /// copy of. Never copied.
+    pub const COPYING: &str = "copying";
+    /// Where the practice was moved to, as `--store` takes it: this store is of
+    /// the past. Never copied.
+    pub const MOVED_TO: &str = "moved to";
+
     /// Those that all doctors of a clinic share, where several use one store.
     /// All others are each doctor's own.
     #[cfg(feature = "postgres")]
-    pub(super) const SHARED: [&str; 6] = [
+    pub(super) const SHARED: [&str; 7] = [
+        COPYING,
         ROOT_CERTIFICATE,
         REVOKED_DOCTORS,
         GROUP,

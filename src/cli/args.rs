@@ -21,6 +21,7 @@ pub mod devices;
 pub mod joining;
 pub mod key;
 pub mod keygen_group;
+pub mod store;
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -79,6 +80,11 @@ pub struct DoctorArgs {
     /// directory of keys and messages (default ~/.local/share/telemed/doctor)
     #[argh(option)]
     pub data: Option<String>,
+    /// where the state is kept: the address of a PostgreSQL database,
+    /// postgres://USER@HOST/DATABASE, never with a password (default: the file
+    /// in the data directory)
+    #[argh(option)]
+    pub store: Option<String>,
     /// host and port at which patients reach this server; stands in tickets
     #[argh(option)]
     pub public_address: Option<String>,
@@ -165,6 +171,7 @@ pub enum DoctorCommand {
     Tickets(devices::Tickets),
     Fingerprint(devices::Fingerprint),
     Authority(authority::Authority),
+    Store(store::Store),
 }
 
 /// Serve without a menu, ignoring standard input, until told to stop.

@@ -41,6 +41,7 @@ const DOCTOR: &[Key] = &[
     ("id", Kind::Text),
     ("listen", Kind::Text),
     ("data", Kind::Path),
+    ("store", Kind::Text),
     ("public-address", Kind::Text),
     ("tolerance", Kind::Number),
     ("strict-clock", Kind::Switch),

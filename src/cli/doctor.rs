@@ -18,6 +18,7 @@ pub mod patients;
 pub mod purge;
 mod serve;
 mod show;
+mod store;
 
 use std::env;
 use std::ffi::OsString;
@@ -77,6 +78,7 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
         DoctorTask::Backup(task) => return backup::run(&options, &task),
         DoctorTask::Key(task) => return key::run(&options, &id, &task),
         DoctorTask::Authority(task) => return authority::run(&options, &id()?, &task),
+        DoctorTask::CopyStore(task) => return store::copy(&options, &id()?, &task),
         DoctorTask::List => Request::List,
         DoctorTask::Enrol(patient, valid) => {
             alike::check(&options, &id()?, &patient)?;
@@ -162,7 +164,12 @@ fn setup_failed(error: &SetupError) -> Failure {
         SetupError::Store(error) => error.fault().into(),
         SetupError::KeyFile(error) => error.fault().into(),
         SetupError::NoDatabase(_) | SetupError::Inconsistent(_) => Exit::Integrity,
-        SetupError::Io(..) | SetupError::NotJoined => Exit::Failure,
+        SetupError::Io(..)
+        | SetupError::NotJoined
+        | SetupError::Moved { .. }
+        | SetupError::Copying(_)
+        | SetupError::NotThere { .. }
+        | SetupError::NoMember { .. } => Exit::Failure,
     };
     Failure::new(exit, error.to_string())
 }

@@ -60,6 +60,7 @@ impl From<&StoreFault> for Exit {
     fn from(fault: &StoreFault) -> Self {
         match fault {
             StoreFault::NotADatabase | StoreFault::Damaged(_) => Self::Integrity,
+            StoreFault::Away { .. } | StoreFault::Unknown => Self::Unreachable,
             StoreFault::NotLogged(fault) => Self::from(&**fault),
             _ => Self::Failure,
         }

@@ -21,6 +21,7 @@ use crate::doctor::gate::BlockRule;
 use crate::identity::certificate::Role;
 use crate::identity::id::Identifier;
 use crate::patient::control::Word;
+use crate::store::StoreChoice;
 
 mod audit;
 mod authority;
@@ -32,6 +33,7 @@ mod joining;
 mod key;
 mod keygen_group;
 mod purge;
+mod store;
 mod ticket;
 mod value;
 
@@ -42,11 +44,12 @@ pub use devices::DevicesTask;
 pub use key::{KeyOptions, KeyTask};
 pub use keygen_group::KeygenGroupTask;
 pub use purge::PurgeTask;
+pub use store::{CopyTask, StoreEnd};
 pub use ticket::TicketSource;
 pub use value::{Environment, GroupName};
 use value::{
     address, command, count, data_option, group, id_option, identifier, path, period, reachable,
-    tolerance, usual_directory, validity, value,
+    store_option, tolerance, usual_directory, validity, value,
 };
 
 /// Difference of clocks that is tolerated where nothing else is said.
@@ -67,6 +70,8 @@ pub struct DoctorOptions {
     /// What a further command needs to find it: ` --data 'DIR'`, or nothing
     /// if it finds it by itself.
     pub data_option: String,
+    /// Where the state is kept.
+    pub store: StoreChoice,
     /// Where patients reach the server, if that was said.
     pub public_address: Option<Address>,
     /// How far a patient's clock may differ.
@@ -130,6 +135,8 @@ pub enum DoctorTask {
     KeygenGroup(KeygenGroupTask),
     /// About the doctor's authority.
     Authority(AuthorityTask),
+    /// Move the practice.
+    CopyStore(CopyTask),
 }
 
 /// What `patient` is to do.
@@ -222,7 +229,8 @@ impl DoctorOptions {
         let form = Form::chosen(args.json, args.plain)?;
         let plain_keys = args.plain_keys;
         let said = Configuration::read(Program::Doctor, args.config.as_deref(), environment)?;
-        let again = data_option(args.config.as_deref(), args.data.as_deref());
+        let again = data_option(args.config.as_deref(), args.data.as_deref())
+            + &store_option(args.store.as_deref());
         let whose = again.clone() + &id_option("--id", args.id.as_deref());
         Ok(Self {
             id: said.option("id", args.id, identifier)?,
@@ -233,6 +241,9 @@ impl DoctorOptions {
             data: said
                 .option("data", args.data, path)?
                 .map_or_else(|| usual_directory(Program::Doctor, environment), Ok)?,
+            store: said
+                .option("store", args.store, str::parse)?
+                .unwrap_or_default(),
             public_address: said.option("public-address", args.public_address, reachable)?,
             tolerance: said
                 .option("tolerance", args.tolerance, tolerance)?
@@ -300,6 +311,7 @@ fn doctor_task(command: DoctorCommand, plain_keys: bool) -> Result<DoctorTask, F
         DoctorCommand::Consult(args) => DoctorTask::Messages(messages::Task::consult(&args)?),
         DoctorCommand::Blocks(args) => DoctorTask::Blocks(blocks::request(&args)?),
         DoctorCommand::Authority(args) => DoctorTask::Authority(AuthorityTask::new(args.command)?),
+        DoctorCommand::Store(args) => DoctorTask::CopyStore(CopyTask::new(&args)?),
         DoctorCommand::Disconnect(_) => DoctorTask::Disconnect,
         DoctorCommand::Purge(args) => DoctorTask::Purge(PurgeTask::new(&args)?),
         DoctorCommand::Audit(args) => DoctorTask::Audit(AuditTask::new(args.command)?),

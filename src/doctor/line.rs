@@ -353,7 +353,11 @@ impl Line {
         let (shared, peer) = (Arc::clone(&self.shared), self.peer.clone());
         self.shared.ledger.write(change, move |written| {
             if matches!(written, Ok(Outcome::New)) {
-                shared.tell(Event::Delivered(peer, number, count.map(|count| count.receipt())));
+                shared.tell(Event::Delivered(
+                    peer,
+                    number,
+                    count.map(|count| count.receipt()),
+                ));
             }
         });
     }

@@ -33,6 +33,9 @@ use crate::random::OsRandom;
 
 /// The name of the database in an identity's directory.
 pub const DATABASE: &str = "telemed.db";
+/// The name of a doctor's key, which is there also where the database is on a
+/// server.
+pub const SIGNING_KEY: &str = "signing.key";
 const LOCK: &str = "lock";
 
 /// The directory of one identity, locked for this program until it is dropped
@@ -65,7 +68,7 @@ impl DataDir {
     /// If it is not there, and as [`DataDir::create_or_open`].
     pub fn open_existing(base: &Path, name: &str) -> Result<Self, DataDirError> {
         let path = location(base, name)?;
-        if path.join(DATABASE).is_file() {
+        if is_identity(&path) {
             return Self::open(path);
         }
         // Not there, or not allowed to be looked at: the check tells which.
@@ -161,7 +164,7 @@ impl DataDir {
 /// If another running program uses the directory, or it cannot be locked.
 pub fn lock_around(file: &Path) -> Result<Option<File>, DataDirError> {
     let directory = directory_of(file);
-    if !directory.join(DATABASE).is_file() {
+    if !is_identity(directory) {
         return Ok(None);
     }
     let locked = lock(directory).map_err(|fault| DataDirError::new(directory, fault))?;
@@ -198,7 +201,7 @@ pub fn list(base: &Path) -> Result<Vec<String>, DataDirError> {
         let entry = entry.map_err(unreadable)?;
         if let Ok(name) = entry.file_name().into_string()
             && is_name(&name)
-            && entry.path().join(DATABASE).is_file()
+            && is_identity(&entry.path())
         {
             names.push(name);
         }
@@ -228,6 +231,13 @@ fn base_in(
         .or_else(|| absolute(home).map(|home| home.join(".local/share")))
         .map(|share| share.join("telemed").join(role))
         .ok_or_else(|| DataDirError::new(Path::new(""), DataDirFault::NoHome))
+}
+
+/// Whether an identity lies there.
+fn is_identity(path: &Path) -> bool {
+    [DATABASE, SIGNING_KEY]
+        .iter()
+        .any(|file| path.join(file).is_file())
 }
 
 fn is_name(name: &str) -> bool {

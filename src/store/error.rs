@@ -100,8 +100,6 @@ pub enum StoreFault {
     /// The connection broke while a change was committed, and could not be made
     /// again: whether the change was made is not known.
     Unknown,
-    /// There is no way yet to copy this store into a file.
-    NoSnapshot,
     /// What was to be written or read is sealed, and the key is not here.
     Sealed(ColumnError),
     /// Anything else.
@@ -240,11 +238,6 @@ impl StoreFault {
                 "the connection to the database '{place}' broke at the moment of a change and \
                  cannot be made again; whether the change was made is not known: look when the \
                  server is back, before you try again"
-            ),
-            Self::NoSnapshot => write!(
-                f,
-                "this version cannot copy the database '{place}' into a backup of its own; \
-                 use 'pg_dump'"
             ),
             Self::Sealed(error) => write!(f, "{error}"),
             Self::Failed(error) => {

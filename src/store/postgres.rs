@@ -10,6 +10,7 @@ mod audit;
 mod backup;
 mod clinic;
 mod connection;
+pub(super) mod copy;
 mod fault;
 mod messages;
 mod password;

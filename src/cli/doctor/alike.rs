@@ -10,10 +10,10 @@ use crate::cli::options::DoctorOptions;
 use crate::cli::output::Form;
 use crate::cli::text::{clean, sentence};
 use crate::clock::{Clock, SystemClock};
-use crate::doctor::alike;
-use crate::identity::data_dir::{self, DATABASE};
+use crate::doctor::{alike, setup};
+use crate::identity::data_dir;
 use crate::identity::id::Identifier;
-use crate::store::{SqliteStore, Store};
+use crate::store::Store;
 
 /// Warns of a new name that is easily taken for a known one. Names
 /// are not sealed: no passphrase is needed to look.
@@ -24,8 +24,8 @@ pub fn check(
 ) -> Result<(), Failure> {
     let known = data_dir::location(&options.data, id.as_str())
         .ok()
-        .and_then(|directory| SqliteStore::open_read_only(&directory.join(DATABASE)).ok())
-        .and_then(|store| of(&store, patient));
+        .and_then(|directory| setup::look_at_store(&directory, &options.store, id).ok())
+        .and_then(|store| of(&*store, patient));
     // Where it cannot be read, the command itself will say so.
     let Some(warning) = known else {
         return Ok(());

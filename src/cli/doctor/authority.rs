@@ -23,13 +23,12 @@ use crate::doctor::setup::{self, ROOT_KEY};
 use crate::elgamal::SignSecret;
 use crate::hex;
 use crate::identity::certificate::VerifiedCertificate;
-use crate::identity::data_dir::{self, DATABASE};
+use crate::identity::data_dir;
 use crate::identity::id::Identifier;
 use crate::identity::key_file::{self, KeyFileFault, KeyKind};
 use crate::identity::keyring;
 use crate::identity::known_doctor::fingerprint_groups;
 use crate::random::OsRandom;
-use crate::store::SqliteStore;
 
 /// Does what is asked.
 pub fn run(options: &DoctorOptions, id: &Identifier, task: &AuthorityTask) -> Result<(), Failure> {
@@ -91,11 +90,10 @@ pub(super) fn root_secret(
 /// Signs a new certificate, and has it taken over: by the running server, or in
 /// the books.
 fn renew(options: &DoctorOptions, id: &Identifier, root: &RootFile) -> Result<Answer, Failure> {
-    let database = place(options, id, DATABASE)?;
-    let papers = {
-        let store = SqliteStore::open_read_only(&database).map_err(|e| store_failed(&e))?;
-        setup::load_papers(&store, &mut OsRandom).map_err(|error| setup_failed(&error))?
-    };
+    let directory = place(options, id, "")?;
+    let papers = setup::look_at_store(&directory, &options.store, id)
+        .and_then(|store| setup::load_papers(&*store, &mut OsRandom))
+        .map_err(|error| setup_failed(&error))?;
     let secret = root_secret(options, id, &papers.root, root)?;
     let now = SystemClock.now();
     let certificate = authority::new_certificate(&papers, &secret, now, &mut OsRandom)

@@ -55,8 +55,9 @@ fn open(
     mut directory: DataDir,
     may_found: bool,
 ) -> Result<Practice, Failure> {
-    let store = setup::reopen_store(&directory).map_err(|error| setup_failed(&error))?;
-    let is_new = setup::is_new(&store).map_err(|error| setup_failed(&error))?;
+    let store = setup::reopen_store(&directory, &options.store, id);
+    let store = store.map_err(|error| setup_failed(&error))?;
+    let is_new = setup::is_new(&*store).map_err(|error| setup_failed(&error))?;
     if is_new && !may_found {
         return Err(unknown(options, id));
     }
@@ -65,21 +66,16 @@ fn open(
     }
     passphrase::unlock(&mut directory, &options.keys)?;
     let identity = match is_new {
-        true => found(options, id, &directory, &store)?,
-        false => load(id, &directory, &store, may_found)?,
+        true => found(options, id, &directory, &*store)?,
+        false => load(id, &directory, &*store, may_found)?,
     };
     if may_found && !is_new {
-        remove_leftovers(&directory, &store)?;
-        look_after_prekeys(&directory, &store)?;
+        remove_leftovers(&directory, &*store)?;
+        look_after_prekeys(&directory, &*store)?;
         key::say_state(Program::Doctor, &options.keys, &directory.path(""));
     }
-    let practice = Practice::open(
-        Arc::new(directory),
-        Arc::new(store),
-        identity,
-        Arc::new(SystemClock),
-    )
-    .map_err(|error| vault_failed(&error))?;
+    let practice = Practice::open(Arc::new(directory), store, identity, Arc::new(SystemClock))
+        .map_err(|error| vault_failed(&error))?;
     let note = |action| practice.note(action, "", "").map_err(|e| store_failed(&e));
     if is_new {
         note(Action::Founded)?;

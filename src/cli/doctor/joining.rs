@@ -2,7 +2,7 @@
 //! newcomer's side, `doctor enrol TICKET`.
 
 use std::io::{self, BufRead, IsTerminal};
-use std::sync::Arc;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,12 +25,12 @@ use crate::elgamal::{SignSecret, VerifyingKey};
 use crate::hex;
 use crate::identity::authority::certify_staff;
 use crate::identity::certificate::{Role, VerifiedCertificate};
-use crate::identity::data_dir::{self, DATABASE, DataDir};
+use crate::identity::data_dir::{self, DataDir};
 use crate::identity::id::Identifier;
 use crate::identity::join::{JoinTicket, JoinTicketError};
 use crate::identity::known_doctor::fingerprint_groups;
 use crate::random::OsRandom;
-use crate::store::{SqliteStore, Store};
+use crate::store::{Store, StoreChoice};
 
 /// How often the database is asked whether there is an answer.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -85,11 +85,9 @@ pub fn sign(
         return Err(Failure::new(Exit::Usage, sentence).hint("say --yes"));
     }
     let directory = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
-    let papers = {
-        let store = SqliteStore::open_read_only(&directory.join(DATABASE));
-        let store = store.map_err(|error| store_failed(&error))?;
-        setup::load_papers(&store, &mut OsRandom).map_err(|error| setup_failed(&error))?
-    };
+    let papers = setup::look_at_store(&directory, &options.store, id)
+        .and_then(|store| setup::load_papers(&*store, &mut OsRandom))
+        .map_err(|error| setup_failed(&error))?;
     let secret = root_secret(options, id, &papers.root, from)?;
     for newcomer in &waiting {
         if !yes && !confirm(newcomer) {
@@ -168,7 +166,7 @@ pub fn join(options: &DoctorOptions, source: TicketSource, wait: Duration) -> Re
         let hint = "leave out --id, or ask for another ticket";
         return Err(Failure::new(Exit::Usage, sentence).hint(hint));
     }
-    let store = open_store()?;
+    let store = open_store(options, id)?;
     let mut directory =
         DataDir::create_or_open(&options.data, id.as_str()).map_err(|error| failed(&error))?;
     if !directory.is_sealed() && !directory.path(setup::SIGNING_KEY).exists() {
@@ -195,8 +193,11 @@ pub fn join(options: &DoctorOptions, source: TicketSource, wait: Duration) -> Re
 }
 
 /// The clinic's database; without one named there is none to join.
-fn open_store() -> Result<Arc<dyn Store>, Failure> {
-    Err(newcomer_failed(&NewcomerError::OneDoctor))
+fn open_store(options: &DoctorOptions, id: &Identifier) -> Result<Box<dyn Store>, Failure> {
+    if options.store == StoreChoice::File {
+        return Err(newcomer_failed(&NewcomerError::OneDoctor));
+    }
+    setup::look_at_store(Path::new(""), &options.store, id).map_err(|error| setup_failed(&error))
 }
 
 fn wait_for_answer(

@@ -10,7 +10,6 @@ use crate::clock::{Clock, SystemClock};
 use crate::doctor::setup;
 use crate::identity::data_dir::{self, DataDir};
 use crate::identity::id::Identifier;
-use crate::store::AuditStore;
 
 /// Does what is asked, and logs a change.
 pub fn run(
@@ -39,6 +38,7 @@ pub fn run(
         doctor.as_str(),
         detail,
     );
-    let store = setup::open_store(&directory).map_err(|error| setup_failed(&error))?;
+    let store = setup::reopen_store(&directory, &options.store, &doctor);
+    let store = store.map_err(|error| setup_failed(&error))?;
     store.append_audit(&[entry]).map_err(|e| store_failed(&e))
 }

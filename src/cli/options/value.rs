@@ -176,6 +176,12 @@ pub(super) fn data_option(config: Option<&str>, data: Option<&str>) -> String {
     option("--config", config) + &option("--data", data)
 }
 
+/// The same for the store.
+pub(super) fn store_option(typed: Option<&str>) -> String {
+    let quote = |typed: &str| format!(" --store '{}'", typed.replace('\'', r"'\''"));
+    typed.map_or_else(String::new, quote)
+}
+
 /// The same for an identifier; as it was typed, which is refused later if it is
 /// none.
 pub(super) fn id_option(name: &str, typed: Option<&str>) -> String {

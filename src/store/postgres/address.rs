@@ -31,6 +31,8 @@ const PARAMETERS: [&str; 7] = [
 /// password is looked up in a file when a connection is made.
 #[derive(Clone)]
 pub struct PostgresAddress {
+    /// As it was written.
+    text: String,
     config: Config,
     host: Host,
     port: u16,
@@ -97,6 +99,7 @@ impl FromStr for PostgresAddress {
             );
         };
         let address = Self {
+            text: text.to_owned(),
             host: host.clone(),
             port: config.get_ports().first().copied().unwrap_or(PORT),
             user: user.to_owned(),
@@ -249,12 +252,26 @@ impl PostgresAddress {
         &self.database
     }
 
+    /// The whole of it as it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Server and database, as they stand in sentences: `HOST:PORT/DATABASE`.
     #[must_use]
     pub fn place(&self) -> String {
         format!("{}:{}/{}", self.host(), self.port, self.database)
     }
 }
+
+impl PartialEq for PostgresAddress {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for PostgresAddress {}
 
 impl fmt::Display for PostgresAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

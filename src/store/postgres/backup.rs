@@ -1,11 +1,15 @@
 //! The whole database at once.
 
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use postgres::Row;
 
 use super::PostgresStore;
 use super::connection::{Connection, value};
+use super::copy::{MOMENT, ServerEnd};
+use crate::store::copy::{CopyError, FileEnd, TABLES, Table, copy_once};
 use crate::store::{BackupStore, Inventory, SealedValue, StoreError, StoreFault};
 use crate::vault::{Column, column};
 
@@ -76,28 +80,6 @@ pub(super) fn sealed_columns() -> impl Iterator<Item = (&'static str, &'static s
 /// The next rows of a check, between two looks at whether to go on.
 const LOOK: &str = "FETCH 1000 FROM look";
 
-/// All tables.
-const TABLES: [&str; 18] = [
-    "fact",
-    "ticket",
-    "certificate",
-    "last_timestamp",
-    "prekey",
-    "audit_entry",
-    "audit_certificate",
-    "audit_head",
-    "record",
-    "consultation",
-    "message",
-    "delivery",
-    "welcomed",
-    "incoming",
-    "counter",
-    "join_ticket",
-    "staff",
-    "assignment",
-];
-
 impl PostgresStore {
     /// Looks at all as it is at one moment, however long it takes. It is not
     /// begun anew if the connection breaks.
@@ -105,10 +87,8 @@ impl PostgresStore {
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreFault>,
     ) -> Result<T, StoreError> {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-                     SET LOCAL statement_timeout = 0";
         let result = self.pool.take().and_then(|mut connection| {
-            connection.batch(begin)?;
+            connection.batch(MOMENT)?;
             let done = work(&mut connection);
             let ended = connection.batch("ROLLBACK");
             connection.end(done.and_then(|done| ended.map(|_| done)))
@@ -118,13 +98,41 @@ impl PostgresStore {
 }
 
 impl BackupStore for PostgresStore {
-    fn snapshot(&self, _file: &Path, _go_on: &dyn Fn() -> bool) -> Result<bool, StoreError> {
-        Err(self.error(StoreFault::NoSnapshot))
+    /// Row by row, with what is the clinic's and what is this doctor's.
+    fn snapshot(&self, file: &Path, go_on: &dyn Fn() -> bool) -> Result<bool, StoreError> {
+        let created = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(file);
+        created.map_err(|error| StoreError::new(file, StoreFault::Open(error)))?;
+        let mut target = FileEnd::scratch(file)?;
+        // The error of the target must not be taken for one of the server.
+        let mut other = None;
+        let copied = self.at_one_moment(|connection| {
+            let mut source = ServerEnd {
+                place: self.place.clone(),
+                doctor: &self.doctor,
+                connection,
+            };
+            Ok(match copy_once(&mut source, &mut target, go_on) {
+                Ok(whole) => whole,
+                Err(error) => {
+                    other = Some(error);
+                    false
+                }
+            })
+        })?;
+        match other {
+            None => Ok(copied),
+            Some(CopyError::Store(error)) => Err(error),
+            Some(error) => Err(StoreError::new(file, StoreFault::Failed(error.into()))),
+        }
     }
 
     fn check_while(&self, go_on: Box<dyn Fn() -> bool + Send>) -> Result<bool, StoreError> {
         self.at_one_moment(|connection| {
-            for table in TABLES {
+            for Table { name: table, .. } in TABLES {
                 connection.batch(&format!(
                     "DECLARE look CURSOR FOR SELECT octet_length({table}::text) FROM {table}"
                 ))?;

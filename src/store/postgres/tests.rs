@@ -1,6 +1,7 @@
 //! What the store on a server must do, beyond `conformance.rs`. The server's
 //! address stands in `TELEMED_TEST_POSTGRES`; `make test-postgres` starts one.
 
+mod copy;
 mod faults;
 mod proxy;
 mod shared;

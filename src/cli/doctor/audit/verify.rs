@@ -8,23 +8,23 @@ use std::path::PathBuf;
 use crate::audit::papers::Papers;
 use crate::audit::verify::{HeadsFiles, Report, VerifyError, verify};
 use crate::cli::doctor::audit::Office;
-use crate::cli::doctor::{failed, store_failed};
+use crate::cli::doctor::{failed, setup_failed, store_failed};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::options::{DoctorOptions, Verification};
 use crate::cli::output::{Form, Object};
 use crate::cli::passphrase;
 use crate::cli::text;
 use crate::doctor::audit::Request;
-use crate::doctor::setup::SIGNING_KEY;
+use crate::doctor::setup::{self, SIGNING_KEY};
 use crate::hex;
 use crate::identity::certificate::fingerprint;
-use crate::identity::data_dir::{self, DATABASE};
+use crate::identity::data_dir;
 use crate::identity::id::Identifier;
 use crate::identity::key_file::KeyKind;
 use crate::identity::keyring::Keyring;
 use crate::identity::known_doctor::fingerprint_groups;
 use crate::random::OsRandom;
-use crate::store::{SqliteStore, StoreError};
+use crate::store::{SqliteStore, Store};
 
 /// Verifies a practice's log. A running server logs it; without one nothing is
 /// written.
@@ -38,7 +38,10 @@ pub fn practice(
         data_dir::location(&options.data, id.as_str()).map_err(|error| failed(&error))?;
     let mut heads = verification.heads.clone();
     heads.extend(options.audit_heads.clone());
-    let open = || SqliteStore::open_read_only(&location.join(DATABASE));
+    let open = || {
+        let store = setup::look_at_store(&location, &options.store, id);
+        store.map_err(|error| setup_failed(&error))
+    };
     let pinned = match verification.root.as_deref() {
         Some(root) => Pinned::Root(root),
         None => {
@@ -53,7 +56,10 @@ pub fn practice(
 pub fn copy(form: Form, verification: &Verification) -> Result<(), Failure> {
     let path = verification.database.clone().unwrap_or_default();
     let pinned = Pinned::Root(verification.root.as_deref().unwrap_or_default());
-    let open = || SqliteStore::open_copy(&path);
+    let open = || -> Result<Box<dyn Store>, Failure> {
+        let store = SqliteStore::open_copy(&path).map_err(|error| store_failed(&error))?;
+        Ok(Box::new(store))
+    };
     check(form, &verification.heads, open, &pinned)
 }
 
@@ -69,13 +75,13 @@ enum Pinned<'a> {
 fn check(
     form: Form,
     heads: &[PathBuf],
-    open: impl FnOnce() -> Result<SqliteStore, StoreError>,
+    open: impl FnOnce() -> Result<Box<dyn Store>, Failure>,
     pinned: &Pinned<'_>,
 ) -> Result<(), Failure> {
     // The files first: what is written meanwhile is in the database, too.
     let files = HeadsFiles::open(heads).map_err(|error| failed(&error))?;
-    let store = open().map_err(|error| store_failed(&error))?;
-    let mut papers = Papers::stored(&store).map_err(|error| store_failed(&error))?;
+    let store = open()?;
+    let mut papers = Papers::stored(&*store).map_err(|error| store_failed(&error))?;
     let own_root = fingerprint(&papers.root);
     let root = match pinned {
         Pinned::Root(root) => root,
@@ -91,7 +97,7 @@ fn check(
         }
     };
     let report =
-        verify(&store, papers, &files, root, &mut OsRandom).map_err(|error| match &error {
+        verify(&*store, papers, &files, root, &mut OsRandom).map_err(|error| match &error {
             VerifyError::Store(error) => store_failed(error),
             VerifyError::HeadsFile(error) => failed(error),
         })?;

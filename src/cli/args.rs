@@ -179,8 +179,7 @@ pub enum DoctorCommand {
 #[argh(subcommand, name = "serve", help_triggers("-h", "--help"))]
 pub struct Serve {}
 
-/// Print a one-time ticket with which a patient enrols; or join a clinic with a
-/// ticket.
+/// Print a ticket with which a patient enrols; or join a clinic with a ticket.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq)]
 #[argh(subcommand, name = "enrol", help_triggers("-h", "--help"))]
 pub struct EnrolPatient {

@@ -70,6 +70,7 @@ pub struct Renew {
     subcommand,
     name = "sign",
     help_triggers("-h", "--help"),
+    usage = "[OPTIONS]",
     note = "Each is shown with the fingerprint of her request, which she is shown too:\ncompare it over the phone."
 )]
 pub struct Sign {

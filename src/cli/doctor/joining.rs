@@ -273,16 +273,7 @@ pub fn objects(answer: &Answer) -> Vec<Object> {
                 .with("ticket", text.as_str())
                 .with("expires", *expires),
         ],
-        Answer::Waiting(waiting) => waiting.iter().map(waiting_object).collect(),
-        Answer::Admitted => Vec::new(),
+        // The command that asks for it prints what came of it.
+        Answer::Waiting(_) | Answer::Admitted => Vec::new(),
     }
-}
-
-fn waiting_object(waiting: &Waiting) -> Object {
-    Object::new("join_request")
-        .with("name", waiting.subject.as_str())
-        .with("role", waiting.role.as_str())
-        .with("doctor", waiting.doctor.as_str())
-        .with("asked", waiting.asked)
-        .with("request", hex::encode(&waiting.request))
 }

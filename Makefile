@@ -39,7 +39,8 @@ test: ## all tests that need no other program
 
 test-postgres: ## the tests with a PostgreSQL server (needs Debian's postgresql)
 	cargo clippy --locked --all-targets --features postgres -- -D warnings
-	scripts/postgres-server cargo test --locked --features postgres --lib store::postgres
+	scripts/postgres-server cargo test --locked --features postgres --lib store::
+	scripts/postgres-server cargo test --locked --features postgres --test programs postgres::
 	scripts/postgres-server cargo test --locked --features postgres --test clinic
 
 soak: ## kill doctor and patients 500 times, account for every message (minutes)

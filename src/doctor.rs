@@ -51,3 +51,4 @@ mod signed;
 mod socket;
 mod store_check;
 mod stranger;
+mod watch;

@@ -21,6 +21,7 @@ mod migrations;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod purge;
+mod reach;
 mod records;
 mod sqlite;
 mod trust;
@@ -39,6 +40,7 @@ pub use messages::MessageStore;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresAddress, PostgresAddressError, PostgresStore};
 pub use purge::{PurgeStore, Purgeable};
+pub use reach::{Absence, ReachStore, is_away};
 pub use records::{ConsultationRow, DeviceRow, RecordRow, RecordStore};
 pub use sqlite::SqliteStore;
 pub use trust::{
@@ -158,6 +160,7 @@ pub trait Store:
     + BackupStore
     + MessageStore
     + PurgeStore
+    + ReachStore
     + RecordStore
     + Send
     + Sync
@@ -171,6 +174,7 @@ impl<S> Store for S where
         + BackupStore
         + MessageStore
         + PurgeStore
+        + ReachStore
         + RecordStore
         + Send
         + Sync

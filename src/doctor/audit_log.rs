@@ -22,7 +22,7 @@ use crate::audit::{Action, Entry};
 use crate::doctor::event::Event;
 use crate::doctor::practice::{Practice, SERVER};
 use crate::doctor::shared::{Settings, Shared};
-use crate::store::StoreError;
+use crate::store::{StoreError, is_away};
 
 pub(super) use entries::entry_of;
 pub use heads::{log_and_sign, sign_head};
@@ -50,7 +50,14 @@ impl fmt::Display for AuditLogError {
     }
 }
 
-impl std::error::Error for AuditLogError {}
+impl std::error::Error for AuditLogError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::HeadsFile(error) => Some(error),
+        }
+    }
+}
 
 impl From<StoreError> for AuditLogError {
     fn from(error: StoreError) -> Self {
@@ -175,6 +182,8 @@ impl Keeper {
     fn tell(&mut self, shared: &Shared, done: Result<(), AuditLogError>) {
         match done {
             Ok(()) => {}
+            // The next look finds it back.
+            Err(error) if is_away(&error) => {}
             Err(error) if !self.told => {
                 self.told = true;
                 shared.tell(Event::Trouble(error.to_string()));

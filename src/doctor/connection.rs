@@ -53,6 +53,9 @@ pub fn serve(shared: &Arc<Shared>, stream: Arc<TcpStream>, address: IpAddr, plac
 }
 
 fn refuse(shared: &Shared, stream: &TcpStream, address: IpAddr, place: &Place, refusal: Refusal) {
+    // That the store is away is told once; it may be back when this has ended.
+    let is_registry = matches!(refusal.reason, RefusalReason::Registry(_));
+    let is_away = is_registry && shared.practice.store.absence().is_some();
     if let Some(answer) = &refusal.answer {
         // The peer may be gone already: it then learns nothing.
         if send(shared, stream, answer).is_ok() {
@@ -69,7 +72,10 @@ fn refuse(shared: &Shared, stream: &TcpStream, address: IpAddr, place: &Place, r
         // Whoever came first may be there already.
         housekeeping::check_certificates(shared);
     }
-    shared.refused(address, refusal.reason);
+    match is_away {
+        true => shared.turned_away(),
+        false => shared.refused(address, refusal.reason),
+    }
 }
 
 /// Begins a patient's session, from M3 on. A stack keeps the pages that were

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::clock::Timestamp;
 pub use crate::doctor::copies::Replacement;
 pub use crate::doctor::messages::live::Progress;
 use crate::doctor::peer::Peer;
@@ -53,6 +54,10 @@ pub enum Event {
     Strangers(u64),
     /// Something about the clinic that the doctor works in: a sentence.
     Clinic(String),
+    /// The store on a server is away, in a sentence.
+    StoreAway(String),
+    /// It is back, after it was away since then.
+    StoreBack(Timestamp),
     /// Something is wrong on this side.
     Trouble(String),
 }

@@ -17,6 +17,7 @@ use crate::identity::certificate::Serial;
 use crate::protocol::DisconnectReason;
 use crate::random::OsRandom;
 use crate::session::table::Connected;
+use crate::store::is_away;
 
 /// How often the group is looked at, besides when somebody joins.
 const TICK: Duration = Duration::from_millis(50);
@@ -63,9 +64,12 @@ pub fn run(shared: &Arc<Shared>) {
             dates_at = now + timing.dates;
             check_certificates(shared);
             sessions.drop_ended_tokens(shared.clock.now());
-            renew_prekeys(shared);
-            end_expired(shared);
-            remind(shared, &mut reminded);
+            // While the store is away nothing waits for it in vain.
+            if shared.practice.store.absence().is_none() {
+                renew_prekeys(shared);
+                end_expired(shared);
+                remind(shared, &mut reminded);
+            }
             shared.released(&shared.gate.ended_blocks(Instant::now()), false);
             summarise(shared);
         }
@@ -122,6 +126,9 @@ fn objection_to(shared: &Shared, member: &Connected) -> Option<DisconnectReason>
         return Some(DisconnectReason::Expired);
     }
     let serial = &member.certificate.subject().serial;
+    if shared.practice.store.absence().is_some() {
+        return None;
+    }
     is_stopped(shared, serial).then_some(DisconnectReason::Revoked)
 }
 
@@ -184,7 +191,9 @@ fn remind(shared: &Shared, reminded: &mut Option<Timestamp>) {
 
 /// Messages that have ended are given to nobody any more.
 fn end_expired(shared: &Shared) {
-    if let Err(error) = shared.practice.store.end_expired(shared.clock.now()) {
+    if let Err(error) = shared.practice.store.end_expired(shared.clock.now())
+        && !is_away(&error)
+    {
         shared.tell(Event::Trouble(format!(
             "messages that have ended cannot be taken out: {error}"
         )));
@@ -209,6 +218,8 @@ fn renew_prekeys(shared: &Shared) {
     });
     match renewed {
         Ok(identity) => practice.replace_identity(identity),
+        // It is tried again in a minute.
+        Err(error) if is_away(&error) => {}
         Err(error) => shared.tell(Event::Trouble(format!("no new prekey: {error}"))),
     }
 }

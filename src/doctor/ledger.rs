@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::store::messages::{Change, Outcome};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, is_away};
 
 use sendings::Sendings;
 
@@ -49,7 +49,14 @@ impl fmt::Display for LedgerError {
     }
 }
 
-impl std::error::Error for LedgerError {}
+impl std::error::Error for LedgerError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(&**error),
+            Self::Closed => None,
+        }
+    }
+}
 
 /// What came of a change.
 pub type Written = Result<Outcome, LedgerError>;
@@ -203,7 +210,8 @@ impl Ledger {
             }
             Err(error) => {
                 let error = Arc::new(error);
-                if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+                // One that is away is told of once, by who looks after that.
+                if !is_away(&*error) && told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
                     *told = Some(Instant::now());
                     trouble(format!(
                         "what happens now cannot be kept, so receipts and messages from \

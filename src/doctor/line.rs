@@ -267,11 +267,20 @@ impl Line {
 
     /// Tells that the store cannot be read. What was not given is given at the
     /// next session.
-    pub(super) fn cannot_read(&self, error: &dyn std::error::Error) {
+    pub(super) fn cannot_read(&self, error: &(dyn std::error::Error + 'static)) {
+        if self.note_unsettled(error) {
+            return;
+        }
         self.shared.tell(Event::Trouble(format!(
             "{} is not given what is kept: {error}",
             self.peer
         )));
+    }
+
+    /// That the store is away is told elsewhere; when it is back this session is
+    /// begun anew.
+    fn note_unsettled(&self, error: &(dyn std::error::Error + 'static)) -> bool {
+        self.shared.note_unsettled(&self.device, self.id, error)
     }
 
     fn drop_stalled(&self) {
@@ -351,15 +360,19 @@ impl Line {
             audit: vec![self.entry(at, Action::Delivered, id)],
         };
         let (shared, peer) = (Arc::clone(&self.shared), self.peer.clone());
-        self.shared.ledger.write(change, move |written| {
-            if matches!(written, Ok(Outcome::New)) {
-                shared.tell(Event::Delivered(
-                    peer,
-                    number,
-                    count.map(|count| count.receipt()),
-                ));
-            }
-        });
+        let (device, session) = (self.device, self.id);
+        self.shared
+            .ledger
+            .write(change, move |written| match written {
+                Ok(Outcome::New) => {
+                    let progress = count.map(|count| count.receipt());
+                    shared.tell(Event::Delivered(peer, number, progress));
+                }
+                Ok(Outcome::Known) => {}
+                Err(error) => {
+                    shared.note_unsettled(&device, session, &error);
+                }
+            });
     }
 
     /// What the audit log says of something this device did with a message.
@@ -422,7 +435,10 @@ impl Line {
                     self.shared.tell(Event::Confirmed(peer, row.number));
                 }
                 Ok(Outcome::Known) => {}
-                Err(_) => return Ok(()),
+                Err(error) => {
+                    self.note_unsettled(&error);
+                    return Ok(());
+                }
             }
         }
         let receipt = self.end.receipt_for_confirmation(ack.id, at, &hash);
@@ -503,7 +519,10 @@ impl Line {
                 Ok(Outcome::New) => return Ok(Some((Outcome::New, received))),
                 // An older session of the device was quicker: is it the same?
                 Ok(Outcome::Known) => {}
-                Err(_) => return Ok(None),
+                Err(error) => {
+                    self.note_unsettled(&error);
+                    return Ok(None);
+                }
             }
         }
         Ok(None)

@@ -44,7 +44,14 @@ impl fmt::Display for BookError {
     }
 }
 
-impl std::error::Error for BookError {}
+impl std::error::Error for BookError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Sealed(_) => None,
+        }
+    }
+}
 
 impl From<StoreError> for BookError {
     fn from(error: StoreError) -> Self {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::audit::{Action, Entry};
 use crate::clock::{Clock, Timestamp};
@@ -52,6 +52,9 @@ const OWN_ADDRESSES: usize = 4;
 const MESSAGES: f64 = 50.0;
 /// Messages it gets back per minute.
 const MESSAGES_PER_MINUTE: f64 = 300.0;
+
+/// How long after the store has answered last sessions are resumed without it.
+const FROM_MEMORY: Duration = Duration::from_secs(5 * 60);
 
 struct Rates {
     /// Handshakes of its holder, who has proved to be that.
@@ -156,6 +159,24 @@ impl Registry for Tables {
                 CertificateState::Frozen | CertificateState::Revoked => Standing::Stopped,
             },
         }))
+    }
+
+    /// While the store is away, tokens in memory are good for some minutes, and
+    /// those of live sessions, which are renewed with them, as long as these
+    /// last. What was stopped here has lost its token.
+    fn standing(
+        &self,
+        certificate: &VerifiedCertificate,
+    ) -> Result<Option<Standing>, RegistryError> {
+        let known = self.certificate(&certificate.subject().serial);
+        let (Err(error), Some(absence)) = (&known, self.store.absence()) else {
+            return Ok(known?.map(|row| row.standing));
+        };
+        let is_connected = || self.sessions.is_connected(&certificate.fingerprint());
+        match absence.silent < FROM_MEMORY || is_connected() {
+            true => Ok(Some(Standing::Active)),
+            false => Err(error.clone()),
+        }
     }
 
     fn advance_timestamp(&self, serial: &Serial, at: Timestamp) -> Result<bool, RegistryError> {

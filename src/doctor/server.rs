@@ -31,7 +31,7 @@ use crate::doctor::registry::Tables;
 use crate::doctor::roster::{self, Roster};
 use crate::doctor::shared::{Settings, Shared};
 use crate::doctor::tickets::{self, TicketRefusal};
-use crate::doctor::{deliveries, housekeeping, listener, store_check};
+use crate::doctor::{deliveries, housekeeping, listener, store_check, watch};
 use crate::identity::certificate::Fingerprint;
 use crate::identity::id::Identifier;
 use crate::identity::ticket::Ticket;
@@ -108,6 +108,7 @@ impl Server {
             live: Mutex::default(),
             signed: Mutex::default(),
             roster: Roster::default(),
+            unsettled: Mutex::default(),
             events: Mutex::new(Some(sender)),
             untold: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
@@ -131,6 +132,10 @@ impl Server {
         server.spawn("housekeeping", move || housekeeping::run(&keeper))?;
         let reader = Arc::clone(&shared);
         server.spawn("store check", move || store_check::run(&reader))?;
+        if shared.practice.store.may_be_away() {
+            let watcher = Arc::clone(&shared);
+            server.spawn("store watch", move || watch::run(&watcher))?;
+        }
         if let Some(schedule) = shared.settings.backup.clone() {
             let keeper = Arc::clone(&shared);
             server.spawn("backups", move || schedule::run(&keeper, schedule))?;

@@ -1,5 +1,7 @@
 //! What all threads of a server share.
 
+use std::collections::HashMap;
+use std::error::Error;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,6 +32,7 @@ use crate::identity::certificate::Fingerprint;
 use crate::identity::id::Identifier;
 use crate::protocol::DisconnectReason;
 use crate::session::table::{Connected, SessionId};
+use crate::store::is_away;
 use crate::store::messages::Change;
 
 /// Refusals of strangers that are shown one by one in a minute; the rest is
@@ -135,6 +138,8 @@ pub struct Shared {
     pub(super) live: Mutex<Live>,
     pub(super) signed: Mutex<Signed>,
     pub(super) roster: Roster,
+    /// Sessions for which something could not be done while the store was away.
+    pub(super) unsettled: Mutex<HashMap<Fingerprint, SessionId>>,
     /// None once nobody listens any more.
     pub(super) events: Mutex<Option<SyncSender<Event>>>,
     /// Events for which there was no room since the last summary.
@@ -233,6 +238,28 @@ impl Shared {
                 self.untold.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Notes that something could not be done for a session, if that is because
+    /// the store is away: when it is back the session is begun anew, and what was
+    /// not given or answered comes again. Says whether it is noted.
+    pub fn note_unsettled(
+        &self,
+        device: &Fingerprint,
+        id: SessionId,
+        error: &(dyn Error + 'static),
+    ) -> bool {
+        let away = is_away(error);
+        if away {
+            self.unsettled().insert(*device, id);
+        }
+        away
+    }
+
+    /// See the field. Each change is complete in itself.
+    pub(super) fn unsettled(&self) -> MutexGuard<'_, HashMap<Fingerprint, SessionId>> {
+        let unsettled = self.unsettled.lock();
+        unsettled.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that somebody was not let in. What a stranger can cause is shown

@@ -10,9 +10,12 @@ use rustix::process::setpriority_process;
 
 use crate::doctor::event::Event;
 use crate::doctor::shared::Shared;
+use crate::store::is_away;
 
 /// From one reading to the next; also how often damage is told.
 const EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The same if it could not be read because its server was away.
+const RETRY: Duration = Duration::from_secs(60);
 /// Everybody else has the processor first (setpriority(2)).
 const NICE: i32 = 10;
 
@@ -26,17 +29,23 @@ pub(super) fn run(shared: &Arc<Shared>) {
         let now = Instant::now();
         if now >= read_at {
             read_at = now + EVERY;
-            read(shared);
+            if !read(shared) {
+                read_at = now + RETRY;
+            }
         }
         // Who stops the server wakes it.
         thread::park_timeout(read_at.saturating_duration_since(Instant::now()));
     }
 }
 
-fn read(shared: &Arc<Shared>) {
+/// False if the store is away: that is told by who looks after it.
+fn read(shared: &Arc<Shared>) -> bool {
     let stops = Arc::clone(shared);
     let go_on = Box::new(move || !stops.is_stopping());
-    if let Err(error) = shared.practice.store.check_while(go_on) {
-        shared.tell(Event::Trouble(error.to_string()));
+    match shared.practice.store.check_while(go_on) {
+        Err(error) if is_away(&error) => return false,
+        Err(error) => shared.tell(Event::Trouble(error.to_string())),
+        Ok(_) => {}
     }
+    true
 }

@@ -9,8 +9,8 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::elgamal::{Element, KemSecret};
 use crate::framing::{Frame, HEADER_LEN};
 use crate::handshake::enrol;
-use crate::handshake::refusal::refusal_frame;
 pub use crate::handshake::refusal::{Refusal, RefusalReason};
+use crate::handshake::refusal::{alert_frame, refusal_frame};
 use crate::handshake::registry::{Registry, Standing, TicketRegistry};
 use crate::handshake::resume;
 use crate::handshake::schedule::{self, EarlySecret};
@@ -193,7 +193,23 @@ impl ExpectFirst {
                 Some((early, content))
             })
             .ok_or(RefusalReason::CannotBeOpened)?;
-        let patient = Claim::check(context, &early, content.expose())?;
+        let patient = Claim::check(context, &early, content.expose()).map_err(|refusal| {
+            match refusal.reason {
+                // Whoever it is may come again later.
+                RefusalReason::Registry(_) => Refusal {
+                    answer: Some(alert_frame(
+                        &early,
+                        frame,
+                        (KEY_VERIFICATION, sub::ALERT),
+                        AlertCode::Busy,
+                        context.now,
+                        random,
+                    )),
+                    ..refusal
+                },
+                _ => refusal,
+            }
+        })?;
         let mut refuse = |code| {
             let name = patient.certificate.subject().identifier.clone();
             refusal_frame(

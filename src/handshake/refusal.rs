@@ -166,12 +166,27 @@ impl From<RegistryError> for Refusal {
 pub(super) fn refusal_frame(
     early: &EarlySecret,
     first: &Frame,
-    (opcode, sub): (u8, u8),
+    kind: (u8, u8),
     code: AlertCode,
     patient: Identifier,
     now: Timestamp,
     random: &mut dyn Random,
 ) -> Refusal {
+    Refusal {
+        answer: Some(alert_frame(early, first, kind, code, now, random)),
+        reason: RefusalReason::Alert(code, patient),
+    }
+}
+
+/// The frame of it.
+pub(super) fn alert_frame(
+    early: &EarlySecret,
+    first: &Frame,
+    (opcode, sub): (u8, u8),
+    code: AlertCode,
+    now: Timestamp,
+    random: &mut dyn Random,
+) -> Frame {
     let content = Writer::new()
         .u8(code.to_byte())
         .u64(now.as_millis())
@@ -179,8 +194,5 @@ pub(super) fn refusal_frame(
     let ad = kdf::hash(&[first.as_bytes()]);
     let sealed = early.alert_key().seal(0, &[&ad], &content, random);
     let body = Writer::new().lp16(&sealed).finish();
-    Refusal {
-        answer: Some(Frame::new(opcode, sub, &body)),
-        reason: RefusalReason::Alert(code, patient),
-    }
+    Frame::new(opcode, sub, &body)
 }

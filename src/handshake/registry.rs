@@ -66,6 +66,20 @@ pub trait Registry {
     /// [`RegistryError`] if the table cannot be read.
     fn certificate(&self, serial: &Serial) -> Result<Option<KnownCertificate>, RegistryError>;
 
+    /// How far it is good for whoever has proved to hold a token of it; none if
+    /// there is no such row. While the table cannot be read it may be answered
+    /// from memory, for a while.
+    ///
+    /// # Errors
+    /// As [`Registry::certificate`].
+    fn standing(
+        &self,
+        certificate: &VerifiedCertificate,
+    ) -> Result<Option<Standing>, RegistryError> {
+        let row = self.certificate(&certificate.subject().serial)?;
+        Ok(row.map(|row| row.standing))
+    }
+
     /// Stores `at` as the certificate's last timestamp if it is later than the
     /// one stored, durably, and says whether it did.
     ///

@@ -284,9 +284,9 @@ pub fn answer<R: Registry>(
         return Ok(None);
     };
     let serial = &resumable.certificate.subject().serial;
-    let row = context.registry.certificate(serial)?;
-    let refused = row.is_none_or(|row| {
-        objection_to(&resumable.certificate, row.standing, context.now).is_some()
+    let standing = context.registry.standing(&resumable.certificate)?;
+    let refused = standing.is_none_or(|standing| {
+        objection_to(&resumable.certificate, standing, context.now).is_some()
     });
     if refused {
         return Ok(None);

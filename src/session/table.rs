@@ -178,6 +178,12 @@ impl SessionTable {
         self.lock().has_room()
     }
 
+    /// Whether the device has a session.
+    #[must_use]
+    pub fn is_connected(&self, device: &Fingerprint) -> bool {
+        self.lock().members.contains_key(device)
+    }
+
     /// Whether a session of this device is welcome: one that it replaces makes
     /// room for it.
     #[must_use]

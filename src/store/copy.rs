@@ -13,7 +13,7 @@ mod tables;
 mod tests;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) use file::FileEnd;
 pub(super) use tables::{COUNTED, TABLES};
@@ -102,6 +102,18 @@ pub enum CopyPlace {
     /// A database on a server.
     #[cfg(feature = "postgres")]
     Server(Box<PostgresAddress>),
+}
+
+impl CopyPlace {
+    /// The file, if it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            #[cfg(feature = "postgres")]
+            Self::Server(_) => None,
+        }
+    }
 }
 
 /// What a copy does.
@@ -244,6 +256,10 @@ enum Role {
     Target,
 }
 
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(unused_variables, reason = "a file is nobody's view of it")
+)]
 fn with_end<T>(
     place: &CopyPlace,
     doctor: &str,

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use postgres::Row;
 
-use super::{FactStore, Place, StoreError, StoreFault, fact};
+use super::{Absence, FactStore, Place, ReachStore, StoreError, StoreFault, fact};
 use crate::audit::Entry;
 use connection::{Connection, Params, value};
 use pool::Pool;
@@ -138,6 +138,20 @@ fn all<T>(
     read: impl Fn(&Row) -> Result<T, StoreFault>,
 ) -> Result<Vec<T>, StoreFault> {
     connection.rows(sql, params)?.iter().map(read).collect()
+}
+
+impl ReachStore for PostgresStore {
+    fn may_be_away(&self) -> bool {
+        true
+    }
+
+    fn knock(&self) -> Result<(), StoreError> {
+        self.read(|connection| connection.number("SELECT 1::bigint", &[]).map(drop))
+    }
+
+    fn absence(&self) -> Option<Absence> {
+        self.pool.absence()
+    }
 }
 
 impl FactStore for PostgresStore {

@@ -23,7 +23,7 @@ use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior,
 };
 
-use super::{FactStore, StoreError, StoreFault, migrations, stored_millis};
+use super::{FactStore, ReachStore, StoreError, StoreFault, migrations, stored_millis};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
@@ -305,6 +305,8 @@ fn put_fact(connection: &Connection, fact: &(&str, &[u8])) -> rusqlite::Result<(
     )?;
     Ok(())
 }
+
+impl ReachStore for SqliteStore {}
 
 impl FactStore for SqliteStore {
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {

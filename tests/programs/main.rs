@@ -25,6 +25,8 @@ mod keys;
 mod messages;
 mod output;
 mod pipes;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod records;
 mod service;
 #[path = "../support/skip.rs"]

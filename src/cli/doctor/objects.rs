@@ -191,6 +191,12 @@ pub fn event(event: &Event) -> Object {
         Event::Clinic(sentence) => Object::new("clinic")
             .with("at", now())
             .with("sentence", sentence.as_str()),
+        Event::StoreAway(sentence) => Object::new("store_away")
+            .with("at", now())
+            .with("sentence", sentence.as_str()),
+        Event::StoreBack(since) => Object::new("store_back")
+            .with("at", now())
+            .with("since", *since),
         Event::Trouble(sentence) => Object::new("trouble")
             .with("at", now())
             .with("sentence", sentence.as_str()),

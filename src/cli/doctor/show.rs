@@ -347,6 +347,15 @@ fn event_text(event: Event) -> String {
         Event::Strangers(1) => "1 more stranger was not let in.".to_owned(),
         Event::Strangers(count) => format!("{count} more strangers were not let in."),
         Event::Clinic(sentence) => text::sentence(&sentence),
+        Event::StoreAway(sentence) => format!(
+            "{} Patients who are connected stay so, and those who were until now come back for \
+             five minutes; nothing is kept or answered until it is there again.",
+            text::sentence(&sentence)
+        ),
+        Event::StoreBack(since) => format!(
+            "The database is there again, after it was away since {since}. What was not answered \
+             comes again."
+        ),
         Event::Trouble(sentence) => format!("Trouble: {sentence}."),
     }
 }

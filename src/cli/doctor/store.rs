@@ -31,12 +31,7 @@ pub fn copy(options: &DoctorOptions, id: &Identifier, task: &CopyTask) -> Result
     let (from, to) = (place(&task.from), place(&task.to));
     let mut locks = Vec::new();
     for end in [&from, &to] {
-        let path = match end {
-            CopyPlace::File(path) => path,
-            #[cfg(feature = "postgres")]
-            CopyPlace::Server(_) => continue,
-        };
-        if *path != own {
+        if let Some(path) = end.file().filter(|path| **path != own) {
             locks.push(data_dir::lock_around(path).map_err(|error| failed(&error))?);
         }
     }

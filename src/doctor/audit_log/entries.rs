@@ -64,6 +64,12 @@ pub(in crate::doctor) fn entry_of(event: &Event, at: Timestamp) -> Option<Entry>
         Event::Trouble(sentence) => Some(Entry::new(at, SERVER, Action::Trouble, "", sentence)),
         // The store logs it with the change it tells of.
         Event::Clinic(_) => None,
+        Event::StoreBack(since) => {
+            let detail = format!("the database did not answer since {since}");
+            Some(Entry::new(at, SERVER, Action::Trouble, "", &detail))
+        }
+        // It could not be written.
+        Event::StoreAway(_) => None,
         Event::Enrolled(..) | Event::Delivered(..) | Event::Confirmed(..) | Event::Private(..) => {
             None
         }

@@ -293,11 +293,11 @@ fn an_unreadable_last_timestamp_costs_a_retry() {
 }
 
 #[test]
-fn unreadable_certificates_let_nobody_in() {
+fn unreadable_certificates_let_nobody_in_and_that_is_said() {
     let node = Node::new();
     node.registry.lock().are_unreadable = true;
     let refusal = node.first(&genuine().seal()).unwrap_err();
-    assert!(refusal.answer.is_none());
+    assert_eq!(refusal.answer.unwrap().sub(), sub::ALERT);
     assert!(matches!(refusal.reason, RefusalReason::Registry(_)));
 }
 

@@ -10,7 +10,7 @@ use super::connection::Connection;
 use super::fault::is_away;
 use super::schema;
 use crate::clock::Timestamp;
-use crate::store::StoreFault;
+use crate::store::{Absence, StoreFault};
 
 /// At most so many connections.
 const CONNECTIONS: usize = 4;
@@ -39,6 +39,8 @@ struct State {
     generation: u64,
     /// There while the server does not answer.
     away: Option<Away>,
+    /// When it answered last.
+    answered: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -120,6 +122,7 @@ impl Pool {
         match connected {
             Ok(connection) => {
                 state.away = None;
+                state.answered = Some(Instant::now());
                 drop(state);
                 Ok(Borrowed { place, connection })
             }
@@ -130,6 +133,17 @@ impl Pool {
                 Err(fault)
             }
         }
+    }
+
+    /// Whether the server was away when it was last tried.
+    pub(super) fn absence(&self) -> Option<Absence> {
+        let state = self.state.lock().ok()?;
+        let away = state.away.as_ref()?;
+        let silent = state.answered.map_or(Duration::MAX, |at| at.elapsed());
+        Some(Absence {
+            since: away.since,
+            silent,
+        })
     }
 
     /// Notes that a connection was found dead: those that lie idle are, too.
@@ -185,6 +199,7 @@ impl Borrowed<'_> {
         };
         if state.generation == place.generation {
             state.idle.push(connection);
+            state.answered = Some(Instant::now());
             drop(state);
             place.pool.freed.notify_one();
             // It is not free: the idle one lies in it.

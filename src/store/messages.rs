@@ -12,6 +12,7 @@ use std::fmt;
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::protocol::message::{MessageId, Place};
+use crate::store::nodes::NodeStore;
 use crate::store::{CertificateState, StoreError};
 
 /// A device, by the fingerprint of its certificate.
@@ -301,6 +302,12 @@ impl Change {
 /// As for [`Store`](super::Store).
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
 pub trait MessageStore {
+    /// What the nodes of a clinic tell each other, if several may share this
+    /// store.
+    fn nodes(&self) -> Option<&dyn NodeStore> {
+        None
+    }
+
     /// Commits changes in one transaction, in this order: all or none. Gives
     /// what came of each.
     fn commit(&self, changes: &[Change]) -> Result<Vec<Outcome>, StoreError>;

@@ -13,6 +13,7 @@ mod connection;
 pub(super) mod copy;
 mod fault;
 mod messages;
+mod nodes;
 mod password;
 mod pool;
 mod purge;

@@ -18,6 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::PostgresAddress;
 use super::address::Tls;
+use super::fault::away;
 use super::password;
 use crate::random::{self, OsRandom};
 use crate::store::StoreFault;
@@ -185,6 +186,25 @@ impl Connection {
             look(&row)?;
         }
         Ok(())
+    }
+
+    /// Waits so long for notifications; gives what was said with all that have
+    /// come.
+    pub(super) fn notified(&mut self, time: Duration) -> Result<Vec<String>, StoreFault> {
+        use postgres::fallible_iterator::FallibleIterator;
+
+        let mut notifications = self.client.notifications();
+        let first = notifications.timeout_iter(time).next()?;
+        let mut told: Vec<_> = first.into_iter().collect();
+        while let Some(more) = notifications.iter().next()? {
+            told.push(more);
+        }
+        drop(notifications);
+        if self.client.is_closed() {
+            return Err(away("the connection has ended"));
+        }
+        let told = told.iter().map(|each| each.payload().to_owned());
+        Ok(told.collect())
     }
 
     /// Runs statements without parameters, in one trip to the server; gives the

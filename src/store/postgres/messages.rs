@@ -17,6 +17,7 @@ use crate::store::messages::{
     BoundaryMark, Change, ClosedDevice, DeliveryCounts, DeliveryRow, Device, IncomingRow,
     MessageRow, MessageStore, Outcome,
 };
+use crate::store::nodes::NodeStore;
 use crate::store::{StoreError, StoreFault, stored_millis};
 
 /// The columns of [`read_message`], of a table called `message`.
@@ -165,6 +166,10 @@ impl PostgresStore {
 }
 
 impl MessageStore for PostgresStore {
+    fn nodes(&self) -> Option<&dyn NodeStore> {
+        Some(self)
+    }
+
     fn commit(&self, changes: &[Change]) -> Result<Vec<Outcome>, StoreError> {
         if changes.is_empty() {
             return Ok(Vec::new());

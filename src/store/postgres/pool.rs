@@ -111,6 +111,13 @@ impl Pool {
         }
     }
 
+    /// A connection that is nobody else's, beside those that are shared.
+    pub(super) fn connect_apart(&self) -> Result<Connection, StoreFault> {
+        let mut connection = Connection::open(&self.address, &self.name)?;
+        schema::check_newest(&mut connection)?;
+        Ok(connection)
+    }
+
     /// Makes a new connection in a place that was kept for it.
     fn connect<'p>(&'p self, place: Place<'p>) -> Result<Borrowed<'p>, StoreFault> {
         let connected = Connection::open(&self.address, &self.name).and_then(|mut connection| {

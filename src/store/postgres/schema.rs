@@ -7,6 +7,7 @@
 //! clinic's doctors have each their own, or for who did something.
 
 use super::connection::{Connection, value};
+use super::nodes;
 use super::transaction::Lock;
 use crate::store::StoreFault;
 
@@ -14,7 +15,11 @@ use crate::store::StoreFault;
 const APPLICATION: &str = "tmc1";
 
 /// Step `n` leads to schema `n + 1`.
-const STEPS: [&[&str]; 2] = [&[TRUST, AUDIT, RECORDS, MESSAGES, BOOKKEEPING], &[CLINIC]];
+const STEPS: [&[&str]; 3] = [
+    &[TRUST, AUDIT, RECORDS, MESSAGES, BOOKKEEPING],
+    &[CLINIC],
+    &[nodes::SCHEMA],
+];
 
 /// The newest schema.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of steps")]

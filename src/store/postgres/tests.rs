@@ -3,6 +3,7 @@
 
 mod copy;
 mod faults;
+mod nodes;
 mod proxy;
 mod shared;
 mod tls;
@@ -161,7 +162,7 @@ fn a_newer_schema_is_refused() {
             fault,
             StoreFault::Newer {
                 found: 99,
-                known: 2
+                known: 3
             }
         ),
         "{error}"

@@ -12,7 +12,7 @@ use crate::store::{
     RecordStore, TrustStore, fact,
 };
 
-fn at(millis: u64) -> Timestamp {
+pub(super) fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
@@ -20,7 +20,7 @@ fn entry(actor: &str) -> Entry {
     Entry::new(at(5), actor, Action::Broadcast, "", "")
 }
 
-fn message(id: u16) -> MessageRow {
+pub(super) fn message(id: u16) -> MessageRow {
     let mut row = MessageRow {
         number: 0,
         id: [0; 16],

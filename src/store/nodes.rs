@@ -1,0 +1,163 @@
+//! Several servers of one clinic on one store: who runs, which device is
+//! connected where, what the others have changed.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::store::StoreError;
+use crate::store::messages::Device;
+
+/// Names one session among all of a clinic, 16 bytes.
+pub type SessionName = [u8; 16];
+
+/// A session that a node holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Claim {
+    /// Whose.
+    pub device: Device,
+    /// Which one.
+    pub session: SessionName,
+    /// How long ago its first message was answered. Of two sessions of a device
+    /// the one that was answered later is the newer, by the store's clock.
+    pub age: Duration,
+}
+
+/// A node: a server of one of the clinic's doctors.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeRow {
+    /// The doctor.
+    pub doctor: String,
+    /// When it started, by the store's clock.
+    pub started: Timestamp,
+    /// How long it has not been heard of, by the store's clock.
+    pub silent: Duration,
+}
+
+/// A device that is connected somewhere in the clinic.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PresenceRow {
+    /// The doctor whose node holds the session.
+    pub doctor: String,
+    /// The device.
+    pub device: Device,
+    /// Whose it is.
+    pub patient: String,
+    /// Since when, by the store's clock.
+    pub since: Timestamp,
+}
+
+/// What may have changed elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct News {
+    /// There are messages.
+    pub messages: bool,
+    /// Certificates have other states.
+    pub certificates: bool,
+    /// Devices have begun sessions at other nodes.
+    pub claims: bool,
+    /// The roster or the list of revoked doctors.
+    pub papers: bool,
+}
+
+impl News {
+    /// Everything may have.
+    pub const ALL: Self = Self {
+        messages: true,
+        certificates: true,
+        claims: true,
+        papers: true,
+    };
+
+    /// Whether there are any.
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        !(self.messages || self.certificates || self.claims || self.papers)
+    }
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            messages: self.messages || other.messages,
+            certificates: self.certificates || other.certificates,
+            claims: self.claims || other.claims,
+            papers: self.papers || other.papers,
+        }
+    }
+}
+
+/// Hears of changes as they are committed.
+pub trait Watch: Send + fmt::Debug {
+    /// Waits so long for news; what has come together is given together.
+    ///
+    /// # Errors
+    /// [`StoreError`] if nothing is heard any more: another one is needed, and
+    /// everything may have changed until it is there.
+    fn wait(&mut self, time: Duration) -> Result<News, StoreError>;
+}
+
+/// What the nodes of a clinic tell each other through the store they share.
+///
+/// # Errors
+/// As for [`Store`](super::Store).
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
+pub trait NodeStore {
+    /// The doctor whose view of the store this is.
+    fn doctor(&self) -> &str;
+
+    /// Hears of changes from now on.
+    fn watch(&self) -> Result<Box<dyn Watch>, StoreError>;
+
+    /// Her node starts: what was claimed for one that was killed is released.
+    fn start_node(&self) -> Result<(), StoreError>;
+
+    /// Her node runs.
+    fn beat(&self) -> Result<(), StoreError>;
+
+    /// Her node ends: it is not among the nodes any more, and all its sessions
+    /// are released.
+    fn stop_node(&self) -> Result<(), StoreError>;
+
+    /// The nodes, in order of their doctors.
+    fn running(&self) -> Result<Vec<NodeRow>, StoreError>;
+
+    /// Says that her node holds a session; false, and nothing is changed, if the
+    /// device has a newer one elsewhere.
+    fn claim(&self, claim: &Claim) -> Result<bool, StoreError>;
+
+    /// Says that sessions of her node are over. Those that were claimed since
+    /// then for the same devices stay.
+    fn release(&self, sessions: &[(Device, SessionName)]) -> Result<(), StoreError>;
+
+    /// Those of these sessions of her node whose devices have newer ones
+    /// elsewhere. What nobody holds is claimed again.
+    fn lost(&self, claims: &[Claim]) -> Result<Vec<Device>, StoreError>;
+
+    /// Who is connected in the clinic, ordered by doctor, patient and device.
+    fn present(&self) -> Result<Vec<PresenceRow>, StoreError>;
+
+    /// Those of these devices whose certificates are not active.
+    fn stopped(&self, devices: &[Device]) -> Result<Vec<Device>, StoreError>;
+
+    /// What is to be given to these devices: by the message's number, the oldest
+    /// first, those for whom it is open and whose number, up to which they have
+    /// been given everything, is smaller. None beyond `up_to`, none that has
+    /// ended by `now`.
+    fn open_for(
+        &self,
+        devices: &[(Device, u64)],
+        up_to: u64,
+        now: Timestamp,
+    ) -> Result<Vec<(u64, Vec<Device>)>, StoreError>;
+
+    /// The patients who are other doctors'. Those who are nobody's are everybody's.
+    fn others_patients(&self) -> Result<HashSet<String>, StoreError>;
+
+    /// Keeps where her patients reach her, signed by her.
+    fn put_roster_entry(&self, entry: &[u8]) -> Result<(), StoreError>;
+
+    /// What each doctor has signed of that, in order of their names.
+    fn roster(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
+}

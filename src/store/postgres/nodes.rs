@@ -1,0 +1,301 @@
+//! What the nodes of a clinic tell each other: tables, and notifications on a
+//! channel named after the schema.
+//!
+//! Who is connected where is not worth waiting for the disk: after a crash of
+//! the server each node says it again.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use postgres::Row;
+
+use super::connection::{Connection, Params, value};
+use super::transaction::Lock;
+use super::values::number;
+use super::{PostgresStore, all};
+use crate::clock::Timestamp;
+use crate::store::messages::Device;
+use crate::store::nodes::{Claim, News, NodeRow, NodeStore, PresenceRow, SessionName, Watch};
+use crate::store::{Place, StoreError, StoreFault, stored_millis};
+
+/// Each trigger notifies once a statement, and the server tells what is the same
+/// once a transaction. A device's first session anywhere concerns no other node.
+pub(super) const SCHEMA: &str = r#"
+CREATE TABLE node (
+    doctor TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    started TIMESTAMPTZ NOT NULL,
+    seen TIMESTAMPTZ NOT NULL
+) WITH (fillfactor = 50);
+
+CREATE TABLE presence (
+    device BYTEA NOT NULL PRIMARY KEY CHECK (octet_length(device) = 32),
+    doctor TEXT COLLATE "C" NOT NULL,
+    session BYTEA NOT NULL CHECK (octet_length(session) = 16),
+    answered TIMESTAMPTZ NOT NULL
+) WITH (fillfactor = 50);
+CREATE INDEX presence_of_doctor ON presence (doctor);
+
+CREATE TABLE roster (
+    doctor TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    entry BYTEA NOT NULL
+);
+
+CREATE FUNCTION telemed_notify() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify(TG_TABLE_SCHEMA, TG_TABLE_NAME);
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER message_notify AFTER INSERT ON message
+    FOR EACH STATEMENT EXECUTE FUNCTION telemed_notify();
+CREATE TRIGGER certificate_notify AFTER UPDATE OF state ON certificate
+    FOR EACH STATEMENT EXECUTE FUNCTION telemed_notify();
+CREATE TRIGGER roster_notify AFTER INSERT OR UPDATE OR DELETE ON roster
+    FOR EACH STATEMENT EXECUTE FUNCTION telemed_notify();
+CREATE TRIGGER presence_notify AFTER UPDATE ON presence
+    FOR EACH ROW WHEN (old.doctor <> new.doctor) EXECUTE FUNCTION telemed_notify();
+CREATE TRIGGER fact_notify AFTER INSERT OR UPDATE ON fact
+    FOR EACH ROW WHEN (new.name = 'revoked doctors') EXECUTE FUNCTION telemed_notify();
+"#;
+
+/// A session is newer if it was answered later; one that is claimed again is the
+/// same.
+const CLAIM: &str = "
+    INSERT INTO presence (device, doctor, session, answered)
+    VALUES ($1, $2, $3, clock_timestamp() - $4::bigint * interval '1 millisecond')
+    ON CONFLICT (device) DO UPDATE
+    SET doctor = excluded.doctor, session = excluded.session, answered = excluded.answered
+    WHERE presence.session = excluded.session OR presence.answered <= excluded.answered";
+
+/// A time of the server's clock in milliseconds, as [`Timestamp`] reads it.
+fn millis(column: &str) -> String {
+    format!("(extract(epoch FROM {column}) * 1000)::bigint")
+}
+
+fn duration(row: &Row, place: usize) -> Result<Duration, StoreFault> {
+    Ok(Duration::from_millis(value(row, place)?))
+}
+
+impl PostgresStore {
+    /// Runs a statement that may be done twice, without waiting for the disk.
+    fn jot(&self, sql: &str, params: Params<'_>) -> Result<u64, StoreError> {
+        self.read(|connection| {
+            connection.batch("BEGIN; SET LOCAL synchronous_commit = off")?;
+            let done = connection.execute(sql, params);
+            // A connection with half a transaction must not be used again.
+            connection.batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+            done
+        })
+    }
+
+    fn claim_one(&self, claim: &Claim) -> Result<bool, StoreError> {
+        let age = i64::try_from(claim.age.as_millis()).unwrap_or(i64::MAX);
+        let (device, session) = (claim.device.as_slice(), claim.session.as_slice());
+        let params: Params<'_> = &[&device, &self.doctor, &session, &age];
+        Ok(self.jot(CLAIM, params)? > 0)
+    }
+}
+
+impl NodeStore for PostgresStore {
+    fn doctor(&self) -> &str {
+        &self.doctor
+    }
+
+    fn watch(&self) -> Result<Box<dyn Watch>, StoreError> {
+        let connection = self.pool.connect_apart().and_then(|mut connection| {
+            let channel = "SELECT quote_ident(current_schema())";
+            let channel = connection.batch(channel)?.unwrap_or_default();
+            connection.batch(&format!("LISTEN {channel}"))?;
+            Ok(connection)
+        });
+        let connection = connection.map_err(|fault| self.error(fault))?;
+        let place = self.place.clone();
+        Ok(Box::new(Listener { connection, place }))
+    }
+
+    fn start_node(&self) -> Result<(), StoreError> {
+        self.write(Lock::Shared, |connection| {
+            let forget = "DELETE FROM presence WHERE doctor = $1";
+            connection.execute(forget, &[&self.doctor])?;
+            connection.execute(
+                "INSERT INTO node (doctor, started, seen)
+                 VALUES ($1, clock_timestamp(), clock_timestamp())
+                 ON CONFLICT (doctor) DO UPDATE
+                 SET started = excluded.started, seen = excluded.seen",
+                &[&self.doctor],
+            )?;
+            Ok(())
+        })
+    }
+
+    fn beat(&self) -> Result<(), StoreError> {
+        let sql = "INSERT INTO node (doctor, started, seen)
+                   VALUES ($1, clock_timestamp(), clock_timestamp())
+                   ON CONFLICT (doctor) DO UPDATE SET seen = excluded.seen";
+        self.jot(sql, &[&self.doctor]).map(drop)
+    }
+
+    fn stop_node(&self) -> Result<(), StoreError> {
+        self.write(Lock::Shared, |connection| {
+            for table in ["presence", "node"] {
+                let sql = format!("DELETE FROM {table} WHERE doctor = $1");
+                connection.execute(&sql, &[&self.doctor])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn running(&self) -> Result<Vec<NodeRow>, StoreError> {
+        let sql = format!(
+            "SELECT doctor, {}, greatest(0, (extract(epoch FROM clock_timestamp() - seen)
+                 * 1000)::bigint)
+             FROM node ORDER BY doctor",
+            millis("started")
+        );
+        self.rows(&sql, &[], |row| {
+            Ok(NodeRow {
+                doctor: value(row, 0)?,
+                started: value(row, 1)?,
+                silent: duration(row, 2)?,
+            })
+        })
+    }
+
+    fn claim(&self, claim: &Claim) -> Result<bool, StoreError> {
+        self.claim_one(claim)
+    }
+
+    fn release(&self, sessions: &[(Device, SessionName)]) -> Result<(), StoreError> {
+        let devices: Vec<&[u8]> = sessions.iter().map(|(device, _)| &device[..]).collect();
+        let sessions: Vec<&[u8]> = sessions.iter().map(|(_, session)| &session[..]).collect();
+        let sql = "DELETE FROM presence
+                   USING unnest($1::bytea[], $2::bytea[]) AS given (device, session)
+                   WHERE presence.device = given.device AND presence.session = given.session";
+        self.jot(sql, &[&devices, &sessions]).map(drop)
+    }
+
+    fn lost(&self, claims: &[Claim]) -> Result<Vec<Device>, StoreError> {
+        let devices: Vec<&[u8]> = claims.iter().map(|claim| &claim.device[..]).collect();
+        let sessions: Vec<&[u8]> = claims.iter().map(|claim| &claim.session[..]).collect();
+        let sql = "SELECT place
+                   FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY
+                            AS given (device, session, place)
+                        LEFT JOIN presence ON presence.device = given.device
+                   WHERE presence.session IS DISTINCT FROM given.session";
+        let params: Params<'_> = &[&devices, &sessions];
+        let places: Vec<usize> = self.rows(sql, params, |row| value(row, 0))?;
+        let mut lost = Vec::new();
+        for place in places {
+            if let Some(claim) = claims.get(place.saturating_sub(1))
+                && !self.claim_one(claim)?
+            {
+                lost.push(claim.device);
+            }
+        }
+        Ok(lost)
+    }
+
+    fn present(&self) -> Result<Vec<PresenceRow>, StoreError> {
+        let sql = format!(
+            "SELECT presence.doctor, presence.device, certificate.subject, {}
+             FROM presence JOIN certificate ON certificate.fingerprint = presence.device
+             ORDER BY presence.doctor, certificate.subject, presence.device",
+            millis("presence.answered")
+        );
+        self.rows(&sql, &[], |row| {
+            Ok(PresenceRow {
+                doctor: value(row, 0)?,
+                device: value(row, 1)?,
+                patient: value(row, 2)?,
+                since: value(row, 3)?,
+            })
+        })
+    }
+
+    fn stopped(&self, devices: &[Device]) -> Result<Vec<Device>, StoreError> {
+        let devices: Vec<&[u8]> = devices.iter().map(|device| &device[..]).collect();
+        let sql = "SELECT given.device FROM unnest($1::bytea[]) AS given (device)
+                   WHERE NOT EXISTS (SELECT 1 FROM certificate
+                                     WHERE certificate.fingerprint = given.device
+                                       AND certificate.state = 'active')";
+        self.rows(sql, &[&devices], |row| value(row, 0))
+    }
+
+    fn open_for(
+        &self,
+        devices: &[(Device, u64)],
+        up_to: u64,
+        now: Timestamp,
+    ) -> Result<Vec<(u64, Vec<Device>)>, StoreError> {
+        let given: Vec<i64> = devices.iter().map(|(_, given)| number(*given)).collect();
+        let devices: Vec<&[u8]> = devices.iter().map(|(device, _)| &device[..]).collect();
+        let sql = "SELECT delivery.message, delivery.device
+                   FROM unnest($1::bytea[], $2::bigint[]) AS given (device, after)
+                        JOIN delivery ON delivery.device = given.device AND delivery.open
+                                     AND delivery.message > given.after
+                                     AND delivery.message <= $3
+                        JOIN message ON message.number = delivery.message
+                   WHERE message.expires IS NULL OR message.expires > $4
+                   ORDER BY delivery.message";
+        let params: Params<'_> = &[&devices, &given, &number(up_to), &stored_millis(now)];
+        let rows: Vec<(u64, Device)> =
+            self.rows(sql, params, |row| Ok((value(row, 0)?, value(row, 1)?)))?;
+        let mut open: Vec<(u64, Vec<Device>)> = Vec::new();
+        for (message, device) in rows {
+            match open.last_mut() {
+                Some((last, devices)) if *last == message => devices.push(device),
+                _ => open.push((message, vec![device])),
+            }
+        }
+        Ok(open)
+    }
+
+    fn others_patients(&self) -> Result<HashSet<String>, StoreError> {
+        let sql = "SELECT patient FROM assignment WHERE doctor <> $1";
+        let patients = self.rows(sql, &[&self.doctor], |row| value(row, 0))?;
+        Ok(patients.into_iter().collect())
+    }
+
+    fn put_roster_entry(&self, entry: &[u8]) -> Result<(), StoreError> {
+        let sql = "INSERT INTO roster (doctor, entry) VALUES ($1, $2)
+                   ON CONFLICT (doctor) DO UPDATE SET entry = excluded.entry";
+        self.change(Lock::Shared, sql, &[&self.doctor, &entry])
+            .map(drop)
+    }
+
+    fn roster(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let sql = "SELECT doctor, entry FROM roster ORDER BY doctor";
+        self.read(|connection| {
+            all(connection, sql, &[], |row| {
+                Ok((value(row, 0)?, value(row, 1)?))
+            })
+        })
+    }
+}
+
+/// A connection of its own on which changes are told.
+#[derive(Debug)]
+struct Listener {
+    connection: Connection,
+    place: String,
+}
+
+impl Watch for Listener {
+    fn wait(&mut self, time: Duration) -> Result<News, StoreError> {
+        let told = self.connection.notified(time);
+        let told =
+            told.map_err(|fault| StoreError::new(Place::Server(self.place.clone()), fault))?;
+        let mut news = News::default();
+        for table in told {
+            match table.as_str() {
+                "message" => news.messages = true,
+                "certificate" => news.certificates = true,
+                "presence" => news.claims = true,
+                "roster" | "fact" => news.papers = true,
+                // Of a newer version.
+                _ => news = News::ALL,
+            }
+        }
+        Ok(news)
+    }
+}

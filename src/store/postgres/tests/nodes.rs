@@ -1,0 +1,199 @@
+//! What the nodes of a clinic tell each other.
+
+use std::time::Duration;
+
+use super::Schema;
+use super::shared::{at, message};
+use crate::store::conformance::certificate;
+use crate::store::messages::{Change, MessageStore, Work};
+use crate::store::nodes::{Claim, News, NodeStore};
+use crate::store::{CertificateState, FactStore, TrustStore, fact};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const MOMENT: Duration = Duration::from_millis(100);
+
+fn claim(device: u8, session: u8, seconds: u64) -> Claim {
+    Claim {
+        device: [device; 32],
+        session: [session; 16],
+        age: Duration::from_secs(seconds),
+    }
+}
+
+#[test]
+fn a_device_is_where_it_was_answered_last() {
+    let Some(schema) = Schema::new() else { return };
+    let [first, second] = ["D1", "D2"].map(|doctor| schema.open(doctor).unwrap());
+    for serial in [1, 2] {
+        first.add_certificate(&certificate(serial)).unwrap();
+    }
+    first.start_node().unwrap();
+    second.start_node().unwrap();
+    let (old, new) = (claim(1, 1, 60), claim(1, 2, 5));
+    assert!(first.claim(&old).unwrap());
+    assert!(first.lost(&[old]).unwrap().is_empty());
+    assert!(second.claim(&new).unwrap());
+    // Late, as when somebody held it back.
+    assert!(!first.claim(&old).unwrap());
+    assert_eq!(first.lost(&[old]).unwrap(), [[1; 32]]);
+    assert!(second.lost(&[new]).unwrap().is_empty());
+    let present = first.present().unwrap();
+    assert_eq!(present.len(), 1);
+    assert_eq!((&*present[0].doctor, present[0].device), ("D2", [1; 32]));
+    assert_eq!(present[0].patient, certificate(1).subject);
+    // The end of the old one does not end the new one.
+    first.release(&[([1; 32], old.session)]).unwrap();
+    assert!(second.lost(&[new]).unwrap().is_empty());
+    second.release(&[([1; 32], new.session)]).unwrap();
+    assert!(first.present().unwrap().is_empty());
+    // What was forgotten is claimed again.
+    let more = claim(2, 3, 1);
+    assert!(second.lost(&[new, more]).unwrap().is_empty());
+    assert_eq!(first.present().unwrap().len(), 2);
+    // A node that was killed starts without sessions, one that ends leaves none.
+    second.start_node().unwrap();
+    assert!(first.present().unwrap().is_empty());
+    assert!(second.claim(&new).unwrap());
+    second.stop_node().unwrap();
+    assert!(first.present().unwrap().is_empty());
+    let nodes = first.running().unwrap();
+    assert_eq!(nodes.len(), 1);
+    assert_eq!(nodes[0].doctor, "D1");
+    assert!(nodes[0].silent < PATIENCE);
+}
+
+#[test]
+fn what_one_node_changes_the_others_hear() {
+    let Some(schema) = Schema::new() else { return };
+    let [first, second] = ["D1", "D2"].map(|doctor| schema.open(doctor).unwrap());
+    first.add_certificate(&certificate(1)).unwrap();
+    let mut watch = second.watch().unwrap();
+    assert!(watch.wait(MOMENT).unwrap().is_none());
+    first.add_message(&message(1), &[], &[]).unwrap();
+    let messages = News {
+        messages: true,
+        ..News::default()
+    };
+    assert_eq!(watch.wait(PATIENCE).unwrap(), messages);
+    first
+        .set_certificate_state(&[1; 16], CertificateState::Frozen)
+        .unwrap();
+    let certificates = News {
+        certificates: true,
+        ..News::default()
+    };
+    assert_eq!(watch.wait(PATIENCE).unwrap(), certificates);
+    let papers = News {
+        papers: true,
+        ..News::default()
+    };
+    first.put_roster_entry(b"D1 is here").unwrap();
+    assert_eq!(watch.wait(PATIENCE).unwrap(), papers);
+    assert_eq!(
+        second.roster().unwrap(),
+        [("D1".to_owned(), b"D1 is here".to_vec())]
+    );
+    first.set_facts(&[(fact::REVOKED_DOCTORS, b"2")]).unwrap();
+    assert_eq!(watch.wait(PATIENCE).unwrap(), papers);
+    // Whoever comes for the first time concerns nobody, whoever moves does.
+    second.claim(&claim(1, 1, 9)).unwrap();
+    first.beat().unwrap();
+    assert!(watch.wait(MOMENT).unwrap().is_none());
+    first.claim(&claim(1, 2, 1)).unwrap();
+    let claims = News {
+        claims: true,
+        ..News::default()
+    };
+    assert_eq!(watch.wait(PATIENCE).unwrap(), claims);
+    // What came meanwhile is told at once.
+    first.add_message(&message(2), &[], &[]).unwrap();
+    first.put_roster_entry(b"or there").unwrap();
+    let mut news = watch.wait(PATIENCE).unwrap();
+    while news != messages.and(papers) {
+        news = news.and(watch.wait(PATIENCE).unwrap());
+    }
+}
+
+#[test]
+fn a_watch_that_is_cut_off_says_so() {
+    let Some(schema) = Schema::new() else { return };
+    let store = schema.open(&schema.name).unwrap();
+    let mut watch = store.watch().unwrap();
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE application_name = $1";
+    let name = format!("telemed {}", schema.name);
+    schema.admin().execute(cut, &[&name]).unwrap();
+    watch.wait(PATIENCE).unwrap_err();
+    assert!(store.watch().unwrap().wait(MOMENT).unwrap().is_none());
+}
+
+#[test]
+fn what_is_open_is_given_up_to_where_each_device_is() {
+    let Some(schema) = Schema::new() else { return };
+    let store = schema.open("D1").unwrap();
+    let devices: Vec<_> = [1, 2]
+        .map(|device| ([device; 32], format!("P{device}")))
+        .into();
+    for (serial, (_, patient)) in (1..).zip(&devices) {
+        let mut row = certificate(serial);
+        row.subject.clone_from(patient);
+        store.add_certificate(&row).unwrap();
+    }
+    for id in 1..=3 {
+        store.add_message(&message(id), &devices, &[]).unwrap();
+    }
+    let mut ending = message(4);
+    ending.expires = Some(at(5_000));
+    store.add_message(&ending, &devices[..1], &[]).unwrap();
+    let open = |given: &[(u8, u64)], up_to, now| {
+        let given: Vec<_> = given
+            .iter()
+            .map(|(it, after)| ([*it; 32], *after))
+            .collect();
+        let open = store.open_for(&given, up_to, at(now)).unwrap();
+        let short = |(number, devices): (u64, Vec<[u8; 32]>)| {
+            let mut devices: Vec<_> = devices.iter().map(|device| device[0]).collect();
+            devices.sort_unstable();
+            (number, devices)
+        };
+        open.into_iter().map(short).collect::<Vec<_>>()
+    };
+    let all = [(1, 0), (2, 2)];
+    let expected = [(1, vec![1]), (2, vec![1]), (3, vec![1, 2]), (4, vec![1])];
+    assert_eq!(open(&all, 9, 2_000), expected);
+    assert_eq!(open(&all, 2, 2_000), expected[..2]);
+    assert_eq!(open(&all, 9, 5_000), expected[..3]);
+    let delivered = Work::Delivered {
+        message: 2,
+        device: [1; 32],
+        at: at(2_000),
+        sent: None,
+    };
+    let confirmed = Work::Confirmed {
+        message: 2,
+        device: [1; 32],
+        at: at(2_000),
+        confirmation: vec![42],
+    };
+    let changes = [delivered, confirmed].map(Change::unlogged);
+    store.commit(&changes).unwrap();
+    let numbers: Vec<_> = open(&[(1, 0)], 9, 2_000).iter().map(|it| it.0).collect();
+    assert_eq!(numbers, [1, 3, 4]);
+}
+
+#[test]
+fn only_active_certificates_are_not_stopped() {
+    let Some(schema) = Schema::new() else { return };
+    let store = schema.open("D1").unwrap();
+    let device = |serial: u8| certificate(serial).fingerprint;
+    for (serial, state) in [
+        (1, CertificateState::Active),
+        (2, CertificateState::Frozen),
+        (3, CertificateState::Revoked),
+    ] {
+        store.add_certificate(&certificate(serial)).unwrap();
+        store.set_certificate_state(&[serial; 16], state).unwrap();
+    }
+    let stopped = store.stopped(&[1, 2, 3, 4].map(device)).unwrap();
+    assert_eq!(stopped, [2, 3, 4].map(device));
+}

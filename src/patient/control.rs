@@ -160,6 +160,9 @@ pub struct Received {
     pub confirmation_arrived: Option<Timestamp>,
     /// When it said that it does not have the message.
     pub confirmation_refused: Option<Timestamp>,
+    /// Which of the clinic's doctors has written it, if it says so.
+    #[serde(default)]
+    pub author: Option<String>,
     /// What it says.
     pub text: String,
 }
@@ -185,6 +188,7 @@ impl From<&Entry> for Received {
             confirmed: entry.confirmed,
             confirmation_arrived: entry.confirmation_arrived,
             confirmation_refused: entry.confirmation_refused,
+            author: message.author().map(ToString::to_string),
             text: message.text().to_owned(),
         }
     }

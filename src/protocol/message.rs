@@ -2,11 +2,14 @@
 //! it is delivered.
 //!
 //! ```text
-//! id 16 ‖ TS 8 (when it was written) ‖ flags 1 ‖ text (UTF-8, 1 to 16,000 bytes)
+//! id 16 ‖ TS 8 (when it was written) ‖ flags 1 ‖ [author 32] ‖ text (UTF-8, 1 to
+//! 16,000 bytes)
 //! ```
 //!
-//! Flags: bit 0 urgent; bit 1 opens a consultation, bit 2 closes it. The last
-//! two only between doctor and one patient, and never both.
+//! Flags: bit 0 urgent; bit 1 opens a consultation, bit 2 closes it: these two
+//! only between doctor and one patient, and never both. Bit 3 says that there is
+//! an author, in a message from a clinic of several doctors: whichever of them
+//! delivers it, it stays the same bytes.
 
 use std::fmt;
 
@@ -15,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::hex;
+use crate::identity::id::Identifier;
 use crate::kdf;
 use crate::random::{self, Random};
 
@@ -26,6 +30,8 @@ const URGENT: u8 = 1;
 const OPENS: u8 = 2;
 /// Bit 2: the consultation ends with this.
 const CLOSES: u8 = 4;
+/// Bit 3: the author is named.
+const AUTHOR: u8 = 8;
 
 /// Where a message stands among all between doctor and patient, the same on both
 /// sides. The order is that of the doctor's clock alone: a patient's message
@@ -129,6 +135,7 @@ pub struct Message {
     written: Timestamp,
     urgent: bool,
     boundary: Option<Boundary>,
+    author: Option<Identifier>,
     text: String,
 }
 
@@ -155,8 +162,16 @@ impl Message {
             written,
             urgent,
             boundary: None,
+            author: None,
             text: text.to_owned(),
         })
+    }
+
+    /// The same with its author's name.
+    #[must_use]
+    pub fn by(self, author: Identifier) -> Self {
+        let author = Some(author);
+        Self { author, ..self }
     }
 
     /// A new private message with which a consultation begins or ends.
@@ -189,6 +204,18 @@ impl Message {
         }
     }
 
+    /// Reads a message from a patient: her certificate says who she is.
+    ///
+    /// # Errors
+    /// As [`Message::decode`], and for one that names an author.
+    pub fn decode_from_patient(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let message = Self::decode(bytes)?;
+        match message.author {
+            None => Ok(message),
+            Some(_) => Err(DecodeError),
+        }
+    }
+
     /// Reads a message.
     ///
     /// # Errors
@@ -199,9 +226,14 @@ impl Message {
         let id = MessageId(reader.array()?);
         let written = Timestamp::from_millis(reader.u64()?);
         let flags = reader.u8()?;
+        let author = match flags & AUTHOR {
+            0 => None,
+            _ => Some(Identifier::from_field(&reader.array()?)?),
+        };
         let text = str::from_utf8(reader.rest()).map_err(|_| DecodeError)?;
         let boundary = Boundary::from_flags(flags)?;
-        if flags & !(URGENT | OPENS | CLOSES) != 0 || text.is_empty() || text.len() > MAX_TEXT_LEN {
+        let known = URGENT | OPENS | CLOSES | AUTHOR;
+        if flags & !known != 0 || text.is_empty() || text.len() > MAX_TEXT_LEN {
             return Err(DecodeError);
         }
         Ok(Self {
@@ -209,6 +241,7 @@ impl Message {
             written,
             urgent: flags & URGENT != 0,
             boundary,
+            author,
             text: text.to_owned(),
         })
     }
@@ -216,17 +249,20 @@ impl Message {
     /// The message as it is sealed and hashed.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        let author = self.author.as_ref().map(Identifier::to_field);
         Writer::new()
             .bytes(&self.id.0)
             .u64(self.written.as_millis())
             .u8(self.flags())
+            .bytes(author.as_ref().map_or(&[][..], |field| &field[..]))
             .bytes(self.text.as_bytes())
             .finish()
     }
 
     fn flags(&self) -> u8 {
         let urgent = if self.urgent { URGENT } else { 0 };
-        urgent | self.boundary.map_or(0, Boundary::flag)
+        let author = if self.author.is_some() { AUTHOR } else { 0 };
+        urgent | author | self.boundary.map_or(0, Boundary::flag)
     }
 
     /// `H(message)`: SHA-512 of its encoding, 64 bytes.
@@ -267,6 +303,12 @@ impl Message {
     #[must_use]
     pub const fn boundary(&self) -> Option<Boundary> {
         self.boundary
+    }
+
+    /// Who of a clinic's doctors has written it, if it says so.
+    #[must_use]
+    pub const fn author(&self) -> Option<&Identifier> {
+        self.author.as_ref()
     }
 
     /// Its text, exactly as it was sent: clean it before a terminal sees it.
@@ -319,13 +361,36 @@ mod tests {
     fn unknown_flags_and_invalid_utf8_are_refused() {
         let message = Message::new("x", false, Timestamp::default(), &mut OsRandom).unwrap();
         let mut bytes = message.encode();
-        for unknown in [8, 64, 128, OPENS | CLOSES, URGENT | OPENS | CLOSES] {
+        for unknown in [16, 64, 128, OPENS | CLOSES, URGENT | OPENS | CLOSES] {
             bytes[24] = unknown;
             assert_eq!(Message::decode(&bytes), Err(DecodeError), "{unknown}");
         }
         bytes[24] = 0;
         bytes[25] = 0xff;
         assert_eq!(Message::decode(&bytes), Err(DecodeError));
+    }
+
+    #[test]
+    fn an_author_is_named_and_only_by_doctors() {
+        let message = Message::new("x", true, Timestamp::default(), &mut OsRandom).unwrap();
+        let plain = message.encode();
+        let named = message.clone().by("D1".parse().unwrap());
+        let bytes = named.encode();
+        assert_eq!(bytes.len(), plain.len() + 32);
+        let read = Message::decode(&bytes).unwrap();
+        assert_eq!(read, named);
+        assert_eq!(read.author().unwrap().as_str(), "D1");
+        assert_ne!(read.hash(), message.hash());
+        assert_eq!(Message::decode_for_several(&bytes), Ok(named));
+        assert_eq!(Message::decode_from_patient(&bytes), Err(DecodeError));
+        assert_eq!(Message::decode_from_patient(&plain), Ok(message));
+        // A name that nobody can have, and none at all.
+        let mut wrong = bytes.clone();
+        wrong[25] = b' ';
+        assert_eq!(Message::decode(&wrong), Err(DecodeError));
+        for len in 25..=57 {
+            assert_eq!(Message::decode(&bytes[..len]), Err(DecodeError), "{len}");
+        }
     }
 
     #[test]

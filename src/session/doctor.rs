@@ -123,7 +123,7 @@ impl DoctorEnd {
             opcode::DEC_MSG => |body| DecMsg::decode(body).map(FromPatient::Decrypted),
             opcode::ACK => |body| Ack::decode(body).map(FromPatient::Confirmed),
             opcode::RECEIPT => |body| Receipt::decode(body).map(FromPatient::Received),
-            opcode::PRIVATE => |body| Message::decode(body).map(FromPatient::Private),
+            opcode::PRIVATE => |body| Message::decode_from_patient(body).map(FromPatient::Private),
             opcode::HEARTBEAT => |body| Heartbeat::decode(body).map(|_| FromPatient::Heartbeat),
             opcode::DISCONNECT => |body| Disconnect::decode(body).map(FromPatient::Disconnect),
             _ => return Err(SessionError::Unreadable),

@@ -36,6 +36,7 @@ pub(super) fn received(message: &Received) -> Object {
         .with("shown", message.shown)
         .with("confirmation_arrived", message.confirmation_arrived)
         .with("confirmation_refused", message.confirmation_refused)
+        .with("author", message.author.clone())
 }
 
 /// A message to the doctor that is kept now.

@@ -97,6 +97,10 @@ pub(super) fn notice(event: &Event) -> Option<String> {
 /// A message of the doctor's.
 pub(super) fn received(message: &Received) -> String {
     let urgent = if message.urgent { "URGENT, " } else { "" };
+    let author = message
+        .author
+        .as_ref()
+        .map_or_else(String::new, |author| format!("from {}, ", clean(author)));
     let to = match (message.to.as_str(), message.missed) {
         ("everyone", false) => "to everyone",
         ("everyone", true) => "to everyone, missed while away",
@@ -114,7 +118,7 @@ pub(super) fn received(message: &Received) -> String {
                 None => format!(", confirmed {at} (the doctor does not know yet)"),
             });
     format!(
-        "Message {} ({urgent}{to}{}), code {}, written {}, received {}{confirmed}:\n    {}",
+        "Message {} ({author}{urgent}{to}{}), code {}, written {}, received {}{confirmed}:\n    {}",
         message.number,
         consultation(message.consultation),
         clean(&message.code),
@@ -282,6 +286,7 @@ mod tests {
             confirmed: None,
             confirmation_arrived: None,
             confirmation_refused: None,
+            author: None,
             text: text.to_owned(),
         }
     }

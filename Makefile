@@ -42,6 +42,7 @@ test-postgres: ## the tests with a PostgreSQL server (needs Debian's postgresql)
 	scripts/postgres-server cargo test --locked --features postgres --lib store::
 	scripts/postgres-server cargo test --locked --features postgres --test programs postgres::
 	scripts/postgres-server cargo test --locked --features postgres --test clinic
+	scripts/postgres-server cargo test --locked --features postgres --test doctor_server nodes
 
 soak: ## kill doctor and patients 500 times, account for every message (minutes)
 	TELEMED_SOAK_CYCLES=$(or $(CYCLES),500) cargo test --locked --test kill_anywhere -- --nocapture

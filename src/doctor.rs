@@ -28,6 +28,7 @@ pub mod patients;
 pub mod peer;
 pub mod post;
 pub mod practice;
+pub mod presence;
 pub mod purge;
 pub mod reach;
 pub mod records;
@@ -36,8 +37,10 @@ pub mod server;
 pub mod setup;
 pub mod shared;
 pub mod tickets;
+pub mod transfer;
 
 mod allowance;
+mod clinic;
 mod connection;
 mod copies;
 mod flusher;

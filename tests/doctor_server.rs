@@ -28,6 +28,9 @@ mod crowds;
 mod durable;
 #[path = "doctor_server/group.rs"]
 mod group;
+#[cfg(feature = "postgres")]
+#[path = "doctor_server/nodes.rs"]
+mod nodes;
 #[path = "doctor_server/promptness.rs"]
 mod promptness;
 #[path = "doctor_server/resumption.rs"]

@@ -205,7 +205,11 @@ impl fmt::Debug for EnrolPatient {
 /// List the connected patients.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
-pub struct List {}
+pub struct List {
+    /// of all doctors of the clinic, and to whom each is connected
+    #[argh(switch)]
+    pub clinic: bool,
+}
 
 /// Disconnect all patients.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]

@@ -15,6 +15,7 @@ mod menu;
 pub mod messages;
 mod objects;
 pub mod patients;
+pub mod presence;
 pub mod purge;
 mod serve;
 mod show;
@@ -80,6 +81,7 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
         DoctorTask::Authority(task) => return authority::run(&options, &id()?, &task),
         DoctorTask::CopyStore(task) => return store::copy(&options, &id()?, &task),
         DoctorTask::List => Request::List,
+        DoctorTask::ListClinic => Request::ListClinic,
         DoctorTask::Enrol(patient, valid) => {
             alike::check(&options, &id()?, &patient)?;
             Request::Office(office::Request::Enrol {

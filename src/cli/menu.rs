@@ -262,6 +262,10 @@ pub enum DoctorChoice {
     Devices,
     /// Show what the clinic's root has signed, and until when it holds.
     Authority,
+    /// Send a message to all patients of all doctors.
+    ClinicBroadcast,
+    /// List who is connected to which doctor.
+    ClinicList,
 }
 
 /// The doctor's menu. The first four numbers are old and stay.
@@ -285,6 +289,14 @@ pub const DOCTOR: Menu<DoctorChoice> = Menu {
         (
             DoctorChoice::Authority,
             "Certificate and keys of this practice",
+        ),
+        (
+            DoctorChoice::ClinicBroadcast,
+            "Broadcast message to all patients of the clinic",
+        ),
+        (
+            DoctorChoice::ClinicList,
+            "List connected patients of the clinic",
         ),
     ],
 };
@@ -377,7 +389,9 @@ mod tests {
   12  Begin a consultation
   13  End a consultation
   14  Devices and tickets
-  15  Certificate and keys of this practice";
+  15  Certificate and keys of this practice
+  16  Broadcast message to all patients of the clinic
+  17  List connected patients of the clinic";
         assert_eq!(DOCTOR.lines(), doctor);
         let patient = "\nPatient's menu
   1  Send disconnect request

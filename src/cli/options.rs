@@ -113,6 +113,8 @@ pub enum DoctorTask {
     Devices(DevicesTask),
     /// List the connected patients.
     List,
+    /// List those of the whole clinic.
+    ListClinic,
     /// About blocked addresses.
     Blocks(crate::doctor::blocks::Request),
     /// Disconnect everybody.
@@ -301,6 +303,7 @@ fn doctor_task(command: DoctorCommand, plain_keys: bool) -> Result<DoctorTask, F
         DoctorCommand::Unfreeze(args) => DoctorTask::Devices(DevicesTask::unfreeze(args)?),
         DoctorCommand::Tickets(args) => DoctorTask::Devices(DevicesTask::tickets(args)),
         DoctorCommand::Fingerprint(_) => DoctorTask::Devices(DevicesTask::fingerprints()),
+        DoctorCommand::List(args) if args.clinic => DoctorTask::ListClinic,
         DoctorCommand::List(_) => DoctorTask::List,
         DoctorCommand::Broadcast(args) => DoctorTask::Messages(messages::Task::broadcast(args)?),
         DoctorCommand::Message(args) => DoctorTask::Messages(messages::Task::message(args)?),

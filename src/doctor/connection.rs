@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use crate::deadline::UntilDeadline;
+use crate::doctor::clinic;
 use crate::doctor::event::{Event, Replacement};
 use crate::doctor::gate::Place;
 use crate::doctor::housekeeping;
@@ -145,6 +146,10 @@ fn join(
     };
     // What is younger will be given to this session as it comes.
     let newest = shared.practice.store.newest_message();
+    if let Ok(joined) = &joined {
+        let newest = newest.as_ref().ok().copied();
+        shared.clinic.joined(joined.id, device, answered, newest);
+    }
     drop(order);
     let joined = joined.ok()?;
     // The token is in the queue: the session begins for the patient, too.
@@ -193,6 +198,10 @@ fn join(
     if housekeeping::is_stopped(shared, &line.serial) {
         housekeeping::check_certificates(shared);
     }
+    // A device that is elsewhere by now is given nothing here.
+    if !clinic::claim(shared, line.id) {
+        return None;
+    }
     line.tell_roster();
     match newest {
         Ok(newest) => line.begin_with_missed(newest),
@@ -209,6 +218,7 @@ fn session(line: &mut Line) {
     let sessions = &line.shared.tables.sessions;
     let was_here = sessions.leave(&line.device, line.id, Instant::now());
     line.shared.live().gone(line.id);
+    line.shared.clinic.left(line.id);
     line.finish(departure);
     if was_here {
         line.shared.tell(Event::Left(line.peer.clone(), departure));

@@ -9,6 +9,7 @@ use crate::doctor::authority::Renewal;
 use crate::doctor::blocks;
 use crate::doctor::desk::Desk;
 use crate::doctor::office;
+use crate::doctor::presence;
 use crate::doctor::reach::Unreached;
 use crate::protocol::message::Boundary;
 
@@ -18,6 +19,8 @@ use crate::protocol::message::Boundary;
 pub enum Request {
     /// Who is connected?
     List,
+    /// Who is connected where in the clinic?
+    ListClinic,
     /// Send this to everyone, or to those who are named.
     Broadcast(Broadcast),
     /// Send this to one patient.
@@ -64,6 +67,9 @@ pub struct Broadcast {
     /// To the patients with this tag.
     #[serde(default)]
     pub tag: Option<String>,
+    /// To every patient of the clinic, not only to this doctor's.
+    #[serde(default)]
+    pub clinic: bool,
     /// After so many seconds it is not given to anybody any more.
     #[serde(default)]
     pub expires_seconds: Option<u64>,
@@ -83,6 +89,8 @@ pub enum Answer {
         #[serde(default)]
         renewal: Option<Renewal>,
     },
+    /// The clinic's nodes, and who is connected to each.
+    Clinic(Vec<presence::Node>),
     /// The message is on its way.
     Sent {
         /// What the message is called by.

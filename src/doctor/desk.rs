@@ -9,6 +9,7 @@ use crate::doctor::correspondence;
 use crate::doctor::messages::device_code;
 use crate::doctor::office;
 use crate::doctor::post::{Letter, Recipients};
+use crate::doctor::presence;
 use crate::doctor::reach;
 use crate::doctor::server::Server;
 use crate::identity::id::Identifier;
@@ -44,6 +45,10 @@ impl Desk {
     pub fn answer(&self, request: Request) -> Answer {
         match request {
             Request::List => self.list(),
+            Request::ListClinic => match presence::of_clinic(self.server.practice()) {
+                Ok(nodes) => Answer::Clinic(nodes),
+                Err(error) => Answer::Failed(error.to_string()),
+            },
             Request::Broadcast(broadcast) => self.broadcast(broadcast),
             Request::Message {
                 patient,
@@ -114,6 +119,7 @@ impl Desk {
         let to = match (chosen, broadcast.tag) {
             (Err(error), _) => return Answer::Failed(error.to_string()),
             (Ok(_), Some(tag)) => Recipients::Tagged(tag),
+            (Ok(chosen), None) if chosen.is_empty() && broadcast.clinic => Recipients::Clinic,
             (Ok(chosen), None) if chosen.is_empty() => Recipients::Everyone,
             (Ok(chosen), None) => Recipients::Chosen(chosen),
         };
@@ -188,7 +194,7 @@ impl Desk {
 
     fn send(&self, letter: &Letter<'_>) -> Answer {
         let to = match &letter.to {
-            Recipients::Everyone => None,
+            Recipients::Everyone | Recipients::Clinic => None,
             Recipients::Chosen(patients) => {
                 Some(patients.iter().map(ToString::to_string).collect())
             }

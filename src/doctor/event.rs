@@ -58,6 +58,8 @@ pub enum Event {
     StoreAway(String),
     /// It is back, after it was away since then.
     StoreBack(Timestamp),
+    /// Another doctor of the clinic has given this patient to this one.
+    Transferred(String),
     /// Something is wrong on this side.
     Trouble(String),
 }
@@ -77,4 +79,6 @@ pub enum Departure {
     Revoked,
     /// The device did not read what was sent to it.
     Stalled,
+    /// The device is connected to another doctor of the clinic now.
+    Moved,
 }

@@ -1,6 +1,7 @@
 //! The thread that looks after what time changes: late rekeys, heartbeats,
 //! silent and stalled lines, certificates and tokens that end, prekeys.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -17,7 +18,8 @@ use crate::identity::certificate::Serial;
 use crate::protocol::DisconnectReason;
 use crate::random::OsRandom;
 use crate::session::table::Connected;
-use crate::store::is_away;
+use crate::store::nodes::NodeStore;
+use crate::store::{StoreError, is_away};
 
 /// How often the group is looked at, besides when somebody joins.
 const TICK: Duration = Duration::from_millis(50);
@@ -130,6 +132,26 @@ fn objection_to(shared: &Shared, member: &Connected) -> Option<DisconnectReason>
         return None;
     }
     is_stopped(shared, serial).then_some(DisconnectReason::Revoked)
+}
+
+/// Ends every session whose certificate was stopped, as another node may have
+/// done.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) fn put_out_stopped(shared: &Shared, nodes: &dyn NodeStore) -> Result<(), StoreError> {
+    let members = shared.tables.sessions.connected();
+    let devices: Vec<_> = members
+        .iter()
+        .map(|member| member.certificate.fingerprint())
+        .collect();
+    let stopped: HashSet<_> = nodes.stopped(&devices)?.into_iter().collect();
+    for (member, device) in members.iter().zip(devices) {
+        if stopped.contains(&device) {
+            end(shared, member, DisconnectReason::Revoked);
+        }
+    }
+    Ok(())
 }
 
 /// Whether a certificate was stopped. A table that cannot be read now puts

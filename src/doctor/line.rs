@@ -14,7 +14,7 @@ use crate::doctor::event::{Departure, Event};
 use crate::doctor::messages::live::{Count, Given};
 use crate::doctor::messages::{self, BookError, device_code, mark_of, open_incoming};
 use crate::doctor::peer::Peer;
-use crate::doctor::post;
+use crate::doctor::post::outgoing::{self, opcode_of};
 use crate::doctor::shared::Shared;
 use crate::framing::{Frame, FrameReader};
 use crate::handshake::doctor::RefusalReason;
@@ -135,7 +135,7 @@ impl Line {
             Departure::Misbehaved => Some(DisconnectReason::ProtocolError),
             Departure::Expired => Some(DisconnectReason::Expired),
             Departure::Revoked => Some(DisconnectReason::Revoked),
-            Departure::Asked | Departure::Lost | Departure::Stalled => None,
+            Departure::Asked | Departure::Lost | Departure::Stalled | Departure::Moved => None,
         };
         if let Some(reason) = reason {
             let last_mid = self.shared.tables.sessions.last_mid();
@@ -180,6 +180,7 @@ impl Line {
         let store = &self.shared.practice.store;
         let now = self.shared.clock.now();
         if let Err(error) = store.welcome(&self.device, self.peer.as_str(), now) {
+            self.shared.clinic.stuck(self.id, 0, false);
             self.cannot_read(&error);
         }
         self.missed.up_to = newest;
@@ -203,7 +204,12 @@ impl Line {
         let store = &self.shared.practice.store;
         let rows = match store.pending(&self.device, after, up_to, now, limit) {
             Ok(rows) => rows,
-            Err(error) => return self.cannot_read(&error),
+            Err(error) => {
+                // A node goes on from there when its store is there again.
+                self.shared.clinic.stuck(self.id, after, true);
+                self.missed.after = up_to;
+                return self.cannot_read(&error);
+            }
         };
         if rows.len() < limit {
             self.missed.after = up_to;
@@ -226,7 +232,7 @@ impl Line {
         let parties = self.end.parties();
         let sign = || {
             let signing = &self.shared.identity().signing;
-            let (_, body) = post::record(row.kind, message, signing, parties);
+            let (_, body) = outgoing::record(row.kind, message, signing, parties);
             body
         };
         let body = match row.kind {
@@ -238,7 +244,7 @@ impl Line {
         };
         let given = Given {
             number: row.number,
-            opcode: post::opcode_of(row.kind),
+            opcode: opcode_of(row.kind),
             hash: message.hash(),
         };
         // Held so that "delivered" is written after "sent".

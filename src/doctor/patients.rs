@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::doctor::practice::Practice;
 use crate::doctor::records::{self, Change, Found, Listed, Note, Personal, RecordError, Shown};
+use crate::doctor::transfer;
 use crate::identity::id::{Identifier, IdentifierError};
 
 /// What can be asked about patients' records.
@@ -54,6 +55,13 @@ pub enum Request {
         /// Of whom.
         patient: String,
     },
+    /// Give her to another doctor of the clinic.
+    Transfer {
+        /// Whom.
+        patient: String,
+        /// To whom.
+        doctor: String,
+    },
     /// Write about a consultation.
     Note {
         /// With whom.
@@ -100,6 +108,13 @@ pub enum Answer {
     Unarchived {
         /// Of whom.
         patient: String,
+    },
+    /// She is another doctor's patient now.
+    Transferred {
+        /// Who.
+        patient: String,
+        /// Whose.
+        doctor: String,
     },
     /// A consultation was noted.
     Noted {
@@ -156,6 +171,11 @@ fn done(practice: &Practice, request: Request) -> Result<Answer, RecordError> {
         Request::Unarchive { patient } => {
             records::archive(practice, &named(&patient)?, false)?;
             Answer::Unarchived { patient }
+        }
+        Request::Transfer { patient, doctor } => {
+            transfer::transfer(practice, &named(&patient)?, &named(&doctor)?)
+                .map_err(|error| RecordError::Content(error.to_string()))?;
+            Answer::Transferred { patient, doctor }
         }
         Request::Note {
             patient,

@@ -1,15 +1,14 @@
 //! Messages on their way out: who is to get one, into the books with it, and
 //! on to those who are there.
 
-use std::collections::HashSet;
+pub(super) mod outgoing;
+
 use std::fmt;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
-use crate::doctor::messages::live::Given;
 use crate::doctor::messages::{self, mark_of};
 use crate::doctor::practice::Practice;
 use crate::doctor::reach::{self, Unreached};
@@ -18,28 +17,23 @@ use crate::doctor::shared::Shared;
 use crate::identity::certificate::Fingerprint;
 use crate::identity::id::Identifier;
 use crate::protocol::message::{Boundary, Message, TextError};
-use crate::protocol::opcode;
-use crate::protocol::record::Audience;
 use crate::random::OsRandom;
-use crate::secret::SecretBytes;
-use crate::session::outbox::{Pushed, QueueFull};
-use crate::session::signed::{self, Parties};
-use crate::session::table::{Connected, Prepared};
+use crate::session::table::Prepared;
 use crate::store::StoreError;
-use crate::store::messages::{Change, Kind, MessageRow, Work};
+use crate::store::messages::{Kind, MessageRow};
+use outgoing::Outgoing;
 
 /// Recipients that the audit log names one by one.
 const NAMED: usize = 20;
 
-/// Connected devices to which a message is given one by one before the doctor
-/// is answered.
-const AT_ONCE: usize = 16;
-
 /// For whom a message is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Recipients {
-    /// Everyone who is enrolled.
+    /// Every patient of this doctor; where she works alone that is everyone who
+    /// is enrolled.
     Everyone,
+    /// Every patient of the clinic.
+    Clinic,
     /// These patients.
     Chosen(Vec<Identifier>),
     /// The patients whose records have this tag.
@@ -51,7 +45,7 @@ pub enum Recipients {
 impl Recipients {
     const fn kind(&self) -> Kind {
         match self {
-            Self::Everyone => Kind::Broadcast,
+            Self::Everyone | Self::Clinic => Kind::Broadcast,
             Self::Chosen(_) | Self::Tagged(_) => Kind::Chosen,
             Self::One(_) => Kind::Private,
         }
@@ -188,8 +182,13 @@ pub fn recipients(
         Ok(())
     };
     match to {
-        Recipients::Everyone => {
-            let (devices, left_out) = (of(None)?, reach::unreached(practice, None)?);
+        Recipients::Everyone | Recipients::Clinic => {
+            let (mut devices, mut left_out) = (of(None)?, reach::unreached(practice, None)?);
+            if let (Recipients::Everyone, Some(nodes)) = (to, practice.store.nodes()) {
+                let others = nodes.others_patients()?;
+                devices.retain(|(_, patient)| !others.contains(patient));
+                left_out.retain(|unreached| !others.contains(&unreached.patient));
+            }
             match devices.is_empty() {
                 true => Err(SendError::NoPatients(left_out)),
                 false => Ok((devices, left_out)),
@@ -255,7 +254,10 @@ fn recipients_of(
 pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, SendError> {
     let practice = &*shared.practice;
     let now = practice.now();
-    let message = letter.message(now)?;
+    let mut message = letter.message(now)?;
+    if practice.store.nodes().is_some() {
+        message = message.by(practice.identity().identifier().clone());
+    }
     let prepared = match letter.to.kind() {
         Kind::Broadcast => prepare(shared, &message, now),
         Kind::Chosen | Kind::Private => None,
@@ -279,17 +281,14 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
     };
     let entry = entry(practice, letter, &message, &devices);
     let number = practice.store.add_message(&row, &devices, &[entry])?;
-    let outgoing = Outgoing {
-        shared: Arc::clone(shared),
-        message,
-        number,
-        devices: devices.into_iter().map(|(device, _)| device).collect(),
-        now,
-    };
-    let recipients = outgoing.devices.len();
-    let code = outgoing.message.id().code();
+    shared.clinic.sent(number);
+    let (recipients, code) = (devices.len(), message.id().code());
+    let devices = devices.into_iter().map(|(device, _)| device).collect();
+    let outgoing = Outgoing::new(shared, message, number, devices);
+    // Where other doctors' patients are there, too, the group is too many.
+    let is_for_all = || practice.store.nodes().is_none() || outgoing.is_for_all();
     let (devices, epoch) = match row.kind {
-        Kind::Broadcast => {
+        Kind::Broadcast if is_for_all() => {
             let (given, epoch) = outgoing.to_group(prepared);
             drop(order);
             let devices = given.len();
@@ -315,7 +314,7 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
 }
 
 /// Signs a broadcast before anybody is kept waiting.
-fn prepare(shared: &Shared, message: &Message, now: Timestamp) -> Option<Prepared> {
+pub(super) fn prepare(shared: &Shared, message: &Message, now: Timestamp) -> Option<Prepared> {
     let identity = shared.identity();
     let sessions = &shared.tables.sessions;
     let (prepared, dropped) =
@@ -335,6 +334,11 @@ fn entry(practice: &Practice, letter: &Letter<'_>, message: &Message, devices: &
             "",
             format!(", to all {} patients", patients.len()),
         ),
+        Recipients::Clinic => (
+            Action::Broadcast,
+            "",
+            format!(", to all {} patients of the clinic", patients.len()),
+        ),
         Recipients::Chosen(_) | Recipients::Tagged(_) if patients.len() <= NAMED => (
             Action::Broadcast,
             "",
@@ -349,160 +353,4 @@ fn entry(practice: &Practice, letter: &Letter<'_>, message: &Message, devices: &
     let urgent = if letter.urgent { ", urgent" } else { "" };
     let detail = format!("message {}{to}{urgent}", message.id().code());
     practice.by_doctor(action, subject, &detail)
-}
-
-/// A message that is in the books.
-#[derive(Clone)]
-struct Outgoing {
-    shared: Arc<Shared>,
-    message: Message,
-    number: u64,
-    devices: HashSet<Fingerprint>,
-    now: Timestamp,
-}
-
-impl Outgoing {
-    /// To everyone who is there, under the group key; gives them, and the
-    /// epoch.
-    fn to_group(&self, prepared: Option<Prepared>) -> (Vec<Connected>, u64) {
-        let shared = &*self.shared;
-        let identity = shared.identity();
-        shared.pulse.broadcast(Instant::now());
-        // Held until all is noted, so that no receipt comes before it is known
-        // what for, and "delivered" is written after "sent".
-        let mut live = shared.live();
-        let broadcast = shared.tables.sessions.broadcast(
-            prepared,
-            &self.message,
-            &identity,
-            self.now,
-            Instant::now(),
-            &mut OsRandom,
-        );
-        let recipients = broadcast.recipients;
-        let epoch = broadcast.sealed.as_ref().map(|sealed| {
-            let sessions = recipients.iter().map(|member| member.id);
-            live.broadcast(self.number, self.message.id(), sealed.receipted, sessions);
-            sealed.receipted.epoch
-        });
-        self.sent(&recipients);
-        drop(live);
-        shared.dropped(broadcast.dropped);
-        (recipients, epoch.unwrap_or(0))
-    }
-
-    /// The recipients who are there.
-    fn members(&self) -> Vec<Connected> {
-        let members = self.shared.tables.sessions.connected().into_iter();
-        members
-            .filter(|member| self.devices.contains(&member.certificate.fingerprint()))
-            .collect()
-    }
-
-    /// To each of these under its own session's key; gives the number of those
-    /// who have it or are given it at once. Each is signed for alone, which
-    /// takes its time: for many it is done by a thread of its own, and nobody
-    /// waits for it.
-    fn one_by_one(self, kind: Kind, members: Vec<Connected>) -> usize {
-        let count = members.len();
-        if kind == Kind::Private || count <= AT_ONCE {
-            return self.give_all(kind, members);
-        }
-        let (outgoing, for_thread) = (self.clone(), members.clone());
-        let thread = thread::Builder::new().name("post".to_owned());
-        match thread.spawn(move || outgoing.give_all(kind, for_thread)) {
-            Ok(_) => count,
-            Err(_) => self.give_all(kind, members),
-        }
-    }
-
-    /// Gives the number of those who have it.
-    fn give_all(&self, kind: Kind, members: Vec<Connected>) -> usize {
-        let gives = |member| usize::from(self.give(kind, member));
-        members.into_iter().map(gives).sum()
-    }
-
-    /// Whoever has left meanwhile gets it when it comes back.
-    fn give(&self, kind: Kind, member: Connected) -> bool {
-        let shared = &*self.shared;
-        let device = member.certificate.fingerprint();
-        if shared.is_stopping() || !shared.tables.sessions.has(&device, member.id) {
-            return false;
-        }
-        let identity = shared.identity();
-        let parties = Parties {
-            doctor: identity.certificate.fingerprint(),
-            patient: device,
-        };
-        // Signed before anybody is kept waiting.
-        let (opcode, body) = record(kind, &self.message, &identity.signing, &parties);
-        let given = Given {
-            number: self.number,
-            opcode,
-            hash: self.message.hash(),
-        };
-        // Held so that "delivered" is written after "sent", and so that nothing
-        // is noted of a session that is over.
-        let mut live = shared.live();
-        if !shared.tables.sessions.has(&device, member.id) {
-            return false;
-        }
-        match member.outbox.push_record(opcode, SecretBytes::new(body)) {
-            Ok(Pushed::Queued) => {}
-            Ok(Pushed::Over) => return false,
-            Err(QueueFull) => {
-                drop(live);
-                let subject = member.certificate.subject();
-                shared.drop_stalled(&device, member.id, &subject.identifier);
-                return false;
-            }
-        }
-        live.record(member.id, self.message.id(), given);
-        self.sent(std::slice::from_ref(&member));
-        drop(live);
-        shared.flusher.send([member.outbox]);
-        true
-    }
-
-    fn sent(&self, members: &[Connected]) {
-        let devices: Vec<_> = members
-            .iter()
-            .map(|member| member.certificate.fingerprint())
-            .collect();
-        if devices.is_empty() {
-            return;
-        }
-        let work = Work::Sent {
-            message: self.number,
-            devices,
-            at: self.now,
-        };
-        // That it cannot be written is told by the ledger.
-        self.shared.ledger.write(Change::unlogged(work), |_| {});
-    }
-}
-
-/// The opcode of a message that goes to one device.
-pub(super) const fn opcode_of(kind: Kind) -> u8 {
-    match kind {
-        Kind::Private => opcode::PRIVATE,
-        Kind::Broadcast | Kind::Chosen => opcode::DIRECT,
-    }
-}
-
-/// A message as the record that goes to one device: opcode and body.
-pub(super) fn record(
-    kind: Kind,
-    message: &Message,
-    doctor: &crate::elgamal::SignSecret,
-    parties: &Parties,
-) -> (u8, Vec<u8>) {
-    let audience = match kind {
-        Kind::Private => return (opcode::PRIVATE, message.encode()),
-        Kind::Broadcast => Audience::Everyone,
-        Kind::Chosen => Audience::Chosen,
-    };
-    let message = message.clone();
-    let direct = signed::sign_direct(doctor, audience, message, parties, &mut OsRandom);
-    (opcode::DIRECT, direct.encode())
 }

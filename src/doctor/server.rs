@@ -15,6 +15,7 @@ use crate::doctor::audit_log::Keeper;
 use crate::doctor::authority::{self, AuthorityError};
 use crate::doctor::backup::schedule;
 use crate::doctor::blocks;
+use crate::doctor::clinic::{self, Clinic};
 use crate::doctor::copies::Copies;
 pub use crate::doctor::deliveries::{Outcome, Report};
 use crate::doctor::event::Event;
@@ -109,6 +110,7 @@ impl Server {
             signed: Mutex::default(),
             roster: Roster::default(),
             unsettled: Mutex::default(),
+            clinic: Clinic::new(&mut OsRandom),
             events: Mutex::new(Some(sender)),
             untold: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
@@ -139,6 +141,10 @@ impl Server {
         if let Some(schedule) = shared.settings.backup.clone() {
             let keeper = Arc::clone(&shared);
             server.spawn("backups", move || schedule::run(&keeper, schedule))?;
+        }
+        if shared.practice.store.nodes().is_some() {
+            let node = Arc::clone(&shared);
+            server.spawn("clinic", move || clinic::run(&node))?;
         }
         server.spawn_log_keeper(log_keeper)?;
         if let Some(sentence) = notice {

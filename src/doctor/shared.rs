@@ -14,6 +14,7 @@ use crate::audit::Entry;
 use crate::clock::{Clock, Timestamp};
 use crate::doctor::audit_log;
 use crate::doctor::backup::BackupSchedule;
+use crate::doctor::clinic::Clinic;
 use crate::doctor::copies::Copies;
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::flusher::Flusher;
@@ -140,6 +141,8 @@ pub struct Shared {
     pub(super) roster: Roster,
     /// Sessions for which something could not be done while the store was away.
     pub(super) unsettled: Mutex<HashMap<Fingerprint, SessionId>>,
+    /// What each session was given, for a node among others.
+    pub(super) clinic: Clinic,
     /// None once nobody listens any more.
     pub(super) events: Mutex<Option<SyncSender<Event>>>,
     /// Events for which there was no room since the last summary.

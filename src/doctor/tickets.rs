@@ -115,6 +115,11 @@ pub fn make(
         .store
         .add_ticket(&row, &[entry])
         .map_err(TicketRefusal::Store)?;
+    if let Some(clinic) = practice.store.clinic() {
+        let doctor = identity.identifier().as_str();
+        let assigned = clinic.assign_if_new(subject.as_str(), doctor);
+        assigned.map_err(TicketRefusal::Store)?;
+    }
     Ok(ticket)
 }
 

@@ -37,8 +37,22 @@ const REKEY_DELAY: Duration = Duration::from_millis(250);
 const REKEY_SHARE: u32 = 20;
 
 /// Tells two sessions of one certificate apart.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Debug)]
 pub struct SessionId(u64);
+
+impl SessionId {
+    /// Its number: how many began before it.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The one that begins next.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
 
 #[cfg(test)]
 impl SessionId {

@@ -59,6 +59,8 @@ pub struct News {
     pub claims: bool,
     /// The roster or the list of revoked doctors.
     pub papers: bool,
+    /// Patients were given to other doctors.
+    pub transfers: bool,
 }
 
 impl News {
@@ -68,12 +70,13 @@ impl News {
         certificates: true,
         claims: true,
         papers: true,
+        transfers: true,
     };
 
     /// Whether there are any.
     #[must_use]
     pub const fn is_none(self) -> bool {
-        !(self.messages || self.certificates || self.claims || self.papers)
+        !(self.messages || self.certificates || self.claims || self.papers || self.transfers)
     }
 
     /// Both.
@@ -84,6 +87,7 @@ impl News {
             certificates: self.certificates || other.certificates,
             claims: self.claims || other.claims,
             papers: self.papers || other.papers,
+            transfers: self.transfers || other.transfers,
         }
     }
 }
@@ -133,7 +137,7 @@ pub trait NodeStore {
 
     /// Those of these sessions of her node whose devices have newer ones
     /// elsewhere. What nobody holds is claimed again.
-    fn lost(&self, claims: &[Claim]) -> Result<Vec<Device>, StoreError>;
+    fn lost(&self, claims: &[Claim]) -> Result<Vec<SessionName>, StoreError>;
 
     /// Who is connected in the clinic, ordered by doctor, patient and device.
     fn present(&self) -> Result<Vec<PresenceRow>, StoreError>;

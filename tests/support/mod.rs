@@ -12,8 +12,12 @@
 
 mod group_keys;
 mod person;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod practice;
 mod session;
+#[cfg(feature = "postgres")]
+mod skip;
 mod wire;
 
 use std::thread;

@@ -112,6 +112,77 @@ impl Practice {
         practice
     }
 
+    /// The first doctor of a clinic.
+    #[cfg(feature = "postgres")]
+    pub fn in_clinic(schema: &super::postgres::Schema) -> Self {
+        let base = TempDir::new().unwrap();
+        let store: Arc<dyn Store> = Arc::new(schema.open("D1"));
+        let group = Group::ffdhe2048();
+        let practice = Self::found(base, store, Settings::default(), &group, listen());
+        practice.run_a_while();
+        practice
+    }
+
+    /// Another doctor of the same clinic, with a clock of her own. The root signs
+    /// her certificate, and the data key is handed over.
+    #[cfg(feature = "postgres")]
+    pub fn colleague(&self, schema: &super::postgres::Schema, name: &str) -> Self {
+        use telemed::identity::certificate::VerifiedCertificate;
+        use telemed::identity::key_file::KeyFile;
+        use telemed::random;
+        use telemed::store::fact;
+
+        let papers = self.papers();
+        let (group, own) = (papers.group(), papers.certificate.subject());
+        let signing = SignSecret::generate(group, &mut OsRandom);
+        let subject = telemed::identity::certificate::Subject {
+            serial: random::array(&mut OsRandom),
+            clinic: own.clinic,
+            identifier: name.parse().unwrap(),
+            role: own.role,
+            not_before: own.not_before,
+            not_after: own.not_after,
+            signing_key: signing.verifying_key().clone(),
+            encryption_key: None,
+        };
+        let root = self.root(&papers);
+        let certificate = VerifiedCertificate::issue(subject, &root, &mut OsRandom);
+        let base = TempDir::new().unwrap();
+        let directory = Arc::new(DataDir::create_or_open(base.path(), name).unwrap());
+        let key = KeyFile {
+            kind: KeyKind::DoctorSigning,
+            group: *group.id(),
+            secret: signing.to_bytes(),
+        };
+        let path = directory.path(setup::SIGNING_KEY);
+        directory.keyring().save(&path, &key).unwrap();
+        let data_key = telemed::vault::DATA_KEY;
+        std::fs::copy(self.directory.path(data_key), directory.path(data_key)).unwrap();
+        let store: Arc<dyn Store> = Arc::new(schema.open(name));
+        let facts = [(fact::DOCTOR_CERTIFICATE, certificate.as_bytes())];
+        store.set_facts(&facts).unwrap();
+        let practice = Self::run(base, directory, store, Settings::default(), listen());
+        practice.run_a_while();
+        practice
+    }
+
+    /// Ends the server and gives back where its data lies.
+    #[cfg(feature = "postgres")]
+    pub fn into_base(mut self) -> TempDir {
+        self.server = None;
+        std::mem::replace(&mut self._base, TempDir::new().unwrap())
+    }
+
+    /// The practice of a doctor whose data lies there.
+    #[cfg(feature = "postgres")]
+    pub fn at(base: &std::path::Path, name: &str, store: Arc<dyn Store>) -> Self {
+        let directory = Arc::new(DataDir::create_or_open(base, name).unwrap());
+        let unused = TempDir::new().unwrap();
+        let practice = Self::run(unused, directory, store, Settings::default(), listen());
+        practice.run_a_while();
+        practice
+    }
+
     fn found(
         base: TempDir,
         store: Arc<dyn Store>,
@@ -119,19 +190,23 @@ impl Practice {
         group: &Group,
         listener: TcpListener,
     ) -> Self {
-        count_panics();
-        let clock = Arc::new(TestClock::default());
+        let now = SystemClock.now();
         let directory = Arc::new(DataDir::create_or_open(base.path(), "D1").unwrap());
         let doctor = "D1".parse().unwrap();
-        setup::found(
-            &directory,
-            &*store,
-            group,
-            &doctor,
-            clock.now(),
-            &mut OsRandom,
-        )
-        .unwrap();
+        setup::found(&directory, &*store, group, &doctor, now, &mut OsRandom).unwrap();
+        Self::run(base, directory, store, settings, listener)
+    }
+
+    /// Starts the server of a practice that is there.
+    fn run(
+        base: TempDir,
+        directory: Arc<DataDir>,
+        store: Arc<dyn Store>,
+        settings: Settings,
+        listener: TcpListener,
+    ) -> Self {
+        count_panics();
+        let clock = Arc::new(TestClock::default());
         let (server, events) = start(&directory, &store, &settings, &clock, listener);
         Self {
             server: Some(server),
@@ -349,9 +424,10 @@ impl Practice {
 
 /// How often a thread of a server has panicked. No input may lead there.
 static PANICS: AtomicUsize = AtomicUsize::new(0);
-const THREADS: [&str; 9] = [
+const THREADS: [&str; 11] = [
     "aside",
     "audit log",
+    "clinic",
     "connection",
     "control",
     "flusher",
@@ -359,6 +435,7 @@ const THREADS: [&str; 9] = [
     "housekeeping",
     "ledger",
     "listener",
+    "post",
 ];
 
 fn count_panics() {

@@ -106,11 +106,18 @@ fn request_for(
             Request::Office(office::Request::Authority(doctor::authority::Request::Show))
         }
         DoctorChoice::Exit | DoctorChoice::Patients | DoctorChoice::Devices => Request::Stop,
-        DoctorChoice::Broadcast => {
-            return message(dialogue, "Urgent message to all: ")?.and_then(|text| {
+        DoctorChoice::ClinicList => Request::ListClinic,
+        DoctorChoice::Broadcast | DoctorChoice::ClinicBroadcast => {
+            let clinic = choice == DoctorChoice::ClinicBroadcast;
+            let prompt = match clinic {
+                false => "Urgent message to all: ",
+                true => "Urgent message to all patients of the clinic: ",
+            };
+            return message(dialogue, prompt)?.and_then(|text| {
                 Ok(Choice::Given(Request::Broadcast(Broadcast {
                     text,
                     urgent: true,
+                    clinic,
                     ..Broadcast::default()
                 })))
             });

@@ -54,12 +54,18 @@ impl Task {
         if args.to.is_some() && args.tag.is_some() {
             return Err(usage("--to and --tag exclude each other"));
         }
+        if args.clinic && (args.to.is_some() || args.tag.is_some()) {
+            return Err(usage(
+                "--clinic is for everybody: --to and --tag exclude it",
+            ));
+        }
         let to = args.to.map_or_else(|| Ok(Vec::new()), |to| patients(&to))?;
         let request = Request::Broadcast(control::Broadcast {
             text: checked(args.text)?,
             urgent: args.urgent,
             to,
             tag: args.tag,
+            clinic: args.clinic,
             expires_seconds: expires(args.expires)?,
         });
         Self::send(request, args.wait)

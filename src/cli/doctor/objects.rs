@@ -7,6 +7,7 @@ use crate::cli::doctor::devices;
 use crate::cli::doctor::joining;
 use crate::cli::doctor::messages;
 use crate::cli::doctor::patients;
+use crate::cli::doctor::presence;
 use crate::cli::output::Object;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::doctor::control::Answer;
@@ -41,6 +42,7 @@ pub fn answer(answer: &Answer) -> Vec<Object> {
             objects.extend(renewal.as_ref().map(authority::renewal_object));
             objects
         }
+        Answer::Clinic(nodes) => presence::objects(nodes),
         Answer::Sent {
             number,
             code,
@@ -197,6 +199,9 @@ pub fn event(event: &Event) -> Object {
         Event::StoreBack(since) => Object::new("store_back")
             .with("at", now())
             .with("since", *since),
+        Event::Transferred(patient) => Object::new("transferred")
+            .with("at", now())
+            .with("patient", patient.as_str()),
         Event::Trouble(sentence) => Object::new("trouble")
             .with("at", now())
             .with("sentence", sentence.as_str()),
@@ -211,6 +216,7 @@ const fn why(departure: Departure) -> &'static str {
         Departure::Expired => "expired",
         Departure::Revoked => "revoked",
         Departure::Stalled => "stalled",
+        Departure::Moved => "moved",
     }
 }
 

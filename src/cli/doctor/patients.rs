@@ -64,6 +64,10 @@ pub fn request(task: &PatientsTask, may_ask: bool, office: Office<'_>) -> Result
         PatientsTask::Archive(patient) => Request::Archive {
             patient: patient.to_string(),
         },
+        PatientsTask::Transfer(patient, doctor) => Request::Transfer {
+            patient: patient.to_string(),
+            doctor: doctor.to_string(),
+        },
         PatientsTask::Unarchive(patient) => Request::Unarchive {
             patient: patient.to_string(),
         },

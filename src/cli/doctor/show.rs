@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 
-use crate::cli::doctor::{authority, blocks, devices, joining, messages, objects, patients};
+use crate::cli::doctor::{
+    authority, blocks, devices, joining, messages, objects, patients, presence,
+};
 use crate::cli::exit::{Exit, Failure, eprint, print_whole};
 use crate::cli::output::Form;
 use crate::cli::{qr, text};
@@ -57,6 +59,7 @@ pub fn text(answer: &Answer) -> String {
             unread,
             renewal,
         } => connected(devices, *unread) + &authority::reminder(renewal.as_ref()),
+        Answer::Clinic(nodes) => presence::text(nodes),
         Answer::Sent {
             number,
             code,
@@ -319,6 +322,9 @@ fn event_text(event: Event) -> String {
             Departure::Stalled => {
                 format!("{patient}: the device does not read; it was disconnected.")
             }
+            Departure::Moved => {
+                format!("{patient} is connected to another doctor of the clinic now.")
+            }
         },
         Event::Delivered(patient, number, _) => {
             format!("Message {number}: delivered to {patient}.")
@@ -355,6 +361,9 @@ fn event_text(event: Event) -> String {
         Event::StoreBack(since) => format!(
             "The database is there again, after it was away since {since}. What was not answered \
              comes again."
+        ),
+        Event::Transferred(patient) => format!(
+            "{patient} is your patient now: another doctor of the clinic has given her to you."
         ),
         Event::Trouble(sentence) => format!("Trouble: {sentence}."),
     }

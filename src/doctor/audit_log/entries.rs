@@ -32,7 +32,9 @@ pub(in crate::doctor) fn entry_of(event: &Event, at: Timestamp) -> Option<Entry>
         Event::Left(patient, departure) => {
             let patient = patient.as_str();
             let actor = match departure {
-                Departure::Asked | Departure::Lost | Departure::Misbehaved => patient,
+                Departure::Asked | Departure::Lost | Departure::Misbehaved | Departure::Moved => {
+                    patient
+                }
                 Departure::Expired | Departure::Revoked | Departure::Stalled => SERVER,
             };
             let why = why(*departure);
@@ -70,6 +72,8 @@ pub(in crate::doctor) fn entry_of(event: &Event, at: Timestamp) -> Option<Entry>
         }
         // It could not be written.
         Event::StoreAway(_) => None,
+        // Who has given her logs that.
+        Event::Transferred(_) => None,
         Event::Enrolled(..) | Event::Delivered(..) | Event::Confirmed(..) | Event::Private(..) => {
             None
         }
@@ -98,6 +102,7 @@ const fn why(departure: Departure) -> &'static str {
         Departure::Expired => "session or certificate has ended",
         Departure::Revoked => "the certificate was revoked or frozen",
         Departure::Stalled => "did not read",
+        Departure::Moved => "is connected to another doctor of the clinic",
     }
 }
 

@@ -159,6 +159,12 @@ impl Live {
         self.records.get(&session)?.get(&id).copied()
     }
 
+    /// How many records this session was given and has not answered.
+    #[must_use]
+    pub fn records_awaited(&self, session: SessionId) -> usize {
+        self.records.get(&session).map_or(0, HashMap::len)
+    }
+
     /// Notes a checked answer.
     pub fn record_answered(&mut self, session: SessionId, id: MessageId) {
         if let Some(records) = self.records.get_mut(&session) {

@@ -50,6 +50,8 @@ CREATE TRIGGER message_notify AFTER INSERT ON message
     FOR EACH STATEMENT EXECUTE FUNCTION telemed_notify();
 CREATE TRIGGER certificate_notify AFTER UPDATE OF state ON certificate
     FOR EACH STATEMENT EXECUTE FUNCTION telemed_notify();
+CREATE TRIGGER assignment_notify AFTER UPDATE ON assignment
+    FOR EACH STATEMENT EXECUTE FUNCTION telemed_notify();
 CREATE TRIGGER roster_notify AFTER INSERT OR UPDATE OR DELETE ON roster
     FOR EACH STATEMENT EXECUTE FUNCTION telemed_notify();
 CREATE TRIGGER presence_notify AFTER UPDATE ON presence
@@ -174,7 +176,7 @@ impl NodeStore for PostgresStore {
         self.jot(sql, &[&devices, &sessions]).map(drop)
     }
 
-    fn lost(&self, claims: &[Claim]) -> Result<Vec<Device>, StoreError> {
+    fn lost(&self, claims: &[Claim]) -> Result<Vec<SessionName>, StoreError> {
         let devices: Vec<&[u8]> = claims.iter().map(|claim| &claim.device[..]).collect();
         let sessions: Vec<&[u8]> = claims.iter().map(|claim| &claim.session[..]).collect();
         let sql = "SELECT place
@@ -189,7 +191,7 @@ impl NodeStore for PostgresStore {
             if let Some(claim) = claims.get(place.saturating_sub(1))
                 && !self.claim_one(claim)?
             {
-                lost.push(claim.device);
+                lost.push(claim.session);
             }
         }
         Ok(lost)
@@ -291,6 +293,7 @@ impl Watch for Listener {
                 "message" => news.messages = true,
                 "certificate" => news.certificates = true,
                 "presence" => news.claims = true,
+                "assignment" => news.transfers = true,
                 "roster" | "fact" => news.papers = true,
                 // Of a newer version.
                 _ => news = News::ALL,

@@ -23,6 +23,9 @@ pub struct Broadcast {
     /// only the patients whose records have this tag
     #[argh(option)]
     pub tag: Option<String>,
+    /// every patient of the clinic, not only this doctor's
+    #[argh(switch)]
+    pub clinic: bool,
     /// not given to anybody any more after this time, such as 30min, 6h or 2d
     #[argh(option, arg_name = "time")]
     pub expires: Option<String>,

@@ -34,6 +34,7 @@ pub enum PatientsCommand {
     Search(Search),
     Archive(Archive),
     Unarchive(Unarchive),
+    Transfer(Transfer),
     Note(WriteNote),
 }
 
@@ -184,6 +185,24 @@ pub struct Unarchive {
     /// identifier of the patient, such as P1
     #[argh(positional, arg_name = "PATIENT")]
     pub patient: String,
+}
+
+/// Give one of your patients to another doctor of the clinic.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(
+    subcommand,
+    name = "transfer",
+    help_triggers("-h", "--help"),
+    usage = "PATIENT DOCTOR",
+    note = "The patient's program still asks for the doctor it was enrolled with, until it is\nstarted with --doctor_id."
+)]
+pub struct Transfer {
+    /// identifier of the patient, such as P1
+    #[argh(positional, arg_name = "PATIENT")]
+    pub patient: String,
+    /// identifier of the other doctor, such as D2
+    #[argh(positional, arg_name = "DOCTOR")]
+    pub doctor: String,
 }
 
 /// Write about a consultation into a patient's record.

@@ -66,6 +66,9 @@ pub fn text(answer: &Answer) -> String {
         Answer::Listed(patients) => listed_text(patients),
         Answer::Found(found) => found_text(found),
         Answer::Archived { patient } => format!("The record of {patient} is archived."),
+        Answer::Transferred { patient, doctor } => {
+            format!("{patient} is a patient of doctor {doctor} now.")
+        }
         Answer::Unarchived { patient } => {
             format!("The record of {patient} is not in the archive.")
         }
@@ -235,6 +238,11 @@ pub fn objects(answer: &Answer) -> Vec<Object> {
             })
             .collect(),
         Answer::Archived { patient } => vec![archived(patient, true)],
+        Answer::Transferred { patient, doctor } => vec![
+            Object::new("transferred")
+                .with("patient", patient.as_str())
+                .with("doctor", doctor.as_str()),
+        ],
         Answer::Unarchived { patient } => vec![archived(patient, false)],
         Answer::Noted { patient } => {
             vec![Object::new("consultation_noted").with("patient", patient.as_str())]

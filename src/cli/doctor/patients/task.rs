@@ -25,6 +25,8 @@ pub enum PatientsTask {
     Archive(Identifier),
     /// Take it out again.
     Unarchive(Identifier),
+    /// Give the patient to this doctor.
+    Transfer(Identifier, Identifier),
     /// Write about a consultation.
     Note {
         /// With whom.
@@ -75,6 +77,9 @@ impl PatientsTask {
             PatientsCommand::Search(args) => Self::Search(words(args.text)),
             PatientsCommand::Archive(args) => Self::Archive(patient(&args.patient)?),
             PatientsCommand::Unarchive(args) => Self::Unarchive(patient(&args.patient)?),
+            PatientsCommand::Transfer(args) => {
+                Self::Transfer(patient(&args.patient)?, patient(&args.doctor)?)
+            }
             PatientsCommand::Note(args) => noted(args)?,
         })
     }

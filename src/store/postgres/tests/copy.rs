@@ -12,13 +12,16 @@ use crate::store::{
 
 /// What the server has beside a practice: its own books, and what only a clinic
 /// of several doctors has.
-const APART: [&str; 6] = [
+const APART: [&str; 9] = [
     "counter",
     "last_commit",
     "telemed_schema",
     "join_ticket",
     "staff",
     "assignment",
+    "node",
+    "presence",
+    "roster",
 ];
 
 #[test]

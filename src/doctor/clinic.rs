@@ -1,0 +1,171 @@
+//! One node among several of a clinic, which share a store: what the others have
+//! changed is caught up with here.
+//!
+//! Each session is known with the number of the message up to which it was given
+//! everything. Numbers are given in the order of commits, so that what another
+//! node has put into the books since then has a larger one.
+
+mod catch_up;
+mod held;
+mod papers;
+
+pub(super) use catch_up::catch_up;
+pub(super) use held::Clinic;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::doctor::event::{Departure, Event};
+use crate::doctor::shared::Shared;
+use crate::identity::certificate::Fingerprint;
+use crate::protocol::DisconnectReason;
+use crate::session::table::SessionId;
+use crate::store::StoreError;
+use crate::store::nodes::{Claim, News, NodeStore, Watch};
+
+/// How often it is looked whether the server stops, and whose sessions are over.
+const TICK: Duration = Duration::from_millis(250);
+/// How often everything is looked at while nothing is heard of changes.
+const POLL: Duration = Duration::from_secs(2);
+/// The same while changes are heard of.
+const LOOK: Duration = Duration::from_secs(30);
+/// How often the node says that it runs.
+const BEAT: Duration = Duration::from_secs(10);
+/// How long after a failure the next attempt is made.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The thread of a node among others. Where a store is one doctor's it ends at
+/// once.
+pub(super) fn run(shared: &Arc<Shared>) {
+    let store = Arc::clone(&shared.practice.store);
+    let Some(nodes) = store.nodes() else { return };
+    let mut round = Round::new();
+    while !shared.is_stopping() {
+        round.go(shared, nodes);
+    }
+    // What it could not take back is taken back at its next start.
+    let _ = nodes.stop_node();
+}
+
+/// What the thread remembers from one look to the next.
+struct Round {
+    watch: Option<Box<dyn Watch>>,
+    watch_at: Instant,
+    has_started: bool,
+    beat_at: Instant,
+    look_at: Instant,
+    /// What was heard of and could not be caught up with.
+    owed: News,
+    try_at: Instant,
+}
+
+impl Round {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            watch: None,
+            watch_at: now,
+            has_started: false,
+            beat_at: now,
+            look_at: now,
+            owed: News::ALL,
+            try_at: now,
+        }
+    }
+
+    fn go(&mut self, shared: &Arc<Shared>, nodes: &dyn NodeStore) {
+        let now = Instant::now();
+        if self.watch.is_none() && now >= self.watch_at {
+            self.watch = nodes.watch().ok();
+            self.watch_at = now + POLL;
+            // What happened before it listens.
+            self.owed = News::ALL;
+        }
+        let heard = self.watch.as_mut().map(|watch| watch.wait(TICK));
+        match heard {
+            Some(Ok(news)) => self.owed = self.owed.and(news),
+            Some(Err(_)) => self.watch = None,
+            None => thread::park_timeout(TICK),
+        }
+        let now = Instant::now();
+        if now >= self.look_at {
+            self.owed = News::ALL;
+        }
+        if now >= self.try_at && self.catch_up(shared, nodes, now).is_err() {
+            // What is wrong is told by whoever needs the store.
+            self.try_at = Instant::now() + PAUSE;
+        }
+    }
+
+    fn catch_up(
+        &mut self,
+        shared: &Arc<Shared>,
+        nodes: &dyn NodeStore,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        if !self.has_started {
+            nodes.start_node()?;
+            self.has_started = true;
+        }
+        if now >= self.beat_at {
+            nodes.beat()?;
+            self.beat_at = now + BEAT;
+        }
+        release(shared, nodes)?;
+        if self.owed.is_none() {
+            return Ok(());
+        }
+        self.owed = catch_up(shared, self.owed)?;
+        let every = if self.watch.is_some() { LOOK } else { POLL };
+        self.look_at = now + every;
+        Ok(())
+    }
+}
+
+/// Says of sessions that are over that they are.
+fn release(shared: &Shared, nodes: &dyn NodeStore) -> Result<(), StoreError> {
+    let ended = shared.clinic.take_ended();
+    if ended.is_empty() {
+        return Ok(());
+    }
+    nodes.release(&ended).inspect_err(|_| {
+        // Once more when the store is there again.
+        shared.clinic.put_back(ended);
+    })
+}
+
+/// Says that a session is held here, before it is given anything; false if the
+/// device has begun a newer one elsewhere. While the store does not answer the
+/// session goes on: it is claimed when that is over.
+pub(super) fn claim(shared: &Shared, id: SessionId) -> bool {
+    let Some(nodes) = shared.practice.store.nodes() else {
+        return true;
+    };
+    let Some(claim) = shared.clinic.claim(id, Instant::now()) else {
+        return true;
+    };
+    match nodes.claim(&claim) {
+        Ok(false) => {
+            moved(shared, &claim, id);
+            false
+        }
+        Ok(true) | Err(_) => true,
+    }
+}
+
+/// Ends a session whose device has a newer one at another node.
+fn moved(shared: &Shared, claim: &Claim, id: SessionId) {
+    shared.clinic.left(id);
+    let device: Fingerprint = claim.device;
+    let sessions = &shared.tables.sessions;
+    let members = sessions.connected();
+    let member = members.iter().find(|member| member.id == id);
+    let reason = DisconnectReason::Superseded;
+    if let Some(outbox) = sessions.expel(&device, id, reason, Instant::now()) {
+        if let Some(member) = member {
+            shared.tell(Event::Left(shared.peer_of(member), Departure::Moved));
+        }
+        shared.flusher.send([outbox]);
+    }
+}

@@ -1,0 +1,205 @@
+//! What other nodes have changed, done here as if it had been changed here. It
+//! may be done again at any time: what was done is not done twice.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::held::Behind;
+use super::{moved, papers};
+use crate::doctor::event::Event;
+use crate::doctor::housekeeping;
+use crate::doctor::messages;
+use crate::doctor::post::outgoing::Outgoing;
+use crate::doctor::post::prepare;
+use crate::doctor::shared::Shared;
+use crate::identity::certificate::Fingerprint;
+use crate::session::table::{Connected, SessionId};
+use crate::store::StoreError;
+use crate::store::messages::{Kind, MessageRow};
+use crate::store::nodes::{News, NodeStore};
+
+/// At most so many messages are ahead of a session's receipts: the rest is given
+/// at the next look. Its queue holds four times as many.
+const AT_ONCE: usize = 64;
+
+/// Catches up with what has changed; gives what it leaves for the next time.
+///
+/// # Errors
+/// [`StoreError`]: it is to be done again.
+pub(in crate::doctor) fn catch_up(shared: &Arc<Shared>, news: News) -> Result<News, StoreError> {
+    let store = Arc::clone(&shared.practice.store);
+    let mut left = News::default();
+    let Some(nodes) = store.nodes() else {
+        return Ok(left);
+    };
+    // Whoever is put out is not given anything any more.
+    if news.certificates {
+        housekeeping::put_out_stopped(shared, nodes)?;
+    }
+    if news.claims {
+        end_moved(shared, nodes)?;
+    }
+    if news.messages {
+        left.messages = give(shared, nodes)?;
+    }
+    if news.transfers {
+        tell_transfers(shared, nodes, news == News::ALL)?;
+    }
+    if news.papers {
+        papers::catch_up(shared, nodes)?;
+    }
+    Ok(left)
+}
+
+/// Ends the sessions whose devices have newer ones elsewhere.
+fn end_moved(shared: &Shared, nodes: &dyn NodeStore) -> Result<(), StoreError> {
+    let claims = shared.clinic.claims(Instant::now());
+    let all: Vec<_> = claims.values().copied().collect();
+    let lost: HashSet<_> = nodes.lost(&all)?.into_iter().collect();
+    for (id, claim) in claims {
+        if lost.contains(&claim.session) {
+            moved(shared, &claim, id);
+        }
+    }
+    Ok(())
+}
+
+/// Tells the doctor whom others have given to her. At a look at everything those
+/// are among her patients to whom she has made tickets herself.
+fn tell_transfers(shared: &Shared, nodes: &dyn NodeStore, is_look: bool) -> Result<(), StoreError> {
+    let Some(clinic) = shared.practice.store.clinic() else {
+        return Ok(());
+    };
+    let patients = clinic.patients_of(nodes.doctor())?;
+    for patient in shared.clinic.new_patients(patients) {
+        if !is_look {
+            shared.tell(Event::Transferred(patient));
+        }
+    }
+    Ok(())
+}
+
+/// A message, and those it is to be given to.
+struct Open {
+    row: MessageRow,
+    sessions: HashSet<SessionId>,
+}
+
+/// Gives what the sessions lack; says whether some lack still more.
+fn give(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<bool, StoreError> {
+    let store = &shared.practice.store;
+    // A look that keeps nobody waiting.
+    let behind = shared.clinic.behind(store.newest_message()?);
+    if behind.is_empty() {
+        return Ok(false);
+    }
+    welcome(shared, &behind)?;
+    // Nobody joins and nobody else gives anything between the look at what is
+    // open and the word of what is given.
+    let order = shared.order();
+    let newest = store.newest_message()?;
+    let members = shared.tables.sessions.connected();
+    let present: HashSet<_> = members.iter().map(|member| member.id).collect();
+    let behind = shared.clinic.behind(newest).into_iter();
+    // A session that was ended is held until its thread has ended, too.
+    let (behind, over): (Vec<_>, Vec<_>) = behind.partition(|it| present.contains(&it.session));
+    let (open, given) = find_open(shared, nodes, &behind, newest)?;
+    let over = over.into_iter().map(|it| (it.session, newest));
+    shared.clinic.given(given.iter().copied().chain(over));
+    let mut later = Vec::new();
+    for Open { row, sessions } in open {
+        let message = match messages::open(&shared.practice, &row) {
+            Ok(message) => message,
+            Err(error) => {
+                shared.tell(Event::Trouble(error.to_string()));
+                continue;
+            }
+        };
+        let is_for = |member: &&Connected| sessions.contains(&member.id);
+        let members: Vec<_> = members.iter().filter(is_for).cloned().collect();
+        let devices = members.iter().map(|it| it.certificate.fingerprint());
+        let outgoing = Outgoing::new(shared, message, row.number, devices.collect());
+        if row.kind == Kind::Broadcast && outgoing.is_for_all() {
+            let prepared = prepare(shared, outgoing.message(), shared.clock.now());
+            let (given, _) = outgoing.to_group(prepared);
+            shared
+                .flusher
+                .send(given.into_iter().map(|member| member.outbox));
+        } else {
+            later.push((outgoing, row.kind, members));
+        }
+    }
+    drop(order);
+    for (outgoing, kind, members) in later {
+        outgoing.one_by_one(kind, members);
+    }
+    Ok(given.iter().any(|(_, number)| *number < newest))
+}
+
+/// Makes recipients of devices that came while the store was away.
+fn welcome(shared: &Shared, behind: &[Behind]) -> Result<(), StoreError> {
+    let new = behind.iter().filter(|it| !it.is_welcome);
+    let new: HashSet<SessionId> = new.map(|it| it.session).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    for member in shared.tables.sessions.connected() {
+        if new.contains(&member.id) {
+            let subject = member.certificate.subject();
+            let (device, patient) = (member.certificate.fingerprint(), &subject.identifier);
+            let now = shared.clock.now();
+            shared
+                .practice
+                .store
+                .welcome(&device, patient.as_str(), now)?;
+        }
+    }
+    Ok(())
+}
+
+type Given = Vec<(SessionId, u64)>;
+
+/// What is open for these sessions and was not given to them, the oldest first;
+/// and up to which message each is given everything with that.
+fn find_open(
+    shared: &Shared,
+    nodes: &dyn NodeStore,
+    behind: &[Behind],
+    newest: u64,
+) -> Result<(Vec<Open>, Given), StoreError> {
+    let by_device: HashMap<Fingerprint, SessionId> =
+        behind.iter().map(|it| (it.device, it.session)).collect();
+    let devices: Vec<_> = behind.iter().map(|it| (it.device, it.given)).collect();
+    let mut given: HashMap<SessionId, u64> = behind.iter().map(|it| (it.session, newest)).collect();
+    let mut counts: HashMap<SessionId, usize> = HashMap::new();
+    let mut open = Vec::new();
+    for (number, devices) in nodes.open_for(&devices, newest, shared.clock.now())? {
+        let mut sessions = HashSet::new();
+        for device in devices {
+            let Some(&session) = by_device.get(&device) else {
+                continue;
+            };
+            // Full already, or given when it was sent.
+            if given.get(&session).is_none_or(|up_to| *up_to < number)
+                || shared.clinic.was_sent(number, session)
+            {
+                continue;
+            }
+            let awaited = || shared.live().records_awaited(session);
+            let count = counts.entry(session).or_insert_with(awaited);
+            *count += 1;
+            if *count > AT_ONCE {
+                given.insert(session, number - 1);
+            } else {
+                sessions.insert(session);
+            }
+        }
+        if !sessions.is_empty()
+            && let Some(row) = shared.practice.store.message(number)?
+        {
+            open.push(Open { row, sessions });
+        }
+    }
+    Ok((open, given.into_iter().collect()))
+}

@@ -1,0 +1,288 @@
+//! The sessions that this node holds, and what each was given.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::identity::certificate::Fingerprint;
+use crate::random::{self, Random};
+use crate::session::table::SessionId;
+use crate::store::nodes::{Claim, SessionName};
+
+/// The sessions of a node among others.
+pub(in crate::doctor) struct Clinic {
+    /// Tells this run's sessions from those of others.
+    run: [u8; 8],
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    held: BTreeMap<SessionId, Held>,
+    /// Messages that were sent here before the sessions had been given all that
+    /// comes before them; the first session that was not there then.
+    sent: BTreeMap<u64, SessionId>,
+    /// Sessions that are over.
+    ended: Vec<(Fingerprint, SessionName)>,
+    /// The first session that comes next.
+    next: SessionId,
+    /// What was told last of where the clinic's doctors are reached.
+    roster: Vec<Vec<u8>>,
+    /// The doctor's patients, as they were when it was last looked.
+    patients: HashSet<String>,
+}
+
+struct Held {
+    device: Fingerprint,
+    /// When its first message was answered.
+    answered: Instant,
+    /// The message up to which it was given everything.
+    given: u64,
+    /// Whether the device has been made a recipient.
+    is_welcome: bool,
+}
+
+/// A session that may lack something.
+#[derive(Clone, Copy)]
+pub(super) struct Behind {
+    pub(super) session: SessionId,
+    pub(super) device: Fingerprint,
+    /// The message up to which it was given everything.
+    pub(super) given: u64,
+    pub(super) is_welcome: bool,
+}
+
+impl Clinic {
+    pub(in crate::doctor) fn new(random: &mut dyn Random) -> Self {
+        Self {
+            run: random::array(random),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Each change is complete in itself: a panic elsewhere leaves it usable.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn name(&self, id: SessionId) -> SessionName {
+        let mut name = [0; 16];
+        name[..8].copy_from_slice(&self.run);
+        name[8..].copy_from_slice(&id.number().to_be_bytes());
+        name
+    }
+
+    /// A session begins whose own thread gives it everything up to this message;
+    /// nothing if it is not known which is the newest. To be called while nobody
+    /// sends.
+    pub(in crate::doctor) fn joined(
+        &self,
+        id: SessionId,
+        device: Fingerprint,
+        answered: Instant,
+        newest: Option<u64>,
+    ) {
+        let held = Held {
+            device,
+            answered,
+            given: newest.unwrap_or(0),
+            is_welcome: newest.is_some(),
+        };
+        let mut state = self.state();
+        state.next = id.next();
+        state.held.insert(id, held);
+    }
+
+    /// The session's own thread could give nothing after this message.
+    pub(in crate::doctor) fn stuck(&self, id: SessionId, after: u64, is_welcome: bool) {
+        if let Some(held) = self.state().held.get_mut(&id) {
+            held.given = held.given.min(after);
+            held.is_welcome &= is_welcome;
+        }
+    }
+
+    /// A session is over.
+    pub(in crate::doctor) fn left(&self, id: SessionId) {
+        let name = self.name(id);
+        let mut state = self.state();
+        if let Some(held) = state.held.remove(&id) {
+            state.ended.push((held.device, name));
+        }
+    }
+
+    /// A message was put into the books here and is given to its recipients by
+    /// whoever did so. To be called while nobody joins.
+    pub(in crate::doctor) fn sent(&self, number: u64) {
+        let mut state = self.state();
+        let mut all = true;
+        for held in state.held.values_mut() {
+            match held.given + 1 == number {
+                true => held.given = number,
+                false => all &= held.given >= number,
+            }
+        }
+        if !all {
+            let next = state.next;
+            state.sent.insert(number, next);
+        }
+    }
+
+    /// What to claim a session with, if it is not over.
+    pub(super) fn claim(&self, id: SessionId, now: Instant) -> Option<Claim> {
+        let state = self.state();
+        let held = state.held.get(&id)?;
+        Some(self.claim_of(id, held, now))
+    }
+
+    fn claim_of(&self, id: SessionId, held: &Held, now: Instant) -> Claim {
+        Claim {
+            device: held.device,
+            session: self.name(id),
+            age: now.saturating_duration_since(held.answered),
+        }
+    }
+
+    /// The same of all sessions.
+    pub(super) fn claims(&self, now: Instant) -> HashMap<SessionId, Claim> {
+        let state = self.state();
+        let held = state.held.iter();
+        held.map(|(id, held)| (*id, self.claim_of(*id, held, now)))
+            .collect()
+    }
+
+    pub(super) fn take_ended(&self) -> Vec<(Fingerprint, SessionName)> {
+        std::mem::take(&mut self.state().ended)
+    }
+
+    pub(super) fn put_back(&self, ended: Vec<(Fingerprint, SessionName)>) {
+        self.state().ended.extend(ended);
+    }
+
+    /// The sessions that were not given everything up to this message.
+    pub(super) fn behind(&self, newest: u64) -> Vec<Behind> {
+        let state = self.state();
+        let behind = state.held.iter().filter(|(_, held)| held.given < newest);
+        behind
+            .map(|(id, held)| Behind {
+                session: *id,
+                device: held.device,
+                given: held.given,
+                is_welcome: held.is_welcome,
+            })
+            .collect()
+    }
+
+    /// Whether a session was given this message by whoever sent it here.
+    pub(super) fn was_sent(&self, number: u64, id: SessionId) -> bool {
+        let state = self.state();
+        state.sent.get(&number).is_some_and(|next| id < *next)
+    }
+
+    /// These sessions are given everything up to these messages.
+    pub(super) fn given(&self, sessions: impl Iterator<Item = (SessionId, u64)>) {
+        let mut state = self.state();
+        for (id, number) in sessions {
+            if let Some(held) = state.held.get_mut(&id) {
+                held.given = held.given.max(number);
+                held.is_welcome = true;
+            }
+        }
+        let least = state.held.values().map(|held| held.given).min();
+        match least {
+            Some(least) => state.sent = state.sent.split_off(&(least + 1)),
+            None => state.sent.clear(),
+        }
+    }
+
+    /// Notes who the doctor's patients are; gives those who are new.
+    pub(super) fn new_patients(&self, patients: Vec<String>) -> Vec<String> {
+        let mut state = self.state();
+        let is_new = |patient: &&String| !state.patients.contains(*patient);
+        let new = patients.iter().filter(is_new).cloned().collect();
+        state.patients = patients.into_iter().collect();
+        new
+    }
+
+    /// Notes what is told of where doctors are reached; says whether it is new.
+    pub(super) fn is_new_roster(&self, entries: &[Vec<u8>]) -> bool {
+        let mut state = self.state();
+        let is_new = state.roster != entries;
+        if is_new {
+            state.roster = entries.to_vec();
+        }
+        is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::OsRandom;
+
+    fn session(number: u64) -> SessionId {
+        SessionId::for_test(number)
+    }
+
+    fn joined(clinic: &Clinic, number: u8, newest: Option<u64>) {
+        let id = session(u64::from(number));
+        clinic.joined(id, [number; 32], Instant::now(), newest);
+    }
+
+    fn behind(clinic: &Clinic, newest: u64) -> Vec<(u8, u64)> {
+        let behind = clinic.behind(newest).into_iter();
+        behind.map(|it| (it.device[0], it.given)).collect()
+    }
+
+    #[test]
+    fn what_is_sent_here_in_order_leaves_nobody_behind() {
+        let clinic = Clinic::new(&mut OsRandom);
+        joined(&clinic, 1, Some(4));
+        clinic.sent(5);
+        joined(&clinic, 2, Some(5));
+        clinic.sent(6);
+        assert!(behind(&clinic, 6).is_empty());
+        assert!(!clinic.was_sent(6, session(1)), "nothing to remember");
+        // Another node's is 7.
+        clinic.sent(8);
+        assert_eq!(behind(&clinic, 8), [(1, 6), (2, 6)]);
+        joined(&clinic, 3, Some(8));
+        let sent_to: Vec<_> = (1..=3).map(|it| clinic.was_sent(8, session(it))).collect();
+        assert_eq!(sent_to, [true, true, false]);
+        assert!(!clinic.was_sent(7, session(1)));
+        clinic.given([1, 2].map(|it| (session(it), 8)).into_iter());
+        assert!(behind(&clinic, 8).is_empty());
+        assert!(!clinic.was_sent(8, session(1)), "forgotten");
+    }
+
+    #[test]
+    fn who_joins_while_the_store_is_away_lacks_everything_but_what_is_sent_here() {
+        let clinic = Clinic::new(&mut OsRandom);
+        joined(&clinic, 1, None);
+        clinic.sent(9);
+        assert_eq!(behind(&clinic, 9), [(1, 0)]);
+        assert!(clinic.was_sent(9, session(1)));
+        assert!(!clinic.behind(9)[0].is_welcome);
+        joined(&clinic, 2, None);
+        assert!(!clinic.was_sent(9, session(2)));
+        joined(&clinic, 3, Some(9));
+        clinic.stuck(session(3), 5, true);
+        assert_eq!(behind(&clinic, 9), [(1, 0), (2, 0), (3, 5)]);
+    }
+
+    #[test]
+    fn a_session_that_is_over_is_released_once() {
+        let clinic = Clinic::new(&mut OsRandom);
+        joined(&clinic, 1, Some(4));
+        let claim = clinic.claim(session(1), Instant::now()).unwrap();
+        assert_eq!(clinic.claims(Instant::now()).len(), 1);
+        clinic.left(session(1));
+        clinic.left(session(1));
+        assert_eq!(clinic.take_ended(), [([1; 32], claim.session)]);
+        assert!(clinic.take_ended().is_empty());
+        assert!(clinic.claim(session(1), Instant::now()).is_none());
+        let other = Clinic::new(&mut OsRandom);
+        joined(&other, 1, Some(4));
+        let same_number = other.claim(session(1), Instant::now()).unwrap();
+        assert_ne!(same_number.session, claim.session);
+    }
+}

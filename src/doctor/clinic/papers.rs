@@ -1,0 +1,134 @@
+//! Papers of the clinic that another doctor may have changed: the list of
+//! revoked doctors, and where doctors are reached.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::address::Address;
+use crate::audit::{Action, Entry};
+use crate::doctor::event::Event;
+use crate::doctor::office;
+use crate::doctor::practice::SERVER;
+use crate::doctor::roster;
+use crate::doctor::setup;
+use crate::doctor::shared::Shared;
+use crate::identity::authority::DoctorIdentity;
+use crate::identity::revocation::RevokedDoctors;
+use crate::identity::roster::RosterEntry;
+use crate::protocol::DisconnectReason;
+use crate::random::OsRandom;
+use crate::store::nodes::NodeStore;
+use crate::store::{StoreError, fact};
+
+/// Goes on with newer papers.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) fn catch_up(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<(), StoreError> {
+    renew_revoked(shared)?;
+    let identity = shared.identity();
+    put_own_entry(shared, nodes, &identity)?;
+    tell_roster(shared, nodes, &identity)
+}
+
+/// Goes on with a newer list of revoked doctors. Patients learn it with a full
+/// handshake: they are asked to come back.
+fn renew_revoked(shared: &Shared) -> Result<(), StoreError> {
+    let practice = &shared.practice;
+    let Some(bytes) = practice.store.fact(fact::REVOKED_DOCTORS)? else {
+        return Ok(());
+    };
+    let identity = practice.identity();
+    // What is not the root's is no list.
+    let Ok(revoked) = RevokedDoctors::accept(&bytes, &identity.root) else {
+        return Ok(());
+    };
+    if revoked.number() <= identity.revoked.number() {
+        return Ok(());
+    }
+    let order = shared.order();
+    let now = practice.now();
+    let loaded = setup::load(&practice.directory, &*practice.store, now, &mut OsRandom);
+    let identity = match loaded {
+        Ok(identity) => identity,
+        Err(error) => {
+            shared.tell(Event::Trouble(format!(
+                "the clinic's new list of revoked doctors is not told: {error}"
+            )));
+            return Ok(());
+        }
+    };
+    let is_out = is_revoked(&identity);
+    practice.replace_identity(identity);
+    let sessions = &shared.tables.sessions;
+    let ended = sessions.expel_all(DisconnectReason::Expired, Instant::now());
+    drop(order);
+    for member in &ended {
+        sessions.forget_token(&member.certificate.fingerprint());
+        let patient = member.certificate.subject().identifier.as_str();
+        let why = "the clinic has a new list of revoked doctors";
+        shared.note(Entry::new(now, SERVER, Action::Left, patient, why));
+    }
+    shared
+        .flusher
+        .send(ended.into_iter().map(|member| member.outbox));
+    if is_out {
+        let sentence = "the clinic has revoked this doctor's certificate: patients do not talk to \
+                        this server any more; stop it";
+        shared.tell(Event::Trouble(sentence.to_owned()));
+    }
+    Ok(())
+}
+
+fn is_revoked(identity: &DoctorIdentity) -> bool {
+    let serial = &identity.certificate.subject().serial;
+    identity.revoked.contains(serial)
+}
+
+/// Says where her patients reach her, if that or her certificate has changed.
+fn put_own_entry(
+    shared: &Shared,
+    nodes: &dyn NodeStore,
+    identity: &DoctorIdentity,
+) -> Result<(), StoreError> {
+    let Some(address) = office::reachable_address(&shared.practice)? else {
+        return Ok(());
+    };
+    let Ok(address) = address.parse::<Address>() else {
+        return Ok(());
+    };
+    let entries = nodes.roster()?;
+    let own = entries.iter().find(|(name, _)| name == nodes.doctor());
+    let known = own.and_then(|(_, bytes)| RosterEntry::verify(bytes, &identity.root).ok());
+    let certificate = identity.certificate.fingerprint();
+    let is_known = known.is_some_and(|known| {
+        *known.address() == address && known.certificate().fingerprint() == certificate
+    });
+    if is_known || is_revoked(identity) {
+        return Ok(());
+    }
+    match RosterEntry::make(identity, &address, shared.clock.now(), &mut OsRandom) {
+        Some(entry) => nodes.put_roster_entry(entry.as_bytes()),
+        None => Ok(()),
+    }
+}
+
+/// Tells patients where the clinic's doctors are reached, if there are several.
+fn tell_roster(
+    shared: &Shared,
+    nodes: &dyn NodeStore,
+    identity: &DoctorIdentity,
+) -> Result<(), StoreError> {
+    let accepted = nodes
+        .roster()?
+        .into_iter()
+        .filter(|(_, bytes)| RosterEntry::accept(bytes, &identity.root, &identity.revoked).is_ok());
+    let mut entries: Vec<_> = accepted.map(|(_, bytes)| bytes).collect();
+    if entries.len() < 2 {
+        entries.clear();
+    }
+    if shared.clinic.is_new_roster(&entries) {
+        roster::set(shared, entries);
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Who is connected where in a clinic of several doctors.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::doctor::messages::device_code;
+use crate::doctor::practice::Practice;
+use crate::store::StoreError;
+
+/// A node that has said nothing for so long is cut off or was killed.
+const SILENT: Duration = Duration::from_secs(30);
+
+/// A doctor's server.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Whose.
+    pub doctor: String,
+    /// Since when it runs; none if it does not, and its sessions are left over.
+    pub started: Option<Timestamp>,
+    /// For how many seconds it has said nothing, if that is too long.
+    pub silent_seconds: Option<u64>,
+    /// Who is connected to it.
+    pub devices: Vec<Elsewhere>,
+}
+
+/// A device that is connected.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Elsewhere {
+    /// Whose it is.
+    pub patient: String,
+    /// Its short name.
+    pub device: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// The clinic's nodes in order of their doctors; none where a practice is one
+/// doctor's.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn of_clinic(practice: &Practice) -> Result<Vec<Node>, StoreError> {
+    let Some(nodes) = practice.store.nodes() else {
+        return Ok(Vec::new());
+    };
+    let running = nodes.running()?.into_iter().map(|row| Node {
+        doctor: row.doctor,
+        started: Some(row.started),
+        silent_seconds: (row.silent >= SILENT).then_some(row.silent.as_secs()),
+        devices: Vec::new(),
+    });
+    let mut found: Vec<Node> = running.collect();
+    for row in nodes.present()? {
+        let device = Elsewhere {
+            patient: row.patient,
+            device: device_code(&row.device),
+            since: row.since,
+        };
+        match found.iter_mut().find(|node| node.doctor == row.doctor) {
+            Some(node) => node.devices.push(device),
+            None => found.push(Node {
+                doctor: row.doctor,
+                started: None,
+                silent_seconds: None,
+                devices: vec![device],
+            }),
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,532 @@
+//! Two doctors of one clinic, each with a server, on one `PostgreSQL` database.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::io::{self, BufRead, BufReader, Lines, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use telemed::doctor::event::{Departure, Event};
+use telemed::doctor::post::{Letter, Recipients};
+use telemed::identity::known_doctor::KnownDoctor;
+use telemed::protocol::DisconnectReason;
+use telemed::protocol::message::MessageId;
+use telemed::random::OsRandom;
+use telemed::session::patient::Delivery;
+use telemed::store::fact;
+use tempfile::TempDir;
+
+use crate::support::postgres::Schema;
+use crate::support::{Arrived, Got, Person, Practice, Session, eventually};
+
+/// A clinic of two, or nothing where there is no database.
+fn two() -> Option<(Schema, Practice, Practice)> {
+    let schema = Schema::new()?;
+    let first = Practice::in_clinic(&schema);
+    let second = first.colleague(&schema, "D2");
+    Some((schema, first, second))
+}
+
+/// The same with a second doctor whose connections are known by her name: it is
+/// that of no other test's.
+fn two_to_be_cut() -> Option<(Schema, Practice, Practice)> {
+    let schema = Schema::new()?;
+    let first = Practice::in_clinic(&schema);
+    let second = first.colleague(&schema, &schema.unique());
+    Some((schema, first, second))
+}
+
+/// A patient turns to another doctor of her clinic.
+fn turn_to(person: &mut Person, practice: &Practice) {
+    person.doctor = practice.known_doctor(&practice.papers());
+}
+
+fn connect_to(person: &mut Person, practice: &Practice) -> Session {
+    turn_to(person, practice);
+    person.connect(practice.address())
+}
+
+fn to_clinic(text: &str) -> Letter<'_> {
+    Letter {
+        urgent: true,
+        ..Letter::new(Recipients::Clinic, text)
+    }
+}
+
+fn names(practice: &Practice) -> Vec<String> {
+    let present = practice.server().connected();
+    let names = present.iter().map(|it| it.peer.patient.to_string());
+    names.collect()
+}
+
+#[test]
+fn a_patient_of_one_doctor_is_reached_at_the_other() {
+    let Some((_schema, first, second)) = two() else {
+        return;
+    };
+    let mut person = first.enrol("P1");
+    let mut session = person.connect(first.address());
+    session.leave();
+    first.wait_for_members(0);
+    let mut session = connect_to(&mut person, &second);
+    let name = "P1".parse().unwrap();
+    let private = first.server().message(&name, "from D1").unwrap();
+    assert_eq!((private.devices, private.away), (0, 1));
+    let came = session.message();
+    assert_eq!((&*came.text, came.delivery), ("from D1", Delivery::Private));
+    first.wait_for_state(private.number, "P1", "delivered");
+    // It is hers, though she is elsewhere.
+    let broadcast = first.server().broadcast("to mine", false).unwrap();
+    let came = session.message();
+    assert_eq!(
+        (&*came.text, came.delivery),
+        ("to mine", Delivery::Broadcast)
+    );
+    first.wait_for_state(broadcast.number, "P1", "delivered");
+    // And what she writes is the clinic's.
+    session.sync(second.now());
+    assert_eq!(first.store.unread_count().unwrap(), 1);
+    // What waits for her is given where she comes next.
+    session.leave();
+    second.wait_for_members(0);
+    let later = second.server().message(&name, "from D2").unwrap();
+    let mut session = connect_to(&mut person, &first);
+    assert_eq!(session.message().text, "from D2");
+    second.wait_for_state(later.number, "P1", "delivered");
+}
+
+#[test]
+fn a_broadcast_to_the_clinic_is_one_and_reaches_the_patients_of_all_nodes() {
+    let Some((_schema, first, second)) = two() else {
+        return;
+    };
+    let mut people = first.admit(["P1", "P2", "P3", "P4"]);
+    let mut sessions = people.each_mut().map(|person| {
+        match person.identity.certificate().subject().identifier.as_str() {
+            "P1" | "P2" => connect_to(person, &first),
+            _ => connect_to(person, &second),
+        }
+    });
+    for session in &mut sessions {
+        session.epoch_of(2);
+    }
+    let sent = second
+        .server()
+        .send(&to_clinic("leave the building"))
+        .unwrap();
+    assert_eq!((sent.devices, sent.away), (2, 2));
+    for (session, person) in sessions.iter_mut().zip(&people) {
+        let came = session.message();
+        assert_eq!(came.text, "leave the building");
+        // To the group of her node.
+        assert_eq!(came.delivery, Delivery::Broadcast);
+        session.confirm(person, came.id, &came.hash);
+    }
+    for practice in [&first, &second] {
+        for patient in ["P1", "P2", "P3", "P4"] {
+            practice.wait_for_state(sent.number, patient, "confirmed");
+        }
+        assert_eq!(practice.report(sent.number).outcomes.len(), 4);
+    }
+    for session in &mut sessions {
+        assert!(session.all_messages(first.now()).is_empty(), "once");
+    }
+}
+
+#[test]
+fn a_broadcast_to_ones_own_patients_reaches_no_others() {
+    let Some((_schema, first, second)) = two() else {
+        return;
+    };
+    let (mut own, mut other) = (first.enrol("P1"), second.enrol("P2"));
+    let mut sessions = [connect_to(&mut own, &first), connect_to(&mut other, &first)];
+    for session in &mut sessions {
+        session.epoch_of(2);
+    }
+    first.server().broadcast("to mine", true).unwrap();
+    assert_eq!(sessions[0].message().text, "to mine");
+    second.server().broadcast("to hers", true).unwrap();
+    assert_eq!(sessions[1].message().text, "to hers");
+    for session in &mut sessions {
+        assert!(session.all_messages(first.now()).is_empty());
+    }
+}
+
+#[test]
+fn who_moves_to_another_node_is_only_there() {
+    let Some((schema, first, second)) = two_to_be_cut() else {
+        return;
+    };
+    let mut person = first.admit_one("P1");
+    let mut old = connect_to(&mut person, &first);
+    first.wait_for_members(1);
+    let mut new = connect_to(&mut person, &second);
+    assert_eq!(old.disconnected(), DisconnectReason::Superseded);
+    first.wait_for_members(0);
+    first.wait_for("moved", |event| match event {
+        Event::Left(_, Departure::Moved) => Some(()),
+        _ => None,
+    });
+    new.sync(second.now());
+    assert_eq!(names(&second), ["P1"]);
+    // And back, while nothing is heard of changes.
+    let mut back = connect_to(&mut person, &first);
+    schema.cut(&schema.unique());
+    assert_eq!(new.disconnected(), DisconnectReason::Superseded);
+    back.sync(first.now());
+    assert_eq!(names(&first), ["P1"]);
+}
+
+#[test]
+fn who_is_revoked_at_one_node_is_put_out_at_the_other_at_once() {
+    let Some((_schema, first, second)) = two() else {
+        return;
+    };
+    let mut people = first.admit(["P1", "P2"]);
+    let mut sessions = people.each_mut().map(|person| connect_to(person, &second));
+    second.wait_for_members(2);
+    let began = Instant::now();
+    let entry = |_: &_| {
+        let books = telemed::audit::Action::Revoked;
+        telemed::audit::Entry::new(first.now(), "D1", books, "P1", "")
+    };
+    first.store.revoke("P1", None, &entry).unwrap();
+    assert_eq!(sessions[0].disconnected(), DisconnectReason::Revoked);
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    sessions[1].sync(second.now());
+    assert_eq!(names(&second), ["P2"]);
+}
+
+#[test]
+fn clocks_that_differ_by_twenty_seconds_do_not_matter() {
+    let Some((_schema, first, second)) = two() else {
+        return;
+    };
+    second.clock.advance(Duration::from_secs(20));
+    let mut person = first.enrol("P1");
+    let mut old = connect_to(&mut person, &first);
+    old.epoch();
+    let mut new = connect_to(&mut person, &second);
+    assert_eq!(old.disconnected(), DisconnectReason::Superseded);
+    new.epoch();
+    first.server().send(&to_clinic("one")).unwrap();
+    assert_eq!(new.message().text, "one");
+    second.server().send(&to_clinic("two")).unwrap();
+    assert_eq!(new.message().text, "two");
+    // Back to the node whose clock is behind.
+    let mut old = connect_to(&mut person, &first);
+    assert_eq!(new.disconnected(), DisconnectReason::Superseded);
+    second.server().send(&to_clinic("three")).unwrap();
+    let texts: Vec<_> = (0..3).map(|_| old.message().text).collect();
+    // Urgent messages come again until they are confirmed.
+    assert_eq!(texts, ["one", "two", "three"]);
+}
+
+#[test]
+fn what_is_sent_while_nothing_is_heard_is_found_by_looking() {
+    let Some((schema, first, second)) = two_to_be_cut() else {
+        return;
+    };
+    let mut person = first.admit_one("P1");
+    let mut session = connect_to(&mut person, &second);
+    session.epoch();
+    for round in 0..3 {
+        schema.cut(&schema.unique());
+        let text = format!("round {round}");
+        first.server().broadcast(&text, false).unwrap();
+        assert_eq!(session.message().text, text);
+    }
+}
+
+/// Both send all the time, to all, to some and to one, while patients come and
+/// go; nobody gets anything twice in a session, and everybody everything.
+#[test]
+fn two_nodes_that_send_at_once_give_each_message_once() {
+    const ROUNDS: usize = 30;
+    let Some((_schema, first, second)) = two() else {
+        return;
+    };
+    let servers = [&first, &second].map(|node| node.server());
+    let papers = [&first, &second].map(|node| node.papers());
+    let bundles = papers.each_ref().map(|papers| papers.bundle(first.now()));
+    let mut people = first.admit(["P1", "P2", "P3", "P4"]);
+    let got = thread::scope(|scope| {
+        let senders: Vec<_> = servers
+            .into_iter()
+            .enumerate()
+            .map(|(which, server)| {
+                scope.spawn(move || {
+                    for round in 0..ROUNDS {
+                        let text = format!("{which} {round}");
+                        let to = match round % 3 {
+                            0 => Recipients::Clinic,
+                            1 => Recipients::Chosen(vec![
+                                "P1".parse().unwrap(),
+                                "P2".parse().unwrap(),
+                                "P3".parse().unwrap(),
+                                "P4".parse().unwrap(),
+                            ]),
+                            _ => Recipients::One("P1".parse().unwrap()),
+                        };
+                        server.send(&Letter::new(to, &text)).unwrap();
+                    }
+                })
+            })
+            .collect();
+        let listeners: Vec<_> = people
+            .iter_mut()
+            .enumerate()
+            .map(|(number, person)| {
+                let (papers, bundles) = (&papers, &bundles);
+                scope.spawn(move || {
+                    let is_first = number == 0;
+                    let wanted = if is_first {
+                        2 * ROUNDS
+                    } else {
+                        2 * ROUNDS * 2 / 3
+                    };
+                    let mut got: BTreeMap<String, usize> = BTreeMap::new();
+                    let mut node = number;
+                    while got.len() < wanted {
+                        let (papers, bundle) = (&papers[node % 2], &bundles[node % 2]);
+                        person.doctor = KnownDoctor::first_contact(
+                            bundle,
+                            &papers.root.fingerprint(),
+                            papers.identifier(),
+                            person.now(),
+                            &mut OsRandom,
+                        )
+                        .unwrap();
+                        let mut session = person.connect(servers[node % 2].address());
+                        let mut here = BTreeMap::new();
+                        // Stay for some messages, then move.
+                        while got.len() < wanted && (here.len() < 9 || number > 1) {
+                            let text = session.message().text;
+                            let times: &mut usize = here.entry(text.clone()).or_default();
+                            *times += 1;
+                            assert_eq!(*times, 1, "{text} twice in a session");
+                            got.entry(text).or_default();
+                        }
+                        session.leave();
+                        node += 1;
+                    }
+                    got
+                })
+            })
+            .collect();
+        for sender in senders {
+            sender.join().unwrap();
+        }
+        let got = listeners.into_iter().map(|it| it.join().unwrap());
+        got.collect::<Vec<_>>()
+    });
+    assert_eq!(got[0].len(), 2 * ROUNDS);
+    eventually("everything has arrived", || {
+        first.store.missing_counts(None).unwrap().is_empty()
+    });
+}
+
+#[test]
+fn patients_are_told_where_the_clinics_doctors_are_as_soon_as_there_are_two() {
+    let Some(schema) = Schema::new() else { return };
+    let first = Practice::in_clinic(&schema);
+    let mut person = first.admit_one("P1");
+    let mut session = connect_to(&mut person, &first);
+    let second = first.colleague(&schema, "D2");
+    for (practice, address) in [(&first, "one.example:4000"), (&second, "two.example:4000")] {
+        let facts = [(fact::ADDRESS, address.as_bytes())];
+        practice.store.set_facts(&facts).unwrap();
+    }
+    // Looked at every half a minute; a change of the roster is heard at once.
+    let mut admin = schema.admin();
+    admin.batch_execute("DELETE FROM roster").unwrap();
+    let entries = session.until("a roster", |got| match got {
+        Got::Roster(entries) => Some(entries.clone()),
+        _ => None,
+    });
+    assert_eq!(entries.len(), 2);
+}
+
+#[test]
+fn a_patient_who_is_given_to_another_doctor_is_hers_and_she_is_told() {
+    let Some((_schema, first, second)) = two() else {
+        return;
+    };
+    first.enrol("P1");
+    let clinic = first.store.clinic().unwrap();
+    assert_eq!(clinic.assigned("P1").unwrap().unwrap(), "D1");
+    // What the first look at everything finds is not told.
+    eventually("the nodes run", || {
+        first.store.nodes().unwrap().running().unwrap().len() == 2
+    });
+    let row = telemed::store::clinic::StaffRow {
+        id: "D2".to_owned(),
+        role: "doctor".to_owned(),
+        certificate: second.papers().certificate.as_bytes().to_vec(),
+        joined: first.now(),
+    };
+    assert!(clinic.add_staff_if_new(&row).unwrap());
+    let give = |practice: &Practice, patient: &str, doctor: &str| {
+        let (patient, doctor) = (patient.parse().unwrap(), doctor.parse().unwrap());
+        let practice = practice.server().practice();
+        telemed::doctor::transfer::transfer(practice, &patient, &doctor)
+            .map_err(|error| error.to_string())
+    };
+    for (practice, patient, doctor, part) in [
+        (&first, "P1", "D3", "no doctor D3"),
+        (&first, "P9", "D2", "no doctor's patient"),
+        (&first, "P1", "D1", "your patient already"),
+        (&second, "P1", "D2", "a patient of D1"),
+    ] {
+        let error = give(practice, patient, doctor).unwrap_err();
+        assert!(error.contains(part), "{error}");
+    }
+    give(&first, "P1", "D2").unwrap();
+    assert_eq!(clinic.assigned("P1").unwrap().unwrap(), "D2");
+    second.wait_for("transferred", |event| match event {
+        Event::Transferred(patient) => (patient == "P1").then_some(()),
+        _ => None,
+    });
+    assert!(give(&first, "P1", "D2").unwrap_err().contains("D2"));
+}
+
+const NODE: &str = "TELEMED_TEST_NODE";
+
+/// Not a test: the program of a node that another test starts and kills. It sends
+/// each line to the clinic, and says when that is done.
+#[test]
+#[ignore = "a node for another test"]
+fn a_node_in_a_process_of_its_own() {
+    let Ok(base) = env::var(NODE) else { return };
+    let url = env::var("TELEMED_TEST_NODE_STORE").unwrap();
+    let store = Arc::new(crate::support::postgres::open(&url, "D2"));
+    let practice = Practice::at(Path::new(&base), "D2", store);
+    println!("at {}", practice.address());
+    for line in io::stdin().lines() {
+        let line = line.unwrap();
+        let letter = Letter::new(Recipients::Clinic, &line);
+        practice.server().send(&letter).unwrap();
+        println!("sent {line}");
+    }
+}
+
+struct Node {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+    address: SocketAddr,
+}
+
+impl Node {
+    fn start(schema: &Schema, base: &TempDir) -> Self {
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "nodes::a_node_in_a_process_of_its_own"])
+            .args(["--ignored", "--nocapture", "--test-threads=1"])
+            .env(NODE, base.path())
+            .env("TELEMED_TEST_NODE_STORE", schema.url())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = child.stdin.take().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = said(&mut output, "at ").unwrap();
+        Self {
+            address: address.parse().unwrap(),
+            child,
+            input,
+            output,
+        }
+    }
+}
+
+/// The rest of the next line that begins so.
+fn said(lines: &mut Lines<BufReader<ChildStdout>>, with: &str) -> Option<String> {
+    lines
+        .map_while(Result::ok)
+        .find_map(|line| line.split_once(with).map(|(_, rest)| rest.to_owned()))
+}
+
+/// All patients have the same messages: each id with one text.
+fn keep(kept: &mut BTreeMap<String, MessageId>, arrived: &Arrived) {
+    let known = kept.entry(arrived.text.clone()).or_insert(arrived.id);
+    assert_eq!(*known, arrived.id, "{} under two names", arrived.text);
+}
+
+#[test]
+fn a_node_that_is_killed_in_a_broadcast_loses_nothing_and_says_nothing_twice() {
+    const ROUNDS: u64 = 4;
+    let Some((schema, first, second)) = two() else {
+        return;
+    };
+    let mut people = first.admit(["P1", "P2", "P3", "P4"]);
+    let papers = second.papers();
+    let base = second.into_base();
+    let mut kept: [BTreeMap<String, MessageId>; 4] = Default::default();
+    let mut acknowledged = Vec::new();
+    for round in 0..ROUNDS {
+        let mut node = Node::start(&schema, &base);
+        let mut sessions: Vec<Session> = Vec::new();
+        for (number, person) in people.iter_mut().enumerate() {
+            if number < 2 {
+                sessions.push(connect_to(person, &first));
+            } else {
+                let bundle = papers.bundle(person.now());
+                let root = papers.root.fingerprint();
+                let (name, now) = (papers.identifier(), person.now());
+                person.doctor =
+                    KnownDoctor::first_contact(&bundle, &root, name, now, &mut OsRandom).unwrap();
+                sessions.push(person.connect(node.address));
+            }
+        }
+        let lines: String = (0..20).map(|line| format!("{round}.{line}\n")).collect();
+        node.input.write_all(lines.as_bytes()).unwrap();
+        for _ in 0..=3 * round {
+            acknowledged.push(said(&mut node.output, "sent ").unwrap());
+        }
+        // SIGKILL.
+        node.child.kill().unwrap();
+        node.child.wait().unwrap();
+        while let Some(line) = said(&mut node.output, "sent ") {
+            acknowledged.push(line);
+        }
+        let count = usize::try_from(first.store.newest_message().unwrap()).unwrap();
+        for (number, session) in sessions.iter_mut().enumerate() {
+            if number < 2 {
+                while kept[number].len() < count {
+                    keep(&mut kept[number], &session.message());
+                }
+            } else {
+                for arrived in session.closed() {
+                    keep(&mut kept[number], &arrived);
+                }
+            }
+        }
+        drop(sessions);
+        // The others go on at the node that is left.
+        for (person, kept) in people.iter_mut().zip(&mut kept).skip(2) {
+            let mut session = connect_to(person, &first);
+            while kept.len() < count {
+                keep(kept, &session.message());
+            }
+            session.sync(first.now());
+            session.leave();
+        }
+        for text in &acknowledged {
+            assert!(kept.iter().all(|kept| kept.contains_key(text)), "{text}");
+        }
+        eventually("everything has arrived", || {
+            first.store.missing_counts(None).unwrap().is_empty()
+        });
+    }
+    assert!(acknowledged.len() >= 22, "{}", acknowledged.len());
+    assert!(kept.iter().all(|each| *each == kept[0]));
+}

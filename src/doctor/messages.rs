@@ -13,7 +13,8 @@ use std::fmt;
 use crate::codec::Writer;
 use crate::doctor::practice::Practice;
 use crate::hex;
-use crate::identity::certificate::{Certificate, Fingerprint};
+use crate::identity::certificate::{Certificate, Fingerprint, Role, VerifiedCertificate};
+use crate::identity::roster::RosterEntry;
 use crate::protocol::message::{Boundary, Message, MessageId};
 use crate::protocol::record::Ack;
 use crate::random::OsRandom;
@@ -179,12 +180,14 @@ pub fn is_confirmation_genuine(
         return Ok(false);
     };
     let hash = message.hash();
-    // It names the certificate that the doctor had at the time.
-    let all = || doctor.earlier.iter().chain([&doctor.certificate]);
-    let issued = all().find_map(|each| each.accept_issued(certificate.clone()).ok());
+    // It names the certificate that the doctor had at the time, who is the one at
+    // whose node it came; another one may have issued the device's.
+    let doctors = doctors(practice)?;
+    let accepted = |each: &VerifiedCertificate| each.accept_issued(certificate.clone()).ok();
+    let issued = doctors.iter().find_map(accepted);
     Ok(issued.is_some_and(|device_certificate| {
         let key = &device_certificate.subject().signing_key;
-        all().any(|each| {
+        doctors.iter().any(|each| {
             let parties = Parties {
                 doctor: each.fingerprint(),
                 patient: *device,
@@ -192,4 +195,25 @@ pub fn is_confirmation_genuine(
             signed::verify_ack(key, &ack, &hash, &parties).is_ok()
         })
     }))
+}
+
+/// The certificates of the doctors whose patients are the practice's: hers, those
+/// she had before, and those of the clinic's other doctors.
+fn doctors(practice: &Practice) -> Result<Vec<VerifiedCertificate>, StoreError> {
+    let own = practice.identity();
+    let mut all = own.earlier.clone();
+    all.push(own.certificate.clone());
+    if let Some(nodes) = practice.store.nodes() {
+        let entries = nodes.roster()?.into_iter();
+        let verified = entries.filter_map(|(_, bytes)| RosterEntry::verify(&bytes, &own.root).ok());
+        all.extend(verified.map(|entry| entry.certificate().clone()));
+    }
+    if let Some(clinic) = practice.store.clinic() {
+        let staff = clinic.staff()?.into_iter();
+        let decoded =
+            staff.filter_map(|row| Certificate::decode(&row.certificate, own.group()).ok());
+        let issued = decoded.filter_map(|each| own.root.accept_issued(each).ok());
+        all.extend(issued.filter(|each| each.subject().role == Role::Doctor));
+    }
+    Ok(all)
 }

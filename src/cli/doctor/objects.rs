@@ -190,7 +190,7 @@ pub fn event(event: &Event) -> Object {
         Event::Strangers(count) => Object::new("strangers")
             .with("at", now())
             .with("count", *count),
-        Event::Clinic(sentence) => Object::new("clinic")
+        Event::Clinic(sentence) => Object::new("joining")
             .with("at", now())
             .with("sentence", sentence.as_str()),
         Event::StoreAway(sentence) => Object::new("store_away")

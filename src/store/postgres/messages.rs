@@ -506,8 +506,7 @@ impl MessageStore for PostgresStore {
     }
 
     fn unread_count(&self) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM incoming WHERE shown IS NULL";
-        self.read(|connection| connection.number(sql, &[]))
+        incoming::count_unread(self)
     }
 
     fn mark_shown(

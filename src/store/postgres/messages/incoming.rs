@@ -51,9 +51,21 @@ pub(super) fn newest(
     }
 }
 
+/// What a doctor $1 has not seen: of her own patients and of those who are
+/// nobody's, and what came at her node.
+const UNREAD: &str = "
+    shown IS NULL AND (incoming.doctor = $1 OR NOT EXISTS (
+        SELECT 1 FROM assignment
+        WHERE assignment.patient = incoming.patient AND assignment.doctor <> $1))";
+
 pub(super) fn unread(store: &PostgresStore, limit: usize) -> Result<Vec<IncomingRow>, StoreError> {
-    let sql = format!("{INCOMING} WHERE shown IS NULL ORDER BY number LIMIT $1");
-    store.rows(&sql, &[&rows(limit)], read)
+    let sql = format!("{INCOMING} WHERE {UNREAD} ORDER BY number LIMIT $2");
+    store.rows(&sql, &[&store.doctor, &rows(limit)], read)
+}
+
+pub(super) fn count_unread(store: &PostgresStore) -> Result<u64, StoreError> {
+    let sql = format!("SELECT count(*) FROM incoming WHERE {UNREAD}");
+    store.read(|connection| connection.number(&sql, &[&store.doctor]))
 }
 
 pub(super) fn consultation_words(

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::Schema;
-use super::shared::{at, message};
+use super::shared::{at, incoming, message};
 use crate::store::conformance::certificate;
 use crate::store::messages::{Change, MessageStore, Work};
 use crate::store::nodes::{Claim, News, NodeStore};
-use crate::store::{CertificateState, FactStore, TrustStore, fact};
+use crate::store::{CertificateState, ClinicStore, FactStore, PostgresStore, TrustStore, fact};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const MOMENT: Duration = Duration::from_millis(100);
@@ -196,4 +196,30 @@ fn only_active_certificates_are_not_stopped() {
     }
     let stopped = store.stopped(&[1, 2, 3, 4].map(device)).unwrap();
     assert_eq!(stopped, [2, 3, 4].map(device));
+}
+
+#[test]
+fn an_inbox_has_the_doctors_patients_and_what_came_to_her() {
+    let Some(schema) = Schema::new() else { return };
+    let [first, second, third] = ["D1", "D2", "D3"].map(|doctor| schema.open(doctor).unwrap());
+    first.assign_if_new("P1", "D1").unwrap();
+    let from = |device: u8, patient: &str| {
+        let mut row = incoming(device, 1);
+        row.patient = patient.to_owned();
+        [Change::unlogged(Work::Incoming(row))]
+    };
+    second.commit(&from(1, "P1")).unwrap();
+    second.commit(&from(2, "nobody's")).unwrap();
+    let unread = |store: &PostgresStore| {
+        let rows = store.incoming_unread(9).unwrap();
+        assert_eq!(store.unread_count().unwrap(), rows.len() as u64);
+        rows.iter().map(|row| row.number).collect::<Vec<_>>()
+    };
+    assert_eq!(unread(&first), [1, 2], "her own patient's");
+    assert_eq!(unread(&second), [1, 2], "they came to her");
+    assert_eq!(unread(&third), [2]);
+    // What one has shown is shown.
+    second.mark_shown(&[1], at(5_000), &[]).unwrap();
+    assert_eq!(unread(&first), [2]);
+    assert_eq!(first.incoming(None, 9).unwrap().len(), 2);
 }

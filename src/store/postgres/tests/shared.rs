@@ -36,7 +36,7 @@ pub(super) fn message(id: u16) -> MessageRow {
     row
 }
 
-fn incoming(device: u8, id: u16) -> IncomingRow {
+pub(super) fn incoming(device: u8, id: u16) -> IncomingRow {
     let mut row = IncomingRow {
         number: 0,
         device: [device; 32],

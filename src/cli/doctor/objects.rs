@@ -199,7 +199,7 @@ pub fn event(event: &Event) -> Object {
         Event::StoreBack(since) => Object::new("store_back")
             .with("at", now())
             .with("since", *since),
-        Event::Transferred(patient) => Object::new("transferred")
+        Event::Transferred(patient) => Object::new("patient_given")
             .with("at", now())
             .with("patient", patient.as_str()),
         Event::Trouble(sentence) => Object::new("trouble")

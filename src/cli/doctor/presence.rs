@@ -48,7 +48,7 @@ pub fn objects(nodes: &[Node]) -> Vec<Object> {
                 .with("devices", node.devices.len()),
         );
         objects.extend(node.devices.iter().map(|present| {
-            Object::new("connected")
+            Object::new("device_elsewhere")
                 .with("doctor", node.doctor.as_str())
                 .with("patient", present.patient.as_str())
                 .with("device", present.device.as_str())

@@ -194,7 +194,7 @@ pub struct Unarchive {
     name = "transfer",
     help_triggers("-h", "--help"),
     usage = "PATIENT DOCTOR",
-    note = "The patient's program still asks for the doctor it was enrolled with, until it is\nstarted with --doctor_id."
+    note = "The patient's program still asks for the doctor it was enrolled with, until it\nis started with --doctor_id."
 )]
 pub struct Transfer {
     /// identifier of the patient, such as P1

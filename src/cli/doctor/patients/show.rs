@@ -239,7 +239,7 @@ pub fn objects(answer: &Answer) -> Vec<Object> {
             .collect(),
         Answer::Archived { patient } => vec![archived(patient, true)],
         Answer::Transferred { patient, doctor } => vec![
-            Object::new("transferred")
+            Object::new("patient_transferred")
                 .with("patient", patient.as_str())
                 .with("doctor", doctor.as_str()),
         ],

@@ -84,6 +84,8 @@ fn admit_newcomers(shared: &Shared, told: &mut Option<String>) {
     let said = match joining::look(&shared.practice, &mut OsRandom) {
         Ok(None) => None,
         Ok(Some(looked)) => Some(looked.to_string()),
+        // That is told, once, by who watches it.
+        Err(_) if shared.practice.store.absence().is_some() => return,
         Err(error) => Some(format!("nobody can join the clinic now: {error}")),
     };
     if said != *told {

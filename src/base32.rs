@@ -36,6 +36,19 @@ pub fn encode(bytes: &[u8]) -> String {
     letters
 }
 
+/// Letters in groups of so many, with hyphens between, for copying by hand.
+#[must_use]
+pub fn in_groups(letters: &str, group: usize) -> String {
+    let mut text = String::with_capacity(letters.len() + letters.len() / group);
+    for (position, letter) in letters.chars().enumerate() {
+        if position > 0 && position % group == 0 {
+            text.push('-');
+        }
+        text.push(letter);
+    }
+    text
+}
+
 fn letter_of(value: u16) -> char {
     char::from(ALPHABET[usize::from(value & 31)])
 }

@@ -87,15 +87,7 @@ impl Ticket {
     /// holds the ticket's secret.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let letters = base32::encode(&self.to_bytes());
-        let mut text = String::from(PREFIX);
-        for (position, letter) in letters.chars().enumerate() {
-            if position % GROUP_LEN == 0 {
-                text.push('-');
-            }
-            text.push(letter);
-        }
-        text
+        to_text(PREFIX, &self.to_bytes())
     }
 
     /// The text for a QR code: capitals without hyphens, which makes it small.
@@ -114,15 +106,11 @@ impl Ticket {
             .bytes(&self.id)
             .bytes(self.secret.expose())
             .u64(self.expires.as_millis());
-        let checksum = kdf::hash(&[fields.as_slice()]);
-        fields.bytes(&checksum[..4]).finish()
+        with_checksum(fields)
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, TicketError> {
-        let (fields, checksum) = bytes.split_last_chunk::<4>().ok_or(TicketError::Mistyped)?;
-        if kdf::hash(&[fields])[..4] != checksum[..] {
-            return Err(TicketError::Mistyped);
-        }
+        let fields = without_checksum(bytes).ok_or(TicketError::Mistyped)?;
         let mut reader = Reader::new(fields);
         if reader.u8()? != VERSION {
             return Err(TicketError::Mistyped);
@@ -156,6 +144,24 @@ impl FromStr for Ticket {
             .ok_or(TicketError::NoTicket)?;
         Self::from_bytes(&base32::decode(letters).ok_or(TicketError::Mistyped)?)
     }
+}
+
+/// A ticket's bytes as text for copying. Tickets of all kinds look alike.
+pub(in crate::identity) fn to_text(prefix: &str, bytes: &[u8]) -> String {
+    let letters = base32::in_groups(&base32::encode(bytes), GROUP_LEN);
+    format!("{prefix}-{letters}")
+}
+
+/// A ticket's fields, and behind them the first 4 bytes of their hash.
+pub(in crate::identity) fn with_checksum(fields: Writer) -> Vec<u8> {
+    let checksum = kdf::hash(&[fields.as_slice()]);
+    fields.bytes(&checksum[..4]).finish()
+}
+
+/// The fields before a checksum that is right.
+pub(in crate::identity) fn without_checksum(bytes: &[u8]) -> Option<&[u8]> {
+    let (fields, checksum) = bytes.split_last_chunk::<4>()?;
+    (kdf::hash(&[fields])[..4] == checksum[..]).then_some(fields)
 }
 
 fn text(bytes: &[u8]) -> Result<String, TicketError> {

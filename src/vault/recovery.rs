@@ -53,12 +53,7 @@ impl RecoveryCode {
     pub fn to_text(&self) -> String {
         let code = self.0.expose();
         let letters = base32::encode(&[&code[..], &check(code)].concat());
-        let letters: Vec<char> = letters.chars().collect();
-        let groups: Vec<String> = letters
-            .chunks(GROUP)
-            .map(|group| group.iter().collect())
-            .collect();
-        groups.join("-")
+        base32::in_groups(&letters, GROUP)
     }
 
     /// The data key of `vault`, wrapped: 16 bytes of its name, then the rest.

@@ -19,15 +19,12 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::identity::certificate::{ClinicId, Fingerprint, Role};
 use crate::identity::id::{Identifier, MAX_LEN};
 use crate::identity::ticket::{self, TicketId};
-use crate::kdf;
 use crate::secret::Secret;
 
 /// What every ticket for joining begins with.
 const PREFIX: &str = "telemedjoin1";
 /// Version of the format.
 const VERSION: u8 = 1;
-/// Letters in a group of the printed form.
-const GROUP_LEN: usize = 5;
 
 /// Everything somebody needs to join a clinic whose database she can reach.
 #[derive(Debug)]
@@ -107,15 +104,7 @@ impl JoinTicket {
     /// holds the ticket's secret.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let letters = base32::encode(&self.to_bytes());
-        let mut text = String::from(PREFIX);
-        for (position, letter) in letters.chars().enumerate() {
-            if position % GROUP_LEN == 0 {
-                text.push('-');
-            }
-            text.push(letter);
-        }
-        text
+        ticket::to_text(PREFIX, &self.to_bytes())
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -129,16 +118,12 @@ impl JoinTicket {
             .bytes(&self.id)
             .bytes(self.secret.expose())
             .u64(self.expires.as_millis());
-        let checksum = kdf::hash(&[fields.as_slice()]);
-        fields.bytes(&checksum[..4]).finish()
+        ticket::with_checksum(fields)
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, JoinTicketError> {
         let mistyped = JoinTicketError::Mistyped;
-        let (fields, checksum) = bytes.split_last_chunk::<4>().ok_or(mistyped)?;
-        if kdf::hash(&[fields])[..4] != checksum[..] {
-            return Err(mistyped);
-        }
+        let fields = ticket::without_checksum(bytes).ok_or(mistyped)?;
         let mut reader = Reader::new(fields);
         if reader.u8()? != VERSION {
             return Err(mistyped);

@@ -85,3 +85,41 @@ pub trait PurgeStore {
     /// reads the older ones.
     fn scrub(&self) -> Result<(), StoreError>;
 }
+
+// What outlives a purge, in words of SQL that all back ends understand. Each has a
+// table `awaited_message` of its own, made from its indexes, and an `awaited_opening`.
+
+/// Since when a consultation with each patient is open that has one: from the
+/// first beginning after the last end. What fell into the moment of the end
+/// counts as after it, so that rather more is kept.
+pub(super) const OPEN_CONSULTATIONS: &str = "
+    word AS (
+        SELECT patient, written AS at, boundary FROM message WHERE boundary IS NOT NULL
+        UNION ALL
+        SELECT patient, received, boundary FROM incoming WHERE boundary IS NOT NULL),
+    closed AS MATERIALIZED (
+        SELECT patient, max(at) AS at FROM word WHERE boundary = 'closes' GROUP BY patient),
+    consulting AS MATERIALIZED (
+        SELECT word.patient, min(word.at) AS since FROM word LEFT JOIN closed USING (patient)
+        WHERE boundary = 'opens' AND word.at >= coalesce(closed.at, 0) GROUP BY word.patient)";
+
+/// Whether a message is kept, whatever its age.
+pub(super) const MESSAGE_IS_KEPT: &str = "(
+    message.number IN (SELECT number FROM awaited_message)
+    OR EXISTS (SELECT 1 FROM consulting
+               WHERE consulting.patient = message.patient AND message.written >= since)
+    OR boundary = 'closes' AND EXISTS (
+        SELECT 1 FROM awaited_opening AS opening
+        WHERE opening.patient = message.patient AND message.written >= since))";
+/// The same of one from a patient.
+pub(super) const INCOMING_IS_KEPT: &str = "(
+    incoming.shown IS NULL
+    OR EXISTS (SELECT 1 FROM consulting
+               WHERE consulting.patient = incoming.patient AND incoming.received >= since)
+    OR boundary = 'closes' AND EXISTS (
+        SELECT 1 FROM awaited_opening AS opening
+        WHERE opening.patient = incoming.patient AND incoming.received >= since))";
+/// The same of a note.
+pub(super) const NOTE_IS_KEPT: &str = "EXISTS (
+    SELECT 1 FROM consulting
+    WHERE consulting.patient = consultation.patient AND consultation.written >= since)";

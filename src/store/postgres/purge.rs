@@ -12,21 +12,8 @@ use super::values::{limit as stored, number};
 use super::{PostgresStore, all, audit};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
+use crate::store::purge::{INCOMING_IS_KEPT, MESSAGE_IS_KEPT, NOTE_IS_KEPT, OPEN_CONSULTATIONS};
 use crate::store::{PurgeStore, Purgeable, StoreError, StoreFault, stored_millis};
-
-/// Since when a consultation with each patient is open that has one: from the
-/// first beginning after the last end. What fell into the moment of the end
-/// counts as after it, so that rather more is kept.
-const OPEN_CONSULTATIONS: &str = "
-    word AS (
-        SELECT patient, written AS at, boundary FROM message WHERE boundary IS NOT NULL
-        UNION ALL
-        SELECT patient, received, boundary FROM incoming WHERE boundary IS NOT NULL),
-    closed AS MATERIALIZED (
-        SELECT patient, max(at) AS at FROM word WHERE boundary = 'closes' GROUP BY patient),
-    consulting AS MATERIALIZED (
-        SELECT word.patient, min(word.at) AS since FROM word LEFT JOIN closed USING (patient)
-        WHERE boundary = 'opens' AND word.at >= coalesce(closed.at, 0) GROUP BY word.patient)";
 
 /// The messages, in both directions, that somebody waits for at $2. What is open
 /// is found device by device, in its index: a practice has few open messages.
@@ -55,26 +42,8 @@ const AWAITED: &str = "
             UNION ALL SELECT patient, at FROM awaited_incoming WHERE boundary = 'opens') AS opening
         GROUP BY patient)";
 
-/// Whether a message is kept, whatever its age.
-const MESSAGE_IS_KEPT: &str = "(
-    message.number IN (SELECT number FROM awaited_message)
-    OR EXISTS (SELECT 1 FROM consulting
-               WHERE consulting.patient = message.patient AND message.written >= since)
-    OR boundary = 'closes' AND EXISTS (
-        SELECT 1 FROM awaited_opening AS opening
-        WHERE opening.patient = message.patient AND message.written >= since))";
-const INCOMING_IS_KEPT: &str = "(
-    incoming.shown IS NULL
-    OR EXISTS (SELECT 1 FROM consulting
-               WHERE consulting.patient = incoming.patient AND incoming.received >= since)
-    OR boundary = 'closes' AND EXISTS (
-        SELECT 1 FROM awaited_opening AS opening
-        WHERE opening.patient = incoming.patient AND incoming.received >= since))";
+/// Whether a note, and the consultation it is of, are old enough.
 const NOTE_IS_OLD: &str = "written < $1 AND greatest(begun, coalesce(ended, begun)) < $1";
-const NOTE_IS_KEPT: &str = "EXISTS (
-    SELECT 1 FROM consulting
-    WHERE consulting.patient = consultation.patient AND consultation.written >= since)";
-
 /// What can be purged of each kind before $1, at $2. A record goes when nothing
 /// is left that was written of its consultations.
 fn kinds() -> [String; 4] {

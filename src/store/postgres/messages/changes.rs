@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 
 use postgres::Row;
+use postgres::types::ToSql;
 
 use super::{has_other, last_number, stored};
 use crate::store::StoreFault;
@@ -105,6 +106,11 @@ impl<'c> Crowd<'c> {
     const fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
+
+    /// The columns that [`GIVEN`] takes.
+    fn params(&self) -> [&(dyn ToSql + Sync); 4] {
+        [&self.changes, &self.messages, &self.devices, &self.times]
+    }
 }
 
 /// The crowd in parameters $1 to $4, as the table `given`: of what is said twice,
@@ -136,19 +142,7 @@ fn note_sent(connection: &mut Connection, crowd: &Crowd<'_>) -> Result<Vec<usize
            AND delivery.sent IS NULL
          RETURNING given.change"
     );
-    let Crowd {
-        changes,
-        messages,
-        devices,
-        times,
-        ..
-    } = crowd;
-    all(
-        connection,
-        &sql,
-        &[changes, messages, devices, times],
-        change,
-    )
+    all(connection, &sql, &crowd.params(), change)
 }
 
 /// Whether an urgent message is open for a device depends on what the patient's
@@ -188,19 +182,7 @@ fn note_delivered(
          RETURNING given.change",
         has_other("confirmed")
     );
-    let Crowd {
-        changes,
-        messages,
-        devices,
-        times,
-        ..
-    } = crowd;
-    all(
-        connection,
-        &sql,
-        &[changes, messages, devices, times],
-        change,
-    )
+    all(connection, &sql, &crowd.params(), change)
 }
 
 /// The patient has confirmed: no device that has the message is given it again.
@@ -219,14 +201,8 @@ fn note_confirmed(
            AND delivery.confirmed IS NULL
          RETURNING given.change"
     );
-    let Crowd {
-        changes,
-        messages,
-        devices,
-        times,
-        confirmations,
-    } = crowd;
-    let params: Params<'_> = &[changes, messages, devices, times, confirmations];
+    let [changes, messages, devices, times] = crowd.params();
+    let params: Params<'_> = &[changes, messages, devices, times, &crowd.confirmations];
     let new = all(connection, &sql, params, change)?;
     let close = "
         UPDATE delivery SET open = FALSE

@@ -168,24 +168,8 @@ pub trait Store:
 {
 }
 
-impl<S> Store for S where
-    S: FactStore
-        + TrustStore
-        + AuditStore
-        + BackupStore
-        + MessageStore
-        + PurgeStore
-        + ReachStore
-        + RecordStore
-        + Send
-        + Sync
-{
-}
-
 /// Where a patient's state is kept. Otherwise as [`Store`].
 pub trait PatientStore: FactStore + MailboxStore + Send + Sync {}
-
-impl<S> PatientStore for S where S: FactStore + MailboxStore + Send + Sync {}
 
 /// A time as databases keep it, a signed number of milliseconds.
 fn stored_millis(at: Timestamp) -> i64 {

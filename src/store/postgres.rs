@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use postgres::Row;
 
-use super::{Absence, FactStore, Place, ReachStore, StoreError, StoreFault, fact};
+use super::{Absence, FactStore, Place, ReachStore, Store, StoreError, StoreFault, fact};
 use crate::audit::Entry;
 use connection::{Connection, Params, value};
 use pool::Pool;
@@ -154,6 +154,8 @@ impl ReachStore for PostgresStore {
         self.pool.absence()
     }
 }
+
+impl Store for PostgresStore {}
 
 impl FactStore for PostgresStore {
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -23,7 +23,9 @@ use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Params, Row, Transaction, TransactionBehavior,
 };
 
-use super::{FactStore, ReachStore, StoreError, StoreFault, migrations, stored_millis};
+use super::{
+    FactStore, PatientStore, ReachStore, Store, StoreError, StoreFault, migrations, stored_millis,
+};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
@@ -307,6 +309,10 @@ fn put_fact(connection: &Connection, fact: &(&str, &[u8])) -> rusqlite::Result<(
 }
 
 impl ReachStore for SqliteStore {}
+
+impl Store for SqliteStore {}
+
+impl PatientStore for SqliteStore {}
 
 impl FactStore for SqliteStore {
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {

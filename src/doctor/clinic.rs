@@ -17,9 +17,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::doctor::event::{Departure, Event};
+use crate::doctor::joining;
 use crate::doctor::shared::Shared;
 use crate::identity::certificate::Fingerprint;
 use crate::protocol::DisconnectReason;
+use crate::random::OsRandom;
 use crate::session::table::SessionId;
 use crate::store::StoreError;
 use crate::store::nodes::{Claim, News, NodeStore, Watch};
@@ -32,6 +34,8 @@ const POLL: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_secs(30);
 /// How often the node says that it runs.
 const BEAT: Duration = Duration::from_secs(10);
+/// How often it is looked who asks to join.
+const ADMIT: Duration = Duration::from_secs(1);
 /// How long after a failure the next attempt is made.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -58,6 +62,9 @@ struct Round {
     /// What was heard of and could not be caught up with.
     owed: News,
     try_at: Instant,
+    admit_at: Instant,
+    /// What was said last of who asks to join.
+    told: Option<String>,
 }
 
 impl Round {
@@ -71,6 +78,8 @@ impl Round {
             look_at: now,
             owed: News::ALL,
             try_at: now,
+            admit_at: now,
+            told: None,
         }
     }
 
@@ -81,6 +90,10 @@ impl Round {
             self.watch_at = now + POLL;
             // What happened before it listens.
             self.owed = News::ALL;
+        }
+        if now >= self.admit_at {
+            self.admit_at = now + ADMIT;
+            admit_newcomers(shared, &mut self.told);
         }
         let heard = self.watch.as_mut().map(|watch| watch.wait(TICK));
         match heard {
@@ -120,6 +133,24 @@ impl Round {
         let every = if self.watch.is_some() { LOOK } else { POLL };
         self.look_at = now + every;
         Ok(())
+    }
+}
+
+/// Answers who asks to join the clinic, if the root's key is here. What is said
+/// of it is said once; `told` is what was said last.
+fn admit_newcomers(shared: &Shared, told: &mut Option<String>) {
+    let said = match joining::look(&shared.practice, &mut OsRandom) {
+        Ok(None) => None,
+        Ok(Some(looked)) => Some(looked.to_string()),
+        // That is told, once, by who watches it.
+        Err(_) if shared.practice.store.absence().is_some() => return,
+        Err(error) => Some(format!("nobody can join the clinic now: {error}")),
+    };
+    if said != *told {
+        told.clone_from(&said);
+        if let Some(sentence) = said {
+            shared.tell(Event::Clinic(sentence));
+        }
     }
 }
 

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use crate::clock::Timestamp;
 use crate::doctor::authority::{self, Renewal};
 use crate::doctor::event::{Departure, Event};
-use crate::doctor::joining;
 use crate::doctor::setup;
 use crate::doctor::shared::Shared;
 use crate::handshake::registry::{Registry, Standing};
@@ -40,7 +39,6 @@ pub fn run(shared: &Arc<Shared>) {
     let (mut lines_at, mut dates_at) = (Instant::now(), Instant::now());
     // The start has told it.
     let mut reminded = due(shared).map(|_| shared.clock.now());
-    let mut told = None;
     while !shared.is_stopping() {
         thread::park_timeout(TICK);
         let now = Instant::now();
@@ -60,7 +58,6 @@ pub fn run(shared: &Arc<Shared>) {
             for member in sessions.connected() {
                 look_at(shared, &member, now);
             }
-            admit_newcomers(shared, &mut told);
         }
         if now >= dates_at {
             dates_at = now + timing.dates;
@@ -74,24 +71,6 @@ pub fn run(shared: &Arc<Shared>) {
             }
             shared.released(&shared.gate.ended_blocks(Instant::now()), false);
             summarise(shared);
-        }
-    }
-}
-
-/// Answers who asks to join the clinic, if the root's key is here. What is said
-/// of it is said once; `told` is what was said last.
-fn admit_newcomers(shared: &Shared, told: &mut Option<String>) {
-    let said = match joining::look(&shared.practice, &mut OsRandom) {
-        Ok(None) => None,
-        Ok(Some(looked)) => Some(looked.to_string()),
-        // That is told, once, by who watches it.
-        Err(_) if shared.practice.store.absence().is_some() => return,
-        Err(error) => Some(format!("nobody can join the clinic now: {error}")),
-    };
-    if said != *told {
-        told.clone_from(&said);
-        if let Some(sentence) = said {
-            shared.tell(Event::Clinic(sentence));
         }
     }
 }

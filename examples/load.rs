@@ -1,8 +1,8 @@
-//! Many patients against one server, to see how cost grows with their number:
-//! connects them all, with full handshakes and by resumption, broadcasts to
-//! them, and waits for every receipt.
+//! Many patients against one server, or against the nodes of a clinic, to see
+//! how cost grows with their number: connects them all, with full handshakes and
+//! by resumption, broadcasts to them from one node, and waits for every receipt.
 //!
-//! The server is the real program, `doctor`, as a process of its own; the
+//! The servers are the real program, `doctor`, as processes of their own; the
 //! patients live in this one. They connect from many loopback addresses, so
 //! that the server's limits per address stay on. Each patient answers each
 //! broadcast with a proof of its own. To leave the processor to the server
@@ -12,6 +12,11 @@
 //!
 //!     cargo build --release --bins
 //!     cargo run --release --example load -- --patients 1000
+//!
+//! With the feature `postgres`, several nodes on a PostgreSQL server:
+//!
+//!     cargo run --release --features postgres --example load -- \
+//!         --store postgres://... --nodes 4
 
 #![expect(clippy::print_stdout, reason = "figures go to standard output")]
 
@@ -21,12 +26,15 @@ mod connect;
 mod crowd;
 #[path = "load/figures.rs"]
 mod figures;
+#[path = "load/place.rs"]
+mod place;
 #[path = "load/practice.rs"]
 mod practice;
 #[path = "load/process.rs"]
 mod process;
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -36,7 +44,8 @@ use argh::FromArgs;
 
 use connect::Way;
 use crowd::Crowd;
-use figures::{Figure, Spread};
+use figures::{Costs, Figure, Spread};
+use place::Place;
 use practice::Practice;
 use process::Doctor;
 use telemed::elgamal::Group;
@@ -47,11 +56,15 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often it is looked whether something has come.
 const GLANCE: Duration = Duration::from_micros(200);
+/// Threads that play the patients, shared by the nodes' crowds.
+const CROWD_THREADS: usize = 2;
+/// A server that uses less of a processor in a second has nothing to do.
+const IDLE: Duration = Duration::from_millis(50);
 /// Broadcasts before those that are measured.
 const WARM_UP: usize = 3;
 
-/// Connect many patients to one server, broadcast to them, and print what it
-/// cost.
+/// Connect many patients to one server or several, broadcast to them, and print
+/// what it cost.
 #[derive(FromArgs)]
 struct Args {
     /// how many patients (default 1000)
@@ -67,6 +80,13 @@ struct Args {
     /// size of the built-in group: 2048, 3072 (default) or 4096 bits
     #[argh(option, default = "3072")]
     bits: usize,
+    /// where the clinic's books are: the address of a database on a PostgreSQL
+    /// server, in which a schema is made and dropped (default: a file)
+    #[argh(option, default = "String::from(\"sqlite\")")]
+    store: String,
+    /// how many nodes, with the patients spread over them (default 1)
+    #[argh(option, default = "1")]
+    nodes: usize,
     /// the server's program (default: beside this one)
     #[argh(option)]
     doctor: Option<PathBuf>,
@@ -96,98 +116,149 @@ fn run(args: &Args) -> Result<()> {
         4096 => Group::ffdhe4096(),
         other => return Err(format!("--bits {other}: 2048, 3072 or 4096 are built in").into()),
     };
+    let place = Place::new(&args.store)?;
+    if args.nodes == 0 || (args.nodes > 1 && matches!(place, Place::File)) {
+        return Err(
+            "--nodes: several need --store postgres://..., and there is at least one".into(),
+        );
+    }
     process::raise_file_limit(args.patients)?;
     let print = |figure: Figure| figure.print(args.json);
     eprintln!(
         "load: making keys and certificates of {} patients",
         args.patients
     );
-    let mut practice = Practice::found(&group, args.patients)?;
+    let mut practice = Practice::found(&group, args.patients, args.nodes, place)?;
     print(Figure::signing(practice.time_of_signature()));
 
-    let doctor = Doctor::start(args.doctor.as_deref(), &practice)?;
-    let before = doctor.resident_kib()?;
-    let crowd = Crowd::gather(&practice)?;
+    let servers = Servers::start(args, &practice)?;
+    let before = servers.sum(Doctor::resident_kib)?;
     for way in [Way::Full, Way::Resumed] {
         eprintln!("load: connecting them ({})", way.name());
-        let (cpu, start) = (doctor.cpu()?, Instant::now());
-        connect::all(&mut practice, way, doctor.address(), &crowd)?;
-        let (cpu, wall) = (doctor.cpu()? - cpu, start.elapsed());
-        print(Figure::handshakes(way.name(), args.patients, cpu, wall));
+        let (costs, start) = (servers.costs()?, Instant::now());
+        connect::all(&mut practice, way, &servers.doors())?;
+        let (costs, wall) = (servers.costs()?.since(&costs), start.elapsed());
+        print(Figure::handshakes(way.name(), args.patients, &costs, wall));
         if way == Way::Full {
-            crowd.hang_up(PATIENCE)?;
-            wait_until("the server has seen them go", || doctor.is_alone())?;
+            servers.hang_up()?;
         }
     }
-    settle(&doctor)?;
+    servers.settle()?;
     let memory = |when: &'static str| -> Result<()> {
-        let (after, threads) = (doctor.resident_kib()?, doctor.threads()?);
+        let after = servers.sum(Doctor::resident_kib)?;
+        let threads = servers.sum(Doctor::threads)?;
         print(Figure::memory(args.patients, when, before, after, threads));
         Ok(())
     };
     memory("connected")?;
     for &size in &args.size {
-        broadcasts(args, &practice, &doctor, &crowd, size)?;
+        broadcasts(args, &practice, &servers, size)?;
     }
     memory("after the broadcasts")?;
-    doctor.stop()
+    servers.stop()
 }
 
-/// Waits until the group's last key is out and the server is idle.
-fn settle(doctor: &Doctor) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let before = doctor.cpu()?;
-        thread::sleep(Duration::from_secs(1));
-        if doctor.cpu()? - before < Duration::from_millis(50) {
-            return Ok(());
+/// The nodes' servers, each with those who are connected to it.
+struct Servers(Vec<(Doctor, Crowd)>);
+
+impl Servers {
+    fn start(args: &Args, practice: &Practice) -> Result<Self> {
+        let threads = (CROWD_THREADS / args.nodes).max(1);
+        let start = |node| {
+            let doctor = Doctor::start(args.doctor.as_deref(), practice, node)?;
+            Ok((doctor, Crowd::gather(&node.known_doctor, threads)?))
+        };
+        Ok(Self(
+            practice.nodes.iter().map(start).collect::<Result<_>>()?,
+        ))
+    }
+
+    fn doors(&self) -> Vec<(SocketAddr, &Crowd)> {
+        let pairs = self.0.iter();
+        pairs
+            .map(|(doctor, crowd)| (doctor.address(), crowd))
+            .collect()
+    }
+
+    fn sum(&self, of: impl Fn(&Doctor) -> Result<u64>) -> Result<u64> {
+        self.0.iter().map(|(doctor, _)| of(doctor)).sum()
+    }
+
+    /// What everything has cost until now.
+    fn costs(&self) -> Result<Costs> {
+        let servers: Vec<Duration> = (self.0.iter())
+            .map(|(doctor, _)| doctor.cpu())
+            .collect::<Result<_>>()?;
+        let database = process::cpu_of_database()?;
+        let known = servers.iter().sum::<Duration>() + database;
+        Ok(Costs {
+            servers,
+            database,
+            elsewhere: process::cpu_of_others()?.saturating_sub(known),
+        })
+    }
+
+    /// Cuts all lines, and waits until the servers have seen it.
+    fn hang_up(&self) -> Result<()> {
+        for (doctor, crowd) in &self.0 {
+            crowd.hang_up(PATIENCE)?;
+            wait_until("the server has seen them go", || doctor.is_alone())?;
         }
-        if Instant::now() > deadline {
-            return Err("the server does not come to rest".into());
+        Ok(())
+    }
+
+    /// Waits until the groups' last keys are out and the servers are idle.
+    fn settle(&self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let before = self.costs()?;
+            thread::sleep(Duration::from_secs(1));
+            if self.costs()?.since(&before).of_servers() < IDLE * self.0.len() as u32 {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err("the servers do not come to rest".into());
+            }
         }
+    }
+
+    fn stop(self) -> Result<()> {
+        self.0.into_iter().try_for_each(|(doctor, _)| doctor.stop())
     }
 }
 
-fn broadcasts(
-    args: &Args,
-    practice: &Practice,
-    doctor: &Doctor,
-    crowd: &Crowd,
-    size: usize,
-) -> Result<()> {
+fn broadcasts(args: &Args, practice: &Practice, servers: &Servers, size: usize) -> Result<()> {
     let text = "x".repeat(size);
-    let (mut answered, mut received, mut committed) =
-        (Spread::default(), Spread::default(), Spread::default());
-    let mut cpu = Duration::ZERO;
-    let start_of_all = Instant::now();
-    let others = process::busy_elsewhere(doctor)?;
+    let (first, _) = servers.0.first().ok_or("no server")?;
+    let mut spreads: [Spread; 3] = Default::default();
+    let mut start_of_all = (Instant::now(), servers.costs()?);
     for round in 0..WARM_UP + args.broadcasts {
-        let before = doctor.cpu()?;
-        let expected = crowd.expect();
+        if round == WARM_UP {
+            start_of_all = (Instant::now(), servers.costs()?);
+        }
+        let crowds = servers.0.iter().map(|(_, crowd)| crowd);
+        let expected: Vec<_> = crowds.map(|crowd| (crowd, crowd.expect())).collect();
         let start = Instant::now();
-        let number = doctor.broadcast(&text)?;
+        let number = first.broadcast(&text)?;
         let acknowledged = start.elapsed();
-        let has_it = crowd.wait(expected, PATIENCE)?.duration_since(start);
+        let mut has_it = start;
+        for (crowd, expected) in expected {
+            has_it = has_it.max(crowd.wait(expected, PATIENCE)?);
+        }
         wait_until("the last receipt is committed", || {
             practice.is_delivered(number)
         })?;
         let all = start.elapsed();
         if round >= WARM_UP {
-            answered.add(acknowledged);
-            received.add(has_it);
-            committed.add(all);
-            cpu += doctor.cpu()? - before;
+            let times = [acknowledged, has_it.duration_since(start), all];
+            for (spread, time) in spreads.iter_mut().zip(times) {
+                spread.add(time);
+            }
         }
     }
-    let others = process::busy_elsewhere(doctor)?.share_since(&others, start_of_all.elapsed());
-    Figure::broadcasts(
-        args.patients,
-        size,
-        [answered, received, committed],
-        cpu,
-        others,
-    )
-    .print(args.json);
+    let (start, costs) = start_of_all;
+    let (costs, wall) = (servers.costs()?.since(&costs), start.elapsed());
+    Figure::broadcasts(args.patients, size, spreads, &costs, wall).print(args.json);
     Ok(())
 }
 

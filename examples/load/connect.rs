@@ -35,9 +35,10 @@ impl Way {
     }
 }
 
-/// Connects all patients, and hands them to the crowd.
-pub fn all(practice: &mut Practice, way: Way, server: SocketAddr, crowd: &Crowd) -> Result<()> {
-    let doctor = &*practice.known_doctor;
+/// Connects all patients, to one node after the other, and hands them to the
+/// node's crowd.
+pub fn all(practice: &mut Practice, way: Way, doors: &[(SocketAddr, &Crowd)]) -> Result<()> {
+    let nodes = &practice.nodes;
     let share = practice.patients.len().div_ceil(AT_ONCE).max(1);
     thread::scope(|scope| {
         let threads: Vec<_> = practice
@@ -45,8 +46,9 @@ pub fn all(practice: &mut Practice, way: Way, server: SocketAddr, crowd: &Crowd)
             .chunks_mut(share)
             .map(|patients| {
                 scope.spawn(move || -> Result<()> {
-                    for patient in patients {
-                        crowd.take(one(patient, doctor, way, server)?)?;
+                    let nodes = nodes.iter().zip(doors).cycle();
+                    for (patient, (node, (server, crowd))) in patients.iter_mut().zip(nodes) {
+                        crowd.take(one(patient, &node.known_doctor, way, *server)?)?;
                     }
                     Ok(())
                 })

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use telemed::framing::{Frame, FrameError, FrameReader};
 use telemed::identity::certificate::{Fingerprint, VerifiedCertificate};
+use telemed::identity::known_doctor::KnownDoctor;
 use telemed::protocol::message::MessageId;
 use telemed::protocol::opcode;
 use telemed::protocol::record::{Conference, DecMsg, Disconnect, GroupKey, Heartbeat};
@@ -22,11 +23,8 @@ use telemed::secret::Secret;
 use telemed::session::channel::{Opener, Sealer};
 use telemed::session::{Direction, SessionKey, receipt};
 
-use crate::practice::Practice;
 use crate::{GLANCE, Result};
 
-/// Threads that share the patients.
-const THREADS: usize = 2;
 /// How often new patients are looked for while no frame comes.
 const TICK: Duration = Duration::from_millis(20);
 /// After so long a patient says that she is alive.
@@ -151,11 +149,12 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// A crowd without anybody in it.
-    pub fn gather(practice: &Practice) -> Result<Self> {
+    /// A crowd without anybody in it: patients of this doctor, whom so many
+    /// threads share.
+    pub fn gather(doctor: &KnownDoctor, threads: usize) -> Result<Self> {
         let shared = Arc::new(Shared {
             judge: Mutex::new(Judge {
-                doctor: practice.known_doctor.certificate().clone(),
+                doctor: doctor.certificate().clone(),
                 receiver: None,
                 epoch: 0,
                 last: None,
@@ -166,7 +165,7 @@ impl Crowd {
             trouble: Mutex::default(),
         });
         let mut doors = Vec::new();
-        for _ in 0..THREADS {
+        for _ in 0..threads {
             let (door, newcomers) = mpsc::channel();
             let mut part = Part {
                 shared: Arc::clone(&shared),

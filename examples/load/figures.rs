@@ -32,6 +32,41 @@ impl Spread {
     }
 }
 
+/// Processor time.
+pub struct Costs {
+    /// Of each node's server.
+    pub servers: Vec<Duration>,
+    /// Of PostgreSQL.
+    pub database: Duration,
+    /// Of all other programs on this machine.
+    pub elsewhere: Duration,
+}
+
+impl Costs {
+    /// What was added since then.
+    pub fn since(&self, before: &Self) -> Self {
+        let pairs = self.servers.iter().zip(&before.servers);
+        Self {
+            servers: pairs.map(|(now, then)| now.saturating_sub(*then)).collect(),
+            database: self.database.saturating_sub(before.database),
+            elsewhere: self.elsewhere.saturating_sub(before.elsewhere),
+        }
+    }
+
+    /// Of all servers together.
+    pub fn of_servers(&self) -> Duration {
+        self.servers.iter().sum()
+    }
+}
+
+/// PostgreSQL's part, if it has one.
+fn of_database(ms: f64) -> String {
+    match ms > 0.0 {
+        true => format!(", {ms:.2} of PostgreSQL's"),
+        false => String::new(),
+    }
+}
+
 /// A line of figures.
 pub struct Figure {
     text: String,
@@ -47,17 +82,19 @@ impl Figure {
         }
     }
 
-    pub fn handshakes(way: &str, patients: usize, cpu: Duration, wall: Duration) -> Self {
-        let each = millis(cpu) / count(patients);
+    pub fn handshakes(way: &str, patients: usize, costs: &Costs, wall: Duration) -> Self {
+        let each = millis(costs.of_servers()) / count(patients);
+        let database = millis(costs.database) / count(patients);
         let per_second = count(patients) / wall.as_secs_f64();
         Self {
             text: format!(
-                "{way}: {each:.2} ms of the server's processor time each, {per_second:.0} a second \
-                 with the patients on the same machine"
+                "{way}: {each:.2} ms of the server's processor time each{}, {per_second:.0} a \
+                 second with the patients on the same machine",
+                of_database(database)
             ),
             fields: json!({
                 "what": way, "patients": patients, "server_cpu_ms": each,
-                "per_second": per_second,
+                "database_cpu_ms": database, "per_second": per_second,
             }),
         }
     }
@@ -80,18 +117,22 @@ impl Figure {
         patients: usize,
         size: usize,
         [answered, received, committed]: [Spread; 3],
-        cpu: Duration,
-        elsewhere: f64,
+        costs: &Costs,
+        wall: Duration,
     ) -> Self {
         let deliveries = count(patients) * count(committed.0.len());
-        let per_1000 = millis(cpu) / deliveries * 1000.0;
+        let per_1000 = |cpu| millis(cpu) / deliveries * 1000.0;
+        let server = per_1000(costs.of_servers());
+        let each: Vec<f64> = costs.servers.iter().map(|cpu| per_1000(*cpu)).collect();
+        let database = per_1000(costs.database);
+        let elsewhere = costs.elsewhere.as_secs_f64() / wall.as_secs_f64();
         let per_second = deliveries / committed.sum().as_secs_f64();
         Self {
             text: format!(
                 "broadcast of {size} B to {patients}, p50 (p99) of {}: the doctor is answered after \
                  {:.1} ({:.1}) ms, the last patient has it after {:.1} ({:.1}) ms, the last receipt \
-                 is committed after {:.1} ({:.1}) ms; {per_second:.0} deliveries a second; {per_1000:.1} ms \
-                 of the server's processor time per 1,000 deliveries; elsewhere {:.0} % of a \
+                 is committed after {:.1} ({:.1}) ms; {per_second:.0} deliveries a second; per 1,000 \
+                 deliveries {server:.1} ms of the server's processor time{}; elsewhere {:.0} % of a \
                  processor was busy",
                 committed.0.len(),
                 answered.percentile(50),
@@ -100,6 +141,7 @@ impl Figure {
                 received.percentile(99),
                 committed.percentile(50),
                 committed.percentile(99),
+                of_database(database),
                 elsewhere * 100.0,
             ),
             fields: json!({
@@ -107,7 +149,8 @@ impl Figure {
                 "rounds": committed.0.len(),
                 "answered_ms": answered.to_json(), "received_ms": received.to_json(),
                 "committed_ms": committed.to_json(), "deliveries_per_second": per_second,
-                "server_cpu_ms_per_1000": per_1000, "busy_elsewhere": elsewhere,
+                "server_cpu_ms_per_1000": server, "each_server_cpu_ms_per_1000": each,
+                "database_cpu_ms_per_1000": database, "busy_elsewhere": elsewhere,
             }),
         }
     }

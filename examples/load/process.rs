@@ -1,4 +1,4 @@
-//! The server's process, and what the operating system says about it.
+//! The servers' processes, and what the operating system says about them.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use telemed::control;
 use telemed::doctor::control::{Answer, Broadcast, Request};
 
-use crate::practice::{DOCTOR, Practice};
+use crate::practice::{Node, Practice};
 use crate::{PATIENCE, Result};
 
 /// What processor time is counted in, in milliseconds: USER_HZ is 100 on Linux
@@ -21,7 +21,7 @@ const TICK_MILLIS: u64 = 10;
 /// Descriptors that are no patient's socket.
 const SPARE: usize = 256;
 
-/// Lets this process, and the server after it, have a descriptor for each
+/// Lets this process, and the servers after it, have a descriptor for each
 /// patient.
 pub fn raise_file_limit(patients: usize) -> Result<()> {
     let needed = u64::try_from(patients + SPARE)?;
@@ -52,17 +52,25 @@ pub struct Doctor {
 }
 
 impl Doctor {
-    /// Starts the program on a practice, and waits until it serves.
-    pub fn start(program: Option<&Path>, practice: &Practice) -> Result<Self> {
+    /// Starts the program on one node of a practice, and waits until it serves.
+    pub fn start(program: Option<&Path>, practice: &Practice, node: &Node) -> Result<Self> {
         let program = match program {
             Some(program) => program.to_owned(),
             None => beside()?,
         };
         let mut process = Command::new(&program)
-            .args(["--id", DOCTOR, "--listen", "127.0.0.1:0", "--plain-keys"])
+            .args([
+                "--id",
+                &node.doctor,
+                "--listen",
+                "127.0.0.1:0",
+                "--plain-keys",
+            ])
             .arg("--data")
             .arg(practice.base())
             .arg("serve")
+            // Not an argument: it may name a user.
+            .env("TELEMED_STORE", practice.store())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -81,7 +89,7 @@ impl Doctor {
         Ok(Self {
             process,
             address,
-            directory: practice.directory(),
+            directory: node.directory.clone(),
         })
     }
 
@@ -98,11 +106,12 @@ impl Doctor {
         }
     }
 
-    /// Broadcasts a text and gives the message's number, once the server says
-    /// that it is on its way.
+    /// Broadcasts a text to all patients of the clinic and gives the message's
+    /// number, once the server says that it is on its way.
     pub fn broadcast(&self, text: &str) -> Result<u64> {
         let broadcast = Broadcast {
             text: text.to_owned(),
+            clinic: true,
             ..Broadcast::default()
         };
         match self.ask(&Request::Broadcast(broadcast))? {
@@ -133,12 +142,7 @@ impl Doctor {
 
     /// Processor time until now, in user and system mode together (proc(5)).
     pub fn cpu(&self) -> Result<Duration> {
-        let stat = self.proc("stat")?;
-        let (_, fields) = stat.rsplit_once(')').ok_or("/proc: stat")?;
-        let mut ticks = fields.split_whitespace().skip(11).take(2);
-        let mut next = || -> Result<u64> { Ok(ticks.next().ok_or("/proc: stat")?.parse()?) };
-        let ticks = next()? + next()?;
-        Ok(Duration::from_millis(ticks * TICK_MILLIS))
+        processor_time(&self.proc("stat")?, 2)
     }
 
     fn status(&self, field: &str) -> Result<u64> {
@@ -182,18 +186,38 @@ fn beside() -> Result<PathBuf> {
     .into())
 }
 
-/// What everything but this program and the server has used of the processors.
-pub struct Elsewhere(Duration);
-
-impl Elsewhere {
-    /// The share of one processor since then.
-    pub fn share_since(&self, before: &Self, wall: Duration) -> f64 {
-        self.0.saturating_sub(before.0).as_secs_f64() / wall.as_secs_f64()
-    }
+/// The processor time in a process's `stat`: the first `count` of its own in
+/// user and in system mode, and that of its children who have ended (proc(5)).
+fn processor_time(stat: &str, count: usize) -> Result<Duration> {
+    let (_, fields) = stat.rsplit_once(')').ok_or("/proc: stat")?;
+    let fields = fields.split_whitespace().skip(11).take(count);
+    let ticks: Vec<u64> = fields
+        .map(str::parse)
+        .collect::<std::result::Result<_, _>>()?;
+    Ok(Duration::from_millis(
+        ticks.iter().sum::<u64>() * TICK_MILLIS,
+    ))
 }
 
-/// See [`Elsewhere`].
-pub fn busy_elsewhere(doctor: &Doctor) -> Result<Elsewhere> {
+/// The processor time of all that is called `postgres` on this machine.
+pub fn cpu_of_database() -> Result<Duration> {
+    let mut sum = Duration::ZERO;
+    for entry in fs::read_dir("/proc")?.flatten() {
+        // A process may end while it is looked at: its parent has its time then.
+        let Ok(comm) = fs::read_to_string(entry.path().join("comm")) else {
+            continue;
+        };
+        if comm.trim_end() == "postgres"
+            && let Ok(stat) = fs::read_to_string(entry.path().join("stat"))
+        {
+            sum += processor_time(&stat, 4)?;
+        }
+    }
+    Ok(sum)
+}
+
+/// The processor time of everything on this machine but this program.
+pub fn cpu_of_others() -> Result<Duration> {
     let stat = fs::read_to_string("/proc/stat")?;
     let line = stat.lines().next().ok_or("/proc/stat")?;
     let fields: Vec<u64> = line
@@ -207,16 +231,6 @@ pub fn busy_elsewhere(doctor: &Doctor) -> Result<Elsewhere> {
         .filter_map(|&at| fields.get(at))
         .sum();
     let all = Duration::from_millis(ticks * TICK_MILLIS);
-    let own = fs::read_to_string("/proc/self/stat")?;
-    let (_, fields) = own.rsplit_once(')').ok_or("/proc: stat")?;
-    let own: u64 = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|ticks| ticks.parse::<u64>().ok())
-        .sum();
-    let own = Duration::from_millis(own * TICK_MILLIS);
-    Ok(Elsewhere(
-        all.saturating_sub(own).saturating_sub(doctor.cpu()?),
-    ))
+    let own = processor_time(&fs::read_to_string("/proc/self/stat")?, 2)?;
+    Ok(all.saturating_sub(own))
 }

@@ -69,6 +69,11 @@ load: ## a server with many patients: handshakes, broadcasts, memory (N=1000)
 	cargo build --locked --release --bins
 	cargo run --locked --release --example load -- --patients $(or $(N),1000)
 
+bench-clinic: ## 1, 2 and 4 nodes on one PostgreSQL server (needs Debian's postgresql)
+	cargo build --locked --release --features postgres --bins --example load
+	scripts/postgres-server scripts/load-clinic $(or $(N),1000)
+	scripts/postgres-server cargo bench --locked --features postgres --bench clinic_store
+
 bench-constant-time: ## whether durations tell secrets apart (takes minutes)
 	cargo bench --locked --bench constant_time
 
@@ -91,5 +96,5 @@ check-constant-time: ## branches and indices that depend on secrets (needs valgr
 	valgrind --error-limit=no --log-file=$(BIN)/constant_time.log $(BIN)/examples/constant_time || \
 	    { echo "$(BIN)/constant_time.log says where" >&2; exit 1; }
 
-.PHONY: help build demo run-doctor run-patient test test-postgres soak bench bench-openssl \
+.PHONY: help build demo run-doctor run-patient test test-postgres soak bench bench-clinic bench-openssl \
     bench-peers bench-constant-time bench-gmp load check check-gmp check-constant-time

@@ -60,6 +60,8 @@ const GLANCE: Duration = Duration::from_micros(200);
 const CROWD_THREADS: usize = 2;
 /// A server that uses less of a processor in a second has nothing to do.
 const IDLE: Duration = Duration::from_millis(50);
+/// How long it is looked what connected patients cost who get nothing.
+const AT_REST: Duration = Duration::from_secs(10);
 /// Broadcasts before those that are measured.
 const WARM_UP: usize = 3;
 
@@ -151,6 +153,9 @@ fn run(args: &Args) -> Result<()> {
         Ok(())
     };
     memory("connected")?;
+    let costs = servers.costs()?;
+    thread::sleep(AT_REST);
+    print(Figure::at_rest(AT_REST, &servers.costs()?.since(&costs)));
     for &size in &args.size {
         broadcasts(args, &practice, &servers, size)?;
     }

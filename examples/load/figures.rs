@@ -113,6 +113,20 @@ impl Figure {
         }
     }
 
+    /// What everybody costs in this time who is connected and gets nothing.
+    pub fn at_rest(time: Duration, costs: &Costs) -> Self {
+        let share = |cpu: Duration| cpu.as_secs_f64() / time.as_secs_f64() * 100.0;
+        let (servers, database) = (share(costs.of_servers()), share(costs.database));
+        Self {
+            text: format!(
+                "at rest: the servers use {servers:.1} % of a processor, PostgreSQL {database:.1} %"
+            ),
+            fields: json!({
+                "what": "at rest", "servers_percent": servers, "database_percent": database,
+            }),
+        }
+    }
+
     pub fn broadcasts(
         patients: usize,
         size: usize,

@@ -67,7 +67,9 @@ impl PostgresStore {
             patience: transaction::PATIENCE,
         };
         Connection::open(address, &name)
-            .and_then(|mut connection| schema::migrate(&mut connection))
+            .and_then(|mut connection| {
+                schema::migrate(&mut connection, || Connection::open(address, &name))
+            })
             .map_err(|fault| store.error(fault))?;
         Ok(store)
     }

@@ -35,9 +35,10 @@ pub(in crate::store) fn with<T>(
     work: impl FnOnce(&mut dyn End) -> Result<T, CopyError>,
 ) -> Result<T, CopyError> {
     let failed = |fault| CopyError::Store(StoreError::new(Place::Server(address.place()), fault));
-    let mut connection =
-        Connection::open(address, &format!("telemed-copy {doctor}")).map_err(failed)?;
-    schema::migrate(&mut connection).map_err(failed)?;
+    let name = format!("telemed-copy {doctor}");
+    let open = || Connection::open(address, &name);
+    let mut connection = open().map_err(failed)?;
+    schema::migrate(&mut connection, open).map_err(failed)?;
     prepare(&mut connection, address, moment)?;
     let mut end = ServerEnd {
         place: address.place(),

@@ -8,7 +8,7 @@
 
 use super::connection::{Connection, value};
 use super::nodes;
-use super::transaction::Lock;
+use super::transaction::{IS_FREE, Lock};
 use crate::store::StoreFault;
 
 /// Says that the tables are ours.
@@ -289,13 +289,18 @@ pub(super) fn check_newest(connection: &mut Connection) -> Result<(), StoreFault
     }
 }
 
-/// Brings the tables to the newest schema, in one transaction.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreFault> {
+/// Brings the tables to the newest schema, in one transaction. `other` opens
+/// another connection to the same server.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    other: impl FnOnce() -> Result<Connection, StoreFault>,
+) -> Result<(), StoreFault> {
     if version(connection)? == NEWEST {
         return Ok(());
     }
     connection.batch("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0")?;
     connection.batch(Lock::Alone.statement())?;
+    check_lock(&mut other()?)?;
     // Asked again inside: another program may have been quicker.
     let found = usize::try_from(version(connection)?)
         .map_err(|_| StoreFault::Damaged("its schema has a negative number".into()))?;
@@ -312,6 +317,21 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreFault> {
          COMMIT"
     ))?;
     Ok(())
+}
+
+/// Refuses a server where what another connection has locked is free: some that
+/// speak PostgreSQL's language take such a lock without effect, and two doctors
+/// would change the same at once there.
+fn check_lock(other: &mut Connection) -> Result<(), StoreFault> {
+    let row = other.first(IS_FREE, &[])?;
+    match row.map(|row| value(&row, 0)).transpose()? {
+        Some(false) => Ok(()),
+        _ => Err(StoreFault::Refused(
+            "its advisory locks lock nothing: it is not a PostgreSQL server but one that speaks \
+             its language; use PostgreSQL itself"
+                .into(),
+        )),
+    }
 }
 
 /// Gives a connection its row in `last_commit`, and clears away those of

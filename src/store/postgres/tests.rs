@@ -55,10 +55,7 @@ impl Schema {
 
     /// The address of the schema, by way of this server.
     fn at(&self, url: &str) -> PostgresAddress {
-        let separator = if url.contains('?') { '&' } else { '?' };
-        let name = &self.name;
-        let url = format!("{url}{separator}options=-csearch_path%3D{name}");
-        url.parse().unwrap()
+        with_path(url, &self.name)
     }
 
     fn address(&self) -> PostgresAddress {
@@ -68,6 +65,14 @@ impl Schema {
     fn open(&self, doctor: &str) -> Result<PostgresStore, StoreError> {
         PostgresStore::open(&self.address(), doctor)
     }
+}
+
+/// The address of a server with a path on which names are looked for there.
+fn with_path(url: &str, path: &str) -> PostgresAddress {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let path = path.replace(',', "%2C");
+    let url = format!("{url}{separator}options=-csearch_path%3D{path}");
+    url.parse().unwrap()
 }
 
 impl Drop for Schema {
@@ -167,6 +172,21 @@ fn a_newer_schema_is_refused() {
         ),
         "{error}"
     );
+}
+
+#[test]
+fn a_server_whose_locks_lock_nothing_is_refused() {
+    let Some(schema) = Schema::new() else { return };
+    let mut admin = schema.admin();
+    let sql = "CREATE FUNCTION pg_try_advisory_xact_lock(bigint) RETURNS boolean
+               LANGUAGE sql AS 'SELECT true'";
+    admin.batch_execute(sql).unwrap();
+    let path = format!("{},pg_catalog", schema.name);
+    let error = PostgresStore::open(&with_path(&schema.url, &path), "D1").unwrap_err();
+    assert!(matches!(error.fault(), StoreFault::Refused(_)), "{error}");
+    assert!(error.to_string().contains("locks"), "{error}");
+    // Nothing was made there.
+    schema.open("D1").unwrap();
 }
 
 #[test]

@@ -51,6 +51,10 @@ impl Lock {
     }
 }
 
+/// Whether nobody holds either of them, on another connection.
+pub(super) const IS_FREE: &str =
+    "SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema(), 1953325873))";
+
 /// Why a change was not made.
 enum Failure {
     /// It can be made again.

@@ -62,6 +62,8 @@ const CROWD_THREADS: usize = 2;
 const IDLE: Duration = Duration::from_millis(50);
 /// How long it is looked what connected patients cost who get nothing.
 const AT_REST: Duration = Duration::from_secs(10);
+/// Messages to single patients that are measured.
+const LETTERS: usize = 200;
 /// Broadcasts before those that are measured.
 const WARM_UP: usize = 3;
 
@@ -160,6 +162,7 @@ fn run(args: &Args) -> Result<()> {
         broadcasts(args, &practice, &servers, size)?;
     }
     memory("after the broadcasts")?;
+    letters(args, &servers)?.print(args.json);
     servers.stop()
 }
 
@@ -265,6 +268,24 @@ fn broadcasts(args: &Args, practice: &Practice, servers: &Servers, size: usize) 
     let (costs, wall) = (servers.costs()?.since(&costs), start.elapsed());
     Figure::broadcasts(args.patients, size, spreads, &costs, wall).print(args.json);
     Ok(())
+}
+
+/// Messages to one patient each, from the first node. Every node looks whether
+/// they are for somebody who is connected to it.
+fn letters(args: &Args, servers: &Servers) -> Result<Figure> {
+    let (first, _) = servers.0.first().ok_or("no server")?;
+    let text = "x".repeat(args.size[0]);
+    servers.settle()?;
+    let (costs, mut answered) = (servers.costs()?, Spread::default());
+    for number in 0..LETTERS {
+        let start = Instant::now();
+        first.message(&format!("P{}", number % args.patients), &text)?;
+        answered.add(start.elapsed());
+    }
+    // What the other nodes do comes after the answer.
+    thread::sleep(Duration::from_secs(1));
+    let costs = servers.costs()?.since(&costs);
+    Ok(Figure::letters(&answered, &costs))
 }
 
 fn wait_until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {

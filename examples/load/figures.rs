@@ -169,6 +169,24 @@ impl Figure {
         }
     }
 
+    /// Messages to one patient each.
+    pub fn letters(answered: &Spread, costs: &Costs) -> Self {
+        let each = |cpu| millis(cpu) / count(answered.0.len());
+        let (servers, database) = (each(costs.of_servers()), each(costs.database));
+        let (p50, p99) = (answered.percentile(50), answered.percentile(99));
+        Self {
+            text: format!(
+                "message to one patient: the doctor is answered after {p50:.1} ({p99:.1}) ms; \
+                 {servers:.2} ms of the servers' processor time each{}",
+                of_database(database)
+            ),
+            fields: json!({
+                "what": "message", "answered_ms": answered.to_json(),
+                "servers_cpu_ms": servers, "database_cpu_ms": database,
+            }),
+        }
+    }
+
     /// Prints it on standard output.
     pub fn print(&self, as_json: bool) {
         if as_json {

@@ -120,6 +120,20 @@ impl Doctor {
         }
     }
 
+    /// Sends a message to one patient.
+    pub fn message(&self, patient: &str, text: &str) -> Result<()> {
+        let message = Request::Message {
+            patient: patient.to_owned(),
+            text: text.to_owned(),
+            urgent: false,
+            expires_seconds: None,
+        };
+        match self.ask(&message)? {
+            Answer::Sent { .. } => Ok(()),
+            other => Err(format!("{other:?} instead of a number").into()),
+        }
+    }
+
     /// Whether nobody is connected any more.
     pub fn is_alone(&self) -> Result<bool> {
         match self.ask(&Request::List)? {

@@ -170,8 +170,7 @@ fn setup_failed(error: &SetupError) -> Failure {
         | SetupError::NotJoined
         | SetupError::Moved { .. }
         | SetupError::Copying(_)
-        | SetupError::NotThere { .. }
-        | SetupError::NoMember { .. } => Exit::Failure,
+        | SetupError::NotThere { .. } => Exit::Failure,
     };
     Failure::new(exit, error.to_string())
 }

@@ -50,6 +50,8 @@ pub mod column {
 
     /// A message of the doctor's. Row: its id.
     pub const MESSAGE: Column = Column("message");
+    /// A message of an assistant's. Row: its id.
+    pub const STAFF_MESSAGE: Column = Column("staff message");
     /// A patient's signed confirmation. Row: message id ‖ device.
     pub const CONFIRMATION: Column = Column("confirmation");
     /// A message of a patient's. Row: device ‖ message id.
@@ -57,6 +59,8 @@ pub mod column {
     /// A patient's record. Row: the patient's identifier ‖ version ‖ times, see
     /// `RecordRow::row_name`.
     pub const RECORD: Column = Column("record");
+    /// How a patient is reached. Row: as for [`RECORD`].
+    pub const CONTACT: Column = Column("contact");
     /// A consultation in a patient's record. Row: its id ‖ the patient's
     /// identifier ‖ times, see `ConsultationRow::row_name`.
     pub const CONSULTATION: Column = Column("consultation");
@@ -140,8 +144,8 @@ impl fmt::Display for VaultError {
             Self::Store(error) => write!(f, "{error}"),
             Self::OtherKey => write!(
                 f,
-                "the file {DATA_KEY} belongs to another database; put the right one back, or \
-                 restore a backup"
+                "the file {DATA_KEY}, or {COLUMN_KEYS} of an assistant, belongs to another \
+                 database; put the right one back, or restore a backup"
             ),
         }
     }

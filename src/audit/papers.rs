@@ -11,6 +11,7 @@ use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::{
     Certificate, Fingerprint, KeyId, VerifiedCertificate, fingerprint, key_id,
 };
+use crate::identity::id::Identifier;
 use crate::random::Random;
 use crate::secret::SecretBytes;
 use crate::store::{Store, StoreError, fact};
@@ -29,6 +30,9 @@ pub struct Papers {
     pub doctors: Vec<Vec<u8>>,
     /// The key that is known to be the doctor's, where that is known.
     pub own: Option<KeyId>,
+    /// Whose log it is, where that is known: nobody else's heads are good then, and
+    /// hers are whatever she is in the clinic.
+    pub whose: Option<Identifier>,
 }
 
 impl Papers {
@@ -44,6 +48,7 @@ impl Papers {
             group,
             doctors: vec![doctor.certificate.as_bytes().to_vec()],
             own: None,
+            whose: None,
         }
     }
 
@@ -55,11 +60,14 @@ impl Papers {
         let fact = |name| store.fact(name).map(Option::unwrap_or_default);
         let mut doctors = store.signing_certificates()?;
         doctors.push(fact(fact::DOCTOR_CERTIFICATE)?);
+        doctors.push(fact(fact::OWN_CERTIFICATE)?);
+        doctors.retain(|bytes| !bytes.is_empty());
         Ok(Self {
             root: fact(fact::ROOT_CERTIFICATE)?,
             group: fact(fact::GROUP)?,
             doctors,
             own: None,
+            whose: None,
         })
     }
 
@@ -137,11 +145,12 @@ impl Trust {
     #[must_use]
     pub fn new(pinned: &[u8], papers: &[Papers], random: &mut dyn Random) -> Option<Self> {
         let root = papers.iter().find_map(|each| each.root(pinned, random))?;
+        let whose = papers.iter().find_map(|each| each.whose.as_ref());
         let doctors: Vec<VerifiedCertificate> = papers
             .iter()
             .flat_map(|each| &each.doctors)
             .filter_map(|bytes| Certificate::decode(bytes, root.group()).ok())
-            .filter_map(|certificate| root.accept_issued(certificate).ok())
+            .filter_map(|certificate| accept(&root, certificate, whose))
             .collect();
         // What the root has signed last is what she has now.
         let begins = |doctor: &&VerifiedCertificate| doctor.subject().not_before;
@@ -184,6 +193,24 @@ impl Trust {
     fn doctor(&self, certificate: &Fingerprint) -> Result<&VerifiedCertificate, HeadFault> {
         let doctor = self.doctors.get(certificate);
         doctor.ok_or(HeadFault::UnknownKey)
+    }
+}
+
+/// A certificate of somebody whose heads are good, in the log of `whose` if that
+/// is known.
+fn accept(
+    root: &VerifiedCertificate,
+    certificate: Certificate,
+    whose: Option<&Identifier>,
+) -> Option<VerifiedCertificate> {
+    let subject = certificate.subject();
+    match whose {
+        None => root.accept_issued(certificate).ok(),
+        Some(name) if subject.identifier == *name => {
+            let role = subject.role;
+            root.accept_staff(certificate, role).ok()
+        }
+        Some(_) => None,
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::identity::certificate::CertificateError;
+use crate::identity::id::Identifier;
 use crate::identity::key_file::KeyFileError;
 use crate::store::StoreError;
 
@@ -36,6 +38,10 @@ pub enum SetupError {
         /// Where the keys are.
         directory: PathBuf,
     },
+    /// The clinic has revoked the certificate of this member without a node.
+    Dismissed(Identifier),
+    /// Her certificate is not valid now.
+    Dates(Identifier, CertificateError),
     /// What is stored does not fit together: names the part.
     Inconsistent(&'static str),
 }
@@ -74,6 +80,15 @@ impl fmt::Display for SetupError {
                  it there with 'doctor store copy --from sqlite --to postgres://...', or, to \
                  begin anew with a new clinic, move the whole directory away",
                 directory.display()
+            ),
+            Self::Dismissed(name) => write!(
+                f,
+                "the clinic has revoked the certificate of {name}, who does not work in it any more"
+            ),
+            Self::Dates(name, error) => write!(
+                f,
+                "{name} cannot work in the clinic: {error}; check this machine's date and time, \
+                 and if they are right, let a doctor of the clinic see to it"
             ),
             Self::Inconsistent(what) => write!(
                 f,

@@ -108,7 +108,10 @@ fn check_member(
             let place = address.place();
             Err(SetupError::NotThere { place, directory })
         }
-        _ if !is_new && store.fact(fact::DOCTOR_CERTIFICATE)?.is_none() => {
+        _ if !is_new
+            && store.fact(fact::DOCTOR_CERTIFICATE)?.is_none()
+            && store.fact(fact::OWN_CERTIFICATE)?.is_none() =>
+        {
             Err(SetupError::NotJoined)
         }
         _ => Ok(()),

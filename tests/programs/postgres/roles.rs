@@ -1,6 +1,8 @@
 //! Assistants and auditors of a clinic, with the real programs: they have no
 //! server, and work on the clinic's database.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use postgres::{Client, NoTls};
@@ -154,7 +156,8 @@ fn what_is_for_doctors_is_refused_to_an_assistant_in_a_sentence() {
     // Her keys are her own.
     scene.run("A1", &["key", "show"]).code(0).says("column.key");
     let passphrase = scene.clinic.path("passphrase");
-    std::fs::write(&passphrase, "correct horse battery\n").unwrap();
+    fs::write(&passphrase, "correct horse battery\n").unwrap();
+    fs::set_permissions(&passphrase, Permissions::from_mode(0o600)).unwrap();
     let file = shown(&passphrase);
     let passwd = ["key", "passwd", "--new-passphrase-file", file];
     scene.run("A1", &passwd).code(0);
@@ -203,6 +206,10 @@ fn an_auditor_verifies_every_log_and_sees_no_patient() {
         .run("R1", &["audit", "list", "--doctor", "R1"])
         .code(0)
         .says("verified, log of D1");
+    // A doctor may look, too.
+    let line = ["--store", &scene.schema.store(), "audit", "verify", "--doctor", "A1"];
+    let verified = scene.clinic.command(&line).code(0).says("Log of A1:");
+    verified.says("Nothing was changed").never_says("Log of D1:");
     // Whoever writes to the database is found out.
     let sql = format!(
         "UPDATE {}.audit_entry SET detail = 'nothing' WHERE doctor = 'D1' AND number = 2",

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::audit::{Action, Entry};
 use crate::clock::{Clock, Timestamp};
-use crate::doctor::{backup, tickets};
+use crate::doctor::{backup, records, tickets};
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::data_dir::DataDir;
 use crate::random::OsRandom;
@@ -33,8 +33,9 @@ pub struct Practice {
 
 impl Practice {
     /// A practice that was founded or loaded; its data key is made if it has
-    /// none yet, and what an older version kept in clear is sealed. Copies of the database that a program which was killed has left
-    /// are removed.
+    /// none yet, and what an older version kept in clear, or sealed in one piece, is
+    /// sealed as it is now. Copies of the database that a program which was killed
+    /// has left are removed.
     ///
     /// # Errors
     /// [`VaultError`] if the data key cannot be read or made.
@@ -46,6 +47,7 @@ impl Practice {
     ) -> Result<Self, VaultError> {
         let (vault, _) = Vault::open_or_create(&directory, &*store, &mut OsRandom)?;
         tickets::seal_old(&*store, &vault, &mut OsRandom)?;
+        records::split_old(&*store, &vault, &*clock)?;
         // A copy that cannot be removed takes space and does no other harm.
         let _ = backup::sweep(&directory);
         Ok(Self {

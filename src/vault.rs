@@ -56,10 +56,11 @@ pub mod column {
     pub const CONFIRMATION: Column = Column("confirmation");
     /// A message of a patient's. Row: device ‖ message id.
     pub const INCOMING: Column = Column("incoming");
-    /// A patient's record. Row: the patient's identifier ‖ version ‖ times, see
-    /// `RecordRow::row_name`.
+    /// What a patient's record says beside [`CONTACT`]: notes and tags. Row: the
+    /// patient's identifier ‖ version ‖ times, see `RecordRow::row_name`.
     pub const RECORD: Column = Column("record");
-    /// How a patient is reached. Row: as for [`RECORD`].
+    /// Who a patient is and how she is reached: name, date of birth, sex, phone
+    /// number and addresses. Row: as for [`RECORD`].
     pub const CONTACT: Column = Column("contact");
     /// A consultation in a patient's record. Row: its id ‖ the patient's
     /// identifier ‖ times, see `ConsultationRow::row_name`.
@@ -282,6 +283,15 @@ impl Vault {
         }
     }
 
+    /// Whether this vault has the key of a column.
+    #[must_use]
+    pub fn opens(&self, column: Column) -> bool {
+        match &self.0 {
+            Keys::All { .. } => true,
+            Keys::Some { columns, .. } => columns.get(column.0).is_some(),
+        }
+    }
+
     /// The keys of these columns, for one who is to have no more.
     ///
     /// # Errors
@@ -443,7 +453,9 @@ mod tests {
                 .expose(),
             b"text"
         );
-        for other in [column::CONSULTATION, column::RECORD, column::TICKET] {
+        assert!(whole.opens(column::RECORD) && partial.opens(column::MESSAGE));
+        for other in [column::CONSULTATION, column::RECORD, column::CONTACT] {
+            assert!(!partial.opens(other));
             let sealed = seal(&whole, other).unwrap();
             let error = partial.open(other, b"1", &sealed).unwrap_err();
             assert_eq!(error, ColumnError::NoKey(other));

@@ -8,6 +8,7 @@ use telemed::doctor::audit::{self, Purpose};
 use telemed::doctor::control::{Answer, Broadcast, Request};
 use telemed::doctor::messages::{self, BookError, Found};
 use telemed::doctor::practice::Practice;
+use telemed::doctor::records::{self, Change, Personal};
 use telemed::doctor::setup::{ROOT_KEY, SetupError};
 use telemed::doctor::{correspondence, counter, deliveries, office, setup, staff};
 use telemed::elgamal::SignSecret;
@@ -186,6 +187,13 @@ fn an_assistants_keys_open_nothing_in_the_whole_database_but_what_assistants_wro
         .map(|(name, role)| member(&scene, name, role));
     write(&assistant, "The water is off.");
     doctors_message(&scene, "Your test is positive.");
+    let personal = |text: &str| Personal::from(text.to_owned());
+    let change = Change {
+        name: Some(personal("Ada Lovelace")),
+        notes: Some(personal("allergic to nuts")),
+        ..Change::default()
+    };
+    records::add(&scene.practice, &id("P1"), &change).unwrap();
     let mut opened = Vec::new();
     let mut values = 0;
     let mut look = |value: SealedValue<'_>| {
@@ -199,12 +207,15 @@ fn an_assistants_keys_open_nothing_in_the_whole_database_but_what_assistants_wro
         }
     };
     scene.practice.store.each_sealed(&mut look).unwrap();
-    // Two messages, and the tickets with which they joined.
-    assert_eq!(values, 4);
-    let [(column::STAFF_MESSAGE, bytes)] = opened.as_slice() else {
+    // Two messages, the tickets with which they joined, and the parts of a record.
+    assert_eq!(values, 6);
+    opened.sort_by_key(|(column, _)| column.0);
+    let [(column::CONTACT, contact), (column::STAFF_MESSAGE, message)] = opened.as_slice() else {
         panic!("{opened:?}");
     };
-    assert!(bytes.ends_with(b"The water is off."));
+    assert!(message.ends_with(b"The water is off."));
+    let has = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|it| it == text.as_bytes());
+    assert!(has(contact, "Ada Lovelace") && !has(contact, "nuts"));
 }
 
 #[test]

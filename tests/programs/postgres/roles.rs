@@ -90,6 +90,31 @@ fn an_assistant_reaches_patients_through_the_doctors_server_and_sees_what_came_o
         .code(0)
         .says("confirmed")
         .says("The water is off today.");
+    // How the patient is reached she may know, and nothing else of the record.
+    let record = [
+        "--name",
+        "Ada Lovelace",
+        "--phone",
+        "+44 20 123",
+        "--notes",
+        "allergic",
+    ];
+    let line = [&["patients", "add", "P1", "--tag", "asthma"][..], &record].concat();
+    scene.clinic.command(&line).code(0);
+    let line = ["patients", "note", "P1", "She sleeps badly."];
+    scene.clinic.command(&line).code(0);
+    for line in [&["list"][..], &["show", "P1"], &["search", "Lovelace"]] {
+        let line = [&["patients"], line].concat();
+        let said = scene.run("A1", &line).code(0).says("Ada Lovelace");
+        let said = said.says("are for the clinic's doctors");
+        said.never_says("allergic")
+            .never_says("asthma")
+            .never_says("sleeps");
+    }
+    scene
+        .run("A1", &["deliveries", "2", "--unconfirmed"])
+        .code(0)
+        .says("+44 20 123");
     // A doctor's words are none of hers.
     let line = ["message", "P1", "Your test is positive."];
     scene.clinic.command(&line).code(0);
@@ -117,7 +142,7 @@ fn what_is_for_doctors_is_refused_to_an_assistant_in_a_sentence() {
     };
     scene.join("A1", "assistant");
     scene.clinic.enrol("P1");
-    let lines: [&[&str]; 15] = [
+    let lines: [&[&str]; 17] = [
         &["inbox"],
         &["consult", "P1"],
         &["enrol", "P2"],
@@ -131,6 +156,8 @@ fn what_is_for_doctors_is_refused_to_an_assistant_in_a_sentence() {
         &["audit", "verify"],
         &["authority", "show"],
         &["patients", "add", "P2", "--name", "Eve"],
+        &["patients", "list", "--tag", "asthma"],
+        &["patients", "note", "P1", "She sleeps badly."],
         &["backup", "/nowhere/a.backup"],
         &["stop"],
     ];
@@ -207,9 +234,18 @@ fn an_auditor_verifies_every_log_and_sees_no_patient() {
         .code(0)
         .says("verified, log of D1");
     // A doctor may look, too.
-    let line = ["--store", &scene.schema.store(), "audit", "verify", "--doctor", "A1"];
+    let line = [
+        "--store",
+        &scene.schema.store(),
+        "audit",
+        "verify",
+        "--doctor",
+        "A1",
+    ];
     let verified = scene.clinic.command(&line).code(0).says("Log of A1:");
-    verified.says("Nothing was changed").never_says("Log of D1:");
+    verified
+        .says("Nothing was changed")
+        .never_says("Log of D1:");
     // Whoever writes to the database is found out.
     let sql = format!(
         "UPDATE {}.audit_entry SET detail = 'nothing' WHERE doctor = 'D1' AND number = 2",

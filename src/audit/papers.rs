@@ -217,6 +217,8 @@ fn accept(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::authority::certify_staff;
+    use crate::identity::certificate::Role;
     use crate::random::OsRandom;
     use crate::testing::{Clinic, NOW, clinic};
 
@@ -239,5 +241,41 @@ mod tests {
         assert!(Trust::new(&pinned[..20], &papers, &mut OsRandom).is_some());
         assert!(Trust::new(&pinned[..19], &papers, &mut OsRandom).is_none());
         assert!(Trust::new(&pinned, &papers[..1], &mut OsRandom).is_none());
+    }
+
+    #[test]
+    fn in_a_members_log_nobody_elses_heads_are_good() {
+        let clinic = clinic();
+        let member = |name: &str, role| {
+            let signing = SignSecret::generate(clinic.doctor.group(), &mut OsRandom);
+            let key = signing.verifying_key().clone();
+            let root = (&clinic.doctor.root, &clinic.root);
+            let whom = (&name.parse().unwrap(), role);
+            DoctorIdentity {
+                root: clinic.doctor.root.clone(),
+                certificate: certify_staff(root, whom, key, NOW, &mut OsRandom),
+                signing,
+                prekeys: Vec::new(),
+                revoked: clinic.doctor.revoked.clone(),
+                earlier: Vec::new(),
+            }
+        };
+        let (colleague, assistant) = (member("D2", Role::Doctor), member("A1", Role::Assistant));
+        let members = [&clinic.doctor, &colleague, &assistant];
+        let sign = |by| Head::sign(by, (1, [1; 32]), NOW, &mut OsRandom);
+        for owner in members {
+            // All certificates lie there, as whoever writes to the database likes.
+            let mut papers = Papers::of(owner);
+            papers.doctors = members
+                .map(|each| each.certificate.as_bytes().to_vec())
+                .to_vec();
+            papers.whose = Some(owner.identifier().clone());
+            let pinned = owner.root.fingerprint();
+            let trust = Trust::new(&pinned, &[papers], &mut OsRandom).unwrap();
+            for by in members {
+                let is_hers = by.identifier() == owner.identifier();
+                assert_eq!(trust.check(&sign(by)).is_ok(), is_hers);
+            }
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::store::{RecordRow, Store, StoreError};
 use crate::vault::{Vault, column};
 
 /// Records that are split in one transaction: other nodes of a clinic wait for
-/// each, some hundredths of a second.
+/// each, up to two tenths of a second on a busy machine.
 const BATCH: u32 = 500;
 
 /// Splits all records that are in one piece, if this vault has the keys to both

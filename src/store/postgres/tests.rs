@@ -191,7 +191,7 @@ fn records_from_before_schema_4_are_kept_in_one_piece_until_they_are_split() {
         sealed: b"sealed".to_vec(),
         contact: None,
     };
-    assert_eq!(store.records().unwrap(), [kept.clone()]);
+    assert_eq!(store.records().unwrap(), std::slice::from_ref(&kept));
     assert_eq!(store.unsplit_records("", 10).unwrap(), [kept]);
     let version = "SELECT version FROM telemed_schema";
     let row = schema.admin().query_one(version, &[]).unwrap();

@@ -115,6 +115,8 @@ actions! {
     RecordAdded = "record added",
     /// A patient's record was changed.
     RecordChanged = "record changed",
+    /// Records of an older version were sealed anew, in two parts.
+    RecordsSplit = "records split",
     /// A patient's record was read.
     RecordRead = "record read",
     /// The records were listed or searched.

@@ -50,13 +50,18 @@ pub mod column {
 
     /// A message of the doctor's. Row: its id.
     pub const MESSAGE: Column = Column("message");
+    /// A message of an assistant's. Row: its id.
+    pub const STAFF_MESSAGE: Column = Column("staff message");
     /// A patient's signed confirmation. Row: message id ‖ device.
     pub const CONFIRMATION: Column = Column("confirmation");
     /// A message of a patient's. Row: device ‖ message id.
     pub const INCOMING: Column = Column("incoming");
-    /// A patient's record. Row: the patient's identifier ‖ version ‖ times, see
-    /// `RecordRow::row_name`.
+    /// What a patient's record says beside [`CONTACT`]: notes and tags. Row: the
+    /// patient's identifier ‖ version ‖ times, see `RecordRow::row_name`.
     pub const RECORD: Column = Column("record");
+    /// Who a patient is and how she is reached: name, date of birth, sex, phone
+    /// number and addresses. Row: as for [`RECORD`].
+    pub const CONTACT: Column = Column("contact");
     /// A consultation in a patient's record. Row: its id ‖ the patient's
     /// identifier ‖ times, see `ConsultationRow::row_name`.
     pub const CONSULTATION: Column = Column("consultation");
@@ -140,8 +145,8 @@ impl fmt::Display for VaultError {
             Self::Store(error) => write!(f, "{error}"),
             Self::OtherKey => write!(
                 f,
-                "the file {DATA_KEY} belongs to another database; put the right one back, or \
-                 restore a backup"
+                "the file {DATA_KEY}, or {COLUMN_KEYS} of an assistant, belongs to another \
+                 database; put the right one back, or restore a backup"
             ),
         }
     }
@@ -275,6 +280,15 @@ impl Vault {
         match &self.0 {
             Keys::All { key, .. } => Ok(key),
             Keys::Some { .. } => Err(ColumnError::NoDataKey),
+        }
+    }
+
+    /// Whether this vault has the key of a column.
+    #[must_use]
+    pub fn opens(&self, column: Column) -> bool {
+        match &self.0 {
+            Keys::All { .. } => true,
+            Keys::Some { columns, .. } => columns.get(column.0).is_some(),
         }
     }
 
@@ -439,7 +453,9 @@ mod tests {
                 .expose(),
             b"text"
         );
-        for other in [column::CONSULTATION, column::RECORD, column::TICKET] {
+        assert!(whole.opens(column::RECORD) && partial.opens(column::MESSAGE));
+        for other in [column::CONSULTATION, column::RECORD, column::CONTACT] {
+            assert!(!partial.opens(other));
             let sealed = seal(&whole, other).unwrap();
             let error = partial.open(other, b"1", &sealed).unwrap_err();
             assert_eq!(error, ColumnError::NoKey(other));

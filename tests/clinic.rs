@@ -9,6 +9,8 @@
     reason = "a test ends with what it cannot do"
 )]
 
+#[path = "clinic/roles.rs"]
+mod roles;
 #[path = "support/skip.rs"]
 mod skip;
 
@@ -218,7 +220,7 @@ fn a_doctor_joins_and_has_the_clinics_patients_and_records() {
 }
 
 #[test]
-fn an_assistant_opens_messages_and_no_notes() {
+fn an_assistant_opens_what_assistants_write_and_no_notes() {
     let Some(scene) = Scene::new() else { return };
     let (directory, store) = scene.joined("A1", Role::Assistant);
     assert!(!directory.path(DATA_KEY).exists());
@@ -230,15 +232,14 @@ fn an_assistant_opens_messages_and_no_notes() {
             .seal(column, b"1", b"text", &mut OsRandom)
             .unwrap()
     };
-    let message = seal(column::MESSAGE);
-    assert_eq!(
-        vault
-            .open(column::MESSAGE, b"1", &message)
-            .unwrap()
-            .expose(),
-        b"text"
-    );
+    for open in [column::STAFF_MESSAGE, column::CONTACT] {
+        let opened = vault.open(open, b"1", &seal(open)).unwrap();
+        assert_eq!(opened.expose(), b"text");
+    }
     for closed in [
+        column::MESSAGE,
+        column::CONFIRMATION,
+        column::INCOMING,
         column::RECORD,
         column::CONSULTATION,
         column::TICKET,

@@ -34,8 +34,10 @@ use telemed::random::OsRandom;
 use telemed::secret::Secret;
 use telemed::store::messages::MessageStore;
 use telemed::store::{
-    AuditStore, CertificateState, MailCounts, SqliteStore, Store, TicketState, TrustStore,
+    AuditStore, CertificateState, MailCounts, RecordStore, SqliteStore, Store, TicketState,
+    TrustStore,
 };
+use telemed::vault::{Vault, column};
 use tempfile::TempDir;
 
 /// 2026-11-23 12:00 UTC: the day the first of them was made.
@@ -230,7 +232,11 @@ fn doctors_directory_opens(schema: &str, said: &[&str]) -> (Arc<SqliteStore>, Te
     let store = Arc::new(setup::open_store(&directory).unwrap());
     let identity = setup::load(&directory, &*store, THAT_DAY, &mut OsRandom).unwrap();
     let shared: Arc<dyn Store> = Arc::clone(&store) as _;
-    let practice = Practice::open(directory, shared, identity, Arc::new(ThatDay)).unwrap();
+    let old = store.record("P1").unwrap().unwrap();
+    assert_eq!(old.contact, None);
+    let mut practice = Practice::open(directory, shared, identity, Arc::new(ThatDay)).unwrap();
+    assert_eq!(store.unsplit_records("", 10).unwrap(), []);
+    assert_eq!(store.record("P1").unwrap().unwrap().version, old.version);
     let request = correspondence::Request::History {
         patient: "P1".to_owned(),
         last: None,
@@ -239,7 +245,10 @@ fn doctors_directory_opens(schema: &str, said: &[&str]) -> (Arc<SqliteStore>, Te
     let correspondence::Answer::History { letters, .. } = answer else {
         panic!("no history");
     };
-    let texts: Vec<_> = letters.iter().map(|letter| &*letter.text).collect();
+    let texts: Vec<_> = letters
+        .iter()
+        .filter_map(|letter| letter.text.as_deref())
+        .collect();
     assert_eq!(texts, said);
     let delivery = store.deliveries(2).unwrap().remove(0);
     assert!(delivery.delivered.is_some() && delivery.confirmed.is_some());
@@ -248,6 +257,13 @@ fn doctors_directory_opens(schema: &str, said: &[&str]) -> (Arc<SqliteStore>, Te
     };
     let shown = serde_json::to_string(&patients::answer(&practice, request)).unwrap();
     assert!(shown.contains("Ada Lovelace") && shown.contains("allergic to nuts"));
+    let keys = practice.vault.column_keys(&[column::CONTACT]).unwrap();
+    practice.vault = Arc::new(Vault::of_columns(practice.vault.id(), keys));
+    let request = patients::Request::Show {
+        patient: "P1".to_owned(),
+    };
+    let shown = serde_json::to_string(&patients::answer(&practice, request)).unwrap();
+    assert!(shown.contains("Ada Lovelace") && !shown.contains("nuts"));
     assert_eq!(store.certificates().unwrap().len(), 1);
     assert_eq!(store.tickets().unwrap().len(), 2);
     assert!(store.audit_head().unwrap().unwrap().0 > 20);

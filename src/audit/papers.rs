@@ -11,6 +11,7 @@ use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::{
     Certificate, Fingerprint, KeyId, VerifiedCertificate, fingerprint, key_id,
 };
+use crate::identity::id::Identifier;
 use crate::random::Random;
 use crate::secret::SecretBytes;
 use crate::store::{Store, StoreError, fact};
@@ -29,6 +30,9 @@ pub struct Papers {
     pub doctors: Vec<Vec<u8>>,
     /// The key that is known to be the doctor's, where that is known.
     pub own: Option<KeyId>,
+    /// Whose log it is, where that is known: nobody else's heads are good then, and
+    /// hers are whatever she is in the clinic.
+    pub whose: Option<Identifier>,
 }
 
 impl Papers {
@@ -44,6 +48,7 @@ impl Papers {
             group,
             doctors: vec![doctor.certificate.as_bytes().to_vec()],
             own: None,
+            whose: None,
         }
     }
 
@@ -55,11 +60,14 @@ impl Papers {
         let fact = |name| store.fact(name).map(Option::unwrap_or_default);
         let mut doctors = store.signing_certificates()?;
         doctors.push(fact(fact::DOCTOR_CERTIFICATE)?);
+        doctors.push(fact(fact::OWN_CERTIFICATE)?);
+        doctors.retain(|bytes| !bytes.is_empty());
         Ok(Self {
             root: fact(fact::ROOT_CERTIFICATE)?,
             group: fact(fact::GROUP)?,
             doctors,
             own: None,
+            whose: None,
         })
     }
 
@@ -137,11 +145,12 @@ impl Trust {
     #[must_use]
     pub fn new(pinned: &[u8], papers: &[Papers], random: &mut dyn Random) -> Option<Self> {
         let root = papers.iter().find_map(|each| each.root(pinned, random))?;
+        let whose = papers.iter().find_map(|each| each.whose.as_ref());
         let doctors: Vec<VerifiedCertificate> = papers
             .iter()
             .flat_map(|each| &each.doctors)
             .filter_map(|bytes| Certificate::decode(bytes, root.group()).ok())
-            .filter_map(|certificate| root.accept_issued(certificate).ok())
+            .filter_map(|certificate| accept(&root, certificate, whose))
             .collect();
         // What the root has signed last is what she has now.
         let begins = |doctor: &&VerifiedCertificate| doctor.subject().not_before;
@@ -187,9 +196,29 @@ impl Trust {
     }
 }
 
+/// A certificate of somebody whose heads are good, in the log of `whose` if that
+/// is known.
+fn accept(
+    root: &VerifiedCertificate,
+    certificate: Certificate,
+    whose: Option<&Identifier>,
+) -> Option<VerifiedCertificate> {
+    let subject = certificate.subject();
+    match whose {
+        None => root.accept_issued(certificate).ok(),
+        Some(name) if subject.identifier == *name => {
+            let role = subject.role;
+            root.accept_staff(certificate, role).ok()
+        }
+        Some(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::authority::certify_staff;
+    use crate::identity::certificate::Role;
     use crate::random::OsRandom;
     use crate::testing::{Clinic, NOW, clinic};
 
@@ -212,5 +241,41 @@ mod tests {
         assert!(Trust::new(&pinned[..20], &papers, &mut OsRandom).is_some());
         assert!(Trust::new(&pinned[..19], &papers, &mut OsRandom).is_none());
         assert!(Trust::new(&pinned, &papers[..1], &mut OsRandom).is_none());
+    }
+
+    #[test]
+    fn in_a_members_log_nobody_elses_heads_are_good() {
+        let clinic = clinic();
+        let member = |name: &str, role| {
+            let signing = SignSecret::generate(clinic.doctor.group(), &mut OsRandom);
+            let key = signing.verifying_key().clone();
+            let root = (&clinic.doctor.root, &clinic.root);
+            let whom = (&name.parse().unwrap(), role);
+            DoctorIdentity {
+                root: clinic.doctor.root.clone(),
+                certificate: certify_staff(root, whom, key, NOW, &mut OsRandom),
+                signing,
+                prekeys: Vec::new(),
+                revoked: clinic.doctor.revoked.clone(),
+                earlier: Vec::new(),
+            }
+        };
+        let (colleague, assistant) = (member("D2", Role::Doctor), member("A1", Role::Assistant));
+        let members = [&clinic.doctor, &colleague, &assistant];
+        let sign = |by| Head::sign(by, (1, [1; 32]), NOW, &mut OsRandom);
+        for owner in members {
+            // All certificates lie there, as whoever writes to the database likes.
+            let mut papers = Papers::of(owner);
+            papers.doctors = members
+                .map(|each| each.certificate.as_bytes().to_vec())
+                .to_vec();
+            papers.whose = Some(owner.identifier().clone());
+            let pinned = owner.root.fingerprint();
+            let trust = Trust::new(&pinned, &[papers], &mut OsRandom).unwrap();
+            for by in members {
+                let is_hers = by.identifier() == owner.identifier();
+                assert_eq!(trust.check(&sign(by)).is_ok(), is_hers);
+            }
+        }
     }
 }

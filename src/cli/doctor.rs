@@ -40,6 +40,7 @@ use crate::doctor;
 use crate::doctor::control::{Answer, Request};
 use crate::doctor::office;
 use crate::doctor::setup::SetupError;
+use crate::identity::certificate::Role;
 use crate::identity::data_dir::{self, DataDir, DataDirFault};
 use crate::identity::id::Identifier;
 use crate::secret::disable_core_dumps;
@@ -166,12 +167,12 @@ fn setup_failed(error: &SetupError) -> Failure {
         SetupError::Store(error) => error.fault().into(),
         SetupError::KeyFile(error) => error.fault().into(),
         SetupError::NoDatabase(_) | SetupError::Inconsistent(_) => Exit::Integrity,
+        SetupError::Dismissed(_) | SetupError::Dates(..) => Exit::Refused,
         SetupError::Io(..)
         | SetupError::NotJoined
         | SetupError::Moved { .. }
         | SetupError::Copying(_)
-        | SetupError::NotThere { .. }
-        | SetupError::NoMember { .. } => Exit::Failure,
+        | SetupError::NotThere { .. } => Exit::Failure,
     };
     Failure::new(exit, error.to_string())
 }
@@ -260,21 +261,28 @@ fn answer_of_running(
 
 /// Answers a request from the practice's books.
 fn offline(options: &DoctorOptions, id: &Identifier, request: &Request) -> Result<Answer, Failure> {
-    let Request::Office(request) = request else {
+    let no_server = || {
         let sentence = format!("no server is running for doctor {id}");
         let hint = format!("start it: doctor{} --id {id}", options.data_option);
-        return Err(Failure::new(Exit::Unreachable, sentence).hint(hint));
+        Failure::new(Exit::Unreachable, sentence).hint(hint)
     };
+    let needs_server = !matches!(request, Request::Office(_));
+    if needs_server && !books::may_lack_node(options, id)? {
+        return Err(no_server());
+    }
     let practice = books::open_existing(options, id)?;
-    let answer = office::answer(&practice, request.clone());
-    if let office::Answer::Failed(_) = answer {
+    if needs_server && practice.role() == Role::Doctor {
+        return Err(no_server());
+    }
+    let answer = books::answer(&practice, request.clone());
+    if let (Role::Doctor, Answer::Office(office::Answer::Failed(_))) = (practice.role(), &answer) {
         // The database was not read as a whole when it was opened.
         practice
             .store
             .check()
             .map_err(|error| store_failed(&error))?;
     }
-    Ok(Answer::Office(answer))
+    Ok(answer)
 }
 
 /// Waits until a server that was told to stop has given its directory free, so

@@ -1,15 +1,18 @@
 //! Reading and handing out the audit log, which is logged itself.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Action;
+use crate::audit::head::Head;
 use crate::audit::heads_file::{self, Record};
 use crate::audit::papers::Papers;
 use crate::clock::Timestamp;
 use crate::doctor::audit_log::sign_head;
 use crate::doctor::practice::Practice;
 use crate::hex;
-use crate::store::{AuditFilter, AuditRow, StoreError};
+use crate::store::{AuditFilter, AuditRow, Store, StoreError};
 
 /// At most so many entries are in one answer.
 const PAGE: usize = 500;
@@ -32,8 +35,13 @@ pub enum Purpose {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    /// Somebody begins to read it.
+    /// Whose logs are there?
+    Logs,
+    /// Somebody begins to read one.
     Begin {
+        /// Whose, if not her own.
+        #[serde(default)]
+        log: Option<String>,
         /// What for.
         purpose: Purpose,
         /// What is wanted.
@@ -43,6 +51,9 @@ pub enum Request {
     },
     /// The entries with these numbers, as many as one answer takes.
     Page {
+        /// Whose, if not her own.
+        #[serde(default)]
+        log: Option<String>,
         /// What is wanted.
         filter: AuditFilter,
         /// The first number.
@@ -50,14 +61,20 @@ pub enum Request {
         /// The last number.
         last: u64,
     },
-    /// Somebody verifies it.
-    Verify,
+    /// Somebody verifies one.
+    Verify {
+        /// Whose, if not her own.
+        #[serde(default)]
+        log: Option<String>,
+    },
 }
 
 /// What is answered.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
+    /// Those of these members of the clinic.
+    Logs(Vec<String>),
     /// What is wanted is among the entries with these numbers.
     Begun {
         /// The first number.
@@ -116,33 +133,91 @@ impl From<AuditRow> for Row {
 /// Does what is asked.
 ///
 /// # Errors
-/// [`StoreError`] if the store cannot be read, or cannot log that it is.
-pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, StoreError> {
-    match request {
+/// A sentence: there is no such log, the store cannot be read, or it cannot be
+/// logged that it is.
+pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> {
+    let answered = match request {
+        Request::Logs => logs(practice).map(Answer::Logs),
         Request::Begin {
+            log,
             purpose,
             filter,
             newest,
-        } => begin(practice, *purpose, filter, *newest),
+        } => begin(
+            practice,
+            &open(practice, log.as_deref())?,
+            *purpose,
+            filter,
+            *newest,
+        ),
         Request::Page {
+            log,
             filter,
             first,
             last,
-        } => page(practice, filter, *first, *last),
-        Request::Verify => {
-            practice.note_read(Action::AuditRead, "", "verified")?;
-            Ok(Answer::Noted)
+        } => page(&open(practice, log.as_deref())?, filter, *first, *last),
+        Request::Verify { log } => {
+            let log = open(practice, log.as_deref())?;
+            let noted = practice.note_read(Action::AuditRead, "", &log.said("verified"));
+            noted.map(|()| Answer::Noted)
         }
+    };
+    answered.map_err(|error| error.to_string())
+}
+
+fn logs(practice: &Practice) -> Result<Vec<String>, StoreError> {
+    match practice.store.clinic() {
+        Some(clinic) => clinic.logs(),
+        None => Ok(vec![practice.identity().identifier().to_string()]),
+    }
+}
+
+/// A member's log.
+struct Log {
+    store: Arc<dyn Store>,
+    /// Whose it is, if not hers who reads it.
+    whose: Option<String>,
+}
+
+impl Log {
+    /// What is logged of reading it.
+    fn said(&self, what: &str) -> String {
+        match &self.whose {
+            None => what.to_owned(),
+            Some(name) => format!("{what}, log of {name}"),
+        }
+    }
+}
+
+fn open(practice: &Practice, name: Option<&str>) -> Result<Log, String> {
+    let own = || Log {
+        store: Arc::clone(&practice.store),
+        whose: None,
+    };
+    let Some(name) = name.filter(|name| *name != practice.identity().identifier().as_str()) else {
+        return Ok(own());
+    };
+    let names = logs(practice).map_err(|error| error.to_string())?;
+    match practice.store.clinic() {
+        Some(clinic) if names.iter().any(|each| each == name) => Ok(Log {
+            store: clinic.seen_by(name),
+            whose: Some(name.to_owned()),
+        }),
+        _ => Err(format!(
+            "there is no audit log of {name} here; there is one of {}",
+            names.join(", ")
+        )),
     }
 }
 
 fn begin(
     practice: &Practice,
+    log: &Log,
     purpose: Purpose,
     filter: &AuditFilter,
     newest: Option<u64>,
 ) -> Result<Answer, StoreError> {
-    let store = &practice.store;
+    let store = &log.store;
     let mut last = store.audit_head()?.map_or(0, |(number, _)| number);
     // Not the text: it may be a name, or say more than that.
     let (action, detail) = match purpose {
@@ -152,13 +227,12 @@ fn begin(
         Purpose::Export => (Action::Exported, "the audit log"),
     };
     let subject = filter.patient.as_deref().unwrap_or_default();
-    practice.note_read(action, subject, detail)?;
+    practice.note_read(action, subject, &log.said(detail))?;
     let mut head = None;
     if purpose == Purpose::Export
-        && let Some(signed) = sign_head(practice)?
+        && let Some((papers, signed)) = signed(practice, log)?
     {
         last = signed.number;
-        let papers = Papers::of(&practice.identity());
         let lines = [Record::Certificates(papers), Record::Head(signed)];
         head = Some(lines.iter().map(heads_file::json).collect());
     }
@@ -171,13 +245,24 @@ fn begin(
     Ok(Answer::Begun { first, last, head })
 }
 
-fn page(
-    practice: &Practice,
-    filter: &AuditFilter,
-    first: u64,
-    last: u64,
-) -> Result<Answer, StoreError> {
-    let store = &practice.store;
+/// A signed head and the certificates to check it with: of the last entry where
+/// it is her own log, and else the newest that its owner has signed.
+fn signed(practice: &Practice, log: &Log) -> Result<Option<(Papers, Head)>, StoreError> {
+    match log.whose {
+        None => {
+            let head = sign_head(practice)?;
+            Ok(head.map(|head| (Papers::of(&practice.identity()), head)))
+        }
+        Some(_) => {
+            let papers = Papers::stored(&*log.store)?;
+            let head = log.store.newest_signed_head()?;
+            Ok(head.map(|head| (papers, head)))
+        }
+    }
+}
+
+fn page(log: &Log, filter: &AuditFilter, first: u64, last: u64) -> Result<Answer, StoreError> {
+    let store = &log.store;
     let end = last.min(first.saturating_add(SPAN - 1));
     let rows = store.find_audit(filter, first..=end, PAGE)?;
     let next = match rows.last() {

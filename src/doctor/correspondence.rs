@@ -13,6 +13,7 @@ use crate::doctor::deliveries;
 use crate::doctor::messages::{self, BookError, device_code, mark_of};
 use crate::doctor::practice::Practice;
 use crate::doctor::reach;
+use crate::identity::certificate::Role;
 use crate::identity::id::Identifier;
 use crate::protocol::message::{Message, MessageId, Place};
 use crate::store::StoreError;
@@ -105,8 +106,13 @@ pub struct LetterReport {
     pub boundary: Option<String>,
     /// Whether it is part of a consultation.
     pub in_consultation: bool,
-    /// What it says.
-    pub text: String,
+    /// What it says; none if it is not for her who asks.
+    pub text: Option<String>,
+    /// Who wrote it, in a clinic of several, if no patient did.
+    pub author: Option<String>,
+    /// Whether it bears the name of nobody who could have written it: it is given
+    /// to nobody.
+    pub doubted: bool,
 }
 
 /// Does what is asked; a sentence if it cannot be done.
@@ -120,6 +126,9 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
                 .parse()
                 .map_err(|error: crate::identity::id::IdentifierError| error.to_string())?;
             match reach::is_on_file(practice, &patient) {
+                Ok(true) if practice.role() != Role::Doctor => {
+                    history_of_staff(practice, &patient, *last)
+                }
                 Ok(true) => history(practice, &patient, *last),
                 Ok(false) => return Err(reach::unknown(&patient)),
                 Err(error) => Err(BookError::from(error)),
@@ -144,9 +153,7 @@ fn history(
     let limit = last.map_or(MOST, |last| usize::try_from(last).unwrap_or(MOST).min(MOST));
     let mut found: Vec<(Place, LetterReport)> = Vec::new();
     for (row, deliveries) in store.messages_to(patient.as_str(), limit)? {
-        let message = messages::open(practice, &row)?;
-        let letter = outgoing(patient, &row, &deliveries, &message, practice.now());
-        found.push((row.place(), letter));
+        found.push((row.place(), outgoing(practice, patient, &row, &deliveries)?));
     }
     for row in store.incoming(Some(patient.as_str()), limit)? {
         let message = messages::open_incoming(practice, &row)?;
@@ -179,6 +186,38 @@ fn history(
         letters,
         older,
         consulting,
+    })
+}
+
+/// What was written to one patient, for an assistant: not what the patient wrote,
+/// and nothing of consultations.
+fn history_of_staff(
+    practice: &Practice,
+    patient: &Identifier,
+    last: Option<u64>,
+) -> Result<Answer, BookError> {
+    let mut rows = practice.store.messages_to(patient.as_str(), MOST)?;
+    rows.sort_by_key(|(row, _)| row.place());
+    let limit = last.map_or(MOST, |last| usize::try_from(last).unwrap_or(MOST));
+    let older = rows.len().saturating_sub(limit);
+    let newest = rows.iter().skip(older);
+    let letters: Result<Vec<_>, BookError> = newest
+        .map(|(row, deliveries)| {
+            let letter = outgoing(practice, patient, row, deliveries)?;
+            Ok(LetterReport {
+                boundary: None,
+                ..letter
+            })
+        })
+        .collect();
+    let letters = letters?;
+    let detail = format!("history, {} messages", letters.len());
+    practice.note_read(Action::MessagesRead, patient.as_str(), &detail)?;
+    Ok(Answer::History {
+        patient: patient.to_string(),
+        letters,
+        older: older as u64,
+        consulting: false,
     })
 }
 
@@ -222,19 +261,20 @@ fn inbox(practice: &Practice, all: bool) -> Result<Answer, BookError> {
 }
 
 fn outgoing(
+    practice: &Practice,
     patient: &Identifier,
     row: &MessageRow,
     at_devices: &[DeliveryRow],
-    message: &Message,
-    now: Timestamp,
-) -> LetterReport {
+) -> Result<LetterReport, BookError> {
+    let found = messages::read(practice, row)?;
+    let (message, now) = (found.message(), practice.now());
     let states = ["confirmed", "delivered", "sent", "expired", "queued"];
     let reached = |state: &&&str| {
         let mut reached = at_devices.iter();
         reached.any(|delivery| deliveries::state(row, delivery, now).0 == **state)
     };
     let state = states.iter().find(reached).copied().unwrap_or("kept");
-    LetterReport {
+    Ok(LetterReport {
         incoming: false,
         number: row.number,
         code: MessageId(row.id).code(),
@@ -242,13 +282,15 @@ fn outgoing(
         device: None,
         kind: row.kind.word().to_owned(),
         urgent: row.urgent,
-        written: message.written(),
+        written: message.map_or(row.written, Message::written),
         received: None,
         state: state.to_owned(),
-        boundary: word(message),
+        boundary: message.and_then(word),
         in_consultation: false,
-        text: message.text().to_owned(),
-    }
+        text: message.map(|message| message.text().to_owned()),
+        author: messages::author(practice, row, message)?,
+        doubted: found.is_doubted(),
+    })
 }
 
 fn incoming(row: &IncomingRow, message: &Message) -> LetterReport {
@@ -270,7 +312,9 @@ fn incoming(row: &IncomingRow, message: &Message) -> LetterReport {
         state: state.to_owned(),
         boundary: word(message),
         in_consultation: false,
-        text: message.text().to_owned(),
+        text: Some(message.text().to_owned()),
+        author: None,
+        doubted: false,
     }
 }
 

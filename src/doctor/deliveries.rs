@@ -102,8 +102,13 @@ pub struct MessageReport {
     pub urgent: bool,
     /// From when on it is not given to anybody any more.
     pub expires: Option<Timestamp>,
-    /// What it says.
-    pub text: String,
+    /// What it says; none if it is not for her who asks.
+    pub text: Option<String>,
+    /// Who wrote it, in a clinic of several.
+    pub author: Option<String>,
+    /// Whether it bears the name of nobody who could have written it: it is given
+    /// to nobody.
+    pub doubted: bool,
     /// Devices that wait for it.
     pub queued: u64,
     /// Devices to whose connection it was given.
@@ -438,7 +443,8 @@ fn report_of(
     row: &MessageRow,
     deliveries: &[DeliveryRow],
 ) -> Result<MessageReport, BookError> {
-    let message = messages::open(practice, row)?;
+    let found = messages::read(practice, row)?;
+    let message = found.message();
     let now = practice.now();
     let mut devices: BTreeMap<&str, usize> = BTreeMap::new();
     for delivery in deliveries {
@@ -466,13 +472,15 @@ fn report_of(
         .collect();
     Ok(MessageReport {
         number: row.number,
-        code: message.id().code(),
+        code: MessageId(row.id).code(),
         kind: row.kind.word().to_owned(),
         patient: row.patient.clone(),
         written: row.written,
         urgent: row.urgent,
         expires: row.expires,
-        text: message.text().to_owned(),
+        text: message.map(|message| message.text().to_owned()),
+        author: messages::author(practice, row, message)?,
+        doubted: found.is_doubted(),
         queued: 0,
         sent: 0,
         delivered: 0,

@@ -8,11 +8,12 @@ use crate::doctor::control::{Answer, Broadcast, Present, Request};
 use crate::doctor::correspondence;
 use crate::doctor::messages::device_code;
 use crate::doctor::office;
-use crate::doctor::post::{Letter, Recipients};
+use crate::doctor::post::{Letter, Recipients, SendError, Sent};
 use crate::doctor::presence;
 use crate::doctor::reach;
+use crate::doctor::roles;
 use crate::doctor::server::Server;
-use crate::identity::id::Identifier;
+use crate::identity::id::{Identifier, IdentifierError};
 use crate::protocol::message::Boundary;
 
 /// A running server with what it needs to answer requests.
@@ -43,28 +44,29 @@ impl Desk {
     /// Does what is asked and says what came of it.
     #[must_use]
     pub fn answer(&self, request: Request) -> Answer {
+        if let Err(refusal) = roles::check(self.server.practice(), &request) {
+            return Answer::Failed(refusal.to_string());
+        }
         match request {
             Request::List => self.list(),
             Request::ListClinic => match presence::of_clinic(self.server.practice()) {
                 Ok(nodes) => Answer::Clinic(nodes),
                 Err(error) => Answer::Failed(error.to_string()),
             },
-            Request::Broadcast(broadcast) => self.broadcast(broadcast),
+            Request::Broadcast(broadcast) => self.broadcast(&broadcast),
             Request::Message {
                 patient,
                 text,
                 urgent,
                 expires_seconds,
-            } => self.to_one(&patient, |patient| {
-                self.send(&Letter {
-                    urgent,
-                    expires: expires_seconds.map(Duration::from_secs),
-                    ..Letter::new(Recipients::One(patient), &text)
-                })
-            }),
-            Request::Consult { patient, end } => {
-                self.to_one(&patient, |patient| self.consult(patient, end))
-            }
+            } => match letter_to(&patient, &text, urgent, expires_seconds) {
+                Ok(letter) => self.send(&letter),
+                Err(sentence) => Answer::Failed(sentence),
+            },
+            Request::Consult { patient, end } => match patient.parse::<Identifier>() {
+                Ok(patient) => self.consult(patient, end),
+                Err(error) => Answer::Failed(error.to_string()),
+            },
             Request::Blocks(request) => match self.server.blocks(&request) {
                 Ok(answer) => Answer::Blocks(answer),
                 Err(error) => Answer::Failed(error.to_string()),
@@ -113,27 +115,14 @@ impl Desk {
         }
     }
 
-    fn broadcast(&self, broadcast: Broadcast) -> Answer {
-        let chosen: Result<Vec<Identifier>, _> =
-            broadcast.to.iter().map(|name| name.parse()).collect();
-        let to = match (chosen, broadcast.tag) {
-            (Err(error), _) => return Answer::Failed(error.to_string()),
-            (Ok(_), Some(tag)) => Recipients::Tagged(tag),
-            (Ok(chosen), None) if chosen.is_empty() && broadcast.clinic => Recipients::Clinic,
-            (Ok(chosen), None) if chosen.is_empty() => Recipients::Everyone,
-            (Ok(chosen), None) => Recipients::Chosen(chosen),
-        };
-        self.send(&Letter {
-            urgent: broadcast.urgent,
-            expires: broadcast.expires_seconds.map(Duration::from_secs),
-            ..Letter::new(to, &broadcast.text)
-        })
-    }
-
-    fn to_one(&self, patient: &str, send: impl FnOnce(Identifier) -> Answer) -> Answer {
-        match patient.parse::<Identifier>() {
-            Ok(patient) => send(patient),
-            Err(error) => Answer::Failed(error.to_string()),
+    fn broadcast(&self, broadcast: &Broadcast) -> Answer {
+        match recipients_of(broadcast) {
+            Ok(to) => self.send(&Letter {
+                urgent: broadcast.urgent,
+                expires: broadcast.expires_seconds.map(Duration::from_secs),
+                ..Letter::new(to, &broadcast.text)
+            }),
+            Err(sentence) => Answer::Failed(sentence),
         }
     }
 
@@ -193,25 +182,57 @@ impl Desk {
     }
 
     fn send(&self, letter: &Letter<'_>) -> Answer {
-        let to = match &letter.to {
-            Recipients::Everyone | Recipients::Clinic => None,
-            Recipients::Chosen(patients) => {
-                Some(patients.iter().map(ToString::to_string).collect())
-            }
-            Recipients::Tagged(_) => Some(Vec::new()),
-            Recipients::One(patient) => Some(vec![patient.to_string()]),
-        };
-        match self.server.send(letter) {
-            Ok(sent) => Answer::Sent {
-                number: sent.number,
-                code: sent.code,
-                devices: sent.devices,
-                away: sent.away,
-                to,
-                boundary: letter.boundary,
-                left_out: sent.left_out,
-            },
-            Err(error) => Answer::Failed(error.to_string()),
-        }
+        answer_to(letter, self.server.send(letter))
+    }
+}
+
+/// For whom a broadcast is; a sentence if a name is none.
+pub(super) fn recipients_of(broadcast: &Broadcast) -> Result<Recipients, String> {
+    let chosen: Result<Vec<Identifier>, _> = broadcast.to.iter().map(|name| name.parse()).collect();
+    let chosen = chosen.map_err(|error| error.to_string())?;
+    Ok(match &broadcast.tag {
+        Some(tag) => Recipients::Tagged(tag.clone()),
+        None if chosen.is_empty() && broadcast.clinic => Recipients::Clinic,
+        None if chosen.is_empty() => Recipients::Everyone,
+        None => Recipients::Chosen(chosen),
+    })
+}
+
+/// A letter to one patient; a sentence if the name is none.
+pub(super) fn letter_to<'a>(
+    patient: &str,
+    text: &'a str,
+    urgent: bool,
+    expires_seconds: Option<u64>,
+) -> Result<Letter<'a>, String> {
+    let patient: Identifier = patient
+        .parse()
+        .map_err(|error: IdentifierError| error.to_string())?;
+    Ok(Letter {
+        urgent,
+        expires: expires_seconds.map(Duration::from_secs),
+        ..Letter::new(Recipients::One(patient), text)
+    })
+}
+
+/// What came of sending a letter, as an answer.
+pub(super) fn answer_to(letter: &Letter<'_>, sent: Result<Sent, SendError>) -> Answer {
+    let to = match &letter.to {
+        Recipients::Everyone | Recipients::Clinic => None,
+        Recipients::Chosen(patients) => Some(patients.iter().map(ToString::to_string).collect()),
+        Recipients::Tagged(_) => Some(Vec::new()),
+        Recipients::One(patient) => Some(vec![patient.to_string()]),
+    };
+    match sent {
+        Ok(sent) => Answer::Sent {
+            number: sent.number,
+            code: sent.code,
+            devices: sent.devices,
+            away: sent.away,
+            to,
+            boundary: letter.boundary,
+            left_out: sent.left_out,
+        },
+        Err(error) => Answer::Failed(error.to_string()),
     }
 }

@@ -27,9 +27,10 @@ use crate::store::clinic::{JoinState, JoinTicketRow, StaffRow};
 use crate::store::{ClinicStore, StoreError};
 use crate::vault::{Column, column};
 
-/// What an assistant can open: messages and the confirmations of them. Records
-/// hold notes beside a patient's name, and are the doctors'.
-pub const ASSISTANTS_COLUMNS: [Column; 2] = [column::MESSAGE, column::CONFIRMATION];
+/// What an assistant can open: what assistants wrote, and how patients are
+/// reached. What doctors wrote to patients lies under another key, and so does all
+/// that patients wrote or that stands in their records beside that.
+pub const ASSISTANTS_COLUMNS: [Column; 2] = [column::STAFF_MESSAGE, column::CONTACT];
 
 /// What can be asked about joining.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]

@@ -11,6 +11,7 @@ pub(super) mod live;
 use std::fmt;
 
 use crate::codec::Writer;
+use crate::doctor::authors;
 use crate::doctor::practice::Practice;
 use crate::hex;
 use crate::identity::certificate::{Certificate, Fingerprint, Role, VerifiedCertificate};
@@ -30,6 +31,9 @@ pub enum BookError {
     Store(StoreError),
     /// What lies under this message's number does not open.
     Sealed(u64),
+    /// Nobody who may write to patients has written what lies under this message's
+    /// number.
+    Author(u64),
 }
 
 impl fmt::Display for BookError {
@@ -41,6 +45,12 @@ impl fmt::Display for BookError {
                 "message {number} in the database is damaged, it does not open; keep the \
                  database and restore a backup"
             ),
+            Self::Author(number) => write!(
+                f,
+                "message {number} is given to nobody: it lies under the assistants' key, and the \
+                 name under it is that of no assistant of this clinic who may write; see who can \
+                 write to the database"
+            ),
         }
     }
 }
@@ -49,7 +59,7 @@ impl std::error::Error for BookError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Store(error) => Some(error),
-            Self::Sealed(_) => None,
+            Self::Sealed(_) | Self::Author(_) => None,
         }
     }
 }
@@ -76,24 +86,125 @@ pub fn mark_of(message: &Message) -> Option<BoundaryMark> {
     })
 }
 
-/// A message of the doctor's, sealed.
+/// A message of the doctor's, or of the assistant's whose practice this is,
+/// sealed.
 ///
 /// # Errors
 /// [`ColumnError`] if there is no key for it here.
 pub fn seal(practice: &Practice, message: &Message) -> Result<Vec<u8>, ColumnError> {
     let (id, bytes) = (message.id().0, message.encode());
-    let vault = &practice.vault;
-    vault.seal(column::MESSAGE, &id, &bytes, &mut OsRandom)
+    let column = match practice.role() {
+        Role::Doctor => column::MESSAGE,
+        _ => column::STAFF_MESSAGE,
+    };
+    practice.vault.seal(column, &id, &bytes, &mut OsRandom)
 }
 
-/// Opens a message of the doctor's.
+/// A message of the doctor's as it was found in the books, to be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// It.
+    Open(Message),
+    /// It lies under the assistants' key, and its author is none of them.
+    Doubted(Message),
+    /// It is not for her who reads.
+    Closed,
+}
+
+impl Found {
+    /// The message, if it is open.
+    #[must_use]
+    pub const fn message(&self) -> Option<&Message> {
+        match self {
+            Self::Open(message) | Self::Doubted(message) => Some(message),
+            Self::Closed => None,
+        }
+    }
+
+    /// Whether its author is none of those who could have written it.
+    #[must_use]
+    pub const fn is_doubted(&self) -> bool {
+        matches!(self, Self::Doubted(_))
+    }
+}
+
+/// Opens a message of the doctor's, or of an assistant's, to be read.
 ///
 /// # Errors
-/// [`BookError::Sealed`].
+/// [`BookError`].
+pub fn read(practice: &Practice, row: &MessageRow) -> Result<Found, BookError> {
+    Ok(match take_out(practice, row)? {
+        TakenOut::Doctors(message) => Found::Open(message),
+        TakenOut::Staff(message) if authors::is_known(practice, &message)? => Found::Open(message),
+        TakenOut::Staff(message) => Found::Doubted(message),
+        TakenOut::Closed => Found::Closed,
+    })
+}
+
+/// Opens a message that is to be given to patients.
+///
+/// # Errors
+/// [`BookError`]; [`BookError::Author`] if nobody who may write to them has
+/// written it.
 pub fn open(practice: &Practice, row: &MessageRow) -> Result<Message, BookError> {
-    let opened = practice.vault.open(column::MESSAGE, &row.id, &row.sealed);
-    let bytes = opened.map_err(|error| not_opened(error, row.number))?;
-    Message::decode(bytes.expose()).map_err(|_| BookError::Sealed(row.number))
+    match take_out(practice, row)? {
+        TakenOut::Doctors(message) => Ok(message),
+        TakenOut::Staff(message) if authors::may_be_given(practice, &message)? => Ok(message),
+        TakenOut::Staff(_) => Err(BookError::Author(row.number)),
+        TakenOut::Closed => Err(BookError::Sealed(row.number)),
+    }
+}
+
+/// Who wrote a message, in a clinic of several: by its own word, or else by the
+/// store's.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn author(
+    practice: &Practice,
+    row: &MessageRow,
+    message: Option<&Message>,
+) -> Result<Option<String>, StoreError> {
+    if let Some(message) = message {
+        return Ok(message.author().map(ToString::to_string));
+    }
+    match practice.store.clinic() {
+        Some(clinic) => Ok(clinic.writers(&[row.number])?.remove(&row.number)),
+        None => Ok(None),
+    }
+}
+
+/// A message by the key under which it lay.
+enum TakenOut {
+    /// The doctors' own.
+    Doctors(Message),
+    /// The one they share with assistants.
+    Staff(Message),
+    /// Another than she has.
+    Closed,
+}
+
+fn take_out(practice: &Practice, row: &MessageRow) -> Result<TakenOut, BookError> {
+    let open = |column| practice.vault.open(column, &row.id, &row.sealed);
+    let damaged = BookError::Sealed(row.number);
+    let closed = match open(column::MESSAGE) {
+        Ok(bytes) => {
+            let message = Message::decode(bytes.expose()).map_err(|_| damaged)?;
+            return Ok(TakenOut::Doctors(message));
+        }
+        Err(error) => error,
+    };
+    match open(column::STAFF_MESSAGE) {
+        Ok(bytes) => {
+            let message = authors::decode(bytes.expose(), row).ok_or(damaged)?;
+            Ok(TakenOut::Staff(message))
+        }
+        // Whether it is damaged only those can tell who have the key to it.
+        Err(ColumnError::Damaged) if closed == ColumnError::NoKey(column::MESSAGE) => {
+            Ok(TakenOut::Closed)
+        }
+        Err(error) => Err(not_opened(error, row.number)),
+    }
 }
 
 fn not_opened(error: ColumnError, number: u64) -> BookError {
@@ -171,7 +282,10 @@ pub fn is_confirmation_genuine(
     let Ok(ack) = Ack::decode(bytes.expose()) else {
         return Ok(false);
     };
-    let message = open(practice, row)?;
+    let found = read(practice, row)?;
+    let Some(message) = found.message() else {
+        return Ok(false);
+    };
     let doctor = practice.identity();
     let Some(bytes) = practice.store.certificate_bytes(device)? else {
         return Ok(false);

@@ -15,6 +15,7 @@ use crate::doctor::joining;
 use crate::doctor::patients;
 use crate::doctor::practice::Practice;
 use crate::doctor::purge::{self, Purged};
+use crate::doctor::roles;
 use crate::doctor::tickets;
 use crate::doctor::{correspondence, deliveries};
 use crate::identity::id::Identifier;
@@ -114,6 +115,9 @@ pub enum Answer {
 /// Does what is asked and says what came of it.
 #[must_use]
 pub fn answer(practice: &Practice, request: Request) -> Answer {
+    if let Err(refusal) = roles::check_office(practice, &request) {
+        return failed(&refusal);
+    }
     match request {
         Request::Enrol {
             patient,
@@ -126,10 +130,9 @@ pub fn answer(practice: &Practice, request: Request) -> Answer {
         Request::Devices(request) => {
             devices::answer(practice, &request).map_or_else(Answer::Failed, Answer::Devices)
         }
-        Request::Audit(request) => match audit::answer(practice, &request) {
-            Ok(answer) => Answer::Audit(answer),
-            Err(error) => failed(&error),
-        },
+        Request::Audit(request) => {
+            audit::answer(practice, &request).map_or_else(Answer::Failed, Answer::Audit)
+        }
         Request::Patients(request) => Answer::Patients(patients::answer(practice, request)),
         Request::Authority(request) => match authority::answer(practice, &request) {
             Ok(answer) => Answer::Authority(answer),

@@ -98,7 +98,13 @@ pub enum Answer {
     /// The patients.
     Listed(Vec<Listed>),
     /// The patients in whose records it stands.
-    Found(Vec<Found>),
+    Found {
+        /// They.
+        patients: Vec<Found>,
+        /// Whether it was looked for in the contact part only: there is no key to
+        /// the rest.
+        contact_only: bool,
+    },
     /// A record was put away, or was so already.
     Archived {
         /// Of whom.
@@ -163,7 +169,10 @@ fn done(practice: &Practice, request: Request) -> Result<Answer, RecordError> {
             let tag = tag.as_ref().map(Personal::as_str);
             Answer::Listed(records::list(practice, archived, tag)?)
         }
-        Request::Search { text } => Answer::Found(records::search(practice, text.as_str())?),
+        Request::Search { text } => Answer::Found {
+            patients: records::search(practice, text.as_str())?,
+            contact_only: records::is_contact_only(practice)?,
+        },
         Request::Archive { patient } => {
             records::archive(practice, &named(&patient)?, true)?;
             Answer::Archived { patient }

@@ -246,6 +246,67 @@ fn recipients_of(
     }
 }
 
+/// A message in the books.
+pub(super) struct Entered {
+    /// It.
+    pub(super) row: MessageRow,
+    /// The devices that are to get it.
+    pub(super) devices: Devices,
+    /// Patients it would be for, but whom no message reaches.
+    pub(super) left_out: Vec<Unreached>,
+}
+
+/// A letter as a message of hers whose practice this is. In a clinic it says who
+/// she is.
+///
+/// # Errors
+/// [`SendError::Text`].
+pub(super) fn written(
+    practice: &Practice,
+    letter: &Letter<'_>,
+    now: Timestamp,
+) -> Result<Message, SendError> {
+    let message = letter.message(now)?;
+    Ok(match practice.store.nodes() {
+        Some(_) => message.by(practice.identity().identifier().clone()),
+        None => message,
+    })
+}
+
+/// Puts a letter into the books.
+///
+/// # Errors
+/// [`SendError`]; nothing is in the books then.
+pub(super) fn enter(
+    practice: &Practice,
+    letter: &Letter<'_>,
+    message: &Message,
+    now: Timestamp,
+) -> Result<Entered, SendError> {
+    let (devices, left_out) = recipients_of(practice, letter)?;
+    let mut row = MessageRow {
+        number: 0,
+        id: message.id().0,
+        kind: letter.to.kind(),
+        patient: match &letter.to {
+            Recipients::One(patient) => Some(patient.to_string()),
+            _ => None,
+        },
+        boundary: mark_of(message),
+        urgent: message.is_urgent(),
+        written: now,
+        expires: letter.expires.map(|after| now.plus(after)),
+        sealed: messages::seal(practice, message).map_err(StoreError::from)?,
+    };
+    let entry = entry(practice, letter, message, &devices);
+    row.number = practice.store.add_message(&row, &devices, &[entry])?;
+    Ok(Entered {
+        row,
+        devices,
+        left_out,
+    })
+}
+
 /// Puts a letter into the books and gives it to those who are there; the others
 /// get it when they come back.
 ///
@@ -254,33 +315,19 @@ fn recipients_of(
 pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, SendError> {
     let practice = &*shared.practice;
     let now = practice.now();
-    let mut message = letter.message(now)?;
-    if practice.store.nodes().is_some() {
-        message = message.by(practice.identity().identifier().clone());
-    }
+    let message = written(practice, letter, now)?;
     let prepared = match letter.to.kind() {
         Kind::Broadcast => prepare(shared, &message, now),
         Kind::Chosen | Kind::Private => None,
     };
     // Whoever joins is either before this message or after it.
     let order = shared.order();
-    let (devices, left_out) = recipients_of(practice, letter)?;
-    let row = MessageRow {
-        number: 0,
-        id: message.id().0,
-        kind: letter.to.kind(),
-        patient: match &letter.to {
-            Recipients::One(patient) => Some(patient.to_string()),
-            _ => None,
-        },
-        boundary: mark_of(&message),
-        urgent: message.is_urgent(),
-        written: now,
-        expires: letter.expires.map(|after| now.plus(after)),
-        sealed: messages::seal(practice, &message).map_err(StoreError::from)?,
-    };
-    let entry = entry(practice, letter, &message, &devices);
-    let number = practice.store.add_message(&row, &devices, &[entry])?;
+    let Entered {
+        row,
+        devices,
+        left_out,
+    } = enter(practice, letter, &message, now)?;
+    let number = row.number;
     shared.clinic.sent(number);
     let (recipients, code) = (devices.len(), message.id().code());
     let devices = devices.into_iter().map(|(device, _)| device).collect();

@@ -5,8 +5,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::audit::{Action, Entry};
 use crate::clock::{Clock, Timestamp};
-use crate::doctor::{backup, tickets};
+use crate::doctor::{backup, records, staff, tickets};
 use crate::identity::authority::DoctorIdentity;
+use crate::identity::certificate::Role;
 use crate::identity::data_dir::DataDir;
 use crate::random::OsRandom;
 use crate::store::{Store, StoreError};
@@ -33,8 +34,10 @@ pub struct Practice {
 
 impl Practice {
     /// A practice that was founded or loaded; its data key is made if it has
-    /// none yet, and what an older version kept in clear is sealed. Copies of the database that a program which was killed has left
-    /// are removed.
+    /// none yet, and what an older version kept in clear, or sealed in one piece, is
+    /// sealed as it is now. Copies of the database that a program which was killed
+    /// has left are removed. One who works in a clinic without a node has nothing of
+    /// that, and opens what she was given the keys to.
     ///
     /// # Errors
     /// [`VaultError`] if the data key cannot be read or made.
@@ -44,10 +47,17 @@ impl Practice {
         identity: DoctorIdentity,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, VaultError> {
-        let (vault, _) = Vault::open_or_create(&directory, &*store, &mut OsRandom)?;
-        tickets::seal_old(&*store, &vault, &mut OsRandom)?;
-        // A copy that cannot be removed takes space and does no other harm.
-        let _ = backup::sweep(&directory);
+        let vault = match identity.certificate.subject().role {
+            Role::Doctor => {
+                let (vault, _) = Vault::open_or_create(&directory, &*store, &mut OsRandom)?;
+                tickets::seal_old(&*store, &vault, &mut OsRandom)?;
+                records::split_old(&*store, &vault, &*clock)?;
+                // A copy that cannot be removed takes space and does no other harm.
+                let _ = backup::sweep(&directory);
+                vault
+            }
+            role => staff::vault(&directory, &*store, role)?,
+        };
         Ok(Self {
             directory,
             store,
@@ -62,6 +72,13 @@ impl Practice {
     pub fn identity(&self) -> Arc<DoctorIdentity> {
         let identity = self.identity.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&identity)
+    }
+
+    /// What she is whose practice this is: a doctor, or one who works in a clinic
+    /// without a node.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.identity().certificate.subject().role
     }
 
     /// Goes on with other keys or papers of the same doctor.

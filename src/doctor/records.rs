@@ -1,12 +1,19 @@
 //! Patients' records: what the doctor keeps on file, sealed in the database.
 //!
+//! A record has two parts with a key each: who the patient is and how she is
+//! reached, which assistants of a clinic may see, and the rest, which is for doctors.
+//! Only who has both keys writes.
+//!
 //! Whatever is read or changed here is in the audit log, without what it says.
 
 mod change;
 mod content;
+mod encoding;
 mod error;
 mod fold;
 mod read;
+mod sealed;
+mod split;
 #[cfg(test)]
 mod tests;
 
@@ -14,9 +21,12 @@ pub use change::{Change, MAX_CONTENT, MAX_NOTE, check_note, check_tag, check_tex
 pub use content::{Content, Field, Personal};
 pub use error::RecordError;
 pub use read::{
-    Consultation, Device, Found, Listed, Record, Shown, Summary, list, patients_with_tag, phone_of,
-    phones, search, show,
+    Consultation, Device, Found, Listed, Record, Shown, Summary, is_contact_only, list,
+    patients_with_tag, phone_of, phones, search, show,
 };
+pub(in crate::doctor) use split::split_old;
+
+use sealed::{Sight, open, seal};
 
 use jiff::civil::Date;
 
@@ -26,7 +36,7 @@ use crate::doctor::practice::Practice;
 use crate::identity::id::Identifier;
 use crate::random::{self, OsRandom};
 use crate::store::{ConsultationRow, RecordRow, StoreError, StoreFault};
-use crate::vault::{ColumnError, column};
+use crate::vault::column;
 
 /// What is to be written about a consultation.
 #[derive(Clone, Debug)]
@@ -49,11 +59,15 @@ pub fn day(at: Timestamp) -> Date {
         .date()
 }
 
+/// What a refusal says that somebody who is no doctor wanted.
+const WRITING: &str = "writing in records";
+
 /// Makes a patient's record. The patient need not be enrolled.
 ///
 /// # Errors
 /// [`RecordError`]; there is a record already, perhaps.
 pub fn add(practice: &Practice, patient: &Identifier, change: &Change) -> Result<(), RecordError> {
+    Sight::need_whole(practice, WRITING)?;
     if patient == practice.identity().identifier() {
         return Err(RecordError::OwnName(patient.clone()));
     }
@@ -61,15 +75,16 @@ pub fn add(practice: &Practice, patient: &Identifier, change: &Change) -> Result
     let (content, _) = change
         .apply(&Content::default(), day(now))
         .map_err(RecordError::Content)?;
-    let mut row = RecordRow {
+    let row = RecordRow {
         patient: patient.to_string(),
         created: now,
         changed: now,
         archived: None,
         version: 1,
         sealed: Vec::new(),
+        contact: None,
     };
-    row.sealed = seal(practice, &row, &content)?;
+    let row = seal(&practice.vault, row, &content)?;
     let entry = practice.by_doctor(Action::RecordAdded, patient.as_str(), "version 1");
     match practice.store.add_record(&row, &[entry]) {
         Err(error) if matches!(error.fault(), StoreFault::Duplicate) => {
@@ -91,6 +106,7 @@ pub fn edit(
     base: Option<u64>,
     change: &Change,
 ) -> Result<(u64, Vec<Field>), RecordError> {
+    Sight::need_whole(practice, WRITING)?;
     // Whoever was quicker is taken into account; somebody gets on each time.
     loop {
         let row = existing(practice, patient)?;
@@ -133,6 +149,7 @@ pub fn edit(
 /// # Errors
 /// [`RecordError`].
 pub fn archive(practice: &Practice, patient: &Identifier, away: bool) -> Result<bool, RecordError> {
+    Sight::need_whole(practice, WRITING)?;
     loop {
         let row = existing(practice, patient)?;
         if row.archived.is_some() == away {
@@ -160,6 +177,7 @@ pub fn archive(practice: &Practice, patient: &Identifier, away: bool) -> Result<
 /// # Errors
 /// [`RecordError`].
 pub fn note(practice: &Practice, patient: &Identifier, note: &Note) -> Result<(), RecordError> {
+    Sight::need_whole(practice, WRITING)?;
     let text = check_note(note.text).map_err(RecordError::Content)?;
     let now = practice.now();
     if note.begun > now || note.ended.is_some_and(|ended| ended > now) {
@@ -219,44 +237,7 @@ fn next_version(
         ..row
     };
     Ok(RecordRow {
-        sealed: seal(practice, &stored, content)?,
         version: before,
-        ..stored
+        ..seal(&practice.vault, stored, content)?
     })
-}
-
-fn seal(practice: &Practice, row: &RecordRow, content: &Content) -> Result<Vec<u8>, StoreError> {
-    let encoded = content.encode();
-    Ok(practice.vault.seal(
-        column::RECORD,
-        &row.row_name(),
-        encoded.expose(),
-        &mut OsRandom,
-    )?)
-}
-
-fn open(practice: &Practice, row: &RecordRow) -> Result<Content, RecordError> {
-    let damaged = || RecordError::Damaged(row.patient.clone());
-    let opened = practice
-        .vault
-        .open(column::RECORD, &row.row_name(), &row.sealed)
-        .map_err(|error| not_opened(error, row.patient.clone()))?;
-    Content::decode(opened.expose()).map_err(|_| damaged())
-}
-
-fn not_opened(error: ColumnError, patient: String) -> RecordError {
-    match error {
-        ColumnError::NoKey(_) | ColumnError::NoDataKey => StoreError::from(error).into(),
-        ColumnError::Damaged => RecordError::Damaged(patient),
-    }
-}
-
-fn open_note(practice: &Practice, row: &ConsultationRow) -> Result<Personal, RecordError> {
-    let damaged = || RecordError::Damaged(row.patient.clone());
-    let opened = practice
-        .vault
-        .open(column::CONSULTATION, &row.row_name(), &row.sealed)
-        .map_err(|error| not_opened(error, row.patient.clone()))?;
-    let text = std::str::from_utf8(opened.expose()).map_err(|_| damaged())?;
-    Ok(text.into())
 }

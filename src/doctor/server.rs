@@ -33,7 +33,7 @@ use crate::doctor::roster::{self, Roster};
 use crate::doctor::shared::{Settings, Shared};
 use crate::doctor::tickets::{self, TicketRefusal};
 use crate::doctor::{deliveries, housekeeping, listener, store_check, watch};
-use crate::identity::certificate::Fingerprint;
+use crate::identity::certificate::{Fingerprint, Role};
 use crate::identity::id::Identifier;
 use crate::identity::ticket::Ticket;
 use crate::protocol::DisconnectReason;
@@ -74,13 +74,17 @@ impl Server {
     /// Serves on a listening socket.
     ///
     /// # Errors
-    /// If the operating system gives no thread or descriptor, or if the audit log
-    /// cannot be kept.
+    /// If the operating system gives no thread or descriptor, if the audit log
+    /// cannot be kept, or if she is no doctor whose practice this is.
     pub fn start(
         listener: TcpListener,
         practice: Arc<Practice>,
         settings: Settings,
     ) -> io::Result<(Self, Receiver<Event>)> {
+        if practice.role() != Role::Doctor {
+            let sentence = "only a doctor of the clinic has a server";
+            return Err(io::Error::other(sentence));
+        }
         let address = listener.local_addr()?;
         let (log_keeper, notice) =
             Keeper::start(&practice, &settings, address).map_err(io::Error::other)?;

@@ -1,11 +1,13 @@
 //! A doctor's data directory: what the first start makes in it, and how it is
 //! read again.
 
-use std::fmt;
+mod error;
+mod opening;
+
+pub use error::SetupError;
+pub use opening::{is_new, look_at_store, open_store, reopen_store};
+
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
@@ -15,16 +17,14 @@ use crate::elgamal::{Group, KemSecret, SignSecret};
 use crate::hex;
 use crate::identity::authority::{DoctorIdentity, OwnPrekey, found_clinic};
 use crate::identity::certificate::{Certificate, VerifiedCertificate, fingerprint};
-use crate::identity::data_dir::{DATABASE, DataDir};
+use crate::identity::data_dir::DataDir;
 use crate::identity::id::Identifier;
 use crate::identity::key_file::{self, KeyFile, KeyFileError, KeyFileFault, KeyKind};
 use crate::identity::prekey::{PrekeyId, VerifiedPrekey};
 use crate::identity::revocation::RevokedDoctors;
 use crate::random::Random;
 use crate::secret::SecretBytes;
-#[cfg(feature = "postgres")]
-use crate::store::{PostgresAddress, PostgresStore};
-use crate::store::{PrekeyRow, SqliteStore, Store, StoreChoice, StoreError, fact};
+use crate::store::{PrekeyRow, Store, fact};
 
 /// The clinic's root secret: belongs into a drawer, not on this machine.
 pub const ROOT_KEY: &str = "root.key";
@@ -32,245 +32,6 @@ pub use crate::identity::data_dir::SIGNING_KEY;
 
 /// Where keys are read from: name and kind of a key file, its group and secret.
 pub type Keys<'a> = &'a dyn Fn(&str, KeyKind) -> Result<([u8; 32], SecretBytes), KeyFileError>;
-
-/// Why a data directory cannot be used.
-#[derive(Debug)]
-pub enum SetupError {
-    /// The database.
-    Store(StoreError),
-    /// A key file.
-    KeyFile(KeyFileError),
-    /// A file that was to be moved out of the way.
-    Io(PathBuf, io::Error),
-    /// There are keys of an earlier start, but no database to them.
-    NoDatabase(PathBuf),
-    /// The clinic's database knows no doctor of this name.
-    NotJoined,
-    /// The practice was moved out of the file in this directory.
-    Moved {
-        /// Where the file is.
-        directory: PathBuf,
-        /// Where the practice is now, as `--store` takes it.
-        to: String,
-    },
-    /// The store is a copy that is not complete.
-    Copying(PathBuf),
-    /// The database on the server holds no practice, and there are keys of one.
-    NotThere {
-        /// The database.
-        place: String,
-        /// Where the keys are.
-        directory: PathBuf,
-    },
-    /// The database on the server holds a clinic without this doctor.
-    NoMember {
-        /// The database.
-        place: String,
-        /// Who is meant.
-        doctor: Identifier,
-    },
-    /// What is stored does not fit together: names the part.
-    Inconsistent(&'static str),
-}
-
-impl fmt::Display for SetupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Store(error) => write!(f, "{error}"),
-            Self::KeyFile(error) => write!(f, "{error}"),
-            Self::Io(path, error) => write!(f, "cannot move '{}': {error}", path.display()),
-            Self::NoDatabase(path) => write!(
-                f,
-                "the database '{}' is missing, but the keys beside it are there; restore it \
-                 from a backup, name with --store where the practice is, or, to begin anew with a new clinic, move the whole directory away",
-                path.display()
-            ),
-            Self::NotJoined => f.write_str(
-                "this doctor has not joined the clinic in this database: a doctor of it makes a \
-                 ticket with 'doctor enrol-doctor', and 'doctor enrol TICKET' takes it",
-            ),
-            Self::Moved { directory, to } => write!(
-                f,
-                "the practice in '{}' was moved: name where it is now, with --store {to}",
-                directory.display()
-            ),
-            Self::Copying(directory) => write!(
-                f,
-                "the practice of '{}' is being moved to this store, and that was not completed: \
-                 complete it with the same 'doctor store copy --from ... --to ...'",
-                directory.display()
-            ),
-            Self::NotThere { place, directory } => write!(
-                f,
-                "the database '{place}' holds no practice, but the keys of one lie in '{}'; move \
-                 it there with 'doctor store copy --from sqlite --to postgres://...', or, to \
-                 begin anew with a new clinic, move the whole directory away",
-                directory.display()
-            ),
-            Self::NoMember { place, doctor } => write!(
-                f,
-                "the clinic in the database '{place}' has no doctor {doctor}; name the right one \
-                 with --id, or another database with --store, or let {doctor} join: another \
-                 doctor makes a ticket with 'doctor enrol-doctor {doctor}', and 'doctor enrol \
-                 TICKET' takes it"
-            ),
-            Self::Inconsistent(what) => write!(
-                f,
-                "the database is damaged: {what} does not fit the rest; restore a copy of the \
-                 data directory"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for SetupError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Store(error) => Some(error),
-            Self::KeyFile(error) => Some(error),
-            Self::Io(_, error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<StoreError> for SetupError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<KeyFileError> for SetupError {
-    fn from(error: KeyFileError) -> Self {
-        Self::KeyFile(error)
-    }
-}
-
-/// Opens the doctor's database, or makes it at the first start.
-///
-/// # Errors
-/// [`SetupError::Store`]; [`SetupError::NoDatabase`] if this is not the first
-/// start: a new clinic in its place would be one that no patient believes.
-pub fn open_store(directory: &DataDir) -> Result<SqliteStore, SetupError> {
-    Ok(SqliteStore::open(&database(directory)?)?)
-}
-
-fn reopen_file(directory: &DataDir) -> Result<SqliteStore, SetupError> {
-    Ok(SqliteStore::reopen(&database(directory)?)?)
-}
-
-/// Opens the doctor's store, wherever it is: the file at once, as
-/// [`SqliteStore::reopen`] does.
-///
-/// # Errors
-/// As [`open_store`]; [`SetupError::Moved`] if the practice is elsewhere now;
-/// [`SetupError::NotThere`] or [`SetupError::NoMember`] if the keys in the
-/// directory have nothing to do with the database on the server.
-pub fn reopen_store(
-    directory: &DataDir,
-    choice: &StoreChoice,
-    doctor: &Identifier,
-) -> Result<Arc<dyn Store>, SetupError> {
-    let store: Arc<dyn Store> = match choice {
-        StoreChoice::File => {
-            let store = reopen_file(directory)?;
-            check_usable(&store, directory.path(""))?;
-            Arc::new(store)
-        }
-        #[cfg(feature = "postgres")]
-        StoreChoice::Server(address) => {
-            let store = PostgresStore::open(address, doctor.as_str())?;
-            check_usable(&store, directory.path(""))?;
-            let has_keys = directory.path(SIGNING_KEY).exists();
-            check_member(
-                &store,
-                address,
-                has_keys.then(|| directory.path("")),
-                doctor,
-            )?;
-            Arc::new(store)
-        }
-    };
-    let _ = doctor;
-    Ok(store)
-}
-
-/// The same for a look at it, in a directory that a server may use.
-///
-/// # Errors
-/// As [`reopen_store`].
-pub fn look_at_store(
-    directory: &Path,
-    choice: &StoreChoice,
-    doctor: &Identifier,
-) -> Result<Box<dyn Store>, SetupError> {
-    let store: Box<dyn Store> = match choice {
-        StoreChoice::File => {
-            let store = SqliteStore::open_read_only(&directory.join(DATABASE))?;
-            check_usable(&store, directory.to_owned())?;
-            Box::new(store)
-        }
-        #[cfg(feature = "postgres")]
-        StoreChoice::Server(address) => {
-            let store = PostgresStore::open(address, doctor.as_str())?;
-            check_usable(&store, directory.to_owned())?;
-            Box::new(store)
-        }
-    };
-    let _ = doctor;
-    Ok(store)
-}
-
-/// Refuses a store that is of the past, or of the future.
-fn check_usable(store: &dyn Store, directory: PathBuf) -> Result<(), SetupError> {
-    if store.fact(fact::COPYING)?.is_some() {
-        return Err(SetupError::Copying(directory));
-    }
-    match store.fact(fact::MOVED_TO)? {
-        None => Ok(()),
-        Some(to) => {
-            let to = String::from_utf8_lossy(&to).into_owned();
-            Err(SetupError::Moved { directory, to })
-        }
-    }
-}
-
-/// A clinic that is founded beside the keys of another would set those aside,
-/// and one without this doctor's papers is not damaged.
-#[cfg(feature = "postgres")]
-fn check_member(
-    store: &dyn Store,
-    address: &PostgresAddress,
-    keys: Option<PathBuf>,
-    doctor: &Identifier,
-) -> Result<(), SetupError> {
-    let place = address.place();
-    let (is_new, keys) = (is_new(store)?, keys);
-    match keys {
-        Some(directory) if is_new => Err(SetupError::NotThere { place, directory }),
-        _ if !is_new && store.fact(fact::DOCTOR_CERTIFICATE)?.is_none() => {
-            let doctor = doctor.clone();
-            Err(SetupError::NoMember { place, doctor })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn database(directory: &DataDir) -> Result<PathBuf, SetupError> {
-    let path = directory.path(DATABASE);
-    if !path.exists() && directory.path(SIGNING_KEY).exists() {
-        return Err(SetupError::NoDatabase(path));
-    }
-    Ok(path)
-}
-
-/// Whether the first start is still to come.
-///
-/// # Errors
-/// [`SetupError::Store`].
-pub fn is_new(store: &dyn Store) -> Result<bool, SetupError> {
-    Ok(store.fact(fact::ROOT_CERTIFICATE)?.is_none())
-}
 
 /// The first start: makes a clinic with one doctor. Files come first and the
 /// database last, in one step: killed in between, the next start begins anew.

@@ -41,7 +41,8 @@ pub struct DoctorIdentity {
     pub certificate: VerifiedCertificate,
     /// The doctor's signing secret.
     pub signing: SignSecret,
-    /// Her prekeys, the one that begins first first, never empty.
+    /// Her prekeys, the one that begins first first; empty only for one who has
+    /// no node.
     pub prekeys: Vec<OwnPrekey>,
     /// The clinic's list of revoked doctors.
     pub revoked: RevokedDoctors,

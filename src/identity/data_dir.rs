@@ -45,7 +45,7 @@ pub struct DataDir {
     path: PathBuf,
     keyring: Keyring,
     /// Closing it ends the lock.
-    _lock: File,
+    lock: File,
 }
 
 impl DataDir {
@@ -84,10 +84,17 @@ impl DataDir {
             Ok(lock) => Ok(Self {
                 path,
                 keyring: Keyring::plain(),
-                _lock: lock,
+                lock,
             }),
             Err(fault) => Err(DataDirError::new(&path, fault)),
         }
+    }
+
+    /// Lets other programs use the directory: for one that has read its keys, and
+    /// changes nothing here from then on.
+    pub fn release(&self) {
+        // Where that fails the others wait until this program ends.
+        let _ = self.lock.unlock();
     }
 
     /// The path of a file in the directory.

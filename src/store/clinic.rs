@@ -1,12 +1,14 @@
 //! What only a clinic of several doctors has: who works in it, how somebody
 //! joins it, and whose patient a patient is.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::codec::Writer;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 /// What has become of a ticket for joining. Its end is not a state: see
 /// [`JoinTicketRow::expires`].
@@ -167,6 +169,17 @@ pub trait ClinicStore {
 
     /// Who works in the clinic, in order of their names.
     fn staff(&self) -> Result<Vec<StaffRow>, StoreError>;
+
+    /// The store as another member of the clinic sees it: her log, her own facts.
+    fn seen_by(&self, member: &str) -> Arc<dyn Store>;
+
+    /// Whose logs there are, in order of their names: those who work in the clinic,
+    /// and those who did.
+    fn logs(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Who has put these messages into the books, by their numbers. It is the
+    /// store's word.
+    fn writers(&self, messages: &[u64]) -> Result<BTreeMap<u64, String>, StoreError>;
 
     /// Gives a patient who is nobody's yet to this doctor; says whose she is now.
     fn assign_if_new(&self, patient: &str, doctor: &str) -> Result<String, StoreError>;

@@ -59,6 +59,8 @@ macro_rules! conformance_tests {
             a_patient_has_one_record,
             a_change_counts_the_record_up,
             of_two_changes_of_one_version_one_wins,
+            a_record_in_one_piece_is_split_once,
+            two_who_split_the_same_records_do_it_once,
             consultations_are_listed_by_their_beginning,
             a_consultation_needs_a_record,
             devices_are_listed_with_when_they_were_seen,

@@ -17,7 +17,7 @@ use super::error::StoreFault;
 const APPLICATION_ID: i64 = 0x746d_6331;
 
 /// Step `n` leads to schema `n + 1`, in one transaction.
-const STEPS: [&[&str]; 4] = [
+const STEPS: [&[&str]; 5] = [
     &[SCHEMA_1],
     &[
         audit::AUDIT,
@@ -28,6 +28,7 @@ const STEPS: [&[&str]; 4] = [
     ],
     &[messages::OPEN_DELIVERIES],
     &[messages::MISSING_AMONG_OPEN],
+    &[records::CONTACT],
 ];
 
 /// The newest schema.

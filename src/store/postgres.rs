@@ -27,6 +27,7 @@ mod values;
 
 pub use address::{PostgresAddress, PostgresAddressError};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use postgres::Row;
@@ -46,7 +47,7 @@ use transaction::Lock;
 pub struct PostgresStore {
     place: String,
     doctor: String,
-    pool: Pool,
+    pool: Arc<Pool>,
     /// How long to ask for what became of a change.
     patience: Duration,
 }
@@ -63,7 +64,7 @@ impl PostgresStore {
         let store = Self {
             place: address.place(),
             doctor: doctor.to_owned(),
-            pool: Pool::new(address, name.clone()),
+            pool: Arc::new(Pool::new(address, name.clone())),
             patience: transaction::PATIENCE,
         };
         Connection::open(address, &name)

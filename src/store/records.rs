@@ -18,12 +18,16 @@ pub struct RecordRow {
     pub archived: Option<Timestamp>,
     /// How often it has been written: 1 when it is new.
     pub version: u64,
-    /// What it says, sealed.
+    /// What it says, sealed: notes and tags; or all of it, if there is no contact.
     pub sealed: Vec<u8>,
+    /// Who the patient is and how she is reached, sealed. None of a record that an
+    /// earlier version wrote, until the practice has been opened: see
+    /// [`RecordStore::split_records`].
+    pub contact: Option<Vec<u8>>,
 }
 
 impl RecordRow {
-    /// What its content is sealed to: all that stands beside it, so that an
+    /// What both parts are sealed to: all that stands beside it, so that an
     /// older content does not open under a newer version. A backup makes the
     /// same bytes in the database's language.
     #[must_use]
@@ -100,6 +104,19 @@ pub trait RecordStore {
 
     /// All records, archived ones too, by patient.
     fn records(&self) -> Result<Vec<RecordRow>, StoreError>;
+
+    /// The records behind this patient in which everything is sealed in one piece,
+    /// by patient, at most `limit`.
+    fn unsplit_records(&self, after: &str, limit: u32) -> Result<Vec<RecordRow>, StoreError>;
+
+    /// Gives these records their two parts, if they are still in one piece and of
+    /// this version, in one transaction with what `entry` makes of how many that
+    /// were; says how many. Nothing is logged of none.
+    fn split_records(
+        &self,
+        records: &[RecordRow],
+        entry: &dyn Fn(u64) -> Entry,
+    ) -> Result<u64, StoreError>;
 
     /// Adds a consultation to a record, which must be there.
     fn add_consultation(

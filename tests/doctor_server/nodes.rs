@@ -1,5 +1,8 @@
 //! Two doctors of one clinic, each with a server, on one `PostgreSQL` database.
 
+#[path = "nodes/forged.rs"]
+mod forged;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::io::{self, BufRead, BufReader, Lines, Write};

@@ -370,7 +370,7 @@ fn histories(clinic: &Clinic, server: &Server, patient: &str) -> [Vec<String>; 2
         Item::Damaged(damaged) => panic!("{damaged}"),
         Item::Begins(_) | Item::Ends(_) => None,
     });
-    let doctor = doctor.into_iter().map(|letter| letter.text);
+    let doctor = doctor.into_iter().filter_map(|letter| letter.text);
     [doctor.collect(), patient.collect()]
 }
 

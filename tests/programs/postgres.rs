@@ -2,6 +2,8 @@
 //! while the server is away. The server's address stands in
 //! `TELEMED_TEST_POSTGRES`; `make test-postgres` starts one.
 
+mod roles;
+
 use std::env;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -129,6 +129,7 @@ fn record(said: Said) -> Option<Record> {
             group: group.0,
             doctors: doctors.into_iter().map(|Hex(bytes)| bytes).collect(),
             own: None,
+            whose: None,
         }),
         Said::Head {
             number,

@@ -51,6 +51,9 @@ pub enum AuditCommand {
     usage = "[OPTIONS]"
 )]
 pub struct ListEntries {
+    /// the log of this member of the clinic, not one's own
+    #[argh(option)]
+    pub doctor: Option<String>,
     /// how many, at most (default 50)
     #[argh(option)]
     pub last: Option<String>,
@@ -71,6 +74,9 @@ pub struct ListEntries {
     usage = "[OPTIONS] [TEXT]"
 )]
 pub struct SearchEntries {
+    /// the log of this member of the clinic, not one's own
+    #[argh(option)]
+    pub doctor: Option<String>,
     /// by this patient or about this patient
     #[argh(option)]
     pub patient: Option<String>,
@@ -94,6 +100,9 @@ pub struct SearchEntries {
     usage = "[OPTIONS]"
 )]
 pub struct VerifyLog {
+    /// the log of this member of the clinic, not one's own
+    #[argh(option)]
+    pub doctor: Option<String>,
     /// a file of signed heads that was kept elsewhere; may be given again
     #[argh(option)]
     pub heads: Vec<String>,
@@ -114,6 +123,9 @@ pub struct VerifyLog {
     usage = "[OPTIONS] FILE"
 )]
 pub struct ExportLog {
+    /// the log of this member of the clinic, not one's own
+    #[argh(option)]
+    pub doctor: Option<String>,
     /// not older than this day or time, such as 2026-03-01
     #[argh(option)]
     pub since: Option<String>,
@@ -126,13 +138,34 @@ pub struct ExportLog {
 pub fn run(options: &DoctorOptions, id: &Identifier, task: &AuditTask) -> Result<(), Failure> {
     match task {
         AuditTask::Read {
+            log,
             purpose,
             filter,
             newest,
-        } => read(&Office::new(options, id), *purpose, filter, *newest),
+        } => {
+            let office = Office::new(options, id);
+            let logs = office.logs(log.as_ref())?;
+            let are_several = logs.len() > 1;
+            for log in logs {
+                if let (Some(name), true, Form::People) = (&log, are_several, options.form) {
+                    print(&format!("Log of {}:\n", text::clean(name)))?;
+                }
+                read(&office, log.as_deref(), *purpose, filter, *newest)?;
+            }
+            Ok(())
+        }
         AuditTask::Verify(verification) => verify::practice(options, id, verification),
-        AuditTask::Export { file, filter } => {
-            export::run(&Office::new(options, id), file.as_deref(), filter)
+        AuditTask::Export { log, file, filter } => {
+            let office = Office::new(options, id);
+            match office.logs(log.as_ref())?.as_slice() {
+                [log] => export::run(&office, log.as_deref(), file.as_deref(), filter),
+                several => {
+                    let names: Vec<&str> = several.iter().flatten().map(String::as_str).collect();
+                    let sentence = "each member of the clinic has a log of her own";
+                    Err(Failure::new(Exit::Usage, sentence)
+                        .hint(format!("say whose, with --doctor: {}", names.join(", "))))
+                }
+            }
         }
     }
 }
@@ -153,18 +186,43 @@ impl<'a> Office<'a> {
         }
     }
 
+    /// Whose logs are meant, none standing for her own who asks: that of her who
+    /// was named; and all where one asks who works without a node, which is an
+    /// auditor.
+    fn logs(&self, named: Option<&Identifier>) -> Result<Vec<Option<String>>, Failure> {
+        if let Some(name) = named {
+            return Ok(vec![Some(name.to_string())]);
+        }
+        if !books::may_lack_node(self.options, self.id)? {
+            return Ok(vec![None]);
+        }
+        match self.ask(Request::Logs)? {
+            Answer::Logs(names) => Ok(names.into_iter().map(Some).collect()),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// The practice's books, opened where no server has them.
+    fn books(&self) -> Result<&Practice, Failure> {
+        match self.books.get() {
+            Some(books) => Ok(books),
+            None => {
+                let opened = books::open_existing(self.options, self.id)?;
+                Ok(self.books.get_or_init(|| opened))
+            }
+        }
+    }
+
     fn ask(&self, request: Request) -> Result<Answer, Failure> {
         let answer = match self.ask_server(&request)? {
             Some(answer) => answer,
             None => {
-                let books = match self.books.get() {
-                    Some(books) => books,
-                    None => {
-                        let opened = books::open_existing(self.options, self.id)?;
-                        self.books.get_or_init(|| opened)
-                    }
-                };
-                office::answer(books, office::Request::Audit(request))
+                let request = server::Request::Office(office::Request::Audit(request));
+                match books::answer(self.books()?, request) {
+                    server::Answer::Office(answer) => answer,
+                    server::Answer::Failed(sentence) => office::Answer::Failed(sentence),
+                    _ => return Err(unexpected()),
+                }
             }
         };
         match answer {
@@ -197,6 +255,7 @@ impl<'a> Office<'a> {
     /// time.
     fn pages(
         &self,
+        log: Option<&str>,
         filter: &AuditFilter,
         (mut first, last): (u64, u64),
         mut take: impl FnMut(Vec<Row>) -> Result<(), Failure>,
@@ -204,6 +263,7 @@ impl<'a> Office<'a> {
         while first <= last {
             let filter = filter.clone();
             let request = Request::Page {
+                log: log.map(ToOwned::to_owned),
                 filter,
                 first,
                 last,
@@ -223,11 +283,13 @@ impl<'a> Office<'a> {
 
 fn read(
     office: &Office<'_>,
+    log: Option<&str>,
     purpose: Purpose,
     filter: &AuditFilter,
     newest: Option<u64>,
 ) -> Result<(), Failure> {
     let begin = Request::Begin {
+        log: log.map(ToOwned::to_owned),
         purpose,
         filter: filter.clone(),
         newest,
@@ -237,12 +299,12 @@ fn read(
     };
     let form = office.options.form;
     let mut found = false;
-    office.pages(filter, (first, last), |rows| {
+    office.pages(log, filter, (first, last), |rows| {
         found |= !rows.is_empty();
         match form {
             Form::People => print(&rows.iter().map(line).collect::<String>()),
             Form::Plain | Form::Json => {
-                form.print_objects(&rows.iter().map(object).collect::<Vec<_>>())
+                form.print_objects(&rows.iter().map(|row| object(row, log)).collect::<Vec<_>>())
             }
         }
     })?;
@@ -268,7 +330,7 @@ fn line(row: &Row) -> String {
 }
 
 /// An entry for programs.
-fn object(row: &Row) -> Object {
+fn object(row: &Row, log: Option<&str>) -> Object {
     Object::new("audit_entry")
         .with("number", row.number)
         .with("at", row.at)
@@ -277,4 +339,5 @@ fn object(row: &Row) -> Object {
         .with("subject", row.subject.as_str())
         .with("detail", row.detail.as_str())
         .with("link", row.link.as_str())
+        .with("log", log)
 }

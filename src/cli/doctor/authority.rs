@@ -32,6 +32,7 @@ use crate::random::OsRandom;
 
 /// Does what is asked.
 pub fn run(options: &DoctorOptions, id: &Identifier, task: &AuthorityTask) -> Result<(), Failure> {
+    books::check_is_doctor(options, id, &options.store)?;
     let answer = match task {
         AuthorityTask::Show => ask(options, id, Request::Show)?,
         AuthorityTask::Renew(root) => renew(options, id, root)?,

@@ -11,16 +11,19 @@ use crate::cli::key;
 use crate::cli::options::{DoctorOptions, GroupName};
 use crate::cli::passphrase;
 use crate::clock::{Clock, SystemClock};
+use crate::doctor::control::{Answer, Request};
 use crate::doctor::practice::Practice;
-use crate::doctor::{authority, recovery, setup};
+use crate::doctor::roles::NotForRole;
+use crate::doctor::{authority, counter, office, recovery, setup, staff};
 use crate::elgamal::Group;
 use crate::identity::authority::DoctorIdentity;
+use crate::identity::certificate::Role;
 use crate::identity::data_dir::{self, DataDir};
 use crate::identity::group_file;
 use crate::identity::id::Identifier;
 use crate::identity::known_doctor::fingerprint_groups;
 use crate::random::OsRandom;
-use crate::store::Store;
+use crate::store::{Store, StoreChoice};
 
 /// The practice of this doctor, made if there is none yet.
 pub fn open_or_found(options: &DoctorOptions, id: &Identifier) -> Result<Practice, Failure> {
@@ -38,6 +41,85 @@ pub fn open_existing(options: &DoctorOptions, id: &Identifier) -> Result<Practic
     let directory =
         DataDir::create_or_open(&options.data, id.as_str()).map_err(|error| failed(&error))?;
     open(options, id, directory, false)
+}
+
+/// Whether she may be one who works in a clinic without a node. No store is asked
+/// yet.
+pub fn may_lack_node(options: &DoctorOptions, id: &Identifier) -> Result<bool, Failure> {
+    let location = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
+    Ok(options.store != StoreChoice::File && staff::may_lack_node(&location))
+}
+
+/// What she is who works in the clinic in this store without a node; none if she
+/// is somebody else.
+fn role_without_node(
+    options: &DoctorOptions,
+    id: &Identifier,
+    choice: &StoreChoice,
+) -> Result<Option<Role>, Failure> {
+    let location = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
+    if *choice == StoreChoice::File || !staff::may_lack_node(&location) {
+        return Ok(None);
+    }
+    let store = setup::look_at_store(&location, choice, id).map_err(|e| setup_failed(&e))?;
+    match staff::lacks_node(&*store).map_err(|error| store_failed(&error))? {
+        true => role_in(&*store).map(Some),
+        false => Ok(None),
+    }
+}
+
+fn role_in(store: &dyn Store) -> Result<Role, Failure> {
+    let papers = staff::papers(store, &mut OsRandom);
+    let (_, certificate, _) = papers.map_err(|error| setup_failed(&error))?;
+    Ok(certificate.subject().role)
+}
+
+/// Refuses one who works in a clinic without a node, and says what there is for
+/// her.
+pub fn check_has_node(options: &DoctorOptions, id: &Identifier) -> Result<(), Failure> {
+    match role_without_node(options, id, &options.store)? {
+        Some(role) => Err(no_node(options, id, role)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses her what is done without asking anybody, and is for doctors.
+pub fn check_is_doctor(
+    options: &DoctorOptions,
+    id: &Identifier,
+    store: &StoreChoice,
+) -> Result<(), Failure> {
+    match role_without_node(options, id, store)? {
+        Some(role) => Err(failed(&NotForRole {
+            name: id.clone(),
+            role,
+        })),
+        None => Ok(()),
+    }
+}
+
+fn no_node(options: &DoctorOptions, id: &Identifier, role: Role) -> Failure {
+    let sentence = format!("{id} is an {role} of the clinic, and has no server: doctors have");
+    let commands = match role {
+        Role::Auditor => "audit list|search|verify|export",
+        _ => "list|broadcast|message|deliveries|history|patients",
+    };
+    let hint = format!(
+        "say what to do: doctor{} --id {id} {commands}",
+        options.data_option
+    );
+    Failure::new(Exit::Refused, sentence).hint(hint)
+}
+
+/// Answers a request from the books, where no server runs.
+pub fn answer(practice: &Practice, request: Request) -> Answer {
+    match (practice.role(), request) {
+        (Role::Doctor, Request::Office(request)) => {
+            Answer::Office(office::answer(practice, request))
+        }
+        (Role::Doctor, _) => Answer::Failed("no server is running".to_owned()),
+        (_, request) => counter::answer(practice, request),
+    }
 }
 
 fn unknown(options: &DoctorOptions, id: &Identifier) -> Failure {
@@ -64,6 +146,12 @@ fn open(
     if is_new && !directory.is_sealed() {
         passphrase::begin(&mut directory, &options.keys, options.form, Program::Doctor)?;
     }
+    if !is_new && staff::lacks_node(&*store).map_err(|error| store_failed(&error))? {
+        return match may_found {
+            true => Err(no_node(options, id, role_in(&*store)?)),
+            false => open_without_node(options, id, directory, store),
+        };
+    }
     passphrase::unlock(&mut directory, &options.keys)?;
     let identity = match is_new {
         true => found(options, id, &directory, &*store)?,
@@ -87,6 +175,40 @@ fn open(
         }
     }
     Ok(practice)
+}
+
+/// The books of one who works in a clinic without a node. Nothing in her directory
+/// is changed, so that several of her commands may run at once.
+fn open_without_node(
+    options: &DoctorOptions,
+    id: &Identifier,
+    mut directory: DataDir,
+    store: Arc<dyn Store>,
+) -> Result<Practice, Failure> {
+    passphrase::unlock(&mut directory, &options.keys)?;
+    let identity = staff::load(&directory, &*store, SystemClock.now(), &mut OsRandom)
+        .map_err(|error| setup_failed(&error))?;
+    check_name(&identity, id, &directory)?;
+    let practice = Practice::open(Arc::new(directory), store, identity, Arc::new(SystemClock))
+        .map_err(|error| vault_failed(&error))?;
+    practice.directory.release();
+    Ok(practice)
+}
+
+fn check_name(
+    identity: &DoctorIdentity,
+    id: &Identifier,
+    directory: &DataDir,
+) -> Result<(), Failure> {
+    let identifier = identity.identifier();
+    if identifier == id {
+        return Ok(());
+    }
+    let sentence = format!(
+        "'{}' belongs to {identifier}, not {id}",
+        directory.path("").display()
+    );
+    Err(Failure::new(Exit::Failure, sentence))
 }
 
 /// Says which prekeys are missing, and removes those that are of no use to
@@ -174,14 +296,7 @@ fn load(
     let now = SystemClock.now();
     let mut identity =
         setup::load(directory, store, now, &mut OsRandom).map_err(|error| setup_failed(&error))?;
-    let identifier = identity.identifier();
-    if identifier != id {
-        let sentence = format!(
-            "'{}' belongs to doctor {identifier}, not {id}",
-            directory.path("").display()
-        );
-        return Err(Failure::new(Exit::Failure, sentence));
-    }
+    check_name(&identity, id, directory)?;
     let renewal = authority::renewal_of(&identity.certificate, directory, store, now);
     let command = renewal.as_ref().map(authority::Renewal::command);
     if let Err(error) = identity.certificate.check_dates(now) {

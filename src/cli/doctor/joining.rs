@@ -3,6 +3,7 @@
 
 use std::io::{self, BufRead, IsTerminal};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::control;
 use crate::doctor::joining::{Answer, Request, Waiting};
 use crate::doctor::newcomer::{Newcomer, NewcomerError, Progress};
-use crate::doctor::{office, setup};
+use crate::doctor::practice::Practice;
+use crate::doctor::{audit_log, office, setup, staff};
 use crate::elgamal::{SignSecret, VerifyingKey};
 use crate::hex;
 use crate::identity::authority::certify_staff;
@@ -180,6 +182,7 @@ pub fn join(options: &DoctorOptions, source: TicketSource, wait: Duration) -> Re
         ticket: &ticket,
     };
     wait_for_answer(options, newcomer, wait)?;
+    vouch(directory, store.into())?;
     let said = format!(
         "{id} has joined the clinic as {}. Its root: {}",
         ticket.role,
@@ -190,6 +193,20 @@ pub fn join(options: &DoctorOptions, source: TicketSource, wait: Duration) -> Re
         .with("role", ticket.role.word())
         .with("root", hex::encode(&ticket.root));
     options.form.print(&said, &[object])
+}
+
+/// Signs for the beginning of her log.
+fn vouch(directory: DataDir, store: Arc<dyn Store>) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    let loaded = match staff::lacks_node(&*store).map_err(|error| store_failed(&error))? {
+        true => staff::load(&directory, &*store, now, &mut OsRandom),
+        false => setup::load(&directory, &*store, now, &mut OsRandom),
+    };
+    let identity = loaded.map_err(|error| setup_failed(&error))?;
+    let practice = Practice::open(Arc::new(directory), store, identity, Arc::new(SystemClock))
+        .map_err(|error| vault_failed(&error))?;
+    let signed = audit_log::sign_head(&practice);
+    signed.map(drop).map_err(|error| store_failed(&error))
 }
 
 /// The clinic's database; without one named there is none to join.

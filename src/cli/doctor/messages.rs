@@ -13,7 +13,7 @@ use std::mem;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::cli::doctor::{answer_of_running, answer_to, show};
+use crate::cli::doctor::{answer_of_running, answer_to, books, show};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::input;
 use crate::cli::normalise::usage;
@@ -21,7 +21,9 @@ use crate::cli::options::DoctorOptions;
 use crate::cli::text::{self, quoted};
 use crate::control::PATIENCE;
 use crate::doctor::control::{self, Answer, Request};
+use crate::doctor::practice::Practice;
 use crate::doctor::{correspondence, deliveries, office};
+use crate::identity::certificate::Role;
 use crate::identity::id::Identifier;
 
 /// How soon it is looked for the first time who has confirmed, and how often
@@ -331,21 +333,48 @@ fn send_and_wait(
     time: Duration,
 ) -> Result<(), Failure> {
     let deadline = Instant::now() + time;
+    if let Some(practice) = without_node(options, id)? {
+        let asked = |request: &Request, _| Ok(Some(books::answer(&practice, request.clone())));
+        let answer = books::answer(&practice, request.clone());
+        return show_and_wait(options, &answer, deadline, &asked);
+    }
     let answer = answer_to(options, id, request)?;
-    show::answer(&answer, options.form)?;
+    // The running server alone: this program must not take the practice's lock, or
+    // a server that has died could not be started again meanwhile.
+    let asked = |request: &Request, patience| answer_of_running(options, id, request, patience);
+    show_and_wait(options, &answer, deadline, &asked)
+}
+
+/// The books of one who works in a clinic without a node; none if she has one.
+fn without_node(options: &DoctorOptions, id: &Identifier) -> Result<Option<Practice>, Failure> {
+    if !books::may_lack_node(options, id)? {
+        return Ok(None);
+    }
+    let practice = books::open_existing(options, id)?;
+    Ok(Some(practice).filter(|practice| practice.role() != Role::Doctor))
+}
+
+/// Asks whoever can tell, within this time; none if nobody answers now.
+type Asked<'a> = &'a dyn Fn(&Request, Duration) -> Result<Option<Answer>, Failure>;
+
+fn show_and_wait(
+    options: &DoctorOptions,
+    answer: &Answer,
+    deadline: Instant,
+    asked: Asked<'_>,
+) -> Result<(), Failure> {
+    show::answer(answer, options.form)?;
     let Answer::Sent { number, .. } = answer else {
         return Ok(());
     };
-    wait_for_confirmations(options, id, number, deadline)
+    wait_for_confirmations(options, *number, deadline, asked)
 }
 
-/// Asks the running server alone: this program must not take the practice's
-/// lock, or a server that has died could not be started again meanwhile.
 fn wait_for_confirmations(
     options: &DoctorOptions,
-    id: &Identifier,
     number: u64,
     deadline: Instant,
+    asked: Asked<'_>,
 ) -> Result<(), Failure> {
     let (mut tick, longest) = WAIT_TICKS;
     let mut is_last = false;
@@ -358,7 +387,7 @@ fn wait_for_confirmations(
         };
         let request = Request::Office(office::Request::Deliveries(request));
         let patience = left.clamp(longest, PATIENCE);
-        let answer = answer_of_running(options, id, &request, patience)?;
+        let answer = asked(&request, patience)?;
         let left = deadline.saturating_duration_since(Instant::now());
         match &answer {
             Some(

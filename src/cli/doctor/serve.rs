@@ -57,6 +57,7 @@ fn raise_file_limit() {
 
 /// Serves until told to stop.
 pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), Failure> {
+    books::check_has_node(options, id)?;
     raise_file_limit();
     // A port that is taken is found out before anything is made.
     let listener = bind(options)?;

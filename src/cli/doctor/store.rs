@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use crate::cli::doctor::{failed, store_failed};
+use crate::cli::doctor::{books, failed, store_failed};
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::options::{CopyTask, DoctorOptions, StoreEnd};
 use crate::cli::output::{Form, Object};
@@ -18,6 +18,11 @@ const BAR: usize = 30;
 
 /// Copies, compares, and leaves a mark in the old store.
 pub fn copy(options: &DoctorOptions, id: &Identifier, task: &CopyTask) -> Result<(), Failure> {
+    for end in [&task.from, &task.to] {
+        if let StoreEnd::Usual(choice) = end {
+            books::check_is_doctor(options, id, choice)?;
+        }
+    }
     // Held to the end, so that no server starts meanwhile.
     let directory =
         DataDir::open_existing(&options.data, id.as_str()).map_err(|error| failed(&error))?;

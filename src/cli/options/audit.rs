@@ -14,6 +14,7 @@ use crate::audit::papers::MIN_PINNED;
 use crate::cli::doctor::audit::AuditCommand;
 use crate::doctor::audit::Purpose;
 use crate::hex;
+use crate::identity::id::Identifier;
 use crate::store::AuditFilter;
 
 /// How many entries are listed where nothing else is said.
@@ -24,6 +25,8 @@ const LISTED: u64 = 50;
 pub enum AuditTask {
     /// Show entries.
     Read {
+        /// Whose log, if that was said.
+        log: Option<Identifier>,
         /// Whether to list or to search.
         purpose: Purpose,
         /// Which ones.
@@ -35,6 +38,8 @@ pub enum AuditTask {
     Verify(Verification),
     /// Hand the log out.
     Export {
+        /// Whose log, if that was said.
+        log: Option<Identifier>,
         /// Into this file, or to standard output.
         file: Option<PathBuf>,
         /// Which entries.
@@ -45,6 +50,8 @@ pub enum AuditTask {
 /// What to check the log with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verification {
+    /// Whose log, if that was said.
+    pub log: Option<Identifier>,
     /// Files of signed heads.
     pub heads: Vec<PathBuf>,
     /// A copy of the database, instead of the practice's own.
@@ -58,6 +65,7 @@ impl AuditTask {
     pub(super) fn new(command: AuditCommand) -> Result<Self, Failure> {
         match command {
             AuditCommand::List(args) => Ok(Self::Read {
+                log: optional("--doctor", args.doctor, identifier)?,
                 purpose: Purpose::List,
                 filter: AuditFilter {
                     since: optional("--since", args.since, since)?,
@@ -67,6 +75,7 @@ impl AuditTask {
                 newest: optional("--last", args.last, entries)?.or(Some(LISTED)),
             }),
             AuditCommand::Search(args) => Ok(Self::Read {
+                log: optional("--doctor", args.doctor, identifier)?,
                 purpose: Purpose::Search,
                 filter: AuditFilter {
                     patient: optional("--patient", args.patient, |text| {
@@ -82,10 +91,14 @@ impl AuditTask {
             AuditCommand::Verify(args) => {
                 let heads = args.heads.iter().map(|file| value("--heads", file, path));
                 let verification = Verification {
+                    log: optional("--doctor", args.doctor, identifier)?,
                     heads: heads.collect::<Result<_, _>>()?,
                     database: optional("--database", args.database, path)?,
                     root: optional("--root", args.root, root)?,
                 };
+                if verification.database.is_some() && verification.log.is_some() {
+                    return Err(usage("--database and --doctor exclude each other"));
+                }
                 if verification.database.is_some() && verification.root.is_none() {
                     return Err(usage("--database needs --root FINGERPRINT").hint(
                         "a copy cannot vouch for itself: the first start of the server has \
@@ -95,6 +108,7 @@ impl AuditTask {
                 Ok(Self::Verify(verification))
             }
             AuditCommand::Export(args) => Ok(Self::Export {
+                log: optional("--doctor", args.doctor, identifier)?,
                 file: match args.file.as_str() {
                     "-" => None,
                     file => Some(value("FILE", file, path)?),

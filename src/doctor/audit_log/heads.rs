@@ -54,6 +54,7 @@ impl Judge {
     pub(super) fn new(practice: &Practice) -> Result<Self, StoreError> {
         let doctor = practice.identity();
         let mut papers = Papers::of(&doctor);
+        papers.whose = Some(doctor.identifier().clone());
         papers
             .doctors
             .extend(practice.store.signing_certificates()?);

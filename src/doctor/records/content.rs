@@ -7,12 +7,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::codec::{DecodeError, Reader};
-use crate::secret::SecretBytes;
-
-/// The number in front of an encoded record.
-const FORMAT: u8 = 1;
-
 /// A text about a patient: wiped on drop, never in debug output.
 #[derive(
     Clone, PartialEq, Eq, PartialOrd, Ord, Default, Zeroize, ZeroizeOnDrop, Serialize, Deserialize,
@@ -83,7 +77,18 @@ pub enum Field {
 }
 
 impl Field {
-    /// Those that are one text, in the order they are shown and encoded in.
+    /// Who the patient is and how she is reached, in the order they are encoded
+    /// in. This is what somebody sees who has only the key of the contact part.
+    pub const CONTACT: [Self; 6] = [
+        Self::Name,
+        Self::Born,
+        Self::Sex,
+        Self::Phone,
+        Self::Email,
+        Self::Address,
+    ];
+
+    /// Those that are one text, in the order they are shown in.
     pub const TEXTS: [Self; 7] = [
         Self::Name,
         Self::Born,
@@ -186,7 +191,7 @@ impl Content {
         })
     }
 
-    /// All texts and tags, in the order they are encoded in.
+    /// All texts and tags.
     fn parts(&self) -> impl Iterator<Item = &str> {
         let texts = Field::TEXTS.iter().filter_map(|field| self.text(*field));
         texts.chain(&self.tags).map(Personal::as_str)
@@ -203,58 +208,13 @@ impl Content {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-
-    /// The content as it is sealed: `1 u8 ‖ seven texts, then the tags, each
-    /// LP32`.
-    #[must_use]
-    pub fn encode(&self) -> SecretBytes {
-        const PREFIX: usize = 4;
-        let len: usize = self.parts().map(|part| PREFIX + part.len()).sum();
-        // The whole length at once: a vector that grows leaves copies behind.
-        let mut bytes = Vec::with_capacity(1 + len);
-        bytes.push(FORMAT);
-        for part in self.parts() {
-            // Checked content is far shorter than the prefix can say.
-            let len = u32::try_from(part.len()).unwrap_or(u32::MAX);
-            bytes.extend_from_slice(&len.to_be_bytes());
-            bytes.extend_from_slice(part.as_bytes());
-        }
-        SecretBytes::new(bytes)
-    }
-
-    /// The inverse of [`Content::encode`].
-    ///
-    /// # Errors
-    /// [`DecodeError`] if it is something else.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes);
-        if reader.u8()? != FORMAT {
-            return Err(DecodeError);
-        }
-        let mut content = Self::default();
-        for field in Field::TEXTS {
-            let text = read_text(&mut reader)?;
-            if let Some(place) = content.text_mut(field) {
-                *place = text;
-            }
-        }
-        while reader.clone().finish().is_err() {
-            content.tags.push(read_text(&mut reader)?);
-        }
-        Ok(content)
-    }
-}
-
-fn read_text(reader: &mut Reader<'_>) -> Result<Personal, DecodeError> {
-    let text = std::str::from_utf8(reader.lp32()?).map_err(|_| DecodeError)?;
-    Ok(text.into())
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    pub(crate) fn ada() -> Content {
+    pub(in crate::doctor::records) fn ada() -> Content {
         Content {
             name: "Ada Lovelace".into(),
             born: "1980-02-29".into(),
@@ -265,28 +225,6 @@ mod tests {
             notes: "Allergic to nuts – früher Asthma.".into(),
             tags: vec!["asthma".into(), "nuts".into()],
         }
-    }
-
-    #[test]
-    fn content_comes_back_from_its_encoding() {
-        for content in [ada(), Content::default()] {
-            let bytes = content.encode();
-            assert_eq!(Content::decode(bytes.expose()).unwrap(), content);
-            for len in 0..bytes.expose().len() {
-                let cut = Content::decode(&bytes.expose()[..len]);
-                assert_ne!(cut, Ok(content.clone()), "{len}");
-            }
-        }
-        assert_eq!(Content::decode(&[2]), Err(DecodeError));
-        let mut no_text = Content::default().encode();
-        no_text.expose_mut()[4] = 1;
-        assert_eq!(Content::decode(no_text.expose()), Err(DecodeError));
-    }
-
-    #[test]
-    fn encoding_moves_nothing() {
-        let bytes = ada().encode();
-        assert_eq!(bytes.expose().len(), 1 + 9 * 4 + ada().len());
     }
 
     #[test]

@@ -23,6 +23,12 @@ pub enum RecordError {
     Missing(Identifier),
     /// Nobody of this name is enrolled or has a record.
     Unknown(Identifier),
+    /// This takes the key to all of a record, and there is only the one to its
+    /// contact part: what was wanted.
+    DoctorsOnly(&'static str),
+    /// An earlier version has sealed it in one piece, and there is only the key to
+    /// the contact part.
+    Unsplit(String),
     /// It was put away.
     Archived(Identifier),
     /// Somebody else has changed it meanwhile.
@@ -62,6 +68,16 @@ impl fmt::Display for RecordError {
                 f,
                 "there is no record of {patient}, and nobody of that name is enrolled; see who \
                  there is: doctor patients list"
+            ),
+            Self::DoctorsOnly(what) => write!(
+                f,
+                "{what} is for the clinic's doctors: there is no key to notes and tags here"
+            ),
+            Self::Unsplit(patient) => write!(
+                f,
+                "the record of {patient} was written by an older version, with name and notes \
+                 sealed in one piece: it can be seen here when a doctor of the clinic has \
+                 started this version once"
             ),
             Self::Archived(patient) => write!(
                 f,

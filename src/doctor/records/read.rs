@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::fold::{Wanted, fold};
-use super::{Content, Field, Personal, RecordError, open, open_note};
+use super::sealed::{Sight, open_note};
+use super::{Content, Field, Personal, RecordError};
 use crate::audit::Action;
 use crate::clock::Timestamp;
 use crate::doctor::practice::Practice;
@@ -35,6 +36,9 @@ pub struct Record {
     pub changed: Timestamp,
     /// Since when it has been put away.
     pub archived: Option<Timestamp>,
+    /// Whether notes, tags and consultations are left out: who asked has only the
+    /// key to the contact part. The contents below have none of them then.
+    pub contact_only: bool,
     /// What it says.
     pub content: Content,
     /// Its consultations, the first one first.
@@ -77,6 +81,11 @@ pub struct Listed {
     pub record: Option<Summary>,
     /// Whether the record, or a note in it, does not open.
     pub damaged: bool,
+    /// Whether who asked has only the key to the contact part of records.
+    pub contact_only: bool,
+    /// Whether that shows nothing of this record, because an earlier version has
+    /// sealed it in one piece.
+    pub unsplit: bool,
     /// The state of the device that can do most, see [`Device::state`]; none if
     /// the patient is not enrolled.
     pub device: Option<String>,
@@ -108,11 +117,20 @@ pub struct Found {
     pub fields: Vec<String>,
 }
 
-/// Everything on file about a patient.
+/// Whether only the contact part of records can be opened here.
+///
+/// # Errors
+/// [`RecordError`] if nothing of them can.
+pub fn is_contact_only(practice: &Practice) -> Result<bool, RecordError> {
+    Ok(Sight::of(practice)? == Sight::Contact)
+}
+
+/// Everything on file about a patient, as far as there are keys.
 ///
 /// # Errors
 /// [`RecordError`]; nothing is given that could not be logged.
 pub fn show(practice: &Practice, patient: &Identifier) -> Result<Shown, RecordError> {
+    let sight = Sight::of(practice)?;
     let name = patient.as_str();
     let devices = practice.store.devices()?.into_iter();
     let devices: Vec<_> = devices.filter(|device| device.patient == name).collect();
@@ -120,8 +138,12 @@ pub fn show(practice: &Practice, patient: &Identifier) -> Result<Shown, RecordEr
     if row.is_none() && devices.is_empty() {
         return Err(RecordError::Unknown(patient.clone()));
     }
-    let record = row.map(|row| whole(practice, &row)).transpose()?;
-    practice.note_read(Action::RecordRead, name, "")?;
+    let record = row.map(|row| record(practice, sight, &row)).transpose()?;
+    let detail = match sight {
+        Sight::Whole => "",
+        Sight::Contact => "contact",
+    };
+    practice.note_read(Action::RecordRead, name, detail)?;
     Ok(Shown {
         patient: name.to_owned(),
         record,
@@ -129,8 +151,11 @@ pub fn show(practice: &Practice, patient: &Identifier) -> Result<Shown, RecordEr
     })
 }
 
-fn whole(practice: &Practice, row: &RecordRow) -> Result<Record, RecordError> {
-    let rows = practice.store.consultations(&row.patient)?;
+fn record(practice: &Practice, sight: Sight, row: &RecordRow) -> Result<Record, RecordError> {
+    let rows = match sight {
+        Sight::Whole => practice.store.consultations(&row.patient)?,
+        Sight::Contact => Vec::new(),
+    };
     let consultations = rows.iter().map(|row| {
         Ok(Consultation {
             written: row.written,
@@ -144,7 +169,8 @@ fn whole(practice: &Practice, row: &RecordRow) -> Result<Record, RecordError> {
         created: row.created,
         changed: row.changed,
         archived: row.archived,
-        content: open(practice, row)?,
+        contact_only: sight == Sight::Contact,
+        content: sight.read(practice, row)?,
         consultations: consultations.collect::<Result<_, RecordError>>()?,
     })
 }
@@ -158,7 +184,8 @@ fn device(row: &DeviceRow) -> Device {
 
 /// The patients with a record that is not archived (or, if that is asked, is),
 /// and the enrolled ones without a record; with a tag, only those who have it.
-/// Those whose records do not open are always there.
+/// Those whose records do not open are always there. Who has only the key to the
+/// contact part chooses by no tag.
 ///
 /// # Errors
 /// [`RecordError`]; nothing is given that could not be logged.
@@ -167,14 +194,18 @@ pub fn list(
     archived: bool,
     tag: Option<&str>,
 ) -> Result<Vec<Listed>, RecordError> {
+    let sight = Sight::of(practice)?;
+    if tag.is_some() && sight == Sight::Contact {
+        return Err(RecordError::DoctorsOnly("choosing patients by their tags"));
+    }
     let mut listed = Vec::new();
-    for (patient, content) in everybody(practice)? {
+    for (patient, content) in everybody(practice, sight)? {
         let in_place = match (&patient.record, &content) {
             (Some(record), Some(content)) => {
                 record.archived.is_some() == archived && tag.is_none_or(|tag| has_tag(content, tag))
             }
             // Its tags are not known, nor whether it is archived.
-            _ if patient.damaged => true,
+            _ if patient.damaged || patient.unsplit => true,
             _ => !archived && tag.is_none(),
         };
         if in_place {
@@ -190,7 +221,8 @@ pub fn list(
 
 /// The patients in whose records `text` stands, archived ones too: without
 /// regard to case and accents, and where. Those whose records do not open are
-/// there too: it may stand in them.
+/// there too: it may stand in them. With the key to the contact part only, it is
+/// looked for in nothing else.
 ///
 /// # Errors
 /// [`RecordError`]; nothing is given that could not be logged.
@@ -199,10 +231,15 @@ pub fn search(practice: &Practice, text: &str) -> Result<Vec<Found>, RecordError
         let sentence = "say what to look for".to_owned();
         return Err(RecordError::Content(sentence));
     }
+    let sight = Sight::of(practice)?;
     let wanted = Wanted::new(text);
     let mut consulted = BTreeSet::new();
     let mut damaged = BTreeSet::new();
-    for row in practice.store.all_consultations()? {
+    let notes = match sight {
+        Sight::Whole => practice.store.all_consultations()?,
+        Sight::Contact => Vec::new(),
+    };
+    for row in notes {
         match open_note(practice, &row) {
             Ok(note) if wanted.is_in(note.as_str()) => consulted.insert(row.patient),
             Ok(_) => false,
@@ -210,7 +247,7 @@ pub fn search(practice: &Practice, text: &str) -> Result<Vec<Found>, RecordError
         };
     }
     let mut found = Vec::new();
-    for (mut patient, content) in everybody(practice)? {
+    for (mut patient, content) in everybody(practice, sight)? {
         patient.damaged |= damaged.contains(&patient.patient);
         let mut fields = Vec::new();
         if wanted.is_in(&patient.patient) {
@@ -221,7 +258,7 @@ pub fn search(practice: &Practice, text: &str) -> Result<Vec<Found>, RecordError
         if consulted.contains(&patient.patient) {
             fields.push("consultation".to_owned());
         }
-        if !fields.is_empty() || patient.damaged {
+        if !fields.is_empty() || patient.damaged || patient.unsplit {
             found.push(Found { patient, fields });
         }
     }
@@ -273,10 +310,13 @@ pub fn phones(
     patients: &[&str],
 ) -> Result<BTreeMap<String, Personal>, RecordError> {
     let mut phones = BTreeMap::new();
+    let Ok(sight) = Sight::of(practice) else {
+        return Ok(phones);
+    };
     for patient in patients {
         if let Some(row) = practice.store.record(patient)? {
             // One that does not open keeps nobody else's number back.
-            let Ok(content) = open(practice, &row) else {
+            let Ok(content) = sight.read(practice, &row) else {
                 continue;
             };
             if !content.phone.is_empty() {
@@ -301,15 +341,20 @@ fn has_tag(content: &Content, tag: &str) -> bool {
 }
 
 /// Everybody with a record or a device, P2 before P10, with what the record
-/// says.
-fn everybody(practice: &Practice) -> Result<Vec<(Listed, Option<Content>)>, RecordError> {
+/// says, as far as it is seen.
+fn everybody(
+    practice: &Practice,
+    sight: Sight,
+) -> Result<Vec<(Listed, Option<Content>)>, RecordError> {
     let mut devices: BTreeMap<String, Vec<DeviceRow>> = BTreeMap::new();
     for row in practice.store.devices()? {
         devices.entry(row.patient.clone()).or_default().push(row);
     }
     let mut everybody = Vec::new();
     for row in practice.store.records()? {
-        let content = open(practice, &row).ok();
+        let read = sight.read(practice, &row);
+        let unsplit = matches!(read, Err(RecordError::Unsplit(_)));
+        let content = read.ok();
         let summary = content.as_ref().map(|content| Summary {
             name: content.name.clone(),
             born: content.born.clone(),
@@ -318,11 +363,15 @@ fn everybody(practice: &Practice) -> Result<Vec<(Listed, Option<Content>)>, Reco
         });
         let devices = devices.remove(&row.patient).unwrap_or_default();
         let mut listed = listed(row.patient, summary, &devices);
-        listed.damaged = content.is_none();
+        listed.unsplit = unsplit;
+        listed.damaged = content.is_none() && !unsplit;
         everybody.push((listed, content));
     }
     for (patient, devices) in devices {
         everybody.push((listed(patient, None, &devices), None));
+    }
+    for (listed, _) in &mut everybody {
+        listed.contact_only = sight == Sight::Contact;
     }
     everybody.sort_by_cached_key(|(listed, _)| in_order(&listed.patient));
     Ok(everybody)
@@ -340,6 +389,8 @@ fn listed(patient: String, record: Option<Summary>, devices: &[DeviceRow]) -> Li
         patient,
         record,
         damaged: false,
+        contact_only: false,
+        unsplit: false,
         device: state.map(|state| state.word().to_owned()),
         last_seen: devices.iter().filter_map(|device| device.last_seen).max(),
     }

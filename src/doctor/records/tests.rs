@@ -1,5 +1,7 @@
 //! Records in a practice with a real database.
 
+mod contact;
+
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -384,6 +386,12 @@ fn a_record_opens_in_its_own_row_only() {
             .to_string()
             .contains("the record of P1 does not open")
     );
+    books.add("P3", &named("P3"));
+    let sql = "UPDATE record SET contact = (SELECT contact FROM record WHERE patient = 'P2')
+               WHERE patient = 'P3'";
+    connection.execute(sql, []).unwrap();
+    let refused = show(&books.practice, &id("P3")).unwrap_err();
+    assert!(matches!(refused, RecordError::Damaged(patient) if patient == "P3"));
     assert!(show(&books.practice, &id("P2")).is_ok());
 }
 
@@ -413,22 +421,37 @@ fn an_older_content_does_not_open_under_a_newer_version_and_no_time_can_be_moved
     assert!(archive(practice, p1, false).unwrap());
     assert!(show(practice, p1).is_ok());
     assert_eq!(unopened(&books), 0);
-    for damage in [
-        "UPDATE record SET sealed = ?1",
-        "UPDATE record SET version = 1 WHERE ?1 IS NOT NULL",
-        "UPDATE record SET created = created - 1 WHERE ?1 IS NOT NULL",
-        "UPDATE record SET changed = changed + 1 WHERE ?1 IS NOT NULL",
-        "UPDATE record SET archived = 5 WHERE ?1 IS NOT NULL",
-        "UPDATE consultation SET written = written - 1 WHERE ?1 IS NOT NULL",
-        "UPDATE consultation SET begun = begun - 1 WHERE ?1 IS NOT NULL",
-        "UPDATE consultation SET ended = begun WHERE ?1 IS NOT NULL",
+    for (damage, values) in [
+        ("UPDATE record SET sealed = ?1", 1),
+        ("UPDATE record SET version = 1 WHERE ?1 IS NOT NULL", 2),
+        (
+            "UPDATE record SET created = created - 1 WHERE ?1 IS NOT NULL",
+            2,
+        ),
+        (
+            "UPDATE record SET changed = changed + 1 WHERE ?1 IS NOT NULL",
+            2,
+        ),
+        ("UPDATE record SET archived = 5 WHERE ?1 IS NOT NULL", 2),
+        (
+            "UPDATE consultation SET written = written - 1 WHERE ?1 IS NOT NULL",
+            1,
+        ),
+        (
+            "UPDATE consultation SET begun = begun - 1 WHERE ?1 IS NOT NULL",
+            1,
+        ),
+        (
+            "UPDATE consultation SET ended = begun WHERE ?1 IS NOT NULL",
+            1,
+        ),
     ] {
         let kept = books.store.record("P1").unwrap().unwrap();
         let noted = books.store.consultations("P1").unwrap().remove(0);
         assert_eq!(connection.execute(damage, [&old]).unwrap(), 1);
         let refused = show(practice, p1).unwrap_err();
         assert!(matches!(refused, RecordError::Damaged(_)), "{damage}");
-        assert_eq!(unopened(&books), 1, "{damage}");
+        assert_eq!(unopened(&books), values, "{damage}");
         let mend = "UPDATE record SET sealed = ?1, version = ?2, created = ?3, changed = ?4,
                     archived = NULL";
         let values = (&kept.sealed, kept.version, kept.created, kept.changed);

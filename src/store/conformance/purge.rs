@@ -96,6 +96,7 @@ fn record(store: &dyn Store, patient: &str, archived: bool) {
         archived: archived.then_some(at(6_000)),
         version: 1,
         sealed: vec![7; 30],
+        contact: Some(vec![8; 30]),
     };
     store.add_record(&row, &[]).unwrap();
 }

@@ -14,6 +14,7 @@ fn record(number: u8) -> RecordRow {
         archived: None,
         version: 1,
         sealed: vec![number; 500],
+        contact: Some(vec![number ^ 0xff; 300]),
     }
 }
 
@@ -71,6 +72,7 @@ pub(in crate::store) fn a_change_counts_the_record_up(store: &dyn Store) {
         changed: at(200),
         archived: Some(at(200)),
         sealed: vec![8; 40],
+        contact: Some(vec![9; 40]),
         ..record(1)
     };
     assert!(store.change_record(&change, &[entry("P1")]).unwrap());
@@ -94,6 +96,7 @@ pub(in crate::store) fn of_two_changes_of_one_version_one_wins(store: &dyn Store
                     let change = RecordRow {
                         version,
                         sealed: vec![racer; 10],
+                        contact: Some(vec![racer; 9]),
                         ..record(1)
                     };
                     store.change_record(&change, &[entry("P1")]).unwrap()
@@ -105,8 +108,77 @@ pub(in crate::store) fn of_two_changes_of_one_version_one_wins(store: &dyn Store
         let kept = store.record("P1").unwrap().unwrap();
         let winner = if won[0] { 1 } else { 2 };
         assert_eq!((kept.version, kept.sealed), (version + 1, vec![winner; 10]));
+        assert_eq!(kept.contact, Some(vec![winner; 9]));
     }
     assert_eq!(logged(store), 20);
+}
+
+pub(in crate::store) fn a_record_in_one_piece_is_split_once(store: &dyn Store) {
+    let old = |number| RecordRow {
+        contact: None,
+        ..record(number)
+    };
+    for row in [old(1), record(2), old(3), old(4), old(5)] {
+        store.add_record(&row, &[]).unwrap();
+    }
+    let unsplit = |after, limit| store.unsplit_records(after, limit).unwrap();
+    assert_eq!(unsplit("", 2), [old(1), old(3)]);
+    assert_eq!(unsplit("P3", 100), [old(4), old(5)]);
+    let split = |row: &RecordRow| RecordRow {
+        sealed: vec![77; 20],
+        contact: Some(vec![78; 20]),
+        ..row.clone()
+    };
+    let parts = [1, 2, 3, 4, 9].map(|number| split(&record(number)));
+    // In between somebody changes two of them, one in the old way.
+    assert!(store.change_record(&record(3), &[]).unwrap());
+    assert!(store.change_record(&old(4), &[]).unwrap());
+    let entry = |count: u64| {
+        let detail = format!("{count} records");
+        Entry::new(at(5), "server", Action::RecordsSplit, "", &detail)
+    };
+    assert_eq!(store.split_records(&parts, &entry).unwrap(), 1);
+    let changed = |row: RecordRow| RecordRow { version: 2, ..row };
+    let expected = [
+        split(&record(1)),
+        record(2),
+        changed(record(3)),
+        changed(old(4)),
+        old(5),
+    ];
+    assert_eq!(store.records().unwrap(), expected);
+    assert_eq!(unsplit("", 100), [changed(old(4)), old(5)]);
+    assert_eq!(store.split_records(&parts, &entry).unwrap(), 0);
+    let logged = store.audit(1, 100).unwrap();
+    assert_eq!(logged.len(), 1);
+    assert_eq!(logged[0].detail, "1 records");
+}
+
+pub(in crate::store) fn two_who_split_the_same_records_do_it_once(store: &dyn Store) {
+    let old = |number| RecordRow {
+        contact: None,
+        ..record(number)
+    };
+    for number in 1..=60 {
+        store.add_record(&old(number), &[]).unwrap();
+    }
+    let entry = |_| entry("");
+    let split: u64 = thread::scope(|scope| {
+        let racers = [true, false].map(|forwards| {
+            scope.spawn(move || {
+                let mut rows: Vec<_> = (1..=60).map(record).collect();
+                if !forwards {
+                    rows.reverse();
+                }
+                let batches = rows.chunks(10);
+                let split = batches.map(|batch| store.split_records(batch, &entry).unwrap());
+                split.sum::<u64>()
+            })
+        });
+        racers.map(|racer| racer.join().unwrap()).iter().sum()
+    });
+    assert_eq!(split, 60);
+    assert!(store.unsplit_records("", 1).unwrap().is_empty());
 }
 
 pub(in crate::store) fn consultations_are_listed_by_their_beginning(store: &dyn Store) {

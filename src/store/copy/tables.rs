@@ -106,6 +106,7 @@ pub(in crate::store) const TABLES: &[Table] = &[
             ("archived", Number),
             ("version", Number),
             ("sealed", Bytes),
+            ("contact", Bytes),
         ],
         owner: Owner::Nobody,
         batch: FEW,

@@ -24,3 +24,11 @@ CREATE TABLE consultation (
 
 CREATE INDEX consultation_of_patient ON consultation (patient, begun);
 ";
+
+/// `contact` holds who the patient is and how she is reached, sealed apart from
+/// the rest, for those who are to read no more. A step has no data key: where it
+/// is null, `sealed` holds all of it until a practice with the key is opened.
+pub(super) const CONTACT: &str = "
+ALTER TABLE record ADD COLUMN contact BLOB;
+CREATE INDEX record_unsplit ON record (patient) WHERE contact IS NULL;
+";

@@ -22,6 +22,10 @@ struct Sealed {
     vault: Column,
 }
 
+/// What both parts of a record are sealed to.
+const RECORD_ROW: &str = "convert_to(patient || '|' || version || '|' || created || '|'
+    || changed || '|' || coalesce(archived::text, ''), 'UTF8')";
+
 /// All of them. A test looks for columns that are missing here.
 const SEALED: &[Sealed] = &[
     Sealed {
@@ -51,9 +55,14 @@ const SEALED: &[Sealed] = &[
     Sealed {
         table: "record",
         column: "sealed",
-        row: "convert_to(patient || '|' || version || '|' || created || '|' || changed || '|'
-                         || coalesce(archived::text, ''), 'UTF8')",
+        row: RECORD_ROW,
         vault: column::RECORD,
+    },
+    Sealed {
+        table: "record",
+        column: "contact",
+        row: RECORD_ROW,
+        vault: column::CONTACT,
     },
     Sealed {
         table: "consultation",

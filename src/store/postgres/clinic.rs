@@ -1,13 +1,17 @@
 //! What the doctors of a clinic have in common beside their patients.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use postgres::Row;
 
 use super::connection::value;
 use super::transaction::Lock;
+use super::values::number;
 use super::{PostgresStore, audit};
 use crate::audit::Entry;
 use crate::store::clinic::{ClinicStore, Handed, JoinTicketRow, StaffRow};
-use crate::store::{StoreError, StoreFault, stored_millis};
+use crate::store::{Store, StoreError, StoreFault, stored_millis};
 
 const TICKET: &str = "
     SELECT id, doctor, subject, role, sealed, created, expires, state, request, answer
@@ -145,6 +149,36 @@ impl ClinicStore for PostgresStore {
     fn staff(&self) -> Result<Vec<StaffRow>, StoreError> {
         let sql = "SELECT id, role, certificate, joined FROM staff ORDER BY id";
         self.rows(sql, &[], read_staff)
+    }
+
+    fn seen_by(&self, member: &str) -> Arc<dyn Store> {
+        Arc::new(Self {
+            place: self.place.clone(),
+            doctor: member.to_owned(),
+            pool: Arc::clone(&self.pool),
+            patience: self.patience,
+        })
+    }
+
+    fn logs(&self) -> Result<Vec<String>, StoreError> {
+        // From one name to the next, however long the logs are.
+        let sql = "WITH RECURSIVE log (name) AS (
+                       (SELECT doctor FROM audit_entry ORDER BY doctor LIMIT 1)
+                       UNION ALL
+                       SELECT (SELECT doctor FROM audit_entry WHERE doctor > log.name
+                               ORDER BY doctor LIMIT 1)
+                       FROM log WHERE log.name IS NOT NULL)
+                   SELECT name FROM log WHERE name IS NOT NULL
+                   UNION SELECT id FROM staff
+                   ORDER BY 1";
+        self.rows(sql, &[], |row| value(row, 0))
+    }
+
+    fn writers(&self, messages: &[u64]) -> Result<BTreeMap<u64, String>, StoreError> {
+        let numbers: Vec<i64> = messages.iter().copied().map(number).collect();
+        let sql = "SELECT number, doctor FROM message WHERE number = ANY ($1)";
+        let rows = self.rows(sql, &[&numbers], |row| Ok((value(row, 0)?, value(row, 1)?)))?;
+        Ok(rows.into_iter().collect())
     }
 
     fn assign_if_new(&self, patient: &str, doctor: &str) -> Result<String, StoreError> {

@@ -11,7 +11,8 @@ use crate::store::{
     ConsultationRow, DeviceRow, RecordRow, RecordStore, StoreError, StoreFault, stored_millis,
 };
 
-const RECORD: &str = "SELECT patient, created, changed, archived, version, sealed FROM record";
+const RECORD: &str =
+    "SELECT patient, created, changed, archived, version, sealed, contact FROM record";
 
 fn read_record(row: &Row) -> Result<RecordRow, StoreFault> {
     Ok(RecordRow {
@@ -21,6 +22,7 @@ fn read_record(row: &Row) -> Result<RecordRow, StoreFault> {
         archived: value(row, 3)?,
         version: value(row, 4)?,
         sealed: value(row, 5)?,
+        contact: value(row, 6)?,
     })
 }
 
@@ -41,8 +43,8 @@ impl RecordStore for PostgresStore {
     fn add_record(&self, record: &RecordRow, entries: &[Entry]) -> Result<(), StoreError> {
         self.write(Lock::Alone, |connection| {
             connection.execute(
-                "INSERT INTO record (patient, created, changed, archived, version, sealed)
-                 VALUES ($1, $2, $3, $4, $5, $6)",
+                "INSERT INTO record (patient, created, changed, archived, version, sealed, contact)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
                 &[
                     &record.patient,
                     &stored_millis(record.created),
@@ -50,6 +52,7 @@ impl RecordStore for PostgresStore {
                     &record.archived.map(stored_millis),
                     &number(record.version),
                     &record.sealed,
+                    &record.contact,
                 ],
             )?;
             audit::append(connection, &self.doctor, entries)
@@ -60,7 +63,8 @@ impl RecordStore for PostgresStore {
         self.write(Lock::Alone, |connection| {
             let changed = connection.execute(
                 "UPDATE record
-                 SET changed = $3, archived = $4, version = version + 1, sealed = $5
+                 SET changed = $3, archived = $4, version = version + 1, sealed = $5,
+                     contact = $6
                  WHERE patient = $1 AND version = $2",
                 &[
                     &record.patient,
@@ -68,6 +72,7 @@ impl RecordStore for PostgresStore {
                     &stored_millis(record.changed),
                     &record.archived.map(stored_millis),
                     &record.sealed,
+                    &record.contact,
                 ],
             )?;
             if changed > 0 {
@@ -84,6 +89,38 @@ impl RecordStore for PostgresStore {
 
     fn records(&self) -> Result<Vec<RecordRow>, StoreError> {
         self.rows(&format!("{RECORD} ORDER BY patient"), &[], read_record)
+    }
+
+    fn unsplit_records(&self, after: &str, limit: u32) -> Result<Vec<RecordRow>, StoreError> {
+        let sql =
+            format!("{RECORD} WHERE contact IS NULL AND patient > $1 ORDER BY patient LIMIT $2");
+        self.rows(&sql, &[&after, &i64::from(limit)], read_record)
+    }
+
+    fn split_records(
+        &self,
+        records: &[RecordRow],
+        entry: &dyn Fn(u64) -> Entry,
+    ) -> Result<u64, StoreError> {
+        let patients: Vec<&str> = records.iter().map(|row| &*row.patient).collect();
+        let versions: Vec<i64> = records.iter().map(|row| number(row.version)).collect();
+        let sealed: Vec<&[u8]> = records.iter().map(|row| &*row.sealed).collect();
+        let contacts: Vec<Option<&[u8]>> =
+            records.iter().map(|row| row.contact.as_deref()).collect();
+        self.write(Lock::Alone, |connection| {
+            let split = connection.execute(
+                "UPDATE record SET sealed = given.sealed, contact = given.contact
+                 FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[])
+                      AS given (patient, version, sealed, contact)
+                 WHERE record.patient = given.patient AND record.version = given.version
+                   AND record.contact IS NULL",
+                &[&patients, &versions, &sealed, &contacts],
+            )?;
+            if split > 0 {
+                audit::append(connection, &self.doctor, &[entry(split)])?;
+            }
+            Ok(split)
+        })
     }
 
     fn add_consultation(

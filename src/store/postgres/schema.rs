@@ -15,10 +15,11 @@ use crate::store::StoreFault;
 const APPLICATION: &str = "tmc1";
 
 /// Step `n` leads to schema `n + 1`.
-const STEPS: [&[&str]; 3] = [
+const STEPS: [&[&str]; 4] = [
     &[TRUST, AUDIT, RECORDS, MESSAGES, BOOKKEEPING],
     &[CLINIC],
     &[nodes::SCHEMA],
+    &[CONTACT],
 ];
 
 /// The newest schema.
@@ -241,6 +242,12 @@ CREATE TABLE assignment (
     doctor TEXT COLLATE "C" NOT NULL
 );
 CREATE INDEX assignment_of_doctor ON assignment (doctor, patient);
+"#;
+
+/// As in the file: what stands in `contact` is sealed apart from the rest.
+const CONTACT: &str = r#"
+ALTER TABLE record ADD COLUMN contact BYTEA;
+CREATE INDEX record_unsplit ON record (patient) WHERE contact IS NULL;
 "#;
 
 /// The number of the schema, 0 if there is none yet. Refuses tables that are not

@@ -167,7 +167,7 @@ fn a_newer_schema_is_refused() {
             fault,
             StoreFault::Newer {
                 found: 99,
-                known: 3
+                known: 4
             }
         ),
         "{error}"
@@ -190,6 +190,35 @@ fn a_server_whose_locks_lock_nothing_is_refused() {
 }
 
 #[test]
+fn records_from_before_schema_4_are_kept_in_one_piece_until_they_are_split() {
+    use crate::store::{RecordRow, RecordStore};
+
+    let Some(schema) = Schema::new() else { return };
+    drop(schema.open("D1").unwrap());
+    let older = "DROP INDEX record_unsplit;
+                 ALTER TABLE record DROP COLUMN contact;
+                 UPDATE telemed_schema SET version = 3;
+                 INSERT INTO record VALUES ('P1', 5, 6, NULL, 7, 'sealed')";
+    schema.admin().batch_execute(older).unwrap();
+    let store = schema.open("D1").unwrap();
+    let at = crate::clock::Timestamp::from_millis;
+    let kept = RecordRow {
+        patient: "P1".to_owned(),
+        created: at(5),
+        changed: at(6),
+        archived: None,
+        version: 7,
+        sealed: b"sealed".to_vec(),
+        contact: None,
+    };
+    assert_eq!(store.records().unwrap(), std::slice::from_ref(&kept));
+    assert_eq!(store.unsplit_records("", 10).unwrap(), [kept]);
+    let version = "SELECT version FROM telemed_schema";
+    let row = schema.admin().query_one(version, &[]).unwrap();
+    assert_eq!(row.get::<_, i64>(0), 4);
+}
+
+#[test]
 fn tables_that_are_gone_are_not_made_anew_while_the_program_runs() {
     let Some(store) = temporary() else { return };
     let name = &store.schema.name;
@@ -207,7 +236,8 @@ fn the_schema_holds_what_each_sealed_looks_for() {
 
     let Some(store) = temporary() else { return };
     let sql = "SELECT table_name, column_name FROM information_schema.columns
-               WHERE table_schema = $1 AND column_name LIKE '%sealed%'";
+               WHERE table_schema = $1 
+               AND (column_name LIKE '%sealed%' OR column_name = 'contact')";
     let mut admin = store.schema.admin();
     let columns = admin.query(sql, &[&store.schema.name]).unwrap();
     assert_eq!(columns.len(), super::backup::sealed_columns().count());

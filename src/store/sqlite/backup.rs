@@ -31,6 +31,10 @@ struct Sealed {
     vault: Column,
 }
 
+/// What both parts of a record are sealed to.
+const RECORD_ROW: &[&str] =
+    &["format('%s|%d|%d|%d|%s', patient, version, created, changed, coalesce(archived, ''))"];
+
 /// All of them. A test looks for columns that are missing here.
 const SEALED: &[Sealed] = &[
     Sealed {
@@ -63,10 +67,14 @@ const SEALED: &[Sealed] = &[
     Sealed {
         table: "record",
         column: "sealed",
-        row: &[
-            "format('%s|%d|%d|%d|%s', patient, version, created, changed, coalesce(archived, ''))",
-        ],
+        row: RECORD_ROW,
         vault: column::RECORD,
+    },
+    Sealed {
+        table: "record",
+        column: "contact",
+        row: RECORD_ROW,
+        vault: column::CONTACT,
     },
     Sealed {
         table: "consultation",
@@ -311,7 +319,8 @@ mod tests {
     fn every_sealed_column_of_the_schema_is_known() {
         let store = SqliteStore::in_memory().unwrap();
         let sql = "SELECT s.name, c.name FROM sqlite_schema s, pragma_table_info(s.name) c
-                   WHERE s.type = 'table' AND c.name LIKE '%sealed%'";
+                   WHERE s.type = 'table'
+                   AND (c.name LIKE '%sealed%' OR c.name = 'contact')";
         let columns = store.all(sql, |row| Ok((row.get(0)?, row.get(1)?)));
         let columns: Vec<(String, String)> = columns.unwrap();
         for (table, column) in &columns {

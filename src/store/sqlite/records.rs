@@ -6,7 +6,8 @@ use crate::audit::Entry;
 use crate::store::sqlite::{SqliteStore, audit};
 use crate::store::{ConsultationRow, DeviceRow, RecordRow, RecordStore, StoreError};
 
-const RECORD: &str = "SELECT patient, created, changed, archived, version, sealed FROM record";
+const RECORD: &str =
+    "SELECT patient, created, changed, archived, version, sealed, contact FROM record";
 
 fn read_record(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
     Ok(RecordRow {
@@ -16,6 +17,7 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
         archived: row.get("archived")?,
         version: row.get("version")?,
         sealed: row.get("sealed")?,
+        contact: row.get("contact")?,
     })
 }
 
@@ -36,8 +38,8 @@ impl RecordStore for SqliteStore {
     fn add_record(&self, record: &RecordRow, audit: &[Entry]) -> Result<(), StoreError> {
         self.write(|transaction| {
             transaction.execute(
-                "INSERT INTO record (patient, created, changed, archived, version, sealed)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO record (patient, created, changed, archived, version, sealed, contact)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 (
                     &record.patient,
                     record.created,
@@ -45,6 +47,7 @@ impl RecordStore for SqliteStore {
                     record.archived,
                     record.version,
                     &record.sealed,
+                    &record.contact,
                 ),
             )?;
             audit::append(transaction, audit)
@@ -55,7 +58,8 @@ impl RecordStore for SqliteStore {
         self.write(|transaction| {
             let changed = transaction.execute(
                 "UPDATE record
-                 SET changed = ?3, archived = ?4, version = version + 1, sealed = ?5
+                 SET changed = ?3, archived = ?4, version = version + 1, sealed = ?5,
+                     contact = ?6
                  WHERE patient = ?1 AND version = ?2",
                 (
                     &record.patient,
@@ -63,6 +67,7 @@ impl RecordStore for SqliteStore {
                     record.changed,
                     record.archived,
                     &record.sealed,
+                    &record.contact,
                 ),
             )?;
             if changed > 0 {
@@ -82,6 +87,35 @@ impl RecordStore for SqliteStore {
 
     fn records(&self) -> Result<Vec<RecordRow>, StoreError> {
         self.all(&format!("{RECORD} ORDER BY patient"), read_record)
+    }
+
+    fn unsplit_records(&self, after: &str, limit: u32) -> Result<Vec<RecordRow>, StoreError> {
+        let sql =
+            format!("{RECORD} WHERE contact IS NULL AND patient > ?1 ORDER BY patient LIMIT ?2");
+        self.rows(&sql, (after, limit), read_record)
+    }
+
+    fn split_records(
+        &self,
+        records: &[RecordRow],
+        entry: &dyn Fn(u64) -> Entry,
+    ) -> Result<u64, StoreError> {
+        self.write(|transaction| {
+            let mut split = 0;
+            let mut statement = transaction.prepare(
+                "UPDATE record SET sealed = ?3, contact = ?4
+                 WHERE patient = ?1 AND version = ?2 AND contact IS NULL",
+            )?;
+            for row in records {
+                let done =
+                    statement.execute((&row.patient, row.version, &row.sealed, &row.contact))?;
+                split += u64::from(done > 0);
+            }
+            if split > 0 {
+                audit::append(transaction, &[entry(split)])?;
+            }
+            Ok(split)
+        })
     }
 
     fn add_consultation(

@@ -89,7 +89,7 @@ fn every_commit_is_synced_and_deleted_content_overwritten() {
     assert_eq!(pragma("synchronous"), Value::Integer(2));
     assert_eq!(pragma("foreign_keys"), Value::Integer(1));
     assert_eq!(pragma("secure_delete"), Value::Integer(1));
-    assert_eq!(pragma("user_version"), Value::Integer(4));
+    assert_eq!(pragma("user_version"), Value::Integer(5));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
         error.fault(),
         StoreFault::Newer {
             found: 99,
-            known: 4
+            known: 5
         }
     ));
     assert!(error.to_string().contains("newer version"));

@@ -50,9 +50,14 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
 
 /// Writes the log to a new file, or to standard output. A file that cannot be
 /// finished is removed.
-pub fn run(office: &Office<'_>, file: Option<&Path>, filter: &AuditFilter) -> Result<(), Failure> {
+pub fn run(
+    office: &Office<'_>,
+    log: Option<&str>,
+    file: Option<&Path>,
+    filter: &AuditFilter,
+) -> Result<(), Failure> {
     let Some(path) = file else {
-        return write(office, filter, Target::Stdout).map(drop);
+        return write(office, log, filter, Target::Stdout).map(drop);
     };
     let opened = OpenOptions::new()
         .write(true)
@@ -61,7 +66,7 @@ pub fn run(office: &Office<'_>, file: Option<&Path>, filter: &AuditFilter) -> Re
         .open(path)
         .map_err(|error| unwritable(path, &error))?;
     let target = Target::File(path, BufWriter::new(opened));
-    let (entries, last) = write(office, filter, target).inspect_err(|_| {
+    let (entries, last) = write(office, log, filter, target).inspect_err(|_| {
         let _ = fs::remove_file(path);
     })?;
     let shown = path.display().to_string();
@@ -78,10 +83,12 @@ pub fn run(office: &Office<'_>, file: Option<&Path>, filter: &AuditFilter) -> Re
 /// Gives how many entries were written, and the number of the last one.
 fn write(
     office: &Office<'_>,
+    log: Option<&str>,
     filter: &AuditFilter,
     mut target: Target<'_>,
 ) -> Result<(u64, u64), Failure> {
     let begin = Request::Begin {
+        log: log.map(ToOwned::to_owned),
         purpose: Purpose::Export,
         filter: filter.clone(),
         newest: None,
@@ -90,9 +97,12 @@ fn write(
         return Err(unexpected());
     };
     let mut entries = 0;
-    office.pages(filter, (first, last), |rows| {
+    office.pages(log, filter, (first, last), |rows| {
         entries += rows.len() as u64;
-        let lines: Vec<_> = rows.iter().map(|row| object(row).json() + "\n").collect();
+        let lines: Vec<_> = rows
+            .iter()
+            .map(|row| object(row, log).json() + "\n")
+            .collect();
         target.write(&lines.concat())
     })?;
     target.write(&head.unwrap_or_default())?;

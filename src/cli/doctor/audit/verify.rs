@@ -3,13 +3,14 @@
 //! held to its signing key, since whoever can write the database could put the
 //! certificates of a clinic of her own into it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::audit::papers::Papers;
 use crate::audit::verify::{HeadsFiles, Report, VerifyError, verify};
 use crate::cli::doctor::audit::Office;
-use crate::cli::doctor::{failed, setup_failed, store_failed};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::doctor::{failed, setup_failed, store_failed, unexpected};
+use crate::cli::exit::{Exit, Failure, print};
+use crate::cli::normalise::usage;
 use crate::cli::options::{DoctorOptions, Verification};
 use crate::cli::output::{Form, Object};
 use crate::cli::passphrase;
@@ -17,7 +18,7 @@ use crate::cli::text;
 use crate::doctor::audit::Request;
 use crate::doctor::setup::{self, SIGNING_KEY};
 use crate::hex;
-use crate::identity::certificate::fingerprint;
+use crate::identity::certificate::{Fingerprint, fingerprint};
 use crate::identity::data_dir;
 use crate::identity::id::Identifier;
 use crate::identity::key_file::KeyKind;
@@ -33,7 +34,13 @@ pub fn practice(
     id: &Identifier,
     verification: &Verification,
 ) -> Result<(), Failure> {
-    Office::new(options, id).ask_server(&Request::Verify)?;
+    let office = Office::new(options, id);
+    let logs = office.logs(verification.log.as_ref())?;
+    let names: Vec<String> = logs.into_iter().flatten().collect();
+    if !names.is_empty() {
+        return of_members(&office, &names, verification);
+    }
+    office.ask_server(&Request::Verify { log: None })?;
     let location =
         data_dir::location(&options.data, id.as_str()).map_err(|error| failed(&error))?;
     let mut heads = verification.heads.clone();
@@ -50,6 +57,85 @@ pub fn practice(
         }
     };
     check(options.form, &heads, open, &pinned)
+}
+
+/// Verifies the logs of members of the clinic, each by its owner's certificate
+/// under the root of her own who asks. That is logged first.
+fn of_members(
+    office: &Office<'_>,
+    names: &[String],
+    verification: &Verification,
+) -> Result<(), Failure> {
+    if names.len() > 1 && !verification.heads.is_empty() {
+        return Err(usage(
+            "--heads needs --doctor: it holds the heads of one log",
+        ));
+    }
+    for name in names {
+        let log = Some(name.clone());
+        office.ask(Request::Verify { log })?;
+    }
+    let root = match &verification.root {
+        Some(root) => root.clone(),
+        None => own_root(office)?.to_vec(),
+    };
+    let (options, id) = (office.options, office.id);
+    let files = HeadsFiles::open(&verification.heads).map_err(|error| failed(&error))?;
+    let location = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
+    let store = setup::look_at_store(&location, &options.store, id);
+    let store = store.map_err(|error| setup_failed(&error))?;
+    let clinic = store.clinic().ok_or_else(unexpected)?;
+    let mut findings = 0;
+    for name in names {
+        let log = clinic.seen_by(name);
+        let mut papers = Papers::stored(&*log).map_err(|error| store_failed(&error))?;
+        papers.whose = name.parse().ok();
+        let report =
+            verify(&*log, papers, &files, &root, &mut OsRandom).map_err(|e| verify_failed(&e))?;
+        findings += report.findings.len();
+        let mut said = vec![format!("Log of {}:", text::clean(name))];
+        said.extend(checked(&report));
+        options
+            .form
+            .print(&said.join("\n"), &objects(&report, &root, Some(name)))?;
+    }
+    if options.form == Form::People {
+        print(&format!("The clinic's root is {}.\n", groups(&root)))?;
+    }
+    verdict(findings)
+}
+
+/// The root under which her own certificate is, which her own key belongs to.
+fn own_root(office: &Office<'_>) -> Result<Fingerprint, Failure> {
+    if let Some(books) = office.books.get() {
+        return Ok(books.identity().root.fingerprint());
+    }
+    let (options, id) = (office.options, office.id);
+    let location = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
+    let store = setup::look_at_store(&location, &options.store, id);
+    let store = store.map_err(|error| setup_failed(&error))?;
+    let mut papers = Papers::stored(&*store).map_err(|error| store_failed(&error))?;
+    let keyring = passphrase::keyring(&location, &options.keys)?;
+    hold_to_key(&mut papers, &location.join(SIGNING_KEY), &keyring)?;
+    Ok(fingerprint(&papers.root))
+}
+
+fn hold_to_key(papers: &mut Papers, path: &Path, keyring: &Keyring) -> Result<(), Failure> {
+    let loaded = keyring.load(path, KeyKind::DoctorSigning);
+    let (group, secret) = loaded.map_err(|error| failed(&error))?;
+    match papers.hold_to((&group, &secret), &mut OsRandom) {
+        true => Ok(()),
+        false => Err(damaged(
+            "the certificates in the database do not belong to this practice's signing.key",
+        )),
+    }
+}
+
+fn verify_failed(error: &VerifyError) -> Failure {
+    match error {
+        VerifyError::Store(error) => store_failed(error),
+        VerifyError::HeadsFile(error) => failed(error),
+    }
 }
 
 /// Verifies the log in a copy of a database.
@@ -86,24 +172,19 @@ fn check(
     let root = match pinned {
         Pinned::Root(root) => root,
         Pinned::Key(path, keyring) => {
-            let loaded = keyring.load(path, KeyKind::DoctorSigning);
-            let (group, secret) = loaded.map_err(|error| failed(&error))?;
-            if !papers.hold_to((&group, &secret), &mut OsRandom) {
-                return Err(damaged(
-                    "the certificates in the database do not belong to this practice's signing.key",
-                ));
-            }
+            hold_to_key(&mut papers, path, keyring)?;
             &own_root[..]
         }
     };
     let report =
-        verify(&*store, papers, &files, root, &mut OsRandom).map_err(|error| match &error {
-            VerifyError::Store(error) => store_failed(error),
-            VerifyError::HeadsFile(error) => failed(error),
-        })?;
+        verify(&*store, papers, &files, root, &mut OsRandom).map_err(|e| verify_failed(&e))?;
     let people = people(&report, heads, root, pinned);
-    form.print(&people, &objects(&report, root))?;
-    match report.findings.len() {
+    form.print(&people, &objects(&report, root, None))?;
+    verdict(report.findings.len())
+}
+
+fn verdict(findings: usize) -> Result<(), Failure> {
+    match findings {
         0 => Ok(()),
         1 => Err(damaged("something is wrong with the audit log")),
         count => Err(damaged(&format!(
@@ -118,7 +199,8 @@ fn damaged(sentence: &str) -> Failure {
     )
 }
 
-fn people(report: &Report, heads: &[PathBuf], root: &[u8], pinned: &Pinned<'_>) -> String {
+/// What was found, in sentences.
+fn checked(report: &Report) -> Vec<String> {
     let mut lines: Vec<String> = report
         .findings
         .iter()
@@ -147,6 +229,11 @@ fn people(report: &Report, heads: &[PathBuf], root: &[u8], pinned: &Pinned<'_>) 
             "No head vouches yet for what comes after number {vouched}."
         ));
     }
+    lines
+}
+
+fn people(report: &Report, heads: &[PathBuf], root: &[u8], pinned: &Pinned<'_>) -> String {
+    let mut lines = checked(report);
     if heads.is_empty() {
         lines.push(
             "Whether log and heads were written anew together, with the doctor's key, only \
@@ -173,12 +260,13 @@ fn groups(root: &[u8]) -> String {
     fingerprint_groups(&padded)
 }
 
-fn objects(report: &Report, root: &[u8]) -> Vec<Object> {
+fn objects(report: &Report, root: &[u8], log: Option<&str>) -> Vec<Object> {
     let findings = report.findings.iter().map(|finding| {
         Object::new("audit_finding")
             .with("kind", finding.word())
             .with("entry", finding.entry())
             .with("sentence", finding.to_string())
+            .with("log", log)
     });
     let verified = Object::new("audit_verified")
         .with("entries", report.entries)
@@ -186,6 +274,7 @@ fn objects(report: &Report, root: &[u8]) -> Vec<Object> {
         .with("heads", report.heads)
         .with("vouched", report.vouched)
         .with("findings", report.findings.len())
-        .with("root", hex::encode(root));
+        .with("root", hex::encode(root))
+        .with("log", log);
     findings.chain([verified]).collect()
 }

@@ -23,7 +23,8 @@ pub struct Broadcast {
     /// only the patients whose records have this tag
     #[argh(option)]
     pub tag: Option<String>,
-    /// every patient of the clinic, not only this doctor's
+    /// every patient of the clinic, not only this doctor's; an assistant, who has
+    /// none of her own, need not say it
     #[argh(switch)]
     pub clinic: bool,
     /// not given to anybody any more after this time, such as 30min, 6h or 2d

@@ -55,7 +55,7 @@ fn message(report: &MessageReport) -> Vec<Object> {
         .with("message", report.number)
         .with("to", to)
         .with("written", report.written)
-        .with("text", report.text.as_str())
+        .with("text", report.text.as_deref())
         .with("code", report.code.as_str())
         .with("patient", report.patient.as_deref())
         .with("urgent", report.urgent)
@@ -65,7 +65,9 @@ fn message(report: &MessageReport) -> Vec<Object> {
         .with("delivered", report.delivered)
         .with("confirmed", report.confirmed)
         .with("expired", report.expired)
-        .with("unlisted", report.unlisted);
+        .with("unlisted", report.unlisted)
+        .with("author", report.author.as_deref())
+        .with("doubted", report.doubted);
     let deliveries = report.deliveries.iter().map(|delivery| {
         Object::new("delivery")
             .with("message", report.number)
@@ -98,5 +100,7 @@ fn letter(letter: &LetterReport) -> Object {
         .with("state", letter.state.as_str())
         .with("boundary", letter.boundary.as_deref())
         .with("consultation", letter.in_consultation)
-        .with("text", letter.text.as_str())
+        .with("text", letter.text.as_deref())
+        .with("author", letter.author.as_deref())
+        .with("doubted", letter.doubted)
 }

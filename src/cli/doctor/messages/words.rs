@@ -156,12 +156,32 @@ fn head(message: &MessageReport) -> String {
         .expires
         .map_or_else(String::new, |at| format!(", until {at}"));
     format!(
-        "Message {} ({to}{urgent}, {}{expires}, {}): {}",
+        "Message {} ({to}{urgent}, {}{expires}, {}{}): {}",
         message.number,
         message.written,
         message.code,
-        text::clean(&message.text)
+        by(message.author.as_deref()),
+        said(message.text.as_deref(), message.doubted)
     )
+}
+
+/// Who wrote it.
+fn by(author: Option<&str>) -> String {
+    author.map_or_else(String::new, |author| {
+        format!(", by {}", text::clean(author))
+    })
+}
+
+/// What a message says, as far as it is for her who reads.
+fn said(said: Option<&str>, doubted: bool) -> String {
+    match said {
+        None => "(not for assistants)".to_owned(),
+        Some(said) if doubted => format!(
+            "(given to nobody: the name is that of no assistant of this clinic) {}",
+            text::clean(said)
+        ),
+        Some(said) => text::clean(said),
+    }
 }
 
 fn delivery(delivery: &DeliveryReport) -> String {
@@ -211,7 +231,7 @@ pub fn letters_text(answer: &correspondence::Answer) -> String {
                     letter.patient,
                     letter.written,
                     letter.code,
-                    text::clean(&letter.text)
+                    said(letter.text.as_deref(), letter.doubted)
                 )
             }));
             let listed = letters.iter().filter(|letter| letter.state == "unread");
@@ -267,10 +287,11 @@ fn line(patient: &str, letter: &LetterReport) -> String {
     let bar = if letter.in_consultation { "|" } else { " " };
     let urgent = if letter.urgent { ", urgent" } else { "" };
     format!(
-        "{bar} {written}  {who} ({}, {}{urgent}): {mark}{}",
+        "{bar} {written}  {who} ({}, {}{urgent}{}): {mark}{}",
         letter.code,
         letter.state,
-        text::clean(&letter.text)
+        by(letter.author.as_deref()),
+        said(letter.text.as_deref(), letter.doubted)
     )
 }
 
@@ -322,7 +343,9 @@ mod tests {
             state: state.to_owned(),
             boundary: None,
             in_consultation: false,
-            text: "hello".to_owned(),
+            text: Some("hello".to_owned()),
+            author: None,
+            doubted: false,
         }
     }
 
@@ -349,7 +372,9 @@ mod tests {
             state: "unread".to_owned(),
             boundary: Some(boundary.to_owned()),
             in_consultation: true,
-            text: "hello".to_owned(),
+            text: Some("hello".to_owned()),
+            author: None,
+            doubted: false,
         };
         let inbox = |unread| {
             letters_text(&correspondence::Answer::Inbox {

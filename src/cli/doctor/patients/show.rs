@@ -10,6 +10,9 @@ use crate::clock::Timestamp;
 use crate::doctor::patients::Answer;
 use crate::doctor::records::{self as kept, Consultation, Device, Found, Listed, Personal, Shown};
 
+/// What is said to somebody who may see only the contact part of records.
+const CONTACT_ONLY: &str = "Notes, tags and consultations are for the clinic's doctors.";
+
 /// Prints an answer to a command.
 pub fn answer(answer: &Answer, form: Form) -> Result<(), Failure> {
     match answer {
@@ -25,7 +28,7 @@ pub fn answer(answer: &Answer, form: Form) -> Result<(), Failure> {
 fn damage(answer: &Answer) -> Result<(), Failure> {
     let everybody: Vec<&Listed> = match answer {
         Answer::Listed(patients) => patients.iter().collect(),
-        Answer::Found(found) => found.iter().map(|found| &found.patient).collect(),
+        Answer::Found { patients, .. } => patients.iter().map(|found| &found.patient).collect(),
         _ => Vec::new(),
     };
     let damaged = everybody.iter().filter(|listed| listed.damaged);
@@ -64,7 +67,10 @@ pub fn text(answer: &Answer) -> String {
         },
         Answer::Shown(shown) => shown_text(shown),
         Answer::Listed(patients) => listed_text(patients),
-        Answer::Found(found) => found_text(found),
+        Answer::Found {
+            patients,
+            contact_only,
+        } => found_text(patients, *contact_only),
         Answer::Archived { patient } => format!("The record of {patient} is archived."),
         Answer::Transferred { patient, doctor } => {
             format!("{patient} is a patient of doctor {doctor} now.")
@@ -102,6 +108,9 @@ fn shown_text(shown: &Shown) -> String {
             state += &format!(", archived {archived}");
         }
         field(&mut lines, "Record", &state);
+        if record.contact_only {
+            field(&mut lines, "Notes", CONTACT_ONLY);
+        }
     } else {
         field(&mut lines, "Record", "none");
     }
@@ -159,7 +168,11 @@ fn listed_text(patients: &[Listed]) -> String {
             .collect();
         line.trim_end().to_owned()
     };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    let mut lines: Vec<_> = rows.iter().map(line).collect();
+    if patients.iter().any(|listed| listed.contact_only) {
+        lines.push(CONTACT_ONLY.to_owned());
+    }
+    lines.join("\n")
 }
 
 fn listed_row(listed: &Listed) -> [String; 6] {
@@ -169,6 +182,7 @@ fn listed_row(listed: &Listed) -> [String; 6] {
     };
     let name = match record {
         _ if listed.damaged => format!("the record of {} does not open", listed.patient),
+        _ if listed.unsplit => "(seen when a doctor has started this version once)".to_owned(),
         None => "(no record)".to_owned(),
         Some(record) if record.archived.is_some() => {
             format!("{} (archived)", clean(record.name.as_str()))
@@ -190,23 +204,29 @@ fn listed_row(listed: &Listed) -> [String; 6] {
     ]
 }
 
-fn found_text(found: &[Found]) -> String {
-    if found.is_empty() {
-        return "Nothing was found.".to_owned();
-    }
-    let line = |found: &Found| {
-        let [patient, name, born, phone, ..] = listed_row(&found.patient);
-        let fields = match &*found.fields.join(", ") {
-            "" => "nothing".to_owned(),
-            fields => fields.to_owned(),
-        };
-        let known = [name, born, phone]
-            .into_iter()
-            .filter(|text| !text.is_empty());
-        let known: Vec<_> = known.collect();
-        format!("{patient}  {}  (found in: {fields})", known.join(", "))
+fn found_text(found: &[Found], contact_only: bool) -> String {
+    let mut lines = match found {
+        [] => vec!["Nothing was found.".to_owned()],
+        found => found.iter().map(found_line).collect(),
     };
-    found.iter().map(line).collect::<Vec<_>>().join("\n")
+    if contact_only {
+        let searched = "Only names, dates of birth, phone numbers and addresses were searched.";
+        lines.push(format!("{searched} {CONTACT_ONLY}"));
+    }
+    lines.join("\n")
+}
+
+fn found_line(found: &Found) -> String {
+    let [patient, name, born, phone, ..] = listed_row(&found.patient);
+    let fields = match &*found.fields.join(", ") {
+        "" => "nothing".to_owned(),
+        fields => fields.to_owned(),
+    };
+    let known = [name, born, phone]
+        .into_iter()
+        .filter(|text| !text.is_empty());
+    let known: Vec<_> = known.collect();
+    format!("{patient}  {}  (found in: {fields})", known.join(", "))
 }
 
 /// The objects of an answer; none for one that is a failure.
@@ -230,7 +250,7 @@ pub fn objects(answer: &Answer) -> Vec<Object> {
             .iter()
             .map(|listed| front(Object::new("patient"), listed))
             .collect(),
-        Answer::Found(found) => found
+        Answer::Found { patients, .. } => patients
             .iter()
             .map(|found| {
                 front(Object::new("patient_found"), &found.patient)
@@ -277,6 +297,8 @@ fn front(object: Object, listed: &Listed) -> Object {
         .with("device", listed.device.as_deref())
         .with("last_seen", time(listed.last_seen))
         .with("damaged", listed.damaged)
+        .with("contact_only", listed.contact_only)
+        .with("unsplit", listed.unsplit)
 }
 
 fn shown_objects(shown: &Shown) -> Vec<Object> {
@@ -285,6 +307,10 @@ fn shown_objects(shown: &Shown) -> Vec<Object> {
     if let Some(record) = &shown.record {
         let content = &record.content;
         let tags: Vec<_> = content.tags.iter().map(Personal::as_str).collect();
+        let tags = match record.contact_only {
+            true => Value::Null,
+            false => tags.into(),
+        };
         objects.push(
             Object::new("patient_record")
                 .with("patient", patient)
@@ -296,6 +322,7 @@ fn shown_objects(shown: &Shown) -> Vec<Object> {
                 .with("address", known(&content.address))
                 .with("notes", known(&content.notes))
                 .with("tags", tags)
+                .with("contact_only", record.contact_only)
                 .with("version", record.version)
                 .with("created", record.created)
                 .with("changed", record.changed)
@@ -332,3 +359,6 @@ fn known(text: &Personal) -> Value {
 fn time(at: Option<Timestamp>) -> Value {
     at.map_or(Value::Null, Value::from)
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,7 @@ impl Scene {
             archived: None,
             version: 1,
             sealed,
+            contact: None,
         };
         let name = record(owner, Vec::new()).row_name();
         let vault = &self.practice.vault;

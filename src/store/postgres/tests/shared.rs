@@ -224,6 +224,7 @@ fn a_sealed_value_is_shown_with_the_name_it_was_sealed_to() {
         archived: Some(at(300)),
         version: 1,
         sealed: vec![1],
+        contact: Some(vec![3]),
     };
     let consultation = |id: u8, ended| ConsultationRow {
         id: [id; 16],
@@ -260,6 +261,7 @@ fn a_sealed_value_is_shown_with_the_name_it_was_sealed_to() {
         ("message", message(3).id.to_vec()),
         ("delivery", [&message(3).id[..], &[1; 32]].concat()),
         ("incoming", [&[1; 32][..], &incoming(1, 4).id].concat()),
+        ("record", record.row_name()),
         ("record", record.row_name()),
         ("consultation", notes[0].row_name()),
         ("consultation", notes[1].row_name()),

@@ -77,6 +77,7 @@ fn record(store: &dyn Store, patient: &str, changed: Timestamp, archived: bool, 
         archived: archived.then_some(changed),
         version: 1,
         sealed: content(mark),
+        contact: Some(content(mark)),
     };
     store.add_record(&row, &[]).unwrap();
 }

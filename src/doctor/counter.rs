@@ -1,0 +1,105 @@
+//! The counter: where those are answered who work in a clinic without a server,
+//! assistants and auditors. What they write goes into the books, and the doctors'
+//! nodes, which hear of it, give it to the patients.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::doctor::audit_log;
+use crate::doctor::control::{Answer, Request};
+use crate::doctor::desk::{answer_to, letter_to, recipients_of};
+use crate::doctor::office;
+use crate::doctor::post::{self, Letter, Recipients, SendError, Sent};
+use crate::doctor::practice::Practice;
+use crate::doctor::presence;
+use crate::doctor::roles;
+use crate::identity::certificate::Fingerprint;
+use crate::store::StoreError;
+
+/// Does what is asked and says what came of it. What is logged of it is vouched
+/// for at once: no server does so later.
+#[must_use]
+pub fn answer(practice: &Practice, request: Request) -> Answer {
+    if let Err(refusal) = roles::check(practice, &request) {
+        return Answer::Failed(refusal.to_string());
+    }
+    let answer = answered(practice, request);
+    // What was done is done; the next one signs for it, too.
+    let _ = audit_log::sign_head(practice);
+    answer
+}
+
+fn answered(practice: &Practice, request: Request) -> Answer {
+    match request {
+        Request::List | Request::ListClinic => match presence::of_clinic(practice) {
+            Ok(nodes) => Answer::Clinic(nodes),
+            Err(error) => Answer::Failed(error.to_string()),
+        },
+        Request::Broadcast(broadcast) => match recipients_of(&broadcast) {
+            Ok(to) => send(
+                practice,
+                &Letter {
+                    urgent: broadcast.urgent,
+                    expires: broadcast.expires_seconds.map(Duration::from_secs),
+                    // She has no patients of her own.
+                    ..Letter::new(of_clinic(to), &broadcast.text)
+                },
+            ),
+            Err(sentence) => Answer::Failed(sentence),
+        },
+        Request::Message {
+            patient,
+            text,
+            urgent,
+            expires_seconds,
+        } => match letter_to(&patient, &text, urgent, expires_seconds) {
+            Ok(letter) => send(practice, &letter),
+            Err(sentence) => Answer::Failed(sentence),
+        },
+        Request::Consult { .. } | Request::Blocks(_) | Request::Disconnect | Request::Stop => {
+            Answer::Failed("this is asked of a running server".to_owned())
+        }
+        Request::Office(request) => Answer::Office(office::answer(practice, request)),
+    }
+}
+
+fn of_clinic(to: Recipients) -> Recipients {
+    match to {
+        Recipients::Everyone => Recipients::Clinic,
+        to => to,
+    }
+}
+
+fn send(practice: &Practice, letter: &Letter<'_>) -> Answer {
+    answer_to(letter, put(practice, letter))
+}
+
+/// Puts a letter into the books. Those who are connected somewhere are given it in
+/// a moment.
+fn put(practice: &Practice, letter: &Letter<'_>) -> Result<Sent, SendError> {
+    let now = practice.now();
+    let message = post::written(practice, letter, now)?;
+    let present = connected(practice)?;
+    let entered = post::enter(practice, letter, &message, now)?;
+    let recipients = entered.devices.len();
+    let devices = entered.devices.iter();
+    let devices = devices
+        .filter(|(device, _)| present.contains(device))
+        .count();
+    Ok(Sent {
+        number: entered.row.number,
+        code: message.id().code(),
+        devices,
+        away: recipients - devices,
+        epoch: 0,
+        left_out: entered.left_out,
+    })
+}
+
+fn connected(practice: &Practice) -> Result<HashSet<Fingerprint>, StoreError> {
+    let Some(nodes) = practice.store.nodes() else {
+        return Ok(HashSet::new());
+    };
+    let present = nodes.present()?.into_iter();
+    Ok(present.map(|row| row.device).collect())
+}

@@ -1,0 +1,359 @@
+//! What an assistant and an auditor of a clinic can do, and what nobody takes
+//! from them.
+
+use std::sync::Arc;
+
+use telemed::clock::SystemClock;
+use telemed::doctor::audit::{self, Purpose};
+use telemed::doctor::control::{Answer, Broadcast, Request};
+use telemed::doctor::messages::{self, BookError, Found};
+use telemed::doctor::practice::Practice;
+use telemed::doctor::records::{self, Change, Personal};
+use telemed::doctor::setup::{ROOT_KEY, SetupError};
+use telemed::doctor::{correspondence, counter, deliveries, office, setup, staff};
+use telemed::elgamal::SignSecret;
+use telemed::handshake::enrol::NewKeys;
+use telemed::identity::certificate::{Role, Serial};
+use telemed::identity::key_file::KeyKind;
+use telemed::protocol::message::{Boundary, Message};
+use telemed::random::OsRandom;
+use telemed::store::messages::{Kind, MessageRow};
+use telemed::store::{AuditFilter, CertificateRow, CertificateState, SealedValue, fact};
+use telemed::vault::{Column, column};
+
+use super::{HOUR, Scene, id, now};
+
+/// Every column of a database that is sealed.
+const COLUMNS: [Column; 11] = [
+    column::MESSAGE,
+    column::STAFF_MESSAGE,
+    column::CONFIRMATION,
+    column::INCOMING,
+    column::RECORD,
+    column::CONTACT,
+    column::CONSULTATION,
+    column::TICKET,
+    column::JOIN_TICKET,
+    column::INBOX,
+    column::OUTGOING,
+];
+
+/// The books of somebody who joins without a node.
+fn member(scene: &Scene, name: &str, role: Role) -> Practice {
+    let (directory, store) = scene.joined(name, role);
+    let identity = staff::load(&directory, &*store, now(), &mut OsRandom).unwrap();
+    Practice::open(Arc::new(directory), store, identity, Arc::new(SystemClock)).unwrap()
+}
+
+/// A patient of the clinic with a device.
+fn enrol(practice: &Practice, name: &str) {
+    let papers = practice.identity();
+    let keys = NewKeys::generate(papers.group(), &mut OsRandom);
+    let certificate = papers.certify(
+        &id(name),
+        keys.signing.verifying_key().clone(),
+        keys.encryption.public().clone(),
+        now(),
+        &mut OsRandom,
+    );
+    let row = CertificateRow {
+        serial: certificate.subject().serial,
+        fingerprint: certificate.fingerprint(),
+        subject: name.to_owned(),
+        bytes: certificate.as_bytes().to_vec(),
+        state: CertificateState::Active,
+        ticket: None,
+        created: now(),
+        not_after: certificate.subject().not_after,
+    };
+    practice.store.add_certificate(&row).unwrap();
+}
+
+fn ask(practice: &Practice, request: office::Request) -> office::Answer {
+    match counter::answer(practice, Request::Office(request)) {
+        Answer::Office(answer) => answer,
+        answer => panic!("{answer:?}"),
+    }
+}
+
+/// What an assistant writes to all patients.
+fn write(practice: &Practice, text: &str) -> u64 {
+    let broadcast = Broadcast {
+        text: text.to_owned(),
+        ..Broadcast::default()
+    };
+    match counter::answer(practice, Request::Broadcast(broadcast)) {
+        Answer::Sent {
+            number, away: 1, ..
+        } => number,
+        answer => panic!("{answer:?}"),
+    }
+}
+
+/// Puts bytes under a message's name into the books, as whoever can write to the
+/// database does.
+fn put(practice: &Practice, name: [u8; 16], sealed: Vec<u8>) -> MessageRow {
+    let device = practice.store.certificates().unwrap()[0].fingerprint;
+    let row = MessageRow {
+        number: 0,
+        id: name,
+        kind: Kind::Broadcast,
+        patient: None,
+        boundary: None,
+        urgent: false,
+        written: now(),
+        expires: None,
+        sealed,
+    };
+    let devices = [(device, "P1".to_owned())];
+    let number = practice.store.add_message(&row, &devices, &[]).unwrap();
+    MessageRow { number, ..row }
+}
+
+/// The same with what her vault seals for this column and row.
+fn put_sealed(
+    practice: &Practice,
+    column: Column,
+    name: [u8; 16],
+    message: &Message,
+) -> MessageRow {
+    let vault = &practice.vault;
+    let sealed = vault.seal(column, &name, &message.encode(), &mut OsRandom);
+    put(practice, name, sealed.unwrap())
+}
+
+fn message(text: &str) -> Message {
+    Message::new(text, false, now(), &mut OsRandom).unwrap()
+}
+
+fn doctors_message(scene: &Scene, text: &str) -> u64 {
+    let message = message(text).by(id("D1"));
+    put_sealed(&scene.practice, column::MESSAGE, message.id().0, &message).number
+}
+
+fn reports(practice: &Practice) -> Vec<deliveries::MessageReport> {
+    let request = deliveries::Request::List {
+        message: None,
+        missing: false,
+        verify: false,
+        unconfirmed: false,
+    };
+    match office::answer(practice, office::Request::Deliveries(request)) {
+        office::Answer::Deliveries(deliveries::Answer::List { messages, .. }) => messages,
+        answer => panic!("{answer:?}"),
+    }
+}
+
+#[test]
+fn what_an_assistant_writes_is_given_as_hers_and_doctors_words_stay_closed_to_her() {
+    let Some(scene) = Scene::new() else { return };
+    enrol(&scene.practice, "P1");
+    let assistant = member(&scene, "A1", Role::Assistant);
+    let number = write(&assistant, "The water is off.");
+    let secret = doctors_message(&scene, "Your test is positive.");
+    // A node opens it, and the patient sees whose it is.
+    let row = scene.practice.store.message(number).unwrap().unwrap();
+    let opened = messages::open(&scene.practice, &row).unwrap();
+    assert_eq!(opened.text(), "The water is off.");
+    assert_eq!(opened.author(), Some(&id("A1")));
+    let seen = |practice| -> Vec<_> {
+        let reports = reports(practice).into_iter();
+        reports.map(|it| (it.number, it.text, it.author)).collect()
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let water = (number, text("The water is off."), text("A1"));
+    let test = |said| (secret, said, text("D1"));
+    assert_eq!(seen(&assistant), [water.clone(), test(None)]);
+    let whole = test(text("Your test is positive."));
+    assert_eq!(seen(&scene.practice), [water, whole]);
+    let history = correspondence::Request::History {
+        patient: "P1".to_owned(),
+        last: None,
+    };
+    match ask(&assistant, office::Request::Letters(history)) {
+        office::Answer::Letters(correspondence::Answer::History { letters, .. }) => {
+            let texts: Vec<_> = letters.into_iter().map(|letter| letter.text).collect();
+            assert_eq!(texts, [text("The water is off."), None]);
+        }
+        answer => panic!("{answer:?}"),
+    }
+}
+
+#[test]
+fn an_assistants_keys_open_nothing_in_the_whole_database_but_what_assistants_wrote() {
+    let Some(scene) = Scene::new() else { return };
+    enrol(&scene.practice, "P1");
+    let [assistant, auditor] = [("A1", Role::Assistant), ("R1", Role::Auditor)]
+        .map(|(name, role)| member(&scene, name, role));
+    write(&assistant, "The water is off.");
+    doctors_message(&scene, "Your test is positive.");
+    let personal = |text: &str| Personal::from(text.to_owned());
+    let change = Change {
+        name: Some(personal("Ada Lovelace")),
+        notes: Some(personal("allergic to nuts")),
+        ..Change::default()
+    };
+    records::add(&scene.practice, &id("P1"), &change).unwrap();
+    let mut opened = Vec::new();
+    let mut values = 0;
+    let mut look = |value: SealedValue<'_>| {
+        values += 1;
+        for column in COLUMNS {
+            if let Ok(bytes) = assistant.vault.open(column, value.row, value.sealed) {
+                opened.push((column, bytes.expose().to_vec()));
+            }
+            let closed = auditor.vault.open(column, value.row, value.sealed);
+            assert!(closed.is_err(), "{column:?}");
+        }
+    };
+    scene.practice.store.each_sealed(&mut look).unwrap();
+    // Two messages, the tickets with which they joined, and the parts of a record.
+    assert_eq!(values, 6);
+    opened.sort_by_key(|(column, _)| column.0);
+    let [(column::CONTACT, contact), (column::STAFF_MESSAGE, message)] = opened.as_slice() else {
+        panic!("{opened:?}");
+    };
+    assert!(message.ends_with(b"The water is off."));
+    let has = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|it| it == text.as_bytes());
+    assert!(has(contact, "Ada Lovelace") && !has(contact, "nuts"));
+}
+
+#[test]
+fn an_assistant_passes_neither_for_a_doctor_nor_for_somebody_else() {
+    let Some(scene) = Scene::new() else { return };
+    enrol(&scene.practice, "P1");
+    let assistant = member(&scene, "A1", Role::Assistant);
+    member(&scene, "R1", Role::Auditor);
+    let doctor = &scene.practice;
+    let forge = |name, message: &Message| {
+        let row = put_sealed(&assistant, column::STAFF_MESSAGE, name, message);
+        messages::open(doctor, &row).unwrap_err()
+    };
+    for author in ["D1", "A2", "R1"] {
+        let forged = message("Take twice the dose.").by(id(author));
+        let error = forge(forged.id().0, &forged);
+        let BookError::Author(number) = error else {
+            panic!("{author}: {error}");
+        };
+        let row = doctor.store.message(number).unwrap().unwrap();
+        let read = messages::read(doctor, &row).unwrap();
+        assert_eq!(read, Found::Doubted(forged));
+    }
+    // The doctor's list goes on, and says what it thinks of them.
+    let genuine = write(&assistant, "The water is off.");
+    let listed = reports(doctor);
+    let fine: Vec<_> = listed.iter().filter(|it| !it.doubted).collect();
+    assert_eq!((listed.len(), fine.len()), (4, 1));
+    assert_eq!(fine[0].number, genuine);
+    // Without a name, as the beginning of a consultation, under another message's
+    // name: what no program of ours writes.
+    let boundary = Message::at_boundary(Boundary::Opens, "Well?", now(), &mut OsRandom);
+    let boundary = boundary.unwrap().by(id("A1"));
+    let nameless = message("Nobody says this.");
+    let other = message("Once more.").by(id("A1"));
+    for (name, message) in [
+        (boundary.id().0, boundary),
+        (nameless.id().0, nameless),
+        ([9; 16], other),
+    ] {
+        let error = forge(name, &message);
+        assert!(matches!(error, BookError::Sealed(_)), "{error}");
+    }
+}
+
+/// Revokes a member's certificate, by the root.
+fn revoke(scene: &Scene, serial: &Serial) {
+    let practice = &scene.practice;
+    let own = practice.identity();
+    let path = practice.directory.path(ROOT_KEY);
+    let keyring = practice.directory.keyring();
+    let (_, secret) = keyring.load(&path, KeyKind::RootSigning).unwrap();
+    let root = SignSecret::from_bytes(own.group(), secret.expose()).unwrap();
+    let clinic = own.root.subject().clinic;
+    let list = own
+        .revoked
+        .extend(&root, &clinic, serial, now(), &mut OsRandom)
+        .unwrap();
+    let facts = [(fact::REVOKED_DOCTORS, list.as_bytes())];
+    practice.store.set_facts(&facts).unwrap();
+    let store = &*practice.store;
+    let loaded = setup::load(&practice.directory, store, now(), &mut OsRandom);
+    practice.replace_identity(loaded.unwrap());
+}
+
+#[test]
+fn a_revoked_assistant_is_refused_and_nothing_more_of_hers_is_delivered() {
+    let Some(scene) = Scene::new() else { return };
+    enrol(&scene.practice, "P1");
+    let assistant = member(&scene, "A1", Role::Assistant);
+    let number = write(&assistant, "The water is off.");
+    revoke(&scene, &assistant.identity().certificate.subject().serial);
+    let (directory, store) = (&assistant.directory, &*assistant.store);
+    let error = staff::load(directory, store, now(), &mut OsRandom).unwrap_err();
+    assert!(matches!(error, SetupError::Dismissed(_)), "{error}");
+    let row = scene.practice.store.message(number).unwrap().unwrap();
+    let error = messages::open(&scene.practice, &row).unwrap_err();
+    assert!(matches!(error, BookError::Author(_)), "{error}");
+    // What she wrote can be read.
+    let read = messages::read(&scene.practice, &row).unwrap();
+    assert!(matches!(read, Found::Open(_)), "{read:?}");
+}
+
+#[test]
+fn an_assistants_certificate_has_its_end() {
+    let Some(scene) = Scene::new() else { return };
+    let (directory, store) = scene.joined("A1", Role::Assistant);
+    let late = now().plus(HOUR * 24 * 400);
+    let error = staff::load(&directory, &*store, late, &mut OsRandom).unwrap_err();
+    assert!(matches!(error, SetupError::Dates(..)), "{error}");
+}
+
+#[test]
+fn an_auditor_reads_every_members_log_and_that_is_in_her_own() {
+    let Some(scene) = Scene::new() else { return };
+    enrol(&scene.practice, "P1");
+    let assistant = member(&scene, "A1", Role::Assistant);
+    write(&assistant, "The water is off.");
+    let auditor = member(&scene, "R1", Role::Auditor);
+    let ask = |request| match ask(&auditor, office::Request::Audit(request)) {
+        office::Answer::Audit(answer) => answer,
+        answer => panic!("{answer:?}"),
+    };
+    let audit::Answer::Logs(names) = ask(audit::Request::Logs) else {
+        panic!("no logs");
+    };
+    assert_eq!(names, ["A1", "D1", "R1"]);
+    let begin = |name: &str| audit::Request::Begin {
+        log: Some(name.to_owned()),
+        purpose: Purpose::List,
+        filter: AuditFilter::default(),
+        newest: None,
+    };
+    for name in ["D1", "A1"] {
+        let audit::Answer::Begun { first, last, .. } = ask(begin(name)) else {
+            panic!("nothing begun");
+        };
+        let page = audit::Request::Page {
+            log: Some(name.to_owned()),
+            filter: AuditFilter::default(),
+            first,
+            last,
+        };
+        let audit::Answer::Page { rows, .. } = ask(page) else {
+            panic!("no page");
+        };
+        assert_eq!(rows.len() as u64, last);
+        assert!(rows.iter().any(|row| row.actor == name), "{rows:?}");
+    }
+    let own = auditor.store.audit(1, 99).unwrap();
+    for said in ["listed, log of D1", "listed, log of A1"] {
+        assert!(own.iter().any(|row| row.detail == said), "{own:?}");
+    }
+    // A stranger's is not there.
+    let request = office::Request::Audit(begin("X"));
+    let answer = office::answer(&auditor, request);
+    let office::Answer::Failed(sentence) = answer else {
+        panic!("{answer:?}");
+    };
+    assert!(sentence.contains("A1, D1, R1"), "{sentence}");
+}

@@ -1,0 +1,319 @@
+//! Assistants and auditors of a clinic, with the real programs: they have no
+//! server, and work on the clinic's database.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use postgres::{Client, NoTls};
+
+use super::{LOOPBACK, Schema, serve, shown};
+use crate::clinic::{Clinic, Doctor};
+use crate::process::{Finished, Running, run};
+
+/// A clinic whose doctor D1 serves, and whose root key lies beside her server.
+struct Scene {
+    schema: Schema,
+    clinic: Clinic,
+    doctor: Doctor,
+}
+
+impl Scene {
+    fn new(name: &str) -> Option<Self> {
+        let schema = Schema::new(name)?;
+        let clinic = Clinic::new();
+        let doctor = serve(&clinic, LOOPBACK, &schema.store());
+        Some(Self {
+            schema,
+            clinic,
+            doctor,
+        })
+    }
+
+    /// `doctor` as somebody who works in the clinic.
+    fn command(&self, name: &str, line: &[&str]) -> Command {
+        let store = self.schema.store();
+        self.clinic
+            .doctor(&[&["--id", name, "--store", &store], line].concat())
+    }
+
+    fn run(&self, name: &str, line: &[&str]) -> Finished {
+        run(self.command(name, line))
+    }
+
+    /// Somebody joins; the running server answers.
+    fn join(&self, name: &str, role: &str) {
+        let line = ["enrol-doctor", name, "--role", role];
+        let said = self.clinic.command(&line).code(0).out;
+        let ticket = said.lines().find(|line| line.starts_with("telemedjoin1-"));
+        let joined = self.run(name, &["enrol", ticket.unwrap()]);
+        joined
+            .code(0)
+            .says(&format!("has joined the clinic as {role}"));
+    }
+
+    /// A patient who is connected to the doctor.
+    fn patient(&mut self, name: &str) -> Running {
+        self.clinic.enrol(name);
+        let patient = self.clinic.connect(name);
+        self.doctor.program.expect(&format!("{name} is connected"));
+        patient
+    }
+}
+
+#[test]
+fn an_assistant_reaches_patients_through_the_doctors_server_and_sees_what_came_of_it() {
+    let Some(mut scene) = Scene::new("assistant") else {
+        return;
+    };
+    scene.join("A1", "assistant");
+    let mut patient = scene.patient("P1");
+    scene.run("A1", &["list"]).code(0).says("P1 (device ");
+    // Everybody of the clinic: she has no patients of her own.
+    let line = ["broadcast", "--wait", "60", "The water is off today."];
+    let mut waiting = Running::start(scene.command("A1", &line));
+    let came = patient.expect("Message 1 (from A1, ");
+    assert!(came.contains("to everyone"), "{came}");
+    patient.expect("    The water is off today.");
+    // Meanwhile she can do something else.
+    scene
+        .run("A1", &["message", "P1", "Please bring your card."])
+        .code(0)
+        .says("sent to 1 device");
+    patient.expect("    Please bring your card.");
+    patient.type_lines(&["5", "1"]);
+    waiting.expect("Everybody has confirmed.");
+    waiting.close_input();
+    waiting.finish().code(0);
+    scene
+        .run("A1", &["deliveries", "1"])
+        .code(0)
+        .says("confirmed")
+        .says("The water is off today.");
+    // How the patient is reached she may know, and nothing else of the record.
+    let record = [
+        "--name",
+        "Ada Lovelace",
+        "--phone",
+        "+44 20 123",
+        "--notes",
+        "allergic",
+    ];
+    let line = [&["patients", "add", "P1", "--tag", "asthma"][..], &record].concat();
+    scene.clinic.command(&line).code(0);
+    let line = ["patients", "note", "P1", "She sleeps badly."];
+    scene.clinic.command(&line).code(0);
+    for line in [&["list"][..], &["show", "P1"], &["search", "Lovelace"]] {
+        let line = [&["patients"], line].concat();
+        let said = scene.run("A1", &line).code(0).says("Ada Lovelace");
+        let said = said.says("are for the clinic's doctors");
+        said.never_says("allergic")
+            .never_says("asthma")
+            .never_says("sleeps");
+    }
+    scene
+        .run("A1", &["deliveries", "2", "--unconfirmed"])
+        .code(0)
+        .says("+44 20 123");
+    // A doctor's words are none of hers.
+    let line = ["message", "P1", "Your test is positive."];
+    scene.clinic.command(&line).code(0);
+    patient.expect("    Your test is positive.");
+    for line in [&["deliveries"][..], &["report"], &["history", "P1"]] {
+        let said = scene.run("A1", line).code(0).never_says("positive");
+        said.says("by D1): (not for assistants)")
+            .says("Please bring your card.");
+    }
+    patient.type_lines(&["3", "Thank you for the test."]);
+    scene.doctor.program.expect("P1 writes (");
+    let history = scene.run("A1", &["--json", "history", "P1"]).code(0);
+    history
+        .never_says("Thank you")
+        .says(r#""text":null,"author":"D1","doubted":false"#);
+    // The doctor sees whose words they are.
+    let doctors = scene.clinic.command(&["history", "P1"]).code(0);
+    doctors.says("by A1): Please bring your card.");
+}
+
+#[test]
+fn what_is_for_doctors_is_refused_to_an_assistant_in_a_sentence() {
+    let Some(scene) = Scene::new("refused") else {
+        return;
+    };
+    scene.join("A1", "assistant");
+    scene.clinic.enrol("P1");
+    let lines: [&[&str]; 17] = [
+        &["inbox"],
+        &["consult", "P1"],
+        &["enrol", "P2"],
+        &["devices"],
+        &["tickets"],
+        &["fingerprint"],
+        &["purge", "--older-than", "1y", "--dry-run"],
+        &["broadcast", "--tag", "diabetes", "Come."],
+        &["deliveries", "--verify"],
+        &["audit", "list"],
+        &["audit", "verify"],
+        &["authority", "show"],
+        &["patients", "add", "P2", "--name", "Eve"],
+        &["patients", "list", "--tag", "asthma"],
+        &["patients", "note", "P1", "She sleeps badly."],
+        &["backup", "/nowhere/a.backup"],
+        &["stop"],
+    ];
+    for line in lines {
+        scene
+            .run("A1", line)
+            .code(1)
+            .complains(&["A1 is an assistant of this clinic", "is for its doctors"]);
+    }
+    let store = scene.schema.store();
+    let copy = ["store", "copy", "--from", &store, "--to", "sqlite"];
+    scene
+        .run("A1", &copy)
+        .code(1)
+        .complains(&["A1 is an assistant of this clinic"]);
+    // Neither with the menu nor without is there a server for her.
+    for line in [&[][..], &["serve"]] {
+        scene.run("A1", line).code(4).complains(&[
+            "A1 is an assistant of the clinic, and has no server",
+            "broadcast",
+        ]);
+    }
+    // Her keys are her own.
+    scene.run("A1", &["key", "show"]).code(0).says("column.key");
+    let passphrase = scene.clinic.path("passphrase");
+    fs::write(&passphrase, "correct horse battery\n").unwrap();
+    fs::set_permissions(&passphrase, Permissions::from_mode(0o600)).unwrap();
+    let file = shown(&passphrase);
+    let passwd = ["key", "passwd", "--new-passphrase-file", file];
+    scene.run("A1", &passwd).code(0);
+    let line = ["--passphrase-file", file, "list"];
+    scene.run("A1", &line).code(0);
+}
+
+#[test]
+fn an_auditor_verifies_every_log_and_sees_no_patient() {
+    let Some(scene) = Scene::new("auditor") else {
+        return;
+    };
+    scene.join("A1", "assistant");
+    scene.join("R1", "auditor");
+    scene.clinic.enrol("P1");
+    for line in [&["patients", "list"][..], &["list"], &["deliveries"]] {
+        scene
+            .run("R1", line)
+            .code(1)
+            .complains(&["R1 is an auditor of this clinic", "nothing else"]);
+    }
+    scene
+        .run("R1", &[])
+        .code(4)
+        .complains(&["R1 is an auditor of the clinic, and has no server"]);
+    let verified = scene.run("R1", &["audit", "verify"]).code(0);
+    verified
+        .says("Log of A1:")
+        .says("Log of D1:")
+        .says("Log of R1:")
+        .says("Nothing was changed");
+    scene
+        .run("R1", &["audit", "list", "--doctor", "D1"])
+        .code(0)
+        .says("staff admitted");
+    let listed = scene.run("R1", &["--json", "audit", "search", "enrolled"]);
+    listed.code(0).says(r#""log":"D1""#);
+    let export = scene.clinic.path("d1.jsonl");
+    let line = ["audit", "export", "--doctor", "D1", shown(&export)];
+    scene.run("R1", &line).code(0);
+    scene
+        .run("R1", &["audit", "export", shown(&scene.clinic.path("all"))])
+        .code(2)
+        .complains(&["--doctor: A1, D1, R1"]);
+    scene
+        .run("R1", &["audit", "list", "--doctor", "R1"])
+        .code(0)
+        .says("verified, log of D1");
+    // A doctor may look, too.
+    let line = [
+        "--store",
+        &scene.schema.store(),
+        "audit",
+        "verify",
+        "--doctor",
+        "A1",
+    ];
+    let verified = scene.clinic.command(&line).code(0).says("Log of A1:");
+    verified
+        .says("Nothing was changed")
+        .never_says("Log of D1:");
+    // Whoever writes to the database is found out.
+    let sql = format!(
+        "UPDATE {}.audit_entry SET detail = 'nothing' WHERE doctor = 'D1' AND number = 2",
+        scene.schema.name
+    );
+    scene.schema.client().batch_execute(&sql).unwrap();
+    scene
+        .run("R1", &["audit", "verify"])
+        .code(7)
+        .says("Log of D1:")
+        .complains(&["wrong with the audit log"]);
+}
+
+/// The statements of docs/clinic.md for an auditor's own login.
+fn grants(schema: &str, login: &str) -> String {
+    let document = include_str!("../../../docs/clinic.md");
+    let (_, rest) = document.split_once("```sql\n").unwrap();
+    let (statements, _) = rest.split_once("```").unwrap();
+    statements
+        .replace("SCHEMA public", &format!("SCHEMA {schema}"))
+        .replace("auditor_r1", login)
+}
+
+#[test]
+fn an_auditors_login_reads_the_logs_and_writes_to_her_own_alone() {
+    let Some(scene) = Scene::new("login") else {
+        return;
+    };
+    scene.join("R1", "auditor");
+    let login = format!("{}_auditor", scene.schema.name);
+    let mut admin = scene.schema.client();
+    let path = format!("SET search_path = {}", scene.schema.name);
+    admin.batch_execute(&path).unwrap();
+    let statements = grants(&scene.schema.name, &login);
+    admin.batch_execute(&statements).unwrap();
+    let server = scene
+        .schema
+        .server
+        .replacen("telemed@", &format!("{login}@"), 1);
+    assert_ne!(server, scene.schema.server);
+    let store = format!("{server}?options=-csearch_path%3D{}", scene.schema.name);
+    let audit = |line: &[&str]| {
+        let line = [&["--id", "R1", "--store", &store, "audit"], line].concat();
+        run(scene.clinic.doctor(&line))
+    };
+    audit(&["verify"]).code(0).says("Log of D1:");
+    audit(&["list", "--doctor", "D1"]).code(0).says("founded");
+    audit(&["list", "--doctor", "R1"])
+        .code(0)
+        .says("listed, log of D1");
+    let mut client = Client::connect(&server, NoTls).unwrap();
+    client.batch_execute(&path).unwrap();
+    for sql in [
+        "SELECT * FROM record",
+        "SELECT * FROM message",
+        "SELECT * FROM certificate",
+        "UPDATE audit_entry SET detail = ''",
+        "DELETE FROM audit_entry",
+        "INSERT INTO fact VALUES ('', 'revoked doctors', '')",
+        "INSERT INTO audit_entry
+         SELECT doctor, 1000, at, actor, action, subject, detail, link FROM audit_entry
+         WHERE doctor = 'D1' LIMIT 1",
+    ] {
+        assert!(client.batch_execute(sql).is_err(), "{sql}");
+    }
+    let changed = client.execute("UPDATE audit_head SET at = 0 WHERE doctor = 'D1'", &[]);
+    assert_eq!(changed.unwrap_or(0), 0);
+    drop(client);
+    let drop = format!("DROP OWNED BY {login}; DROP ROLE {login}");
+    admin.batch_execute(&drop).unwrap();
+}

@@ -202,7 +202,7 @@ fn schema_of(database: &Path) -> Vec<(String, String)> {
 
 #[test]
 fn what_leads_to_a_released_schema_is_not_edited_any_more() {
-    for schema in ["schema-2", "schema-3"] {
+    for schema in ["schema-2", "schema-3", "schema-4"] {
         let base = released(schema);
         let fresh = base.path().join("fresh.db");
         drop(SqliteStore::open(&fresh).unwrap());
@@ -286,6 +286,15 @@ fn a_doctors_directory_of_schema_3_opens_with_all_that_is_in_it() {
     assert!(store.deliveries(5).unwrap().remove(0).delivered.is_none());
 }
 
+#[test]
+fn a_doctors_directory_of_schema_4_opens_with_all_that_is_in_it() {
+    let mut said = SAID.to_vec();
+    said.insert(3, "The consultation begins.");
+    said.push("This waits.");
+    let (store, _base) = doctors_directory_opens("schema-4", &said);
+    assert!(store.deliveries(6).unwrap().remove(0).delivered.is_none());
+}
+
 fn patients_directory_opens(schema: &str) {
     let base = released(schema);
     let name: Name = "P1@D1".parse().unwrap();
@@ -310,4 +319,9 @@ fn a_patients_directory_of_schema_2_opens_with_all_that_is_in_it() {
 #[test]
 fn a_patients_directory_of_schema_3_opens_with_all_that_is_in_it() {
     patients_directory_opens("schema-3");
+}
+
+#[test]
+fn a_patients_directory_of_schema_4_opens_with_all_that_is_in_it() {
+    patients_directory_opens("schema-4");
 }

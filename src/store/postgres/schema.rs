@@ -294,7 +294,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreFault> {
     if version(connection)? == NEWEST {
         return Ok(());
     }
-    connection.batch("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0")?;
+    connection.take_time()?;
+    connection.batch("BEGIN ISOLATION LEVEL READ COMMITTED")?;
     connection.batch(Lock::Alone.statement())?;
     // Asked again inside: another program may have been quicker.
     let found = usize::try_from(version(connection)?)

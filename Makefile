@@ -43,6 +43,8 @@ test-postgres: ## the tests with a PostgreSQL server (needs Debian's postgresql)
 	scripts/postgres-server cargo test --locked --features postgres --test programs postgres::
 	scripts/postgres-server cargo test --locked --features postgres --test clinic
 	scripts/postgres-server cargo test --locked --features postgres --test doctor_server nodes
+	scripts/postgres-server cargo test --locked --features postgres --test clinic_faults -- \
+	    --test-threads 4
 
 soak: ## kill doctor and patients 500 times, account for every message (minutes)
 	TELEMED_SOAK_CYCLES=$(or $(CYCLES),500) cargo test --locked --test kill_anywhere -- --nocapture

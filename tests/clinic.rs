@@ -220,6 +220,20 @@ fn a_doctor_joins_and_has_the_clinics_patients_and_records() {
 }
 
 #[test]
+fn what_was_cut_short_while_joining_is_not_left_behind() {
+    let Some(scene) = Scene::new() else { return };
+    let ticket = scene.invite("R1", Role::Auditor).unwrap();
+    let (directory, store) = (scene.directory("R1"), scene.store("R1"));
+    let newcomer = newcomer(&directory, &*store, &ticket);
+    go_on(newcomer).unwrap();
+    let half = directory.path(".join.key.0123456789abcdef.new");
+    std::fs::copy(directory.path(JOIN_KEY), &half).unwrap();
+    scene.look();
+    assert_eq!(go_on(newcomer).unwrap(), Progress::Joined);
+    assert!(!half.exists());
+}
+
+#[test]
 fn an_assistant_opens_what_assistants_write_and_no_notes() {
     let Some(scene) = Scene::new() else { return };
     let (directory, store) = scene.joined("A1", Role::Assistant);

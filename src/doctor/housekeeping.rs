@@ -1,5 +1,6 @@
-//! The thread that looks after what time changes: late rekeys, heartbeats,
-//! silent and stalled lines, certificates and tokens that end, prekeys.
+//! The threads that look after what time changes. One waits for nothing: late
+//! rekeys, heartbeats, silent and stalled lines. The other asks the store, which
+//! may be slow: certificates and tokens that end, prekeys.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -31,14 +32,12 @@ const RENEWAL_LIMIT: Duration = Duration::from_secs(65 * 60);
 /// The same in records.
 const RECORD_LIMIT: u64 = 1 << 21;
 
-/// Looks after a server until it stops.
+/// Looks after a server's lines until it stops.
 pub fn run(shared: &Arc<Shared>) {
     let timing = &shared.settings.timing;
     // Nobody else sets it.
     let _ = shared.housekeeper.set(thread::current());
-    let (mut lines_at, mut dates_at) = (Instant::now(), Instant::now());
-    // The start has told it.
-    let mut reminded = due(shared).map(|_| shared.clock.now());
+    let mut lines_at = Instant::now();
     while !shared.is_stopping() {
         thread::park_timeout(TICK);
         let now = Instant::now();
@@ -59,19 +58,31 @@ pub fn run(shared: &Arc<Shared>) {
                 look_at(shared, &member, now);
             }
         }
-        if now >= dates_at {
-            dates_at = now + timing.dates;
-            check_certificates(shared);
-            sessions.drop_ended_tokens(shared.clock.now());
-            // While the store is away nothing waits for it in vain.
-            if shared.practice.store.absence().is_none() {
-                renew_prekeys(shared);
-                end_expired(shared);
-                remind(shared, &mut reminded);
-            }
-            shared.released(&shared.gate.ended_blocks(Instant::now()), false);
-            summarise(shared);
+    }
+}
+
+/// Looks after certificates and the like until it stops.
+pub fn keep_dates(shared: &Arc<Shared>) {
+    let mut dates_at = Instant::now();
+    // The start has told it.
+    let mut reminded = due(shared).map(|_| shared.clock.now());
+    while !shared.is_stopping() {
+        thread::park_timeout(TICK);
+        let now = Instant::now();
+        if now < dates_at {
+            continue;
         }
+        dates_at = now + shared.settings.timing.dates;
+        check_certificates(shared);
+        shared.tables.sessions.drop_ended_tokens(shared.clock.now());
+        // While the store is away nothing waits for it in vain.
+        if shared.practice.store.absence().is_none() {
+            renew_prekeys(shared);
+            end_expired(shared);
+            remind(shared, &mut reminded);
+        }
+        shared.released(&shared.gate.ended_blocks(Instant::now()), false);
+        summarise(shared);
     }
 }
 

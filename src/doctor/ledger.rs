@@ -7,6 +7,7 @@
 //! writes says what is to be done once it is on the disk: nothing is shown or
 //! answered before.
 
+mod kept;
 mod sendings;
 
 use std::fmt;
@@ -16,9 +17,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::audit::Entry;
 use crate::store::messages::{Change, Outcome};
 use crate::store::{Store, StoreError, is_away};
 
+use kept::Kept;
 use sendings::Sendings;
 
 /// How often it is told that the store cannot be written.
@@ -72,6 +75,8 @@ pub struct Ledger {
     queue: Mutex<Queue>,
     changed: Condvar,
     commits: AtomicU64,
+    /// What could not be logged while the store was away.
+    kept: Arc<Mutex<Kept>>,
 }
 
 #[derive(Default)]
@@ -113,6 +118,7 @@ impl Ledger {
             queue: Mutex::default(),
             changed: Condvar::new(),
             commits: AtomicU64::new(0),
+            kept: Arc::default(),
         }
     }
 
@@ -153,6 +159,33 @@ impl Ledger {
             let _ = done.send(written);
         });
         wait.recv().unwrap_or(Err(LedgerError::Closed))
+    }
+
+    /// Logs something that has happened, whether the store is there or not.
+    pub fn note(&self, entry: Entry) {
+        if !self.store.may_be_away() {
+            // What goes wrong is told by the ledger itself.
+            self.write(Change::audit(vec![entry]), |_| {});
+            return;
+        }
+        let (kept, again) = (Arc::clone(&self.kept), entry.clone());
+        self.write(Change::audit(vec![entry]), move |written| {
+            if let Err(LedgerError::Store(error)) = written
+                && is_away(&*error)
+            {
+                kept::lock(&kept).keep(again);
+            }
+        });
+    }
+
+    /// Logs what was kept while the store was away. Gives the number of entries
+    /// that were too many to be kept, if there were such.
+    pub fn log_kept(&self) -> Option<u64> {
+        let (entries, lost) = kept::lock(&self.kept).take();
+        for entry in entries {
+            self.note(entry);
+        }
+        (lost > 0).then_some(lost)
     }
 
     /// Waits until everything that was written before is on the disk.

@@ -347,6 +347,8 @@ impl Newcomer<'_> {
         let entry = Entry::new(now, name, Action::ClinicJoined, name, &detail);
         clinic.use_join_ticket(&self.ticket.id, &[entry])?;
         key_file::remove(&self.directory.path(JOIN_KEY))?;
+        // A half of one that was cut short opens as much as the key.
+        key_file::sweep(&self.directory.path(""))?;
         Ok(Progress::Joined)
     }
 }

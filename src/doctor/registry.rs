@@ -22,7 +22,9 @@ use crate::identity::certificate::{Certificate, Fingerprint, Serial, VerifiedCer
 use crate::identity::ticket::TicketId;
 use crate::kdf::Prk;
 use crate::session::table::SessionTable;
-use crate::store::{CertificateRow, CertificateState, Store, StoreError, TicketState, TicketUsed};
+use crate::store::{
+    Absence, CertificateRow, CertificateState, Store, StoreError, TicketState, TicketUsed,
+};
 use crate::vault::Vault;
 
 /// Store and sessions of one server.
@@ -55,6 +57,11 @@ const MESSAGES_PER_MINUTE: f64 = 300.0;
 
 /// How long after the store has answered last sessions are resumed without it.
 const FROM_MEMORY: Duration = Duration::from_secs(5 * 60);
+
+/// Whether a token is good while the store is away.
+fn is_good_from_memory(absence: Absence, is_connected: bool) -> bool {
+    absence.silent < FROM_MEMORY || is_connected
+}
 
 struct Rates {
     /// Handshakes of its holder, who has proved to be that.
@@ -172,8 +179,8 @@ impl Registry for Tables {
         let (Err(error), Some(absence)) = (&known, self.store.absence()) else {
             return Ok(known?.map(|row| row.standing));
         };
-        let is_connected = || self.sessions.is_connected(&certificate.fingerprint());
-        match absence.silent < FROM_MEMORY || is_connected() {
+        let is_connected = self.sessions.is_connected(&certificate.fingerprint());
+        match is_good_from_memory(absence, is_connected) {
             true => Ok(Some(Standing::Active)),
             false => Err(error.clone()),
         }
@@ -355,6 +362,17 @@ mod tests {
             .filter(|last| rates.may_try(address(*last), now))
             .collect();
         assert_eq!(known, [1, 3, 4, 5]);
+    }
+
+    #[test]
+    fn five_minutes_without_the_store_nobody_begins_a_session_and_all_keep_theirs() {
+        let after = |seconds| Absence {
+            since: Timestamp::from_millis(0),
+            silent: Duration::from_secs(seconds),
+        };
+        assert!(is_good_from_memory(after(299), false));
+        assert!(!is_good_from_memory(after(300), false));
+        assert!(is_good_from_memory(after(3_000), true));
     }
 
     #[test]

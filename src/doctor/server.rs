@@ -136,6 +136,8 @@ impl Server {
         server.spawn("flusher", move || flusher.flusher.run())?;
         let keeper = Arc::clone(&shared);
         server.spawn("housekeeping", move || housekeeping::run(&keeper))?;
+        let keeper = Arc::clone(&shared);
+        server.spawn("dates", move || housekeeping::keep_dates(&keeper))?;
         let reader = Arc::clone(&shared);
         server.spawn("store check", move || store_check::run(&reader))?;
         if shared.practice.store.may_be_away() {

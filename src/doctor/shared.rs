@@ -34,7 +34,6 @@ use crate::identity::id::Identifier;
 use crate::protocol::DisconnectReason;
 use crate::session::table::{Connected, SessionId};
 use crate::store::is_away;
-use crate::store::messages::Change;
 
 /// Refusals of strangers that are shown one by one in a minute; the rest is
 /// counted.
@@ -221,10 +220,10 @@ impl Shared {
     }
 
     /// Logs something that happened, without waiting for the disk: it is in the
-    /// log a moment later, unless the program is killed before.
+    /// log a moment later, or when the store is back, unless the program is
+    /// killed before.
     pub fn note(&self, entry: Entry) {
-        // What goes wrong is told by the ledger itself.
-        self.ledger.write(Change::audit(vec![entry]), |_| {});
+        self.ledger.note(entry);
     }
 
     /// Logs what is to be logged of it, and tells the doctor. Nobody may be

@@ -32,6 +32,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
                     shared.tell(Event::StoreBack(since));
                     away = None;
                 }
+                log_kept(shared);
                 begin_anew(shared);
             }
             // Still away, or another trouble, which those tell who meet it.
@@ -39,6 +40,15 @@ pub(super) fn run(shared: &Arc<Shared>) {
         }
         // Who stops the server wakes it.
         thread::park_timeout(TICK);
+    }
+}
+
+/// Logs what could not be logged meanwhile.
+fn log_kept(shared: &Shared) {
+    if let Some(lost) = shared.ledger.log_kept() {
+        shared.tell(Event::Trouble(format!(
+            "{lost} entries of the audit log were too many to be kept while the database was away"
+        )));
     }
 }
 

@@ -8,6 +8,7 @@
 mod address;
 mod audit;
 mod backup;
+mod client;
 mod clinic;
 mod connection;
 pub(super) mod copy;
@@ -150,7 +151,7 @@ impl ReachStore for PostgresStore {
     }
 
     fn knock(&self) -> Result<(), StoreError> {
-        self.read(|connection| connection.number("SELECT 1::bigint", &[]).map(drop))
+        self.pool.knock().map_err(|fault| self.error(fault))
     }
 
     fn absence(&self) -> Option<Absence> {

@@ -5,8 +5,8 @@ use crate::elgamal::{Element, Group, KemSecret, VerifyingKey};
 use crate::framing::Frame;
 use crate::handshake::doctor::{Context, unknown_prekey};
 use crate::handshake::enrol::{self, TicketKey, check_code};
-use crate::handshake::refusal::{Refusal, RefusalReason, refusal_frame};
-use crate::handshake::registry::{Issued, KnownTicket, TicketRegistry, TicketUse};
+use crate::handshake::refusal::{Refusal, RefusalReason, alert_frame, refusal_frame};
+use crate::handshake::registry::{Issued, KnownTicket, RegistryError, TicketRegistry, TicketUse};
 use crate::handshake::schedule::{self, EarlySecret};
 use crate::identity::certificate::{Certificate, VerifiedCertificate, fingerprint};
 use crate::identity::ticket::TicketId;
@@ -15,7 +15,7 @@ use crate::protocol::opcode::ENROL;
 use crate::protocol::record::Mac;
 use crate::protocol::{AlertCode, SUITE, enrol_sub};
 use crate::random::Random;
-use crate::secret::ct_eq;
+use crate::secret::{SecretBytes, ct_eq};
 use crate::{aes, aes::SealingKey};
 
 /// A patient whose enrolment is complete.
@@ -72,9 +72,10 @@ pub fn answer<R: TicketRegistry>(
     let Some(prekey) = identity.prekey(&request.prekey, context.now) else {
         return Err(unknown_prekey(identity, context.now));
     };
-    let Some(ticket) = context.registry.ticket(&request.ticket)? else {
+    let ticket = context.registry.ticket(&request.ticket);
+    if matches!(ticket, Ok(None)) {
         return Err(RefusalReason::UnknownTicket.into());
-    };
+    }
     let c1 = Element::from_bytes(group, request.c1).map_err(|_| RefusalReason::CannotBeOpened)?;
     let binding = schedule::binding(
         request.prefix,
@@ -86,15 +87,42 @@ pub fn answer<R: TicketRegistry>(
         .enrol_box_key()
         .open(&[&binding], request.sealed)
         .map_err(|_| RefusalReason::CannotBeOpened)?;
+    match issue_with(context, e1, &request, ticket, (&early, content), random) {
+        // Whoever it is may come again later.
+        Err(refusal) if matches!(refusal.reason, RefusalReason::Registry(_)) => {
+            let form = (ENROL, enrol_sub::REFUSED);
+            let code = AlertCode::Busy;
+            let alert = alert_frame(&early, e1, form, code, context.now, random);
+            Err(Refusal {
+                answer: Some(alert),
+                ..refusal
+            })
+        }
+        done => done,
+    }
+}
+
+/// The same for a request that was made for this doctor, with what it holds.
+fn issue_with<R: TicketRegistry>(
+    context: &Context<'_, R>,
+    e1: &Frame,
+    request: &Request<'_>,
+    ticket: Result<Option<KnownTicket>, RegistryError>,
+    (early, content): (&EarlySecret, SecretBytes),
+    random: &mut dyn Random,
+) -> Result<(Frame, ExpectConfirmation), Refusal> {
+    let identity = context.identity;
+    let group = identity.group();
+    let ticket = ticket?.ok_or(RefusalReason::UnknownTicket)?;
     let ticket_key = TicketKey::new(&request.ticket, &ticket.secret);
-    let proof = Proof::check(&early, &ticket, &ticket_key, group, content.expose())?;
+    let proof = Proof::check(early, &ticket, &ticket_key, group, content.expose())?;
     if identity.is_own(&ticket.subject, &proof.signing_key, &proof.encryption_key) {
         return Err(RefusalReason::KeysInUse(ticket.subject.clone()).into());
     }
     let mut refuse = |code| {
         let form = (ENROL, enrol_sub::REFUSED);
         refusal_frame(
-            &early,
+            early,
             e1,
             form,
             code,
@@ -124,7 +152,7 @@ pub fn answer<R: TicketRegistry>(
         None => issue(context, &request.ticket, &ticket, &proof, random)?,
     };
     Ok(second_message(
-        &early,
+        early,
         &ticket_key,
         e1,
         &proof,

@@ -189,6 +189,17 @@ fn an_unknown_ticket_is_refused() {
 }
 
 #[test]
+fn where_tickets_cannot_be_looked_up_the_newcomer_is_told_to_come_later() {
+    let (node, ticket, keys) = open_ticket();
+    node.registry.lock().are_unreadable = true;
+    let (code, reason) = refused(&node, &keys, &ticket);
+    assert_eq!(code, AlertCode::Busy);
+    assert!(matches!(reason, RefusalReason::Registry(_)), "{reason:?}");
+    node.registry.lock().are_unreadable = false;
+    enrolling(node.first(&begin(&keys, &ticket).0));
+}
+
+#[test]
 fn an_expired_ticket_is_refused_and_only_its_holder_is_told() {
     let (mut node, ticket, keys) = open_ticket();
     node.now = at(3_600);

@@ -7,6 +7,7 @@ use std::path::Path;
 use postgres::Row;
 
 use super::PostgresStore;
+use super::client::ANSWER;
 use super::connection::{Connection, value};
 use super::copy::{MOMENT, ServerEnd};
 use crate::store::copy::{CopyError, FileEnd, TABLES, Table, copy_once};
@@ -97,9 +98,11 @@ impl PostgresStore {
         work: impl FnOnce(&mut Connection) -> Result<T, StoreFault>,
     ) -> Result<T, StoreError> {
         let result = self.pool.take().and_then(|mut connection| {
+            connection.answer_within(None);
             connection.batch(MOMENT)?;
             let done = work(&mut connection);
             let ended = connection.batch("ROLLBACK");
+            connection.answer_within(Some(ANSWER));
             connection.end(done.and_then(|done| ended.map(|_| done)))
         });
         result.map_err(|fault| self.error(fault))

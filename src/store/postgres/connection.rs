@@ -10,7 +10,7 @@ use std::time::Duration;
 use postgres::config::{SslMode, TargetSessionAttrs};
 use postgres::error::SqlState;
 use postgres::types::{FromSql, ToSql};
-use postgres::{Client, NoTls, Row, SimpleQueryMessage, Statement};
+use postgres::{Row, SimpleQueryMessage, Statement};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -18,7 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::PostgresAddress;
 use super::address::Tls;
-use super::fault::away;
+use super::client::{ANSWER, Client, Scissors};
 use super::password;
 use crate::random::{self, OsRandom};
 use crate::store::StoreFault;
@@ -81,13 +81,14 @@ impl Connection {
         if let Some(password) = password::find(address)? {
             config.password(password.expose());
         }
-        let client = match address.tls() {
-            None => config.ssl_mode(SslMode::Disable).connect(NoTls)?,
+        let (mode, tls) = match address.tls() {
+            None => (SslMode::Disable, None),
             Some(tls) => {
                 let tls = MakeRustlsConnect::new(verifying(tls)?);
-                config.ssl_mode(SslMode::Require).connect(tls)?
+                (SslMode::Require, Some(tls))
             }
         };
+        let client = Client::connect(config.ssl_mode(mode), tls)?;
         let mut connection = Self {
             client,
             statements: HashMap::new(),
@@ -96,6 +97,7 @@ impl Connection {
             gave_way: false,
         };
         connection.look_at_server()?;
+        connection.answer_within(Some(ANSWER));
         Ok(connection)
     }
 
@@ -125,6 +127,34 @@ impl Connection {
         }
     }
 
+    /// What ends the waiting of whoever uses it.
+    pub(super) const fn scissors(&self) -> &Arc<Scissors> {
+        self.client.scissors()
+    }
+
+    /// Whether nothing came on it in time, or it was cut.
+    pub(super) fn is_silent(&self) -> bool {
+        self.client.scissors().is_cut(None)
+    }
+
+    /// An answer is waited for no longer than this from now on; none: for as
+    /// long as it takes.
+    pub(super) const fn answer_within(&mut self, limit: Option<Duration>) {
+        self.client.answer_within(limit);
+    }
+
+    /// From now on a statement may take as long as it likes.
+    pub(super) fn take_time(&mut self) -> Result<(), StoreFault> {
+        self.answer_within(None);
+        self.batch("SET statement_timeout = 0").map(drop)
+    }
+
+    /// The same as for others again.
+    pub(super) fn hurry_again(&mut self) -> Result<(), StoreFault> {
+        self.answer_within(Some(ANSWER));
+        self.batch("RESET statement_timeout").map(drop)
+    }
+
     fn prepared(&mut self, sql: &str) -> Result<Statement, StoreFault> {
         Ok(match self.statements.entry(sql.to_owned()) {
             Entry::Occupied(known) => known.get().clone(),
@@ -145,14 +175,14 @@ impl Connection {
     /// Runs a statement; says how many rows it changed.
     pub(super) fn execute(&mut self, sql: &str, params: Params<'_>) -> Result<u64, StoreFault> {
         let statement = self.prepared(sql)?;
-        let result = self.client.execute(&statement, params);
+        let result = self.client.execute(&statement, params)?;
         self.noted(result)
     }
 
     /// All rows of a statement.
     pub(super) fn rows(&mut self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, StoreFault> {
         let statement = self.prepared(sql)?;
-        let result = self.client.query(&statement, params);
+        let result = self.client.query(&statement, params)?;
         self.noted(result)
     }
 
@@ -179,38 +209,19 @@ impl Connection {
         sql: &str,
         look: &mut dyn FnMut(&Row) -> Result<(), StoreFault>,
     ) -> Result<(), StoreFault> {
-        use postgres::fallible_iterator::FallibleIterator;
-
-        let mut rows = self.client.query_raw(sql, Vec::<i64>::new())?;
-        while let Some(row) = rows.next()? {
-            look(&row)?;
-        }
-        Ok(())
+        self.client.each(sql, look)
     }
 
     /// Waits so long for notifications; gives what was said with all that have
     /// come.
     pub(super) fn notified(&mut self, time: Duration) -> Result<Vec<String>, StoreFault> {
-        use postgres::fallible_iterator::FallibleIterator;
-
-        let mut notifications = self.client.notifications();
-        let first = notifications.timeout_iter(time).next()?;
-        let mut told: Vec<_> = first.into_iter().collect();
-        while let Some(more) = notifications.iter().next()? {
-            told.push(more);
-        }
-        drop(notifications);
-        if self.client.is_closed() {
-            return Err(away("the connection has ended"));
-        }
-        let told = told.iter().map(|each| each.payload().to_owned());
-        Ok(told.collect())
+        self.client.notified(time)
     }
 
     /// Runs statements without parameters, in one trip to the server; gives the
     /// first column of the last row.
     pub(super) fn batch(&mut self, sql: &str) -> Result<Option<String>, StoreFault> {
-        let answers = self.client.simple_query(sql);
+        let answers = self.client.simple_query(sql)?;
         let answers = self.noted(answers)?;
         let last = answers.iter().rev().find_map(|answer| match answer {
             SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten().map(str::to_owned),

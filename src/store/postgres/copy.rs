@@ -74,11 +74,9 @@ fn prepare(
         }
         fault => failed(fault),
     })?;
+    connection.take_time().map_err(failed)?;
     if moment {
         connection.batch(MOMENT).map_err(failed)?;
-    } else {
-        let patient = "SET statement_timeout = 0";
-        connection.batch(patient).map_err(failed)?;
     }
     Ok(())
 }

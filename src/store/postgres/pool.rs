@@ -1,11 +1,17 @@
-//! A few connections that all threads share.
+//! A few connections that all threads share, and one on which it is looked
+//! whether the server answers at all.
+//!
+//! A server that hangs is away, too: it takes connections and statements, and
+//! answers nothing. Whoever looks finds that out for all, and ends what the
+//! others wait for.
 
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::PostgresAddress;
+use super::client::{ANSWER, Scissors};
 use super::connection::Connection;
 use super::fault::is_away;
 use super::schema;
@@ -19,6 +25,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long to wait for another thread's connection: longer than a statement
 /// may take.
 const WAIT: Duration = Duration::from_secs(40);
+/// How long the server may take to say that it is there.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// Who has looked so lately looks again: while the server is away nobody else
+/// tries.
+const LOOKED_AFTER: Duration = Duration::from_secs(15);
 
 /// Connections to one database.
 #[derive(Debug)]
@@ -28,11 +39,15 @@ pub(super) struct Pool {
     name: String,
     state: Mutex<State>,
     freed: Condvar,
+    /// The connection on which it is looked whether the server is there.
+    apart: Mutex<Option<Connection>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     idle: Vec<Connection>,
+    /// Those in use.
+    lent: Vec<Arc<Scissors>>,
     /// How many there are, idle, in use and being made.
     open: usize,
     /// Counts up when one was found dead: those made before are not used again.
@@ -41,6 +56,8 @@ struct State {
     away: Option<Away>,
     /// When it answered last.
     answered: Option<Instant>,
+    /// When it was looked last whether it is there.
+    looked: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -49,6 +66,8 @@ struct Away {
     reason: String,
     /// No other attempt before this.
     until: Instant,
+    /// Whether it was tried to reach it since.
+    is_tried: bool,
 }
 
 /// A connection in use. Unless it is given back it is closed, and the server
@@ -71,6 +90,7 @@ impl Pool {
             name,
             state: Mutex::default(),
             freed: Condvar::new(),
+            apart: Mutex::default(),
         }
     }
 
@@ -85,6 +105,7 @@ impl Pool {
         loop {
             let generation = state.generation;
             if let Some(connection) = state.idle.pop() {
+                state.lent.push(Arc::clone(connection.scissors()));
                 let place = Place {
                     pool: self,
                     generation,
@@ -92,8 +113,8 @@ impl Pool {
                 return Ok(Borrowed { place, connection });
             }
             let now = Instant::now();
-            if let Some(away) = state.away.as_ref().filter(|away| now < away.until) {
-                return Err(away.fault());
+            if let Some(fault) = state.gives_up(now) {
+                return Err(fault);
             }
             if state.open < CONNECTIONS {
                 state.open += 1;
@@ -111,30 +132,32 @@ impl Pool {
         }
     }
 
-    /// A connection that is nobody else's, beside those that are shared.
+    /// A connection that is nobody else's, beside those that are shared, on which
+    /// an answer comes soon or never.
     pub(super) fn connect_apart(&self) -> Result<Connection, StoreFault> {
         let mut connection = Connection::open(&self.address, &self.name)?;
+        connection.answer_within(Some(SIGN_OF_LIFE));
         schema::check_newest(&mut connection)?;
         Ok(connection)
     }
 
     /// Makes a new connection in a place that was kept for it.
     fn connect<'p>(&'p self, place: Place<'p>) -> Result<Borrowed<'p>, StoreFault> {
-        let connected = Connection::open(&self.address, &self.name).and_then(|mut connection| {
-            schema::check_newest(&mut connection)?;
+        let connected = self.connect_apart().and_then(|mut connection| {
             schema::introduce(&mut connection)?;
+            connection.answer_within(Some(ANSWER));
             Ok(connection)
         });
         let mut state = self.state()?;
         match connected {
             Ok(connection) => {
-                state.away = None;
-                state.answered = Some(Instant::now());
+                state.there();
+                state.lent.push(Arc::clone(connection.scissors()));
                 drop(state);
                 Ok(Borrowed { place, connection })
             }
             Err(fault) => {
-                let fault = state.note(fault, Instant::now() + PAUSE);
+                let fault = state.note(fault, true);
                 // Its drop takes the lock.
                 drop(state);
                 Err(fault)
@@ -153,6 +176,39 @@ impl Pool {
         })
     }
 
+    /// Looks whether the server is there, on a connection of its own. If it is
+    /// not, nobody waits for it any more.
+    pub(super) fn knock(&self) -> Result<(), StoreFault> {
+        // One that half a look was made on is not used again.
+        let mut apart = self.apart.lock().unwrap_or_else(PoisonError::into_inner);
+        self.state()?.looked = Some(Instant::now());
+        let looked = match apart.take() {
+            Some(mut connection) => match look(&mut connection) {
+                // The connection alone may be dead.
+                Err(fault) if is_away(&fault) && !connection.is_silent() => self.connect_apart(),
+                looked => looked.map(|()| connection),
+            },
+            None => self.connect_apart(),
+        };
+        let mut state = self.state()?;
+        state.looked = Some(Instant::now());
+        match looked {
+            Ok(connection) => {
+                state.there();
+                *apart = Some(connection);
+                Ok(())
+            }
+            Err(fault) if is_away(&fault) => {
+                let lent = mem::take(&mut state.lent);
+                let fault = state.note(fault, true);
+                drop(state);
+                lent.iter().for_each(|scissors| scissors.cut());
+                Err(self.lost(fault))
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// Notes that a connection was found dead: those that lie idle are, too.
     pub(super) fn lost(&self, fault: StoreFault) -> StoreFault {
         let Ok(mut state) = self.state() else {
@@ -161,7 +217,7 @@ impl Pool {
         state.generation += 1;
         let dead = mem::take(&mut state.idle);
         state.open -= dead.len();
-        let fault = state.note(fault, Instant::now());
+        let fault = state.note(fault, false);
         drop(state);
         self.freed.notify_all();
         // Closing them may take a moment.
@@ -171,21 +227,59 @@ impl Pool {
 }
 
 impl State {
-    /// Remembers since when the server is away, and says that.
-    fn note(&mut self, fault: StoreFault, until: Instant) -> StoreFault {
+    fn is_returned(&mut self, connection: &Connection) {
+        let scissors = connection.scissors();
+        self.lent.retain(|lent| !Arc::ptr_eq(lent, scissors));
+    }
+
+    /// It answers.
+    fn there(&mut self) {
+        self.away = None;
+        self.answered = Some(Instant::now());
+    }
+
+    /// Why no attempt is made now to reach the server, if none is.
+    fn gives_up(&self, now: Instant) -> Option<StoreFault> {
+        let away = self.away.as_ref()?;
+        let is_looked_after = || {
+            self.looked
+                .is_some_and(|at| now.saturating_duration_since(at) < LOOKED_AFTER)
+        };
+        let gives_up = now < away.until || (away.is_tried && is_looked_after());
+        gives_up.then(|| away.fault())
+    }
+
+    /// Remembers since when the server is away, and whether it was tried just
+    /// now; says that it is.
+    fn note(&mut self, fault: StoreFault, is_tried: bool) -> StoreFault {
         let StoreFault::Away { since, reason } = fault else {
             return fault;
         };
-        let since = self.away.as_ref().map_or(since, |away| away.since);
-        let away = Away {
-            since,
-            reason,
-            until,
+        let now = Instant::now();
+        let until = if is_tried { now + PAUSE } else { now };
+        let away = match self.away.take() {
+            Some(away) => Away {
+                since: away.since,
+                reason,
+                until: until.max(away.until),
+                is_tried: is_tried || away.is_tried,
+            },
+            None => Away {
+                since,
+                reason,
+                until,
+                is_tried,
+            },
         };
         let fault = away.fault();
         self.away = Some(away);
         fault
     }
+}
+
+/// Asks for a sign of life.
+fn look(connection: &mut Connection) -> Result<(), StoreFault> {
+    connection.number("SELECT 1::bigint", &[]).map(drop)
 }
 
 impl Away {
@@ -205,6 +299,7 @@ impl Borrowed<'_> {
             return;
         };
         if state.generation == place.generation {
+            state.is_returned(&connection);
             state.idle.push(connection);
             state.answered = Some(Instant::now());
             drop(state);
@@ -244,6 +339,8 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         if let Ok(mut state) = self.pool.state() {
             state.open -= 1;
+            // Those whose connections are gone.
+            state.lent.retain(|lent| Arc::strong_count(lent) > 1);
         }
         self.pool.freed.notify_one();
     }

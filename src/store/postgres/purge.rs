@@ -203,14 +203,14 @@ impl PurgeStore for PostgresStore {
     /// Has the server clear away what was deleted, which does not overwrite it.
     fn scrub(&self) -> Result<(), StoreError> {
         self.read(|connection| {
-            connection.batch("SET statement_timeout = 0")?;
+            connection.take_time()?;
             let cleared = connection
                 .batch("VACUUM message")
                 .and_then(|_| connection.batch("VACUUM delivery"))
                 .and_then(|_| connection.batch("VACUUM incoming"))
                 .and_then(|_| connection.batch("VACUUM consultation"))
                 .and_then(|_| connection.batch("VACUUM record"));
-            connection.batch("RESET statement_timeout")?;
+            connection.hurry_again()?;
             cleared.map(drop)
         })
     }

@@ -305,7 +305,8 @@ pub(super) fn migrate(
     if version(connection)? == NEWEST {
         return Ok(());
     }
-    connection.batch("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0")?;
+    connection.take_time()?;
+    connection.batch("BEGIN ISOLATION LEVEL READ COMMITTED")?;
     connection.batch(Lock::Alone.statement())?;
     check_lock(&mut other()?)?;
     // Asked again inside: another program may have been quicker.

@@ -8,7 +8,7 @@ use super::proxy::{Mode, Proxy};
 use super::{Temporary, temporary};
 use crate::store::postgres::connection::value;
 use crate::store::postgres::transaction::Lock;
-use crate::store::{FactStore, PostgresStore, StoreError, StoreFault};
+use crate::store::{FactStore, PostgresStore, ReachStore, StoreError, StoreFault};
 
 const PUT: &str = "INSERT INTO fact VALUES ('', 'a', 'x')";
 
@@ -16,10 +16,11 @@ const PUT: &str = "INSERT INTO fact VALUES ('', 'a', 'x')";
 fn through_proxy() -> Option<(Temporary, PostgresStore, Proxy)> {
     let direct = temporary()?;
     let address = direct.schema.address();
-    let Some(proxy) = Proxy::new(&address) else {
+    if address.socket_directory().is_some() || address.tls().is_some() {
         super::skip::skip("the server is not reached by TCP in clear");
         return None;
-    };
+    }
+    let proxy = Proxy::to(format!("{}:{}", address.host(), address.port()));
     let (user, database) = (address.user(), address.database());
     let url = format!("postgres://{user}@127.0.0.1:{}/{database}", proxy.port);
     let store = PostgresStore::open(&direct.schema.at(&url), &direct.schema.name).unwrap();
@@ -218,6 +219,58 @@ fn while_the_server_is_away_that_is_said_at_once_and_since_when() {
     proxy.set(Mode::Open);
     wait_until("it is back", || store.set_facts(&[("a", b"3")]).is_ok());
     assert_eq!(store.fact("a").unwrap().unwrap(), b"3");
+}
+
+#[test]
+fn a_server_that_hangs_is_away_for_all_once_somebody_has_looked() {
+    let Some((direct, store, proxy)) = through_proxy() else {
+        return;
+    };
+    store.knock().unwrap();
+    facts(&store);
+    proxy.set(Mode::Silent);
+    let began = Instant::now();
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| store.fact("a"));
+        let writer = scope.spawn(|| put(&store).1);
+        let looked = store.knock().unwrap_err();
+        assert!(
+            matches!(looked.fault(), StoreFault::Away { .. }),
+            "{looked}"
+        );
+        assert!(store.absence().is_some());
+        for error in [
+            reader.join().unwrap().unwrap_err(),
+            writer.join().unwrap().unwrap_err(),
+        ] {
+            assert!(crate::store::is_away(&error), "{error}");
+        }
+    });
+    assert!(began.elapsed() < Duration::from_secs(20), "they waited");
+    let began = Instant::now();
+    store.set_facts(&[("a", b"2")]).unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(1), "it was tried");
+    proxy.set(Mode::Open);
+    store.knock().unwrap();
+    assert!(store.absence().is_none());
+    store.set_facts(&[("a", b"3")]).unwrap();
+    assert_eq!(direct.fact("a").unwrap().unwrap(), b"3");
+}
+
+#[test]
+fn a_server_that_hangs_at_the_start_is_not_waited_for() {
+    let Some((direct, _store, proxy)) = through_proxy() else {
+        return;
+    };
+    let (user, database) = (direct.schema.address(), direct.schema.address());
+    let (user, database) = (user.user(), database.database());
+    let url = format!("postgres://{user}@127.0.0.1:{}/{database}", proxy.port);
+    proxy.set(Mode::Silent);
+    let began = Instant::now();
+    let error = PostgresStore::open(&direct.schema.at(&url), "D1").unwrap_err();
+    assert!(matches!(error.fault(), StoreFault::Away { .. }), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(20));
+    proxy.set(Mode::Open);
 }
 
 #[test]

@@ -4,8 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
-
-use super::super::PostgresAddress;
+use std::time::Duration;
 
 /// What becomes of connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +19,8 @@ pub(super) enum Mode {
     LoseCommit,
     /// None is let through.
     Closed,
+    /// They are taken, and nothing comes from the server until this is over.
+    Silent,
 }
 
 pub(super) struct Proxy {
@@ -28,12 +29,8 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// None if the server is not reached by TCP in clear.
-    pub(super) fn new(server: &PostgresAddress) -> Option<Self> {
-        if server.socket_directory().is_some() || server.tls().is_some() {
-            return None;
-        }
-        let upstream = format!("{}:{}", server.host(), server.port());
+    /// Between whoever connects and the server at this address.
+    pub(super) fn to(upstream: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let mode = Arc::new(Mutex::new(Mode::Open));
@@ -44,11 +41,13 @@ impl Proxy {
                 if *shared.lock().unwrap() == Mode::Closed {
                     continue;
                 }
-                let server = TcpStream::connect(&upstream).unwrap();
-                relay(&client, &server, &shared);
+                // A server that is stopped ends its clients' connections.
+                if let Ok(server) = TcpStream::connect(&upstream) {
+                    relay(&client, &server, &shared);
+                }
             }
         });
-        Some(Self { port, mode })
+        Self { port, mode }
     }
 
     pub(super) fn set(&self, mode: Mode) {
@@ -59,8 +58,17 @@ impl Proxy {
 fn relay(client: &TcpStream, server: &TcpStream, mode: &Arc<Mutex<Mode>>) {
     let clone = |stream: &TcpStream| stream.try_clone().unwrap();
     let (mut from, mut to) = (clone(server), clone(client));
+    let silence = Arc::clone(mode);
     thread::spawn(move || {
-        let _ = std::io::copy(&mut from, &mut to);
+        let mut bytes = [0; 1 << 16];
+        while let Ok(len @ 1..) = from.read(&mut bytes) {
+            while *silence.lock().unwrap() == Mode::Silent {
+                thread::sleep(Duration::from_millis(10));
+            }
+            if to.write_all(&bytes[..len]).is_err() {
+                break;
+            }
+        }
         let _ = to.shutdown(Shutdown::Both);
     });
     let (mut from, mut to) = (clone(client), clone(server));
@@ -69,13 +77,14 @@ fn relay(client: &TcpStream, server: &TcpStream, mode: &Arc<Mutex<Mode>>) {
         let mut bytes = [0; 1 << 16];
         while let Ok(len @ 1..) = from.read(&mut bytes) {
             let mut mode = mode.lock().unwrap();
-            if *mode != Mode::Open && bytes[..len].windows(7).any(|text| text == b"COMMIT\0") {
+            let cuts = !matches!(*mode, Mode::Open | Mode::Silent);
+            if cuts && bytes[..len].windows(7).any(|text| text == b"COMMIT\0") {
                 let _ = from.shutdown(Shutdown::Both);
                 if *mode != Mode::LoseCommit {
                     let _ = to.write_all(&bytes[..len]);
                 }
                 *mode = match *mode {
-                    Mode::LoseAnswerAndClose => Mode::Closed,
+                    Mode::LoseAnswerAndClose | Mode::Closed => Mode::Closed,
                     _ => Mode::Open,
                 };
                 break;

@@ -17,6 +17,7 @@ pub mod correspondence;
 pub mod deliveries;
 pub mod desk;
 pub mod devices;
+pub mod dismissal;
 pub mod event;
 pub mod gate;
 pub mod joining;
@@ -36,6 +37,7 @@ pub mod recovery;
 pub mod server;
 pub mod setup;
 pub mod shared;
+pub mod staff;
 pub mod tickets;
 pub mod transfer;
 

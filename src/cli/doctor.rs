@@ -19,6 +19,7 @@ pub mod presence;
 pub mod purge;
 mod serve;
 mod show;
+mod staff;
 mod store;
 
 use std::env;
@@ -166,6 +167,7 @@ fn setup_failed(error: &SetupError) -> Failure {
         SetupError::Store(error) => error.fault().into(),
         SetupError::KeyFile(error) => error.fault().into(),
         SetupError::NoDatabase(_) | SetupError::Inconsistent(_) => Exit::Integrity,
+        SetupError::Revoked(_) => Exit::Refused,
         SetupError::Io(..)
         | SetupError::NotJoined
         | SetupError::Moved { .. }

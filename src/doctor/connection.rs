@@ -128,7 +128,7 @@ fn join(
     let order = shared.order();
     // Renewed between M2 and M3: the patient comes back and learns the new one.
     let identity = shared.identity();
-    if established.doctor != identity.certificate.fingerprint() {
+    if established.doctor != identity.certificate.fingerprint() || shared.dismissal.is() {
         return None;
     }
     let joined = sessions.join(

@@ -18,6 +18,7 @@ use crate::doctor::blocks;
 use crate::doctor::clinic::{self, Clinic};
 use crate::doctor::copies::Copies;
 pub use crate::doctor::deliveries::{Outcome, Report};
+use crate::doctor::dismissal::Dismissal;
 use crate::doctor::event::Event;
 use crate::doctor::flusher::Flusher;
 use crate::doctor::gate::Gate;
@@ -111,6 +112,7 @@ impl Server {
             roster: Roster::default(),
             unsettled: Mutex::default(),
             clinic: Clinic::new(&mut OsRandom),
+            dismissal: Dismissal::default(),
             events: Mutex::new(Some(sender)),
             untold: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
@@ -424,6 +426,18 @@ impl Server {
     pub fn say_no_more(&self) {
         let events = &self.shared.events;
         *events.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Has this done when the clinic revokes the doctor's certificate: the server
+    /// has ended all sessions by then, lets nobody in, and has said so.
+    pub fn when_dismissed(&self, then: impl FnOnce() + Send + 'static) {
+        self.shared.dismissal.then(Box::new(then));
+    }
+
+    /// Whether that was so.
+    #[must_use]
+    pub fn is_dismissed(&self) -> bool {
+        self.shared.dismissal.is()
     }
 
     /// The practice's books.

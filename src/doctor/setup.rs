@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::doctor::authority;
+use crate::doctor::dismissal;
 use crate::doctor::practice::SERVER;
 use crate::elgamal::{Group, KemSecret, SignSecret};
 use crate::hex;
@@ -69,6 +70,9 @@ pub enum SetupError {
         /// Who is meant.
         doctor: Identifier,
     },
+    /// The keys are of somebody whose certificate the clinic has revoked, and
+    /// whose name somebody else has now.
+    Revoked(Identifier),
     /// What is stored does not fit together: names the part.
     Inconsistent(&'static str),
 }
@@ -113,6 +117,11 @@ impl fmt::Display for SetupError {
                  with --id, or another database with --store, or let {doctor} join: another \
                  doctor makes a ticket with 'doctor enrol-doctor {doctor}', and 'doctor enrol \
                  TICKET' takes it"
+            ),
+            Self::Revoked(doctor) => write!(
+                f,
+                "{}; the keys here are good for nothing, and the name has been given again",
+                dismissal::sentence(doctor)
             ),
             Self::Inconsistent(what) => write!(
                 f,
@@ -384,8 +393,17 @@ pub fn load_with(
     let signing = SignSecret::from_bytes(&group, secret.expose())
         .ok()
         .filter(|_| key_group == *group.id())
-        .filter(|signing| *signing.verifying_key() == certificate.subject().signing_key)
         .ok_or(SetupError::Inconsistent("the file signing.key"))?;
+    let is_of =
+        |papers: &VerifiedCertificate| papers.subject().signing_key == *signing.verifying_key();
+    if !is_of(&certificate) {
+        let is_revoked = |each: &&VerifiedCertificate| revoked.contains(&each.subject().serial);
+        let former = earlier.iter().filter(is_revoked).find(|each| is_of(each));
+        return Err(match former {
+            Some(former) => SetupError::Revoked(former.subject().identifier.clone()),
+            None => SetupError::Inconsistent("the file signing.key"),
+        });
+    }
     let prekeys = load_prekeys(keys, store, &certificate, now)?;
     Ok(DoctorIdentity {
         root,

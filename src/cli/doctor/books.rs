@@ -12,7 +12,7 @@ use crate::cli::options::{DoctorOptions, GroupName};
 use crate::cli::passphrase;
 use crate::clock::{Clock, SystemClock};
 use crate::doctor::practice::Practice;
-use crate::doctor::{authority, recovery, setup};
+use crate::doctor::{authority, dismissal, recovery, setup};
 use crate::elgamal::Group;
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::data_dir::{self, DataDir};
@@ -163,6 +163,14 @@ fn found(
     Ok(identity)
 }
 
+/// The clinic has put this doctor out.
+pub fn is_revoked(id: &Identifier) -> Failure {
+    Failure::new(Exit::Refused, dismissal::sentence(id)).hint(format!(
+        "if that was a mistake, let her join again with new keys, in another directory: another \
+         doctor makes a ticket with 'doctor enrol-doctor {id}'"
+    ))
+}
+
 /// The doctor's keys and papers, made by an earlier start. With a certificate
 /// that has ended nobody serves; what is on file can be read and saved.
 fn load(
@@ -181,6 +189,9 @@ fn load(
             directory.path("").display()
         );
         return Err(Failure::new(Exit::Failure, sentence));
+    }
+    if identity.is_revoked() {
+        return Err(is_revoked(id));
     }
     let renewal = authority::renewal_of(&identity.certificate, directory, store, now);
     let command = renewal.as_ref().map(authority::Renewal::command);

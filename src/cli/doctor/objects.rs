@@ -8,6 +8,7 @@ use crate::cli::doctor::joining;
 use crate::cli::doctor::messages;
 use crate::cli::doctor::patients;
 use crate::cli::doctor::presence;
+use crate::cli::doctor::staff;
 use crate::cli::output::Object;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::doctor::control::Answer;
@@ -108,6 +109,7 @@ fn office_answer(answer: &office::Answer) -> Vec<Object> {
         office::Answer::Backup(answer) => vec![backup::object(answer)],
         office::Answer::Authority(answer) => authority::objects(answer),
         office::Answer::Joining(answer) => joining::objects(answer),
+        office::Answer::Staff(answer) => staff::objects(answer),
         office::Answer::Purged(purged) => vec![super::purge::object(purged)],
         office::Answer::Deliveries(_) | office::Answer::Letters(_) => messages::objects(answer),
         office::Answer::Audit(_) | office::Answer::AddressNeeded | office::Answer::Failed(_) => {

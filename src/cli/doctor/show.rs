@@ -103,6 +103,7 @@ fn office_text(answer: &office::Answer) -> String {
         office::Answer::Audit(_) => String::new(),
         office::Answer::Devices(answer) => devices::text(answer),
         office::Answer::Joining(answer) => joining::text(answer),
+        office::Answer::Staff(answer) => super::staff::text(answer),
         office::Answer::Purged(purged) => super::purge::text(purged),
         office::Answer::Authority(answer) => authority::text(answer),
         office::Answer::Deliveries(answer) => messages::text(answer),

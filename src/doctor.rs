@@ -20,6 +20,7 @@ pub mod devices;
 pub mod dismissal;
 pub mod event;
 pub mod gate;
+pub mod join_tickets;
 pub mod joining;
 pub mod ledger;
 pub mod messages;

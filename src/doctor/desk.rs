@@ -81,7 +81,15 @@ impl Desk {
                 if request.asks_for_states() {
                     self.server.settle();
                 }
-                let answer = office::answer(self.server.practice(), request);
+                let enrolled = match &request {
+                    office::Request::Enrol { patient, .. } => Some(patient.clone()),
+                    _ => None,
+                };
+                let answer = || office::answer(self.server.practice(), request);
+                let answer = match enrolled {
+                    Some(patient) => self.server.enrolling(&patient, answer),
+                    None => answer(),
+                };
                 if let office::Answer::Devices(answer) = &answer {
                     self.server.put_out(&answer.revoked());
                 }
@@ -184,11 +192,16 @@ impl Desk {
             })
             .collect();
         let practice = self.server.practice();
+        let elsewhere = match presence::own_elsewhere(practice) {
+            Ok(elsewhere) => elsewhere,
+            Err(error) => return Answer::Failed(error.to_string()),
+        };
         let renewal = authority::renewal(practice, practice.now());
         Answer::Connected {
             devices,
             unread,
             renewal,
+            elsewhere,
         }
     }
 
@@ -206,6 +219,7 @@ impl Desk {
                 number: sent.number,
                 code: sent.code,
                 devices: sent.devices,
+                elsewhere: sent.elsewhere,
                 away: sent.away,
                 to,
                 boundary: letter.boundary,

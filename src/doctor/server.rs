@@ -305,13 +305,29 @@ impl Server {
     /// [`TicketRefusal`].
     pub fn enrol(&self, patient: &Identifier, address: &str) -> Result<Ticket, TicketRefusal> {
         let lifetime = tickets::LIFETIME;
-        tickets::make(
-            &self.shared.practice,
-            patient,
-            address,
-            lifetime,
-            &mut OsRandom,
-        )
+        self.enrolling(patient.as_str(), || {
+            tickets::make(
+                &self.shared.practice,
+                patient,
+                address,
+                lifetime,
+                &mut OsRandom,
+            )
+        })
+    }
+
+    /// Makes a ticket for this patient. That she is the doctor's then is nothing
+    /// to tell her.
+    pub(super) fn enrolling<T>(&self, patient: &str, make: impl FnOnce() -> T) -> T {
+        let shared = &self.shared;
+        shared.clinic.expect(patient);
+        let made = make();
+        let assigned = shared.practice.store.clinic();
+        let assigned = assigned.and_then(|clinic| clinic.assigned(patient).ok().flatten());
+        if assigned.as_deref() != Some(shared.identity().identifier().as_str()) {
+            shared.clinic.expect_no_more(patient);
+        }
+        made
     }
 
     /// How many first messages were looked at since the start: those of patients,
@@ -343,7 +359,8 @@ impl Server {
         for device in devices {
             self.shared.tables.sessions.forget_token(device);
         }
-        housekeeping::check_certificates(&self.shared);
+        // Their tokens are gone; what cannot be read now is looked at in a minute.
+        let _ = housekeeping::check_certificates(&self.shared);
     }
 
     /// Goes on with a renewed certificate, given in hexadecimal digits. A session

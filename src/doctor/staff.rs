@@ -296,6 +296,22 @@ fn show_with(
     })
 }
 
+/// Whether somebody of this name works in the clinic: one of whose certificates
+/// is not revoked does, until it has been.
+///
+/// # Errors
+/// [`StaffError`].
+pub fn works_here(practice: &Practice, name: &str) -> Result<bool, StaffError> {
+    let (store, identity) = (&*practice.store, practice.identity());
+    let list = revoked_list(store, &identity.root)?;
+    let all = certificates(store, &identity.root)?;
+    let mut of_her = all
+        .iter()
+        .map(|certificate| certificate.subject())
+        .filter(|subject| subject.identifier.as_str() == name);
+    Ok(of_her.any(|subject| !list.contains(&subject.serial)))
+}
+
 /// The list that follows the one in the store and names these certificates.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::audit::{Action, Entry};
 use crate::doctor::practice::Practice;
+use crate::doctor::staff::{self, StaffError};
 use crate::identity::id::Identifier;
 use crate::store::{ClinicStore, StoreError};
 
@@ -15,6 +16,8 @@ const DOCTOR: &str = "doctor";
 pub enum TransferError {
     /// The store.
     Store(StoreError),
+    /// It cannot be said who works in the clinic.
+    Staff(StaffError),
     /// There is no other doctor.
     Alone,
     /// Nobody of this name is a doctor of the clinic; these are.
@@ -35,6 +38,7 @@ impl fmt::Display for TransferError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store(error) => write!(f, "{error}"),
+            Self::Staff(error) => write!(f, "{error}"),
             Self::Alone => f.write_str(
                 "this practice is one doctor's, there is nobody to give a patient to; let \
                  another doctor join first: doctor enrol-doctor",
@@ -66,6 +70,15 @@ impl fmt::Display for TransferError {
 
 impl std::error::Error for TransferError {}
 
+impl From<StaffError> for TransferError {
+    fn from(error: StaffError) -> Self {
+        match error {
+            StaffError::Store(error) => Self::Store(error),
+            other => Self::Staff(other),
+        }
+    }
+}
+
 impl From<StoreError> for TransferError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
@@ -92,7 +105,7 @@ pub fn transfer(
         Some(doctor) if doctor == to.as_str() => {
             return Err(TransferError::Already(patient.clone(), doctor));
         }
-        Some(doctor) if doctor != own && doctors.contains(&doctor) => {
+        Some(doctor) if doctor != own && staff::works_here(practice, &doctor)? => {
             return Err(TransferError::Others(patient.clone(), doctor));
         }
         Some(doctor) => doctor,
@@ -123,7 +136,7 @@ pub fn transfer_all(
     let identity = practice.identity();
     check_doctor(&doctors, identity.identifier(), to)?;
     let name = from.as_str();
-    if from != identity.identifier() && doctors.iter().any(|doctor| doctor == name) {
+    if from != identity.identifier() && staff::works_here(practice, name)? {
         return Err(TransferError::HerOwn(from.clone()));
     }
     let to_herself = from == to || clinic.patients_of(name)?.is_empty();

@@ -201,19 +201,21 @@ pub(in crate::store) fn all_patients_of_one_doctor_are_given_at_once(store: &dyn
 
 pub(in crate::store) fn a_list_is_followed_by_one_that_was_made_from_it(store: &dyn Store) {
     let clinic = clinic(store);
+    // Whose view of the store it is: hers are the tickets that are made here.
+    let own = store.nodes().unwrap().doctor();
     let list = || store.fact(fact::REVOKED_DOCTORS).unwrap().unwrap();
     let facts: [(&str, &[u8]); 2] = [
         (fact::REVOKED_DOCTORS, b"first"),
         (fact::DOCTOR_CERTIFICATE, b"hers"),
     ];
     store.set_facts(&facts).unwrap();
-    for name in ["D1", "D2", "D3"] {
+    for name in [own, "D2", "D3"] {
         clinic.add_staff_if_new(&staff(name)).unwrap();
     }
     // For her, by her, and neither.
-    clinic.add_join_ticket(&join_ticket(1, "D1"), &[]).unwrap();
+    clinic.add_join_ticket(&join_ticket(1, own), &[]).unwrap();
     let by_her = JoinTicketRow {
-        doctor: "D1".to_owned(),
+        doctor: own.to_owned(),
         ..join_ticket(2, "D9")
     };
     clinic.add_join_ticket(&by_her, &[]).unwrap();
@@ -223,10 +225,10 @@ pub(in crate::store) fn a_list_is_followed_by_one_that_was_made_from_it(store: &
     };
     clinic.add_join_ticket(&others, &[]).unwrap();
     store.add_ticket(&ticket(1), &[]).unwrap();
-    clinic.assign_if_new("P1", "D1").unwrap();
+    clinic.assign_if_new("P1", own).unwrap();
     let remove = |known: &[u8]| {
         let removal = Removal {
-            member: "D1",
+            member: own,
             known,
             list: b"second",
         };
@@ -255,10 +257,10 @@ pub(in crate::store) fn a_list_is_followed_by_one_that_was_made_from_it(store: &
     );
     let made = store.ticket(&[1; 16]).unwrap().unwrap();
     assert_eq!(made.state, TicketState::Revoked);
-    assert_eq!(clinic.assigned("P1").unwrap().as_deref(), Some("D1"));
+    assert_eq!(clinic.assigned("P1").unwrap().as_deref(), Some(own));
     // What she has signed can still be checked.
     let all = clinic.facts_of_all(fact::DOCTOR_CERTIFICATE).unwrap();
-    assert_eq!(all, [("D1".to_owned(), b"hers".to_vec())]);
+    assert_eq!(all, [(own.to_owned(), b"hers".to_vec())]);
     assert!(
         clinic
             .facts_of_all(fact::REVOKED_DOCTORS)

@@ -97,6 +97,8 @@ actions! {
     Admitted = "staff admitted",
     /// Somebody has joined the clinic: her own word.
     ClinicJoined = "clinic joined",
+    /// The certificates of one of the clinic's staff were revoked.
+    StaffRevoked = "staff revoked",
     /// A patient was given to another doctor.
     Transferred = "patient transferred",
     /// A broadcast was written.

@@ -9,6 +9,8 @@
     reason = "a test ends with what it cannot do"
 )]
 
+#[path = "clinic/revoking.rs"]
+mod revoking;
 #[path = "clinic/roles.rs"]
 mod roles;
 #[path = "support/skip.rs"]

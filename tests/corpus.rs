@@ -8,6 +8,10 @@ use telemed::random::Random;
 
 #[path = "corpus/check.rs"]
 mod check;
+#[path = "corpus/clinic.rs"]
+mod clinic;
+#[path = "corpus/saved.rs"]
+mod saved;
 
 /// Mutations of every seed.
 const ROUNDS: usize = 3_000;
@@ -100,6 +104,23 @@ fn mutated_input_never_panics() {
                 mutate(&mut random, &mut bytes);
             }
             check::check(&bytes);
+        }
+    }
+}
+
+#[test]
+fn mutated_papers_of_a_clinic_neither_panic_nor_are_believed() {
+    let mut random = Xorshift(0x7465_6c65_6d65_6403);
+    for ((check, rounds), seeds) in saved::seeds() {
+        for seed in seeds {
+            check(&seed);
+            for _ in 0..rounds {
+                let mut bytes = seed.clone();
+                for _ in 0..=random.below(4) {
+                    mutate(&mut random, &mut bytes);
+                }
+                check(&bytes);
+            }
         }
     }
 }

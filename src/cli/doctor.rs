@@ -19,6 +19,7 @@ pub mod presence;
 pub mod purge;
 mod serve;
 mod show;
+mod staff;
 mod store;
 
 use std::env;

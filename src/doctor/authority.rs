@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::Action;
 use crate::audit::head::Head;
 use crate::clock::{Timestamp, in_words};
-use crate::codec::{Reader, Writer};
+use crate::codec::{DecodeError, Reader, Writer};
 use crate::doctor::practice::Practice;
 use crate::doctor::setup::{DoctorPapers, ROOT_KEY, SetupError};
 use crate::elgamal::SignSecret;
@@ -375,8 +375,8 @@ pub(super) fn renew(
     if renewed.not_before < current.not_before || renewed.not_after < current.not_after {
         return unfit("it is older than the one in force");
     }
-    if identity.revoked.contains(&renewed.serial) {
-        return unfit("it was revoked");
+    if identity.revoked.contains(&renewed.serial) || identity.is_revoked() {
+        return unfit("it, or the one in force, was revoked");
     }
     let until = renewed.not_after;
     let serial = hex::encode(&renewed.serial);
@@ -410,7 +410,7 @@ pub(super) fn renew(
 }
 
 /// The certificates she had before, as a fact.
-fn encode_earlier(earlier: &[VerifiedCertificate]) -> Vec<u8> {
+pub(super) fn encode_earlier(earlier: &[VerifiedCertificate]) -> Vec<u8> {
     let all = earlier.iter();
     all.fold(Writer::new(), |writer, each| writer.lp16(each.as_bytes()))
         .finish()
@@ -426,14 +426,21 @@ pub(super) fn read_earlier(
 ) -> Result<Vec<VerifiedCertificate>, SetupError> {
     let damaged = || SetupError::Inconsistent("an earlier certificate of the doctor");
     let bytes = store.fact(fact::EARLIER_CERTIFICATES)?.unwrap_or_default();
-    let mut reader = Reader::new(&bytes);
-    let mut earlier = Vec::new();
-    while !reader.is_empty() {
-        let bytes = reader.lp16().map_err(|_| damaged())?;
-        let certificate = Certificate::decode(bytes, root.group())
+    let all = decode_certificates(&bytes).map_err(|_| damaged())?;
+    let accepted = all.into_iter().map(|bytes| {
+        Certificate::decode(&bytes, root.group())
             .and_then(|certificate| root.accept_issued(certificate))
-            .map_err(|_| damaged())?;
-        earlier.push(certificate);
+            .map_err(|_| damaged())
+    });
+    accepted.collect()
+}
+
+/// The bytes of the certificates in such a fact.
+pub(super) fn decode_certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let mut all = Vec::new();
+    while !reader.is_empty() {
+        all.push(reader.lp16()?.to_vec());
     }
-    Ok(earlier)
+    Ok(all)
 }

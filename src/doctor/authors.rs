@@ -3,8 +3,8 @@
 //! database could put any name under her words. What is no assistant's own is
 //! given to nobody.
 
+use crate::doctor::member;
 use crate::doctor::practice::Practice;
-use crate::doctor::staff;
 use crate::identity::certificate::VerifiedCertificate;
 use crate::protocol::message::Message;
 use crate::store::StoreError;
@@ -28,7 +28,7 @@ fn certificate(
         return Ok(None);
     };
     let root = &practice.identity().root;
-    Ok(staff::assistant(&clinic.staff()?, author.as_str(), root))
+    Ok(member::assistant(&clinic.staff()?, author.as_str(), root))
 }
 
 /// Whether an assistant of the clinic, of now or of earlier, is the author. A

@@ -45,7 +45,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
     let store = Arc::clone(&shared.practice.store);
     let Some(nodes) = store.nodes() else { return };
     let mut round = Round::new();
-    while !shared.is_stopping() {
+    while !shared.is_stopping() && !shared.dismissal.is() {
         round.go(shared, nodes);
     }
     // What it could not take back is taken back at its next start.

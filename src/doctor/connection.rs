@@ -71,7 +71,7 @@ fn refuse(shared: &Shared, stream: &TcpStream, address: IpAddr, place: &Place, r
     }
     if matches!(refusal.reason, RefusalReason::TicketUsedTwice(_)) {
         // Whoever came first may be there already.
-        housekeeping::check_certificates(shared);
+        let _ = housekeeping::check_certificates(shared);
     }
     match is_away {
         true => shared.turned_away(),
@@ -128,7 +128,7 @@ fn join(
     let order = shared.order();
     // Renewed between M2 and M3: the patient comes back and learns the new one.
     let identity = shared.identity();
-    if established.doctor != identity.certificate.fingerprint() {
+    if established.doctor != identity.certificate.fingerprint() || shared.dismissal.is() {
         return None;
     }
     let joined = sessions.join(
@@ -196,7 +196,7 @@ fn join(
     });
     // Stopped between the look at the table and now?
     if housekeeping::is_stopped(shared, &line.serial) {
-        housekeeping::check_certificates(shared);
+        let _ = housekeeping::check_certificates(shared);
     }
     // A device that is elsewhere by now is given nothing here.
     if !clinic::claim(shared, line.id) {

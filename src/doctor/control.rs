@@ -88,6 +88,9 @@ pub enum Answer {
         /// Whether it is time to renew the doctor's certificate.
         #[serde(default)]
         renewal: Option<Renewal>,
+        /// Her patients who are connected to other doctors of the clinic.
+        #[serde(default)]
+        elsewhere: Vec<presence::Node>,
     },
     /// The clinic's nodes, and who is connected to each.
     Clinic(Vec<presence::Node>),
@@ -99,6 +102,10 @@ pub enum Answer {
         code: String,
         /// Devices it was given to.
         devices: usize,
+        /// Devices that are given it by the clinic's other doctors, to whom they
+        /// are connected.
+        #[serde(default)]
+        elsewhere: usize,
         /// Devices that get it when they come back.
         away: usize,
         /// The patients it is for, as they were named; nothing if it is for

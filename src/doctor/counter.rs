@@ -14,7 +14,6 @@ use crate::doctor::practice::Practice;
 use crate::doctor::presence;
 use crate::doctor::roles;
 use crate::identity::certificate::Fingerprint;
-use crate::store::StoreError;
 
 /// Does what is asked and says what came of it. What is logged of it is vouched
 /// for at once: no server does so later.
@@ -79,27 +78,17 @@ fn send(practice: &Practice, letter: &Letter<'_>) -> Answer {
 fn put(practice: &Practice, letter: &Letter<'_>) -> Result<Sent, SendError> {
     let now = practice.now();
     let message = post::written(practice, letter, now)?;
-    let present = connected(practice)?;
     let entered = post::enter(practice, letter, &message, now)?;
-    let recipients = entered.devices.len();
-    let devices = entered.devices.iter();
-    let devices = devices
-        .filter(|(device, _)| present.contains(device))
-        .count();
+    let devices: HashSet<Fingerprint> = entered.devices.iter().map(|(id, _)| *id).collect();
+    // It is in the books whatever is known of who is connected.
+    let elsewhere = presence::elsewhere(practice, &devices).unwrap_or(0);
     Ok(Sent {
         number: entered.row.number,
         code: message.id().code(),
-        devices,
-        away: recipients - devices,
+        devices: 0,
+        elsewhere,
+        away: devices.len().saturating_sub(elsewhere),
         epoch: 0,
         left_out: entered.left_out,
     })
-}
-
-fn connected(practice: &Practice) -> Result<HashSet<Fingerprint>, StoreError> {
-    let Some(nodes) = practice.store.nodes() else {
-        return Ok(HashSet::new());
-    };
-    let present = nodes.present()?.into_iter();
-    Ok(present.map(|row| row.device).collect())
 }

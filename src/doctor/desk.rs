@@ -83,7 +83,15 @@ impl Desk {
                 if request.asks_for_states() {
                     self.server.settle();
                 }
-                let answer = office::answer(self.server.practice(), request);
+                let enrolled = match &request {
+                    office::Request::Enrol { patient, .. } => Some(patient.clone()),
+                    _ => None,
+                };
+                let answer = || office::answer(self.server.practice(), request);
+                let answer = match enrolled {
+                    Some(patient) => self.server.enrolling(&patient, answer),
+                    None => answer(),
+                };
                 if let office::Answer::Devices(answer) = &answer {
                     self.server.put_out(&answer.revoked());
                 }
@@ -173,11 +181,16 @@ impl Desk {
             })
             .collect();
         let practice = self.server.practice();
+        let elsewhere = match presence::own_elsewhere(practice) {
+            Ok(elsewhere) => elsewhere,
+            Err(error) => return Answer::Failed(error.to_string()),
+        };
         let renewal = authority::renewal(practice, practice.now());
         Answer::Connected {
             devices,
             unread,
             renewal,
+            elsewhere,
         }
     }
 
@@ -228,6 +241,7 @@ pub(super) fn answer_to(letter: &Letter<'_>, sent: Result<Sent, SendError>) -> A
             number: sent.number,
             code: sent.code,
             devices: sent.devices,
+            elsewhere: sent.elsewhere,
             away: sent.away,
             to,
             boundary: letter.boundary,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
+use crate::doctor::join_tickets::{self, IssuedJoin};
 use crate::doctor::messages::device_code;
 use crate::doctor::practice::Practice;
 use crate::doctor::tickets::ticket_code;
@@ -83,9 +84,16 @@ pub enum Answer {
     /// This one is let in again.
     Unfrozen(Device),
     /// The tickets there are, the oldest first.
-    Tickets(Vec<IssuedTicket>),
+    Tickets {
+        /// Those of patients.
+        patients: Vec<IssuedTicket>,
+        /// Those with which somebody joins the clinic.
+        joins: Vec<IssuedJoin>,
+    },
     /// This one is taken back.
     TicketRevoked(IssuedTicket),
+    /// This one, for joining the clinic, is taken back.
+    JoinTicketRevoked(IssuedJoin),
     /// The fingerprints that patients compare, in groups of digits.
     Fingerprints {
         /// The doctor.
@@ -187,9 +195,10 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
         Request::Tickets => {
             let now = practice.now();
             let rows = practice.store.tickets().map_err(told)?;
-            Ok(Answer::Tickets(
-                rows.iter().map(|row| issued(row, now)).collect(),
-            ))
+            Ok(Answer::Tickets {
+                patients: rows.iter().map(|row| issued(row, now)).collect(),
+                joins: join_tickets::list(practice).map_err(told)?,
+            })
         }
         Request::RevokeTicket { ticket } => revoke_ticket(practice, ticket),
         Request::Fingerprints => {
@@ -410,6 +419,9 @@ fn revoke_ticket(practice: &Practice, named: &str) -> Result<Answer, String> {
         rows.retain(|row| row.state == TicketState::Open);
     }
     let Some(mut row) = rows.pop() else {
+        if let Some(join) = join_tickets::revoke(practice, &wanted)? {
+            return Ok(Answer::JoinTicketRevoked(join));
+        }
         return Err(format!(
             "there is no ticket {named:?}; 'doctor tickets' lists them"
         ));

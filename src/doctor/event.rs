@@ -34,6 +34,16 @@ pub enum Event {
     Confirmed(Peer, u64),
     /// A patient writes.
     Private(Peer, Message),
+    /// A patient of hers has written while connected to another doctor of the
+    /// clinic.
+    Elsewhere {
+        /// Who.
+        patient: String,
+        /// To whose server.
+        through: String,
+        /// What.
+        message: Message,
+    },
     /// A patient enrolled; the code is to be compared over the phone.
     Enrolled(Identifier, String),
     /// Somebody was not let in.

@@ -14,11 +14,10 @@ use crate::doctor::event::{Departure, Event};
 use crate::doctor::setup;
 use crate::doctor::shared::Shared;
 use crate::handshake::registry::{Registry, Standing};
-use crate::identity::certificate::Serial;
+use crate::identity::certificate::{Fingerprint, Serial};
 use crate::protocol::DisconnectReason;
 use crate::random::OsRandom;
 use crate::session::table::Connected;
-use crate::store::nodes::NodeStore;
 use crate::store::{StoreError, is_away};
 
 /// How often the group is looked at, besides when somebody joins.
@@ -73,7 +72,8 @@ pub fn keep_dates(shared: &Arc<Shared>) {
             continue;
         }
         dates_at = now + shared.settings.timing.dates;
-        check_certificates(shared);
+        // What cannot be read now is looked at again in a minute.
+        let _ = check_certificates(shared);
         shared.tables.sessions.drop_ended_tokens(shared.clock.now());
         // While the store is away nothing waits for it in vain.
         if shared.practice.store.absence().is_none() {
@@ -102,48 +102,50 @@ fn look_at(shared: &Shared, member: &Connected, now: Instant) {
     }
 }
 
-/// Ends every session whose certificate was stopped or has ended, or that was
-/// not renewed.
-pub fn check_certificates(shared: &Shared) {
-    for member in shared.tables.sessions.connected() {
-        if let Some(reason) = objection_to(shared, &member) {
-            end(shared, &member, reason);
-        }
-    }
-}
-
-fn objection_to(shared: &Shared, member: &Connected) -> Option<DisconnectReason> {
-    let now = shared.clock.now();
-    let overdue = now.since(member.token_given) > RENEWAL_LIMIT
-        || member.outbox.records_sent() > RECORD_LIMIT;
-    if overdue || member.certificate.check_dates(now).is_err() {
-        return Some(DisconnectReason::Expired);
-    }
-    let serial = &member.certificate.subject().serial;
-    if shared.practice.store.absence().is_some() {
-        return None;
-    }
-    is_stopped(shared, serial).then_some(DisconnectReason::Revoked)
-}
-
-/// Ends every session whose certificate was stopped, as another node may have
-/// done.
+/// Ends every session whose certificate was stopped, here or by another node, or
+/// has ended, or that was not renewed.
 ///
 /// # Errors
-/// [`StoreError`].
-pub(super) fn put_out_stopped(shared: &Shared, nodes: &dyn NodeStore) -> Result<(), StoreError> {
+/// [`StoreError`]: which certificates were stopped cannot be read now, and nobody
+/// was put out for that.
+pub(super) fn check_certificates(shared: &Shared) -> Result<(), StoreError> {
     let members = shared.tables.sessions.connected();
-    let devices: Vec<_> = members
-        .iter()
-        .map(|member| member.certificate.fingerprint())
-        .collect();
-    let stopped: HashSet<_> = nodes.stopped(&devices)?.into_iter().collect();
-    for (member, device) in members.iter().zip(devices) {
-        if stopped.contains(&device) {
-            end(shared, member, DisconnectReason::Revoked);
+    let (over, rest): (Vec<_>, Vec<_>) = members
+        .into_iter()
+        .partition(|member| is_over(shared, member));
+    for member in over {
+        end(shared, &member, DisconnectReason::Expired);
+    }
+    // While the store is away nothing waits for it in vain.
+    if shared.practice.store.absence().is_some() {
+        return Ok(());
+    }
+    let stopped = stopped(shared, &rest)?;
+    for member in rest {
+        if stopped.contains(&member.certificate.fingerprint()) {
+            end(shared, &member, DisconnectReason::Revoked);
         }
     }
     Ok(())
+}
+
+fn is_over(shared: &Shared, member: &Connected) -> bool {
+    let now = shared.clock.now();
+    now.since(member.token_given) > RENEWAL_LIMIT
+        || member.outbox.records_sent() > RECORD_LIMIT
+        || member.certificate.check_dates(now).is_err()
+}
+
+/// Those of these devices whose certificates were stopped.
+fn stopped(shared: &Shared, members: &[Connected]) -> Result<HashSet<Fingerprint>, StoreError> {
+    let device = |member: &Connected| member.certificate.fingerprint();
+    if let Some(nodes) = shared.practice.store.nodes() {
+        // One question for all of them: the store is on another machine.
+        let devices: Vec<_> = members.iter().map(device).collect();
+        return Ok(nodes.stopped(&devices)?.into_iter().collect());
+    }
+    let is_stopped = |member: &&Connected| is_stopped(shared, &member.certificate.subject().serial);
+    Ok(members.iter().filter(is_stopped).map(device).collect())
 }
 
 /// Whether a certificate was stopped. A table that cannot be read now puts

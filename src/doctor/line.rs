@@ -1,5 +1,9 @@
 //! A patient's session, as the thread that reads from it sees it.
 
+mod missed;
+
+pub(super) use missed::Missed;
+
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, TcpStream};
@@ -11,10 +15,9 @@ use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::deadline::UntilDeadline;
 use crate::doctor::event::{Departure, Event};
-use crate::doctor::messages::live::{Count, Given};
+use crate::doctor::messages::live::Count;
 use crate::doctor::messages::{self, BookError, device_code, mark_of, open_incoming};
 use crate::doctor::peer::Peer;
-use crate::doctor::post::outgoing::{self, opcode_of};
 use crate::doctor::shared::Shared;
 use crate::framing::{Frame, FrameReader};
 use crate::handshake::doctor::RefusalReason;
@@ -27,9 +30,9 @@ use crate::protocol::{DisconnectReason, sub};
 use crate::random::OsRandom;
 use crate::secret::SecretBytes;
 use crate::session::doctor::{DoctorEnd, FromPatient, SessionError};
-use crate::session::outbox::{Outbox, Pushed, QueueFull};
+use crate::session::outbox::Outbox;
 use crate::session::table::SessionId;
-use crate::store::messages::{Change, IncomingRow, Kind, MessageRow, Outcome, Work};
+use crate::store::messages::{Change, IncomingRow, Outcome, Work};
 
 /// Stack of a connection's thread, in bytes: exponentiation keeps its tables
 /// there, SQLite its pages elsewhere.
@@ -42,8 +45,6 @@ pub(super) const STACK_LEN: usize = 256 * 1024;
 pub(super) const SESSION_STACK_LEN: usize = 60 * 1024;
 /// How long somebody who writes too fast is held back at a time.
 const PACE: Duration = Duration::from_millis(200);
-/// How many messages from before a session are sent ahead of their receipts.
-const IN_FLIGHT: usize = 32;
 
 /// One patient's session, as the thread that reads from it sees it.
 pub(super) struct Line {
@@ -60,16 +61,6 @@ pub(super) struct Line {
     /// Messages from before this session whose receipts are awaited.
     pub(super) in_flight: HashSet<MessageId>,
     pub(super) missed: Missed,
-}
-
-/// How far a session has been given what is from before it, by numbers of
-/// messages.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Missed {
-    /// What was given last.
-    pub(super) after: u64,
-    /// The last that is to be given.
-    pub(super) up_to: u64,
 }
 
 impl Line {
@@ -172,103 +163,6 @@ impl Line {
         for body in self.shared.roster.records() {
             self.send(opcode::ROSTER, body);
         }
-    }
-
-    /// Begins to give what is from before this session, the message `newest`
-    /// being the last of it.
-    pub(super) fn begin_with_missed(&mut self, newest: u64) {
-        let store = &self.shared.practice.store;
-        let now = self.shared.clock.now();
-        if let Err(error) = store.welcome(&self.device, self.peer.as_str(), now) {
-            self.shared.clinic.stuck(self.id, 0, false);
-            self.cannot_read(&error);
-        }
-        self.missed.up_to = newest;
-        self.send_missed();
-    }
-
-    /// Whether it is time to give more of what is from before this session.
-    fn has_missed(&self) -> bool {
-        self.in_flight.len() <= IN_FLIGHT / 2 && self.missed.after < self.missed.up_to
-    }
-
-    /// Gives what is open for this device, a few messages at a time, so that
-    /// however much it is the queue does not overflow.
-    fn send_missed(&mut self) {
-        if !self.has_missed() {
-            return;
-        }
-        let Missed { after, up_to } = self.missed;
-        let limit = IN_FLIGHT - self.in_flight.len();
-        let now = self.shared.clock.now();
-        let store = &self.shared.practice.store;
-        let rows = match store.pending(&self.device, after, up_to, now, limit) {
-            Ok(rows) => rows,
-            Err(error) => {
-                // A node goes on from there when its store is there again.
-                self.shared.clinic.stuck(self.id, after, true);
-                self.missed.after = up_to;
-                return self.cannot_read(&error);
-            }
-        };
-        if rows.len() < limit {
-            self.missed.after = up_to;
-        } else if let Some(last) = rows.last() {
-            self.missed.after = last.number;
-        }
-        for row in &rows {
-            match messages::open(&self.shared.practice, row) {
-                Ok(message) if self.give(row, &message, now) => {}
-                // The session is over.
-                Ok(_) => break,
-                Err(error) => self.cannot_read(&error),
-            }
-        }
-        self.shared.flusher.send([Arc::clone(&self.outbox)]);
-    }
-
-    /// Gives one message; false if the session is over, or the queue full.
-    fn give(&mut self, row: &MessageRow, message: &Message, now: Timestamp) -> bool {
-        let parties = self.end.parties();
-        let sign = || {
-            let signing = &self.shared.identity().signing;
-            let (_, body) = outgoing::record(row.kind, message, signing, parties);
-            body
-        };
-        let body = match row.kind {
-            Kind::Broadcast => {
-                let slot = self.shared.signed().slot(row.number, &parties.doctor);
-                slot.get_or_init(sign).clone()
-            }
-            Kind::Chosen | Kind::Private => sign(),
-        };
-        let given = Given {
-            number: row.number,
-            opcode: opcode_of(row.kind),
-            hash: message.hash(),
-        };
-        // Held so that "delivered" is written after "sent".
-        let mut live = self.shared.live();
-        let body = SecretBytes::new(body);
-        match self.outbox.push_record(given.opcode, body) {
-            Ok(Pushed::Queued) => {}
-            Ok(Pushed::Over) => return false,
-            Err(QueueFull) => {
-                drop(live);
-                self.drop_stalled();
-                return false;
-            }
-        }
-        live.record(self.id, message.id(), given);
-        self.in_flight.insert(message.id());
-        let work = Work::Sent {
-            message: row.number,
-            devices: vec![self.device],
-            at: now,
-        };
-        // That it cannot be written is told by the ledger.
-        self.shared.ledger.write(Change::unlogged(work), |_| {});
-        true
     }
 
     /// Tells that the store cannot be read. What was not given is given at the

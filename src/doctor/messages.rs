@@ -13,9 +13,9 @@ use std::fmt;
 use crate::codec::Writer;
 use crate::doctor::authors;
 use crate::doctor::practice::Practice;
+use crate::doctor::staff;
 use crate::hex;
 use crate::identity::certificate::{Certificate, Fingerprint, Role, VerifiedCertificate};
-use crate::identity::roster::RosterEntry;
 use crate::protocol::message::{Boundary, Message, MessageId};
 use crate::protocol::record::Ack;
 use crate::random::OsRandom;
@@ -312,22 +312,13 @@ pub fn is_confirmation_genuine(
 }
 
 /// The certificates of the doctors whose patients are the practice's: hers, those
-/// she had before, and those of the clinic's other doctors.
+/// she had before, and those of the clinic's other doctors, also of such as have
+/// left: what was confirmed stays so.
 fn doctors(practice: &Practice) -> Result<Vec<VerifiedCertificate>, StoreError> {
     let own = practice.identity();
     let mut all = own.earlier.clone();
     all.push(own.certificate.clone());
-    if let Some(nodes) = practice.store.nodes() {
-        let entries = nodes.roster()?.into_iter();
-        let verified = entries.filter_map(|(_, bytes)| RosterEntry::verify(&bytes, &own.root).ok());
-        all.extend(verified.map(|entry| entry.certificate().clone()));
-    }
-    if let Some(clinic) = practice.store.clinic() {
-        let staff = clinic.staff()?.into_iter();
-        let decoded =
-            staff.filter_map(|row| Certificate::decode(&row.certificate, own.group()).ok());
-        let issued = decoded.filter_map(|each| own.root.accept_issued(each).ok());
-        all.extend(issued.filter(|each| each.subject().role == Role::Doctor));
-    }
+    let staff = staff::certificates(&*practice.store, &own.root)?.into_iter();
+    all.extend(staff.filter(|each| each.subject().role == Role::Doctor));
     Ok(all)
 }

@@ -6,18 +6,20 @@ use std::fmt;
 
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
+use crate::codec::Writer;
 use crate::doctor::setup::{self, SIGNING_KEY, SetupError};
 use crate::doctor::tickets::ticket_code;
 use crate::elgamal::{Group, KemSecret, SignSecret};
 use crate::hex;
 use crate::identity::authority::OwnPrekey;
-use crate::identity::certificate::{Fingerprint, Role, VerifiedCertificate};
+use crate::identity::certificate::{Certificate, Fingerprint, Role, VerifiedCertificate};
 use crate::identity::data_dir::DataDir;
 use crate::identity::id::Identifier;
 use crate::identity::join::{
     Answered, Grant, JoinAnswer, JoinError, JoinRequest, JoinTicket, NewcomerKeys,
 };
 use crate::identity::key_file::{self, KeyFileError, KeyKind};
+use crate::identity::prekey::VerifiedPrekey;
 use crate::identity::revocation::RevokedDoctors;
 use crate::random::Random;
 use crate::store::clinic::{Handed, JoinState, JoinTicketRow};
@@ -181,8 +183,7 @@ impl Newcomer<'_> {
             return Err(NewcomerError::OtherName(self.ticket.subject.to_string()));
         }
         let root = self.root(random)?;
-        let ours = certificate_fact(self.ticket.role);
-        if self.store.fact(ours)?.is_some() {
+        if self.has_papers(&root)? {
             return self.finish(clinic, now);
         }
         let row = clinic
@@ -208,6 +209,23 @@ impl Newcomer<'_> {
                 request: request.fingerprint(),
             }),
         }
+    }
+
+    /// Whether her certificate is there. One that was revoked is that of somebody
+    /// who had the name before, or of her with the keys she has lost.
+    fn has_papers(&self, root: &VerifiedCertificate) -> Result<bool, NewcomerError> {
+        let ours = certificate_fact(self.ticket.role);
+        let Some(bytes) = self.store.fact(ours)? else {
+            return Ok(false);
+        };
+        let list = self.revoked_list(root)?;
+        let certificate = Certificate::decode(&bytes, root.group());
+        Ok(!certificate.is_ok_and(|certificate| list.contains(&certificate.subject().serial)))
+    }
+
+    fn revoked_list(&self, root: &VerifiedCertificate) -> Result<RevokedDoctors, NewcomerError> {
+        let list = self.store.fact(fact::REVOKED_DOCTORS)?.unwrap_or_default();
+        RevokedDoctors::accept(&list, root).map_err(|_| NewcomerError::Revocation)
     }
 
     /// The clinic's root in the database, if it is the ticket's.
@@ -299,20 +317,56 @@ impl Newcomer<'_> {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> Result<(), NewcomerError> {
-        let list = self.store.fact(fact::REVOKED_DOCTORS)?.unwrap_or_default();
-        let list = RevokedDoctors::accept(&list, root).map_err(|_| NewcomerError::Revocation)?;
+        let list = self.revoked_list(root)?;
         let subject = answered.certificate.subject();
         if list.number() < answered.revoked_number || list.contains(&subject.serial) {
             return Err(NewcomerError::Revocation);
         }
         self.keep_grant(&answered.grant)?;
-        if subject.role == Role::Doctor && self.store.prekeys()?.is_empty() {
+        self.set_former_aside(subject.role)?;
+        if subject.role == Role::Doctor && !self.has_prekey(&answered.certificate)? {
             let own = OwnPrekey::generate(&keys.signing, now, random);
             setup::add_prekey(self.directory, self.store, &own, &[])?;
         }
         let certificate = answered.certificate.as_bytes();
         let facts = [(certificate_fact(subject.role), certificate)];
         Ok(self.store.set_facts(&facts)?)
+    }
+
+    /// Puts the papers of who had the name before among the earlier ones: what she
+    /// signed stays hers.
+    fn set_former_aside(&self, role: Role) -> Result<(), NewcomerError> {
+        let former = self.store.fact(fact::DOCTOR_CERTIFICATE)?;
+        if let Some(former) = former {
+            let known = self.store.fact(fact::EARLIER_CERTIFICATES)?;
+            let known = known.unwrap_or_default();
+            let earlier = Writer::new().bytes(&known).lp16(&former).finish();
+            let facts = [(fact::EARLIER_CERTIFICATES, &earlier[..])];
+            if !known.ends_with(&earlier[known.len()..]) {
+                self.store.set_facts(&facts)?;
+            }
+        }
+        for other in [Role::Doctor, Role::Assistant].map(certificate_fact) {
+            if other != certificate_fact(role) {
+                self.store.remove_fact(other)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a prekey of hers is there; those of who had the name before are
+    /// taken out.
+    fn has_prekey(&self, certificate: &VerifiedCertificate) -> Result<bool, NewcomerError> {
+        let mut is_there = false;
+        for row in self.store.prekeys()? {
+            match VerifiedPrekey::accept(&row.bytes, certificate) {
+                Ok(_) => is_there = true,
+                Err(_) => {
+                    self.store.remove_prekey(&row.kid, &[])?;
+                }
+            }
+        }
+        Ok(is_there)
     }
 
     fn keep_grant(&self, grant: &Grant) -> Result<(), NewcomerError> {

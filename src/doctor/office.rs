@@ -16,6 +16,7 @@ use crate::doctor::patients;
 use crate::doctor::practice::Practice;
 use crate::doctor::purge::{self, Purged};
 use crate::doctor::roles;
+use crate::doctor::staff;
 use crate::doctor::tickets;
 use crate::doctor::{correspondence, deliveries};
 use crate::identity::id::Identifier;
@@ -49,6 +50,8 @@ pub enum Request {
     Authority(authority::Request),
     /// About joining the clinic.
     Joining(joining::Request),
+    /// About who works in the clinic.
+    Staff(staff::Request),
     /// Delete what is older than this, for good.
     Purge {
         /// Than this.
@@ -106,6 +109,8 @@ pub enum Answer {
     Authority(authority::Answer),
     /// About joining the clinic.
     Joining(joining::Answer),
+    /// About who works in the clinic.
+    Staff(staff::Answer),
     /// What was deleted, or would be.
     Purged(Purged),
     /// It was not done, for this reason.
@@ -140,6 +145,10 @@ pub fn answer(practice: &Practice, request: Request) -> Answer {
         },
         Request::Joining(request) => match joining::answer(practice, &request) {
             Ok(answer) => Answer::Joining(answer),
+            Err(error) => failed(&error),
+        },
+        Request::Staff(request) => match staff::answer(practice, &request) {
+            Ok(answer) => Answer::Staff(answer),
             Err(error) => failed(&error),
         },
         Request::Purge { before, dry_run } => {

@@ -62,6 +62,13 @@ pub enum Request {
         /// To whom.
         doctor: String,
     },
+    /// Give all patients of one doctor to another.
+    TransferAll {
+        /// Whose: the doctor's own, or those of one who has left.
+        from: String,
+        /// To whom.
+        doctor: String,
+    },
     /// Write about a consultation.
     Note {
         /// With whom.
@@ -119,6 +126,13 @@ pub enum Answer {
     Transferred {
         /// Who.
         patient: String,
+        /// Whose.
+        doctor: String,
+    },
+    /// They are another doctor's patients now.
+    AllTransferred {
+        /// Who.
+        patients: Vec<String>,
         /// Whose.
         doctor: String,
     },
@@ -185,6 +199,11 @@ fn done(practice: &Practice, request: Request) -> Result<Answer, RecordError> {
             transfer::transfer(practice, &named(&patient)?, &named(&doctor)?)
                 .map_err(|error| RecordError::Content(error.to_string()))?;
             Answer::Transferred { patient, doctor }
+        }
+        Request::TransferAll { from, doctor } => {
+            let patients = transfer::transfer_all(practice, &named(&from)?, &named(&doctor)?)
+                .map_err(|error| RecordError::Content(error.to_string()))?;
+            Answer::AllTransferred { patients, doctor }
         }
         Request::Note {
             patient,

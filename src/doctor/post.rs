@@ -3,6 +3,7 @@
 
 pub(super) mod outgoing;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::doctor::messages::{self, mark_of};
 use crate::doctor::practice::Practice;
+use crate::doctor::presence;
 use crate::doctor::reach::{self, Unreached};
 use crate::doctor::records::{self, RecordError};
 use crate::doctor::shared::Shared;
@@ -151,6 +153,9 @@ pub struct Sent {
     pub code: String,
     /// Devices it was given to.
     pub devices: usize,
+    /// Devices that are connected to other doctors of the clinic, whose servers
+    /// give it to them.
+    pub elsewhere: usize,
     /// Devices that will be given it when they come back.
     pub away: usize,
     /// Number of the group's epoch; 0 for what did not go to the group.
@@ -330,7 +335,8 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
     let number = row.number;
     shared.clinic.sent(number);
     let (recipients, code) = (devices.len(), message.id().code());
-    let devices = devices.into_iter().map(|(device, _)| device).collect();
+    let devices: HashSet<_> = devices.into_iter().map(|(device, _)| device).collect();
+    let everybody = devices.clone();
     let outgoing = Outgoing::new(shared, message, number, devices);
     // Where other doctors' patients are there, too, the group is too many.
     let is_for_all = || practice.store.nodes().is_none() || outgoing.is_for_all();
@@ -350,11 +356,19 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
             (outgoing.one_by_one(kind, members), 0)
         }
     };
+    let away = recipients.saturating_sub(devices);
+    let elsewhere = match away {
+        0 => 0,
+        _ => presence::elsewhere(practice, &everybody)
+            .unwrap_or(0)
+            .min(away),
+    };
     Ok(Sent {
         number,
         code,
         devices,
-        away: recipients.saturating_sub(devices),
+        elsewhere,
+        away: away - elsewhere,
         epoch,
         left_out,
     })

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::audit::{Action, Entry};
 use crate::clock::{Clock, Timestamp};
-use crate::doctor::{backup, records, staff, tickets};
+use crate::doctor::{backup, member, records, tickets};
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::Role;
 use crate::identity::data_dir::DataDir;
@@ -56,7 +56,7 @@ impl Practice {
                 let _ = backup::sweep(&directory);
                 vault
             }
-            role => staff::vault(&directory, &*store, role)?,
+            role => member::vault(&directory, &*store, role)?,
         };
         Ok(Self {
             directory,

@@ -1,5 +1,6 @@
 //! Who is connected where in a clinic of several doctors.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::doctor::messages::device_code;
 use crate::doctor::practice::Practice;
+use crate::identity::certificate::Fingerprint;
 use crate::store::StoreError;
+use crate::store::nodes::NodeRow;
 
 /// A node that has said nothing for so long is cut off or was killed.
 const SILENT: Duration = Duration::from_secs(30);
@@ -70,5 +73,42 @@ pub fn of_clinic(practice: &Practice) -> Result<Vec<Node>, StoreError> {
             }),
         }
     }
+    Ok(found)
+}
+
+/// How many of these devices are connected to other doctors' servers that run.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn elsewhere(practice: &Practice, devices: &HashSet<Fingerprint>) -> Result<usize, StoreError> {
+    let Some(nodes) = practice.store.nodes() else {
+        return Ok(0);
+    };
+    let running = nodes.running()?;
+    let runs = |doctor: &str| {
+        let heard = |row: &NodeRow| row.doctor == doctor && row.silent < SILENT;
+        doctor != nodes.doctor() && running.iter().any(heard)
+    };
+    let present = nodes.present()?;
+    let there = present.iter().filter(|row| devices.contains(&row.device));
+    Ok(there.filter(|row| runs(&row.doctor)).count())
+}
+
+/// The doctor's own patients who are connected to other doctors of the clinic,
+/// under those.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn own_elsewhere(practice: &Practice) -> Result<Vec<Node>, StoreError> {
+    let (Some(nodes), Some(clinic)) = (practice.store.nodes(), practice.store.clinic()) else {
+        return Ok(Vec::new());
+    };
+    let own: HashSet<String> = clinic.patients_of(nodes.doctor())?.into_iter().collect();
+    let mut found = of_clinic(practice)?;
+    found.retain(|node| node.doctor != nodes.doctor());
+    for node in &mut found {
+        node.devices.retain(|device| own.contains(&device.patient));
+    }
+    found.retain(|node| !node.devices.is_empty());
     Ok(found)
 }

@@ -16,7 +16,7 @@ use crate::doctor::control::{self, Broadcast};
 use crate::doctor::practice::Practice;
 use crate::doctor::{
     audit, authority, backup, blocks, correspondence, deliveries, devices, joining, office,
-    patients,
+    patients, staff,
 };
 use crate::identity::certificate::Role;
 use crate::identity::id::Identifier;
@@ -131,6 +131,7 @@ const fn asked_of_office(request: &office::Request) -> For {
         Request::Backup(request) => about_backup(request),
         Request::Authority(request) => about_authority(request),
         Request::Joining(request) => about_joining(request),
+        Request::Staff(request) => about_staff(request),
         Request::Deliveries(request) => about_deliveries(request),
         Request::Letters(request) => about_letters(request),
     }
@@ -169,6 +170,7 @@ const fn about_patients(request: &patients::Request) -> For {
         | Request::Archive { .. }
         | Request::Unarchive { .. }
         | Request::Transfer { .. }
+        | Request::TransferAll { .. }
         | Request::Note { .. } => For::Doctors,
     }
 }
@@ -193,6 +195,13 @@ const fn about_joining(request: &joining::Request) -> For {
     use joining::Request;
     match request {
         Request::Invite { .. } | Request::Waiting | Request::Admit { .. } => For::Doctors,
+    }
+}
+
+const fn about_staff(request: &staff::Request) -> For {
+    use staff::Request;
+    match request {
+        Request::Show { .. } | Request::Revoke { .. } => For::Doctors,
     }
 }
 

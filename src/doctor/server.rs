@@ -18,6 +18,7 @@ use crate::doctor::blocks;
 use crate::doctor::clinic::{self, Clinic};
 use crate::doctor::copies::Copies;
 pub use crate::doctor::deliveries::{Outcome, Report};
+use crate::doctor::dismissal::Dismissal;
 use crate::doctor::event::Event;
 use crate::doctor::flusher::Flusher;
 use crate::doctor::gate::Gate;
@@ -115,6 +116,7 @@ impl Server {
             roster: Roster::default(),
             unsettled: Mutex::default(),
             clinic: Clinic::new(&mut OsRandom),
+            dismissal: Dismissal::default(),
             events: Mutex::new(Some(sender)),
             untold: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
@@ -309,13 +311,29 @@ impl Server {
     /// [`TicketRefusal`].
     pub fn enrol(&self, patient: &Identifier, address: &str) -> Result<Ticket, TicketRefusal> {
         let lifetime = tickets::LIFETIME;
-        tickets::make(
-            &self.shared.practice,
-            patient,
-            address,
-            lifetime,
-            &mut OsRandom,
-        )
+        self.enrolling(patient.as_str(), || {
+            tickets::make(
+                &self.shared.practice,
+                patient,
+                address,
+                lifetime,
+                &mut OsRandom,
+            )
+        })
+    }
+
+    /// Makes a ticket for this patient. That she is the doctor's then is nothing
+    /// to tell her.
+    pub(super) fn enrolling<T>(&self, patient: &str, make: impl FnOnce() -> T) -> T {
+        let shared = &self.shared;
+        shared.clinic.expect(patient);
+        let made = make();
+        let assigned = shared.practice.store.clinic();
+        let assigned = assigned.and_then(|clinic| clinic.assigned(patient).ok().flatten());
+        if assigned.as_deref() != Some(shared.identity().identifier().as_str()) {
+            shared.clinic.expect_no_more(patient);
+        }
+        made
     }
 
     /// How many first messages were looked at since the start: those of patients,
@@ -347,7 +365,8 @@ impl Server {
         for device in devices {
             self.shared.tables.sessions.forget_token(device);
         }
-        housekeeping::check_certificates(&self.shared);
+        // Their tokens are gone; what cannot be read now is looked at in a minute.
+        let _ = housekeeping::check_certificates(&self.shared);
     }
 
     /// Goes on with a renewed certificate, given in hexadecimal digits. A session
@@ -430,6 +449,18 @@ impl Server {
     pub fn say_no_more(&self) {
         let events = &self.shared.events;
         *events.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Has this done when the clinic revokes the doctor's certificate: the server
+    /// has ended all sessions by then, lets nobody in, and has said so.
+    pub fn when_dismissed(&self, then: impl FnOnce() + Send + 'static) {
+        self.shared.dismissal.then(Box::new(then));
+    }
+
+    /// Whether that was so.
+    #[must_use]
+    pub fn is_dismissed(&self) -> bool {
+        self.shared.dismissal.is()
     }
 
     /// The practice's books.

@@ -145,8 +145,17 @@ pub fn load_with(
     let signing = SignSecret::from_bytes(&group, secret.expose())
         .ok()
         .filter(|_| key_group == *group.id())
-        .filter(|signing| *signing.verifying_key() == certificate.subject().signing_key)
         .ok_or(SetupError::Inconsistent("the file signing.key"))?;
+    let is_of =
+        |papers: &VerifiedCertificate| papers.subject().signing_key == *signing.verifying_key();
+    if !is_of(&certificate) {
+        let is_revoked = |each: &&VerifiedCertificate| revoked.contains(&each.subject().serial);
+        let former = earlier.iter().filter(is_revoked).find(|each| is_of(each));
+        return Err(match former {
+            Some(former) => SetupError::Dismissed(former.subject().identifier.clone()),
+            None => SetupError::Inconsistent("the file signing.key"),
+        });
+    }
     let prekeys = load_prekeys(keys, store, &certificate, now)?;
     Ok(DoctorIdentity {
         root,

@@ -16,6 +16,7 @@ use crate::doctor::audit_log;
 use crate::doctor::backup::BackupSchedule;
 use crate::doctor::clinic::Clinic;
 use crate::doctor::copies::Copies;
+use crate::doctor::dismissal::Dismissal;
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::flusher::Flusher;
 use crate::doctor::gate::{Block, BlockRule, Gate};
@@ -142,6 +143,8 @@ pub struct Shared {
     pub(super) unsettled: Mutex<HashMap<Fingerprint, SessionId>>,
     /// What each session was given, for a node among others.
     pub(super) clinic: Clinic,
+    /// Whether the clinic has put this doctor out.
+    pub(super) dismissal: Dismissal,
     /// None once nobody listens any more.
     pub(super) events: Mutex<Option<SyncSender<Event>>>,
     /// Events for which there was no room since the last summary.

@@ -1,133 +1,376 @@
-//! Those who work in a clinic without a node, assistants and auditors: their
-//! papers and keys. Doctors' are [`setup`](crate::doctor::setup)'s.
+//! Who works in a clinic, and how the root takes somebody out of it: a doctor who
+//! leaves, or one whose keys may be in other hands.
+//!
+//! The root's secret stays in the command that asks: it signs the next list of
+//! revoked doctors, and what is put into the database here is that list.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::Action;
 use crate::clock::Timestamp;
-use crate::doctor::setup::{self, SIGNING_KEY, SetupError};
+use crate::doctor::authority::decode_certificates;
+use crate::doctor::practice::Practice;
 use crate::elgamal::SignSecret;
-use crate::identity::authority::DoctorIdentity;
-use crate::identity::certificate::{Certificate, Role, VerifiedCertificate};
-use crate::identity::data_dir::DataDir;
-use crate::identity::join::ColumnKeys;
-use crate::identity::key_file::KeyKind;
+use crate::hex;
+use crate::identity::certificate::{Certificate, Fingerprint, Role, Serial, VerifiedCertificate};
+use crate::identity::id::{Identifier, IdentifierError};
 use crate::identity::revocation::RevokedDoctors;
+use crate::identity::roster::RosterEntry;
 use crate::random::Random;
-use crate::store::clinic::StaffRow;
-use crate::store::{FactStore, Store, StoreError, fact};
-use crate::vault::{COLUMN_KEYS, DATA_KEY, Vault, VaultError};
+use crate::store::clinic::Removal;
+use crate::store::{ClinicStore, Store, StoreError, fact};
 
-/// The roles of those who have no node.
-const ROLES: [Role; 2] = [Role::Assistant, Role::Auditor];
-
-/// Whether this may be the directory of one who has no node: somebody's who is
-/// known to have no data key. The store tells.
-#[must_use]
-pub fn may_lack_node(directory: &std::path::Path) -> bool {
-    directory.join(SIGNING_KEY).exists() && !directory.join(DATA_KEY).exists()
+/// What can be asked about who works in the clinic.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Who is she?
+    Show {
+        /// Her name.
+        member: String,
+    },
+    /// Revoke her certificates, which this list names.
+    Revoke {
+        /// Her name.
+        member: String,
+        /// The next list of revoked doctors, which the root has signed, in
+        /// hexadecimal digits.
+        list: String,
+        /// Why.
+        reason: String,
+    },
 }
 
-/// Whether she whose view of the store this is works in its clinic without a
-/// node.
+/// What is answered.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// This is she.
+    Shown(Member),
+    /// Her certificates are revoked.
+    Revoked {
+        /// As she was.
+        member: Member,
+        /// Number of the list that names them.
+        revoked_number: u64,
+    },
+}
+
+/// Somebody who works in the clinic.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Her name.
+    pub name: String,
+    /// What she is: doctor, assistant or auditor.
+    pub role: String,
+    /// Name of her signing key.
+    pub key: Fingerprint,
+    /// Until when her newest certificate is good.
+    pub until: Timestamp,
+    /// Her certificates that are neither revoked nor over.
+    pub serials: Vec<Serial>,
+    /// So many patients are hers.
+    pub patients: usize,
+    /// So many devices are connected to her server.
+    pub connected: usize,
+    /// The clinic's other doctors.
+    pub colleagues: Vec<String>,
+}
+
+/// Why nobody was revoked.
+#[derive(Debug)]
+pub enum StaffError {
+    /// The store.
+    Store(StoreError),
+    /// There is nobody else.
+    Alone,
+    /// It is no name.
+    Name(IdentifierError),
+    /// Nobody of this name works here; these do.
+    Nobody(Identifier, Vec<String>),
+    /// She is revoked already.
+    Already(Identifier),
+    /// It is the doctor herself.
+    Oneself(Identifier),
+    /// The list of revoked doctors in the database is not the clinic's.
+    Damaged,
+    /// What was signed is no list that can follow.
+    Unfit(&'static str),
+    /// The list or her certificates have changed since they were looked at.
+    Overtaken,
+    /// There is no room in the list.
+    ListFull,
+}
+
+impl fmt::Display for StaffError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => write!(f, "{error}"),
+            Self::Alone => f.write_str(
+                "this practice is one doctor's, there is nobody else to revoke; a signing key \
+                 that was stolen is replaced with: doctor authority replace-key",
+            ),
+            Self::Name(error) => write!(f, "{error}"),
+            Self::Nobody(name, others) if others.is_empty() => {
+                write!(f, "nobody of the name {name} works in this clinic")
+            }
+            Self::Nobody(name, others) => write!(
+                f,
+                "nobody of the name {name} works in this clinic, but {}",
+                others.join(", ")
+            ),
+            Self::Already(name) => write!(
+                f,
+                "{name} is revoked already; the name may be given again: doctor enrol-doctor \
+                 {name}"
+            ),
+            Self::Oneself(name) => write!(
+                f,
+                "{name} is yourself: if your signing key may be in other hands, replace it: \
+                 doctor authority replace-key; if you leave, another doctor revokes you"
+            ),
+            Self::Damaged => f.write_str(
+                "the list of revoked doctors in the database is not this clinic's: restore a \
+                 backup, and see who can write to the database",
+            ),
+            Self::Unfit(why) => write!(f, "the list of revoked doctors is not taken: {why}"),
+            Self::Overtaken => f.write_str(
+                "the clinic's list of revoked doctors has changed meanwhile, and nobody was \
+                 revoked; say the same again",
+            ),
+            Self::ListFull => f.write_str("the list of revoked doctors is full"),
+        }
+    }
+}
+
+impl std::error::Error for StaffError {}
+
+impl From<StoreError> for StaffError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Does what is asked.
+///
+/// # Errors
+/// [`StaffError`]; nothing was changed.
+pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, StaffError> {
+    let named = |member: &str| member.parse().map_err(StaffError::Name);
+    match request {
+        Request::Show { member } => Ok(Answer::Shown(show(practice, &named(member)?)?)),
+        Request::Revoke {
+            member,
+            list,
+            reason,
+        } => {
+            let list = hex::decode(list).ok_or(StaffError::Unfit("it is malformed"))?;
+            let (member, revoked_number) = revoke(practice, &named(member)?, &list, reason)?;
+            Ok(Answer::Revoked {
+                member,
+                revoked_number,
+            })
+        }
+    }
+}
+
+fn clinic(practice: &Practice) -> Result<&dyn ClinicStore, StaffError> {
+    practice.store.clinic().ok_or(StaffError::Alone)
+}
+
+/// Every certificate of staff that the store has and the clinic's root has
+/// signed: those that are good, those that were replaced or are over, and those
+/// of people who have left.
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn lacks_node(store: &dyn Store) -> Result<bool, StoreError> {
-    Ok(store.clinic().is_some()
-        && store.fact(fact::DOCTOR_CERTIFICATE)?.is_none()
-        && store.fact(fact::OWN_CERTIFICATE)?.is_some())
+pub fn certificates(
+    store: &dyn Store,
+    root: &VerifiedCertificate,
+) -> Result<Vec<VerifiedCertificate>, StoreError> {
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    if let Some(clinic) = store.clinic() {
+        found.extend(clinic.staff()?.into_iter().map(|row| row.certificate));
+        for name in [fact::DOCTOR_CERTIFICATE, fact::OWN_CERTIFICATE] {
+            let all = clinic.facts_of_all(name)?.into_iter();
+            found.extend(all.map(|(_, bytes)| bytes));
+        }
+        for (_, bytes) in clinic.facts_of_all(fact::EARLIER_CERTIFICATES)? {
+            found.extend(decode_certificates(&bytes).unwrap_or_default());
+        }
+    }
+    let mut names = BTreeSet::new();
+    let genuine = found.into_iter().filter_map(|bytes| {
+        let certificate = Certificate::decode(&bytes, root.group()).ok()?;
+        let role = certificate.subject().role;
+        root.accept_staff(certificate, role).ok()
+    });
+    let mut all: Vec<_> = genuine
+        .filter(|certificate| names.insert(certificate.fingerprint()))
+        .collect();
+    if let Some(nodes) = store.nodes() {
+        for (_, bytes) in nodes.roster()? {
+            if let Ok(entry) = RosterEntry::verify(&bytes, root)
+                && names.insert(entry.certificate().fingerprint())
+            {
+                all.push(entry.certificate().clone());
+            }
+        }
+    }
+    Ok(all)
 }
 
-/// Her certificate, the root it is signed by, and the clinic's list of revoked
-/// ones.
+/// The clinic's list of revoked doctors as it is in the store now.
 ///
 /// # Errors
-/// [`SetupError::NotJoined`]; [`SetupError`] if something is damaged.
-pub fn papers(
+/// [`StaffError::Damaged`] or [`StaffError::Store`].
+pub fn revoked_list(
     store: &dyn Store,
-    random: &mut dyn Random,
-) -> Result<(VerifiedCertificate, VerifiedCertificate, RevokedDoctors), SetupError> {
-    let root = setup::load_root(store, random)?;
-    let own = store.fact(fact::OWN_CERTIFICATE)?;
-    let own = own.ok_or(SetupError::NotJoined)?;
-    let certificate = accept(&own, &root).ok_or(SetupError::Inconsistent("her certificate"))?;
-    let revoked = store.fact(fact::REVOKED_DOCTORS)?.unwrap_or_default();
-    let revoked = RevokedDoctors::accept(&revoked, &root)
-        .map_err(|_| SetupError::Inconsistent("the list of revoked doctors"))?;
-    Ok((root, certificate, revoked))
+    root: &VerifiedCertificate,
+) -> Result<RevokedDoctors, StaffError> {
+    let bytes = store.fact(fact::REVOKED_DOCTORS)?.unwrap_or_default();
+    RevokedDoctors::accept(&bytes, root).map_err(|_| StaffError::Damaged)
 }
 
-fn accept(bytes: &[u8], root: &VerifiedCertificate) -> Option<VerifiedCertificate> {
-    let certificate = Certificate::decode(bytes, root.group()).ok()?;
-    let accepted = |role| root.accept_staff(certificate.clone(), role).ok();
-    ROLES.into_iter().find_map(accepted)
-}
-
-/// Her keys and papers, without a prekey: no patient talks to her. Nobody whose
-/// certificate was revoked or has ended gets any further.
+/// Who somebody is who works in the clinic and is not this doctor.
 ///
 /// # Errors
-/// [`SetupError`].
-pub fn load(
-    directory: &DataDir,
-    store: &dyn Store,
-    now: Timestamp,
-    random: &mut dyn Random,
-) -> Result<DoctorIdentity, SetupError> {
-    let (root, certificate, revoked) = papers(store, random)?;
-    let path = directory.path(SIGNING_KEY);
-    let (group, secret) = directory.keyring().load(&path, KeyKind::DoctorSigning)?;
-    let signing = SignSecret::from_bytes(root.group(), secret.expose())
-        .ok()
-        .filter(|_| group == *root.group().id())
-        .filter(|signing| *signing.verifying_key() == certificate.subject().signing_key)
-        .ok_or(SetupError::Inconsistent("the file signing.key"))?;
-    let subject = certificate.subject();
-    if revoked.contains(&subject.serial) {
-        return Err(SetupError::Dismissed(subject.identifier.clone()));
+/// [`StaffError`].
+pub fn show(practice: &Practice, member: &Identifier) -> Result<Member, StaffError> {
+    let list = revoked_list(&*practice.store, &practice.identity().root)?;
+    show_with(practice, member, &list)
+}
+
+fn show_with(
+    practice: &Practice,
+    member: &Identifier,
+    list: &RevokedDoctors,
+) -> Result<Member, StaffError> {
+    let clinic = clinic(practice)?;
+    let (identity, now) = (practice.identity(), practice.now());
+    if member == identity.identifier() {
+        return Err(StaffError::Oneself(member.clone()));
     }
-    if let Err(error) = certificate.check_dates(now) {
-        return Err(SetupError::Dates(subject.identifier.clone(), error));
-    }
-    Ok(DoctorIdentity {
-        root,
-        certificate,
-        signing,
-        prekeys: Vec::new(),
-        revoked,
-        earlier: Vec::new(),
+    let all = certificates(&*practice.store, &identity.root)?;
+    let of_her = |certificate: &&VerifiedCertificate| certificate.subject().identifier == *member;
+    let good: Vec<_> = all
+        .iter()
+        .filter(of_her)
+        .filter(|certificate| !list.contains(&certificate.subject().serial))
+        .filter(|certificate| now <= certificate.subject().not_after)
+        .collect();
+    let staff = clinic.staff()?;
+    let is_other = |id: &String| id != member.as_str() && id != identity.identifier().as_str();
+    let Some(newest) = good.iter().max_by_key(|each| each.subject().not_before) else {
+        let is_known = all.iter().any(|each| of_her(&each));
+        return Err(match is_known {
+            true => StaffError::Already(member.clone()),
+            false => {
+                let others = staff.into_iter().map(|row| row.id).filter(is_other);
+                StaffError::Nobody(member.clone(), others.collect())
+            }
+        });
+    };
+    let doctors = staff
+        .into_iter()
+        .filter(|row| row.role == Role::Doctor.word())
+        .map(|row| row.id);
+    let present = practice.store.nodes().map(|nodes| nodes.present());
+    let present = present.transpose()?.unwrap_or_default();
+    Ok(Member {
+        name: member.to_string(),
+        role: newest.subject().role.word().to_owned(),
+        key: newest.key_id(),
+        until: newest.subject().not_after,
+        serials: good.iter().map(|each| each.subject().serial).collect(),
+        patients: clinic.patients_of(member.as_str())?.len(),
+        connected: present
+            .iter()
+            .filter(|row| row.doctor == member.as_str())
+            .count(),
+        colleagues: doctors.filter(|id| id != member.as_str()).collect(),
     })
 }
 
-/// What she can open: the columns she was given a key to.
+/// Whether somebody of this name works in the clinic: one of whose certificates
+/// is not revoked does, until it has been.
 ///
 /// # Errors
-/// [`VaultError`].
-pub fn vault(directory: &DataDir, store: &dyn FactStore, role: Role) -> Result<Vault, VaultError> {
-    let known = store.fact(fact::DATA_KEY)?;
-    let known = known.and_then(|id| <[u8; 16]>::try_from(id).ok());
-    let known = known.ok_or(VaultError::OtherKey)?;
-    if role != Role::Assistant {
-        let none = ColumnKeys::new(Vec::new()).map_err(|_| VaultError::OtherKey)?;
-        return Ok(Vault::of_columns(known, none));
-    }
-    let vault = Vault::load_columns(&directory.path(COLUMN_KEYS), directory.keyring())?;
-    match vault.id() == known {
-        true => Ok(vault),
-        false => Err(VaultError::OtherKey),
-    }
+/// [`StaffError`].
+pub fn works_here(practice: &Practice, name: &str) -> Result<bool, StaffError> {
+    let (store, identity) = (&*practice.store, practice.identity());
+    let list = revoked_list(store, &identity.root)?;
+    let all = certificates(store, &identity.root)?;
+    let mut of_her = all
+        .iter()
+        .map(|certificate| certificate.subject())
+        .filter(|subject| subject.identifier.as_str() == name);
+    Ok(of_her.any(|subject| !list.contains(&subject.serial)))
 }
 
-/// The assistant of this name among those who have joined the clinic, if the root
-/// has signed her certificate.
-#[must_use]
-pub fn assistant(
-    staff: &[StaffRow],
-    name: &str,
-    root: &VerifiedCertificate,
-) -> Option<VerifiedCertificate> {
-    let mut named = staff.iter().filter(|row| row.id == name);
-    let certificate = named.find_map(|row| {
-        let certificate = Certificate::decode(&row.certificate, root.group()).ok()?;
-        root.accept_staff(certificate, Role::Assistant).ok()
-    })?;
-    (certificate.subject().identifier.as_str() == name).then_some(certificate)
+/// The list that follows the one in the store and names these certificates.
+///
+/// # Errors
+/// [`StaffError`].
+pub fn next_list(
+    store: &dyn Store,
+    (root, secret): (&VerifiedCertificate, &SignSecret),
+    serials: &[Serial],
+    now: Timestamp,
+    random: &mut dyn Random,
+) -> Result<RevokedDoctors, StaffError> {
+    let clinic = &root.subject().clinic;
+    let next = revoked_list(store, root)?.extend_by(secret, clinic, serials, now, random);
+    next.ok_or(StaffError::ListFull)
+}
+
+/// Revokes somebody's certificates with a list that the root has signed, takes
+/// her out of the clinic, and logs that; gives the list's number. All nodes hear
+/// of it, and patients when they connect.
+///
+/// # Errors
+/// [`StaffError`]; nothing was changed.
+pub fn revoke(
+    practice: &Practice,
+    member: &Identifier,
+    list: &[u8],
+    reason: &str,
+) -> Result<(Member, u64), StaffError> {
+    let identity = practice.identity();
+    let next = RevokedDoctors::accept(list, &identity.root)
+        .map_err(|_| StaffError::Unfit("this clinic's root has not signed it"))?;
+    let known = revoked_list(&*practice.store, &identity.root)?;
+    let shown = show_with(practice, member, &known)?;
+    if next.contains(&identity.certificate.subject().serial) {
+        return Err(StaffError::Unfit("it names this doctor's own certificate"));
+    }
+    let names_her = shown.serials.iter().all(|serial| next.contains(serial));
+    if next.number() <= known.number() || !next.holds_all_of(&known) || !names_her {
+        return Err(StaffError::Overtaken);
+    }
+    let serials: Vec<String> = shown
+        .serials
+        .iter()
+        .map(|serial| hex::encode(serial))
+        .collect();
+    let detail = format!(
+        "{}, certificates {}, list {}: {reason}",
+        shown.role,
+        serials.join(", "),
+        next.number()
+    );
+    let entry = practice.by_doctor(Action::StaffRevoked, member.as_str(), &detail);
+    let removal = Removal {
+        member: member.as_str(),
+        known: known.as_bytes(),
+        list: next.as_bytes(),
+    };
+    match clinic(practice)?.remove_member(&removal, &[entry])? {
+        true => Ok((shown, next.number())),
+        false => Err(StaffError::Overtaken),
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use crate::audit::Action;
+use crate::audit::{Action, Entry};
 use crate::doctor::practice::Practice;
+use crate::doctor::staff::{self, StaffError};
 use crate::identity::id::Identifier;
-use crate::store::StoreError;
+use crate::store::{ClinicStore, StoreError};
 
 /// What staff who have patients are called in the store.
 const DOCTOR: &str = "doctor";
@@ -15,22 +16,29 @@ const DOCTOR: &str = "doctor";
 pub enum TransferError {
     /// The store.
     Store(StoreError),
+    /// It cannot be said who works in the clinic.
+    Staff(StaffError),
     /// There is no other doctor.
     Alone,
     /// Nobody of this name is a doctor of the clinic; these are.
     NoDoctor(Identifier, Vec<String>),
-    /// She is the doctor's own already.
-    Own(Identifier),
+    /// She is this doctor's already.
+    Already(Identifier, String),
     /// She is nobody's patient.
     NoPatient(Identifier),
     /// She is this doctor's patient.
     Others(Identifier, String),
+    /// She works here, and gives her patients to others herself.
+    HerOwn(Identifier),
+    /// She has none, or has them already.
+    NoPatients(Identifier),
 }
 
 impl fmt::Display for TransferError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store(error) => write!(f, "{error}"),
+            Self::Staff(error) => write!(f, "{error}"),
             Self::Alone => f.write_str(
                 "this practice is one doctor's, there is nobody to give a patient to; let \
                  another doctor join first: doctor enrol-doctor",
@@ -40,7 +48,9 @@ impl fmt::Display for TransferError {
                 "the clinic has no doctor {name}; its doctors are {}",
                 doctors.join(", ")
             ),
-            Self::Own(patient) => write!(f, "{patient} is your patient already"),
+            Self::Already(patient, doctor) => {
+                write!(f, "{patient} is a patient of {doctor} already")
+            }
             Self::NoPatient(patient) => write!(
                 f,
                 "{patient} is no doctor's patient; make a ticket first: doctor enrol {patient}"
@@ -49,11 +59,25 @@ impl fmt::Display for TransferError {
                 f,
                 "{patient} is a patient of {doctor}, who alone can give her to somebody else"
             ),
+            Self::HerOwn(doctor) => write!(
+                f,
+                "{doctor} works in this clinic, and alone can give her patients to somebody else"
+            ),
+            Self::NoPatients(doctor) => write!(f, "there are no patients of {doctor} to be given"),
         }
     }
 }
 
 impl std::error::Error for TransferError {}
+
+impl From<StaffError> for TransferError {
+    fn from(error: StaffError) -> Self {
+        match error {
+            StaffError::Store(error) => Self::Store(error),
+            other => Self::Staff(other),
+        }
+    }
+}
 
 impl From<StoreError> for TransferError {
     fn from(error: StoreError) -> Self {
@@ -61,7 +85,8 @@ impl From<StoreError> for TransferError {
     }
 }
 
-/// Gives one of the doctor's own patients to another doctor, and logs that.
+/// Gives a patient to another doctor, and logs that: one of the doctor's own, or
+/// one whose doctor does not work in the clinic any more.
 ///
 /// # Errors
 /// [`TransferError`]; nothing was changed.
@@ -71,25 +96,22 @@ pub fn transfer(
     to: &Identifier,
 ) -> Result<(), TransferError> {
     let clinic = practice.store.clinic().ok_or(TransferError::Alone)?;
+    let doctors = doctors(clinic)?;
     let identity = practice.identity();
-    let own = identity.identifier();
-    let staff = clinic.staff()?.into_iter();
-    let doctors = staff.filter(|row| row.role == DOCTOR).map(|row| row.id);
-    let doctors: Vec<String> = doctors.collect();
-    if to != own && !doctors.iter().any(|doctor| doctor == to.as_str()) {
-        return Err(TransferError::NoDoctor(to.clone(), doctors));
-    }
-    let name = patient.as_str();
-    match clinic.assigned(name)? {
+    check_doctor(&doctors, identity.identifier(), to)?;
+    let (name, own) = (patient.as_str(), identity.identifier().as_str());
+    let from = match clinic.assigned(name)? {
         None => return Err(TransferError::NoPatient(patient.clone())),
-        Some(doctor) if doctor != own.as_str() => {
+        Some(doctor) if doctor == to.as_str() => {
+            return Err(TransferError::Already(patient.clone(), doctor));
+        }
+        Some(doctor) if doctor != own && staff::works_here(practice, &doctor)? => {
             return Err(TransferError::Others(patient.clone(), doctor));
         }
-        Some(_) if to == own => return Err(TransferError::Own(patient.clone())),
-        Some(_) => {}
-    }
-    let entry = practice.by_doctor(Action::Transferred, name, &format!("to doctor {to}"));
-    if clinic.transfer(name, own.as_str(), to.as_str(), &[entry])? {
+        Some(doctor) => doctor,
+    };
+    let entry = entry(practice, &from, to, name);
+    if clinic.transfer(name, &from, to.as_str(), &[entry])? {
         return Ok(());
     }
     // Somebody was quicker.
@@ -97,4 +119,58 @@ pub fn transfer(
         Some(doctor) => TransferError::Others(patient.clone(), doctor),
         None => TransferError::NoPatient(patient.clone()),
     })
+}
+
+/// Gives all patients of one doctor to another, and logs each: the doctor's own,
+/// or those of one who does not work in the clinic any more. Gives their names.
+///
+/// # Errors
+/// [`TransferError`]; nothing was changed.
+pub fn transfer_all(
+    practice: &Practice,
+    from: &Identifier,
+    to: &Identifier,
+) -> Result<Vec<String>, TransferError> {
+    let clinic = practice.store.clinic().ok_or(TransferError::Alone)?;
+    let doctors = doctors(clinic)?;
+    let identity = practice.identity();
+    check_doctor(&doctors, identity.identifier(), to)?;
+    let name = from.as_str();
+    if from != identity.identifier() && staff::works_here(practice, name)? {
+        return Err(TransferError::HerOwn(from.clone()));
+    }
+    let to_herself = from == to || clinic.patients_of(name)?.is_empty();
+    if to_herself {
+        return Err(TransferError::NoPatients(from.clone()));
+    }
+    let entry = |patient: &str| entry(practice, name, to, patient);
+    Ok(clinic.transfer_all(name, to.as_str(), &entry)?)
+}
+
+fn doctors(clinic: &dyn ClinicStore) -> Result<Vec<String>, StoreError> {
+    let staff = clinic.staff()?.into_iter();
+    let doctors = staff.filter(|row| row.role == DOCTOR);
+    Ok(doctors.map(|row| row.id).collect())
+}
+
+/// Whether patients can be given to this doctor.
+fn check_doctor(
+    doctors: &[String],
+    own: &Identifier,
+    to: &Identifier,
+) -> Result<(), TransferError> {
+    match to == own || doctors.iter().any(|doctor| doctor == to.as_str()) {
+        true => Ok(()),
+        false => Err(TransferError::NoDoctor(to.clone(), doctors.to_vec())),
+    }
+}
+
+fn entry(practice: &Practice, from: &str, to: &Identifier, patient: &str) -> Entry {
+    let identity = practice.identity();
+    let of_whom = match from == identity.identifier().as_str() {
+        true => String::new(),
+        false => format!(", a patient of {from}, who has left"),
+    };
+    let detail = format!("to doctor {to}{of_whom}");
+    practice.by_doctor(Action::Transferred, patient, &detail)
 }

@@ -193,6 +193,13 @@ impl DoctorIdentity {
             .collect()
     }
 
+    /// Whether the clinic's list, as far as it is known here, names her
+    /// certificate.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.revoked.contains(&self.certificate.subject().serial)
+    }
+
     /// The clinic's group.
     #[must_use]
     pub fn group(&self) -> &Group {

@@ -77,14 +77,27 @@ impl RevokedDoctors {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> Option<Self> {
+        self.extend_by(root, clinic, &[*serial], now, random)
+    }
+
+    /// The same with several certificates more.
+    #[must_use]
+    pub fn extend_by(
+        &self,
+        root: &SignSecret,
+        clinic: &ClinicId,
+        more: &[Serial],
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> Option<Self> {
         // After a restored backup a count would begin again below lists that
         // patients have seen: the time does not.
         let seconds = now.as_millis() / 1_000;
         let number = self.number.checked_add(1)?.max(seconds);
         let mut serials = self.serials.clone();
-        if let Err(place) = serials.binary_search(serial) {
-            serials.insert(place, *serial);
-        }
+        serials.extend_from_slice(more);
+        serials.sort_unstable();
+        serials.dedup();
         let fits = serials.len() <= MAX_SERIALS;
         fits.then(|| Self::sign(root, clinic, (number, serials), now, random))
     }
@@ -166,6 +179,12 @@ impl RevokedDoctors {
     #[must_use]
     pub fn may_follow(&self, known: &Self) -> bool {
         self.number > known.number || self.bytes == known.bytes
+    }
+
+    /// Whether nobody has been let off who is in `known`.
+    #[must_use]
+    pub fn holds_all_of(&self, known: &Self) -> bool {
+        known.serials.iter().all(|serial| self.contains(serial))
     }
 
     /// Whether the doctor's certificate with this serial is revoked.

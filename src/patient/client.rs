@@ -388,9 +388,14 @@ impl Shared {
             .store(records_received, Ordering::Relaxed);
     }
 
-    pub(super) fn take(&self, message: &Message, delivery: Delivery) -> Result<Taken, FilesError> {
+    pub(super) fn take(
+        &self,
+        message: &Message,
+        delivery: Delivery,
+        from: &Identifier,
+    ) -> Result<Taken, FilesError> {
         let inbox = self.files.inbox();
-        inbox.take(message, delivery, self.clock.now())
+        inbox.take(message, delivery, from, self.clock.now())
     }
 
     /// Whether nothing of the person's is on its way without a receipt.

@@ -163,6 +163,9 @@ pub struct Received {
     /// Which of the clinic's doctors has written it, if it says so.
     #[serde(default)]
     pub author: Option<String>,
+    /// Which of them she was connected to when it came, if that was another.
+    #[serde(default)]
+    pub through: Option<String>,
     /// What it says.
     pub text: String,
 }
@@ -189,6 +192,7 @@ impl From<&Entry> for Received {
             confirmation_arrived: entry.confirmation_arrived,
             confirmation_refused: entry.confirmation_refused,
             author: message.author().map(ToString::to_string),
+            through: entry.through.as_ref().map(ToString::to_string),
             text: message.text().to_owned(),
         }
     }

@@ -146,8 +146,8 @@ mod tests {
             Some(boundary) => Message::at_boundary(boundary, text, at(written), &mut OsRandom),
             None => Message::new(text, false, at(written), &mut OsRandom),
         };
-        let inbox = files.inbox();
-        let taken = inbox.take(&message.unwrap(), Delivery::Private, at(900));
+        let (inbox, doctor) = (files.inbox(), "D1".parse().unwrap());
+        let taken = inbox.take(&message.unwrap(), Delivery::Private, &doctor, at(900));
         taken.unwrap();
     }
 

@@ -1,9 +1,12 @@
 //! The doctor's messages as a person sees them: each once, with a number, for
 //! as long as the directory is kept.
 
+mod content;
+
 use std::fmt;
 
 use crate::clock::Timestamp;
+use crate::identity::id::Identifier;
 use crate::patient::damaged::{Damaged, Found};
 use crate::patient::files::{Files, FilesError};
 use crate::protocol::message::{Message, MessageId};
@@ -24,6 +27,9 @@ pub struct Entry {
     pub message: Message,
     /// How it came.
     pub delivery: Delivery,
+    /// Which of the clinic's doctors she was connected to when it came, if that
+    /// was not who has written it.
+    pub through: Option<Identifier>,
     /// When it came, by this device's clock.
     pub received: Timestamp,
     /// When it was first shown to a person.
@@ -97,15 +103,19 @@ impl Files {
 
 impl Inbox<'_> {
     /// Keeps an arriving message. Nothing may be answered before this returns:
-    /// an answer says that the message is kept.
+    /// an answer says that the message is kept. It came from this doctor's server.
     pub(super) fn take(
         &self,
         message: &Message,
         delivery: Delivery,
+        from: &Identifier,
         now: Timestamp,
     ) -> Result<Taken, FilesError> {
         let id = message.id().0;
         let vault = self.0.vault();
+        let is_others = message.author().is_some_and(|author| author != from);
+        let through = is_others.then(|| from.clone());
+        let content = content::encode(message, through.as_ref());
         let mut row = InboxRow {
             number: 0,
             id,
@@ -113,7 +123,7 @@ impl Inbox<'_> {
             urgent: message.is_urgent(),
             received: now,
             sealed: vault
-                .seal(column::INBOX, &id, &message.encode(), &mut OsRandom)
+                .seal(column::INBOX, &id, &content, &mut OsRandom)
                 .map_err(StoreError::from)?,
             shown: None,
             confirmed: None,
@@ -122,12 +132,13 @@ impl Inbox<'_> {
         };
         if let Some(number) = self.0.store().add_inbox(&row)? {
             row.number = number;
-            return Ok(Taken::New(entry_of(row, message.clone(), delivery)));
+            let message = (message.clone(), through);
+            return Ok(Taken::New(entry_of(row, message, delivery)));
         }
         let known = self.0.store().inbox_with_id(&id)?;
         let known = known.ok_or_else(|| self.0.damaged(INBOX, "a message comes and goes"))?;
         let Ok(known) = self.open(known.clone()) else {
-            return self.heal(known, message, delivery, row.sealed);
+            return self.heal(known, (message, through), delivery, row.sealed);
         };
         Ok(if known.message != *message {
             Taken::Conflict
@@ -143,7 +154,7 @@ impl Inbox<'_> {
     fn heal(
         &self,
         damaged: InboxRow,
-        message: &Message,
+        (message, through): (&Message, Option<Identifier>),
         delivery: Delivery,
         sealed: Vec<u8>,
     ) -> Result<Taken, FilesError> {
@@ -153,7 +164,8 @@ impl Inbox<'_> {
             shown: None,
             ..damaged
         };
-        Ok(Taken::New(entry_of(row, message.clone(), delivery)))
+        let message = (message.clone(), through);
+        Ok(Taken::New(entry_of(row, message, delivery)))
     }
 
     /// The newest messages, at most `limit`, the oldest of them first.
@@ -194,7 +206,8 @@ impl Inbox<'_> {
     /// Takes a message that is new, for tests of what comes after.
     #[cfg(test)]
     pub(crate) fn arrive(&self, message: &Message) -> Entry {
-        match self.take(message, Delivery::Private, message.written()) {
+        let doctor = "D1".parse().expect("a name");
+        match self.take(message, Delivery::Private, &doctor, message.written()) {
             Ok(Taken::New(entry)) => entry,
             other => panic!("{other:?}"),
         }
@@ -300,8 +313,8 @@ impl Inbox<'_> {
         let content = self.0.vault().open(column::INBOX, &row.id, &row.sealed);
         let message = content
             .ok()
-            .and_then(|content| Message::decode(content.expose()).ok())
-            .filter(|message| message.id().0 == row.id);
+            .and_then(|content| content::decode(content.expose()))
+            .filter(|(message, _)| message.id().0 == row.id);
         let found = message.zip(row.form.map(delivery_of));
         let (message, delivery) = found.ok_or(Damaged {
             from_doctor: true,
@@ -317,11 +330,16 @@ impl Inbox<'_> {
 
 const INBOX: &str = "inbox";
 
-fn entry_of(row: InboxRow, message: Message, delivery: Delivery) -> Entry {
+fn entry_of(
+    row: InboxRow,
+    (message, through): (Message, Option<Identifier>),
+    delivery: Delivery,
+) -> Entry {
     Entry {
         number: row.number,
         message,
         delivery,
+        through,
         received: row.received,
         shown: row.shown,
         confirmed: row.confirmed,
@@ -369,7 +387,8 @@ mod tests {
 
     fn take(files: &Files, message: &Message) -> Taken {
         let delivery = Delivery::Broadcast;
-        files.inbox().take(message, delivery, NOW).unwrap()
+        let doctor = "D1".parse().unwrap();
+        files.inbox().take(message, delivery, &doctor, NOW).unwrap()
     }
 
     #[test]

@@ -424,7 +424,10 @@ mod tests {
         let message = Message::new("x", true, NOW, &mut OsRandom).unwrap();
         let (id, hash) = (message.id(), message.hash());
         let inbox = files.inbox();
-        inbox.take(&message, Delivery::Private, NOW).unwrap();
+        let doctor = "D1".parse().unwrap();
+        inbox
+            .take(&message, Delivery::Private, &doctor, NOW)
+            .unwrap();
         inbox.confirm("1", NOW).unwrap();
         for _ in 0..2 {
             let mut flying = InFlight::default();

@@ -360,7 +360,9 @@ impl<'a> Live<'a> {
             Some(_) => Unanswered::new(&message, (*opcode, body), delivery, frame),
             None => None,
         };
-        let taken = self.shared.take(&message, delivery).map_err(not_kept)?;
+        let from = &self.doctor.subject().identifier;
+        let taken = self.shared.take(&message, delivery, from);
+        let taken = taken.map_err(not_kept)?;
         if matches!(taken, Taken::Conflict) {
             return Err(self.fail(SessionError::Nonsense));
         }

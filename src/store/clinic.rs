@@ -124,6 +124,17 @@ pub struct StaffRow {
     pub joined: Timestamp,
 }
 
+/// Somebody who is taken out of the clinic.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Removal<'a> {
+    /// Who.
+    pub member: &'a str,
+    /// The list of revoked doctors that was looked at.
+    pub known: &'a [u8],
+    /// The one that follows it, and names her certificates.
+    pub list: &'a [u8],
+}
+
 /// What only a clinic of several doctors has.
 ///
 /// # Errors
@@ -181,6 +192,18 @@ pub trait ClinicStore {
     /// store's word.
     fn writers(&self, messages: &[u64]) -> Result<BTreeMap<u64, String>, StoreError>;
 
+    /// A fact that each has for herself, of all who have it: with their names, and
+    /// in the order of these.
+    fn facts_of_all(&self, name: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
+
+    /// Takes somebody out of the clinic: puts the list of revoked doctors in the
+    /// place of the one that was looked at, forgets where she is reached and
+    /// which devices are connected to her, takes back the tickets that were made
+    /// by or for her and are of use still, and logs that: all or nothing. Whose
+    /// patients her patients are does not change. False, and nothing is changed,
+    /// if the list is another one by now.
+    fn remove_member(&self, removal: &Removal<'_>, audit: &[Entry]) -> Result<bool, StoreError>;
+
     /// Gives a patient who is nobody's yet to this doctor; says whose she is now.
     fn assign_if_new(&self, patient: &str, doctor: &str) -> Result<String, StoreError>;
 
@@ -199,6 +222,15 @@ pub trait ClinicStore {
         to: &str,
         audit: &[Entry],
     ) -> Result<bool, StoreError>;
+
+    /// Gives all patients of one doctor to another, and logs each of them; gives
+    /// their names.
+    fn transfer_all(
+        &self,
+        from: &str,
+        to: &str,
+        entry: &dyn Fn(&str) -> Entry,
+    ) -> Result<Vec<String>, StoreError>;
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::store::StoreError;
-use crate::store::messages::Device;
+use crate::store::messages::{Device, IncomingRow};
 
 /// Names one session among all of a clinic, 16 bytes.
 pub type SessionName = [u8; 16];
@@ -61,6 +61,8 @@ pub struct News {
     pub papers: bool,
     /// Patients were given to other doctors.
     pub transfers: bool,
+    /// Patients have written to doctors who are not theirs.
+    pub letters: bool,
 }
 
 impl News {
@@ -71,12 +73,18 @@ impl News {
         claims: true,
         papers: true,
         transfers: true,
+        letters: true,
     };
 
     /// Whether there are any.
     #[must_use]
     pub const fn is_none(self) -> bool {
-        !(self.messages || self.certificates || self.claims || self.papers || self.transfers)
+        !(self.messages
+            || self.certificates
+            || self.claims
+            || self.papers
+            || self.transfers
+            || self.letters)
     }
 
     /// Both.
@@ -88,6 +96,7 @@ impl News {
             claims: self.claims || other.claims,
             papers: self.papers || other.papers,
             transfers: self.transfers || other.transfers,
+            letters: self.letters || other.letters,
         }
     }
 }
@@ -155,6 +164,18 @@ pub trait NodeStore {
         up_to: u64,
         now: Timestamp,
     ) -> Result<Vec<(u64, Vec<Device>)>, StoreError>;
+
+    /// The number of the newest message of any patient; 0 if there is none.
+    fn newest_incoming(&self) -> Result<u64, StoreError>;
+
+    /// What her patients, and those who are nobody's, have written while they were
+    /// connected to other doctors: after the message of this number, the oldest
+    /// first, at most `limit`, each with that doctor's name.
+    fn came_elsewhere(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(String, IncomingRow)>, StoreError>;
 
     /// The patients who are other doctors'. Those who are nobody's are everybody's.
     fn others_patients(&self) -> Result<HashSet<String>, StoreError>;

@@ -10,7 +10,7 @@ use telemed::doctor::messages::{self, BookError, Found};
 use telemed::doctor::practice::Practice;
 use telemed::doctor::records::{self, Change, Personal};
 use telemed::doctor::setup::{ROOT_KEY, SetupError};
-use telemed::doctor::{correspondence, counter, deliveries, office, setup, staff};
+use telemed::doctor::{correspondence, counter, deliveries, member, office, setup};
 use telemed::elgamal::SignSecret;
 use telemed::handshake::enrol::NewKeys;
 use telemed::identity::certificate::{Role, Serial};
@@ -41,7 +41,7 @@ const COLUMNS: [Column; 11] = [
 /// The books of somebody who joins without a node.
 fn member(scene: &Scene, name: &str, role: Role) -> Practice {
     let (directory, store) = scene.joined(name, role);
-    let identity = staff::load(&directory, &*store, now(), &mut OsRandom).unwrap();
+    let identity = member::load(&directory, &*store, now(), &mut OsRandom).unwrap();
     Practice::open(Arc::new(directory), store, identity, Arc::new(SystemClock)).unwrap()
 }
 
@@ -289,7 +289,7 @@ fn a_revoked_assistant_is_refused_and_nothing_more_of_hers_is_delivered() {
     let number = write(&assistant, "The water is off.");
     revoke(&scene, &assistant.identity().certificate.subject().serial);
     let (directory, store) = (&assistant.directory, &*assistant.store);
-    let error = staff::load(directory, store, now(), &mut OsRandom).unwrap_err();
+    let error = member::load(directory, store, now(), &mut OsRandom).unwrap_err();
     assert!(matches!(error, SetupError::Dismissed(_)), "{error}");
     let row = scene.practice.store.message(number).unwrap().unwrap();
     let error = messages::open(&scene.practice, &row).unwrap_err();
@@ -304,7 +304,7 @@ fn an_assistants_certificate_has_its_end() {
     let Some(scene) = Scene::new() else { return };
     let (directory, store) = scene.joined("A1", Role::Assistant);
     let late = now().plus(HOUR * 24 * 400);
-    let error = staff::load(&directory, &*store, late, &mut OsRandom).unwrap_err();
+    let error = member::load(&directory, &*store, late, &mut OsRandom).unwrap_err();
     assert!(matches!(error, SetupError::Dates(..)), "{error}");
 }
 

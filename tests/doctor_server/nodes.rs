@@ -1,5 +1,6 @@
 //! Two doctors of one clinic, each with a server, on one `PostgreSQL` database.
 
+mod administration;
 #[path = "nodes/forged.rs"]
 mod forged;
 
@@ -78,7 +79,8 @@ fn a_patient_of_one_doctor_is_reached_at_the_other() {
     let mut session = connect_to(&mut person, &second);
     let name = "P1".parse().unwrap();
     let private = first.server().message(&name, "from D1").unwrap();
-    assert_eq!((private.devices, private.away), (0, 1));
+    let counts = (private.devices, private.elsewhere, private.away);
+    assert_eq!(counts, (0, 1, 0));
     let came = session.message();
     assert_eq!((&*came.text, came.delivery), ("from D1", Delivery::Private));
     first.wait_for_state(private.number, "P1", "delivered");
@@ -121,7 +123,7 @@ fn a_broadcast_to_the_clinic_is_one_and_reaches_the_patients_of_all_nodes() {
         .server()
         .send(&to_clinic("leave the building"))
         .unwrap();
-    assert_eq!((sent.devices, sent.away), (2, 2));
+    assert_eq!((sent.devices, sent.elsewhere, sent.away), (2, 2, 0));
     for (session, person) in sessions.iter_mut().zip(&people) {
         let came = session.message();
         assert_eq!(came.text, "leave the building");
@@ -242,6 +244,8 @@ fn what_is_sent_while_nothing_is_heard_is_found_by_looking() {
     let mut session = connect_to(&mut person, &second);
     session.epoch();
     for round in 0..3 {
+        // Nothing is under way for which the session would be begun anew.
+        session.sync(second.now());
         schema.cut(&schema.unique());
         let text = format!("round {round}");
         first.server().broadcast(&text, false).unwrap();
@@ -386,7 +390,7 @@ fn a_patient_who_is_given_to_another_doctor_is_hers_and_she_is_told() {
     for (practice, patient, doctor, part) in [
         (&first, "P1", "D3", "no doctor D3"),
         (&first, "P9", "D2", "no doctor's patient"),
-        (&first, "P1", "D1", "your patient already"),
+        (&first, "P1", "D1", "of D1 already"),
         (&second, "P1", "D2", "a patient of D1"),
     ] {
         let error = give(practice, patient, doctor).unwrap_err();

@@ -126,6 +126,7 @@ fn deliveries(office: &Office) -> Vec<MessageReport> {
 const fn nobody() -> Answer {
     Answer::Connected {
         renewal: None,
+        elsewhere: Vec::new(),
         devices: Vec::new(),
         unread: 0,
     }

@@ -28,6 +28,8 @@ mod pipes;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod records;
+#[cfg(feature = "postgres")]
+mod revoke_doctor;
 mod service;
 #[path = "../support/skip.rs"]
 mod skip;

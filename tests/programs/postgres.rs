@@ -22,13 +22,13 @@ const ADDRESS: &str = "TELEMED_TEST_POSTGRES";
 const LOOPBACK: &str = "127.0.0.1:0";
 
 /// A schema of its own on a server, dropped with everything in it.
-struct Schema {
+pub struct Schema {
     server: String,
     name: String,
 }
 
 impl Schema {
-    fn new(name: &str) -> Option<Self> {
+    pub fn new(name: &str) -> Option<Self> {
         let Ok(server) = env::var(ADDRESS) else {
             skip(&format!("no PostgreSQL server in {ADDRESS}"));
             return None;
@@ -45,7 +45,7 @@ impl Schema {
     }
 
     /// What `--store` is given.
-    fn store(&self) -> String {
+    pub fn store(&self) -> String {
         format!("{}?options=-csearch_path%3D{}", self.server, self.name)
     }
 
@@ -77,7 +77,7 @@ fn serve(clinic: &Clinic, address: &str, store: &str) -> Doctor {
 
 /// Waits until a command says this.
 #[track_caller]
-fn until_it_says(clinic: &Clinic, line: &[&str], part: &str) {
+pub fn until_it_says(clinic: &Clinic, line: &[&str], part: &str) {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let finished = clinic.command(line);

@@ -25,6 +25,7 @@ pub enum AuthorityCommand {
     MoveRoot(MoveRoot),
     Renew(Renew),
     Sign(Sign),
+    RevokeDoctor(RevokeDoctor),
     ReplaceKey(ReplaceKey),
 }
 
@@ -80,6 +81,33 @@ pub struct Sign {
     /// file with the root key's passphrase, if it has one of its own
     #[argh(option, arg_name = "file")]
     pub root_passphrase_file: Option<String>,
+    /// do not ask
+    #[argh(switch)]
+    pub yes: bool,
+}
+
+/// Take a doctor, assistant or auditor out of the clinic, for good.
+#[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
+#[argh(
+    subcommand,
+    name = "revoke-doctor",
+    help_triggers("-h", "--help"),
+    usage = "NAME --reason TEXT [OPTIONS]",
+    note = "All servers hear of it at once, and patients when they connect; hers stops.\nShe still has the data key and the database's password: change that at\nPostgreSQL. The name may be given again with 'doctor enrol-doctor'."
+)]
+pub struct RevokeDoctor {
+    /// identifier of the colleague, such as D2
+    #[argh(positional, arg_name = "NAME")]
+    pub name: String,
+    /// the root key (default root.key in the doctor's directory)
+    #[argh(option, arg_name = "file")]
+    pub root_key: Option<String>,
+    /// file with the root key's passphrase, if it has one of its own
+    #[argh(option, arg_name = "file")]
+    pub root_passphrase_file: Option<String>,
+    /// why; it stands in the audit log
+    #[argh(option, arg_name = "text")]
+    pub reason: String,
     /// do not ask
     #[argh(switch)]
     pub yes: bool,

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use crate::cli::doctor::{
-    ask_office, books, failed, joining, setup_failed, store_failed, unexpected,
+    ask_office, books, failed, joining, setup_failed, staff, store_failed, unexpected,
 };
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::options::{AuthorityTask, DoctorOptions, RootFile};
@@ -38,6 +38,12 @@ pub fn run(options: &DoctorOptions, id: &Identifier, task: &AuthorityTask) -> Re
         AuthorityTask::Renew(root) => renew(options, id, root)?,
         AuthorityTask::MoveRoot(directory) => return move_root(options, id, directory),
         AuthorityTask::Sign { root, yes } => return joining::sign(options, id, root, *yes),
+        AuthorityTask::RevokeDoctor {
+            name,
+            root,
+            reason,
+            yes,
+        } => return staff::revoke(options, id, (name, reason), root, *yes),
         AuthorityTask::ReplaceKey { root, reason, yes } => {
             return replace_key(options, id, root, reason, *yes);
         }

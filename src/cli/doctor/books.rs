@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::doctor::control::{Answer, Request};
 use crate::doctor::practice::Practice;
 use crate::doctor::roles::NotForRole;
-use crate::doctor::{authority, counter, office, recovery, setup, staff};
+use crate::doctor::{authority, counter, dismissal, member, office, recovery, setup};
 use crate::elgamal::Group;
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::Role;
@@ -47,7 +47,7 @@ pub fn open_existing(options: &DoctorOptions, id: &Identifier) -> Result<Practic
 /// yet.
 pub fn may_lack_node(options: &DoctorOptions, id: &Identifier) -> Result<bool, Failure> {
     let location = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
-    Ok(options.store != StoreChoice::File && staff::may_lack_node(&location))
+    Ok(options.store != StoreChoice::File && member::may_lack_node(&location))
 }
 
 /// What she is who works in the clinic in this store without a node; none if she
@@ -58,18 +58,18 @@ fn role_without_node(
     choice: &StoreChoice,
 ) -> Result<Option<Role>, Failure> {
     let location = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
-    if *choice == StoreChoice::File || !staff::may_lack_node(&location) {
+    if *choice == StoreChoice::File || !member::may_lack_node(&location) {
         return Ok(None);
     }
     let store = setup::look_at_store(&location, choice, id).map_err(|e| setup_failed(&e))?;
-    match staff::lacks_node(&*store).map_err(|error| store_failed(&error))? {
+    match member::lacks_node(&*store).map_err(|error| store_failed(&error))? {
         true => role_in(&*store).map(Some),
         false => Ok(None),
     }
 }
 
 fn role_in(store: &dyn Store) -> Result<Role, Failure> {
-    let papers = staff::papers(store, &mut OsRandom);
+    let papers = member::papers(store, &mut OsRandom);
     let (_, certificate, _) = papers.map_err(|error| setup_failed(&error))?;
     Ok(certificate.subject().role)
 }
@@ -146,7 +146,7 @@ fn open(
     if is_new && !directory.is_sealed() {
         passphrase::begin(&mut directory, &options.keys, options.form, Program::Doctor)?;
     }
-    if !is_new && staff::lacks_node(&*store).map_err(|error| store_failed(&error))? {
+    if !is_new && member::lacks_node(&*store).map_err(|error| store_failed(&error))? {
         return match may_found {
             true => Err(no_node(options, id, role_in(&*store)?)),
             false => open_without_node(options, id, directory, store),
@@ -186,7 +186,7 @@ fn open_without_node(
     store: Arc<dyn Store>,
 ) -> Result<Practice, Failure> {
     passphrase::unlock(&mut directory, &options.keys)?;
-    let identity = staff::load(&directory, &*store, SystemClock.now(), &mut OsRandom)
+    let identity = member::load(&directory, &*store, SystemClock.now(), &mut OsRandom)
         .map_err(|error| setup_failed(&error))?;
     check_name(&identity, id, &directory)?;
     let practice = Practice::open(Arc::new(directory), store, identity, Arc::new(SystemClock))
@@ -285,6 +285,14 @@ fn found(
     Ok(identity)
 }
 
+/// The clinic has put this doctor out.
+pub fn is_revoked(id: &Identifier) -> Failure {
+    Failure::new(Exit::Refused, dismissal::sentence(id)).hint(format!(
+        "if that was a mistake, let her join again with new keys, in another directory: another \
+         doctor makes a ticket with 'doctor enrol-doctor {id}'"
+    ))
+}
+
 /// The doctor's keys and papers, made by an earlier start. With a certificate
 /// that has ended nobody serves; what is on file can be read and saved.
 fn load(
@@ -297,6 +305,9 @@ fn load(
     let mut identity =
         setup::load(directory, store, now, &mut OsRandom).map_err(|error| setup_failed(&error))?;
     check_name(&identity, id, directory)?;
+    if identity.is_revoked() {
+        return Err(is_revoked(id));
+    }
     let renewal = authority::renewal_of(&identity.certificate, directory, store, now);
     let command = renewal.as_ref().map(authority::Renewal::command);
     if let Err(error) = identity.certificate.check_dates(now) {

@@ -13,6 +13,7 @@ use crate::cli::output::Object;
 use crate::cli::text::clean;
 use crate::control::PATIENCE;
 use crate::doctor::devices::{Answer, Device, IssuedTicket, Request, find};
+use crate::doctor::join_tickets::IssuedJoin;
 use crate::doctor::office;
 use crate::identity::id::Identifier;
 
@@ -93,8 +94,17 @@ pub fn text(answer: &Answer) -> String {
             "{} is let in again. Its ticket stays frozen.",
             named(device)
         ),
-        Answer::Tickets(tickets) if tickets.is_empty() => "No ticket was made yet.".to_owned(),
-        Answer::Tickets(tickets) => lines(tickets.iter().map(ticket_text)),
+        Answer::Tickets { patients, joins } if patients.is_empty() && joins.is_empty() => {
+            "No ticket was made yet.".to_owned()
+        }
+        Answer::Tickets { patients, joins } => {
+            let patients = patients.iter().map(ticket_text);
+            lines(patients.chain(joins.iter().map(join_text)))
+        }
+        Answer::JoinTicketRevoked(ticket) => format!(
+            "Ticket {} for {} is taken back: nobody joins the clinic with it.",
+            ticket.ticket, ticket.name
+        ),
         Answer::TicketRevoked(ticket) => format!(
             "Ticket {} for {} is taken back: nobody enrols with it.",
             ticket.ticket, ticket.patient
@@ -170,11 +180,32 @@ fn ticket_text(ticket: &IssuedTicket) -> String {
         made,
         expires,
     } = ticket;
-    let end = match state.as_str() {
+    let end = end_word(state);
+    format!("{ticket}  {patient:<16}  {state:<8}  made {made}, {end} {expires}")
+}
+
+fn end_word(state: &str) -> &'static str {
+    match state {
         "expired" => "ended",
         _ => "good until",
-    };
-    format!("{ticket}  {patient:<16}  {state:<8}  made {made}, {end} {expires}")
+    }
+}
+
+fn join_text(join: &IssuedJoin) -> String {
+    let IssuedJoin {
+        ticket,
+        name,
+        role,
+        doctor,
+        state,
+        made,
+        expires,
+    } = join;
+    let end = end_word(state);
+    format!(
+        "{ticket}  {name:<16}  {state:<8}  joins as {role}, made by {doctor} {made}, {end} \
+         {expires}"
+    )
 }
 
 /// An answer for programs.
@@ -190,7 +221,13 @@ pub fn objects(answer: &Answer) -> Vec<Object> {
             devices.iter().map(device_object).chain(tickets).collect()
         }
         Answer::Unfrozen(device) => vec![device_object(device)],
-        Answer::Tickets(tickets) => tickets.iter().map(ticket_object).collect(),
+        Answer::Tickets { patients, joins } => {
+            let patients = patients.iter().map(ticket_object);
+            patients.chain(joins.iter().map(join_object)).collect()
+        }
+        Answer::JoinTicketRevoked(ticket) => {
+            vec![Object::new("ticket_revoked").with("ticket", ticket.ticket.as_str())]
+        }
         Answer::TicketRevoked(ticket) => {
             vec![Object::new("ticket_revoked").with("ticket", ticket.ticket.as_str())]
         }
@@ -223,4 +260,15 @@ fn ticket_object(ticket: &IssuedTicket) -> Object {
         .with("state", ticket.state.as_str())
         .with("made", ticket.made)
         .with("expires", ticket.expires)
+}
+
+fn join_object(join: &IssuedJoin) -> Object {
+    Object::new("issued_join_ticket")
+        .with("ticket", join.ticket.as_str())
+        .with("name", join.name.as_str())
+        .with("role", join.role.as_str())
+        .with("doctor", join.doctor.as_str())
+        .with("state", join.state.as_str())
+        .with("made", join.made)
+        .with("expires", join.expires)
 }

@@ -22,7 +22,7 @@ use crate::control;
 use crate::doctor::joining::{Answer, Request, Waiting};
 use crate::doctor::newcomer::{Newcomer, NewcomerError, Progress};
 use crate::doctor::practice::Practice;
-use crate::doctor::{audit_log, office, setup, staff};
+use crate::doctor::{audit_log, member, office, setup};
 use crate::elgamal::{SignSecret, VerifyingKey};
 use crate::hex;
 use crate::identity::authority::certify_staff;
@@ -198,8 +198,8 @@ pub fn join(options: &DoctorOptions, source: TicketSource, wait: Duration) -> Re
 /// Signs for the beginning of her log.
 fn vouch(directory: DataDir, store: Arc<dyn Store>) -> Result<(), Failure> {
     let now = SystemClock.now();
-    let loaded = match staff::lacks_node(&*store).map_err(|error| store_failed(&error))? {
-        true => staff::load(&directory, &*store, now, &mut OsRandom),
+    let loaded = match member::lacks_node(&*store).map_err(|error| store_failed(&error))? {
+        true => member::load(&directory, &*store, now, &mut OsRandom),
         false => setup::load(&directory, &*store, now, &mut OsRandom),
     };
     let identity = loaded.map_err(|error| setup_failed(&error))?;

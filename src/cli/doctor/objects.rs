@@ -8,6 +8,7 @@ use crate::cli::doctor::joining;
 use crate::cli::doctor::messages;
 use crate::cli::doctor::patients;
 use crate::cli::doctor::presence;
+use crate::cli::doctor::staff;
 use crate::cli::output::Object;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::doctor::control::Answer;
@@ -25,6 +26,7 @@ pub fn answer(answer: &Answer) -> Vec<Object> {
             devices,
             unread,
             renewal,
+            elsewhere,
         } => {
             let mut objects: Vec<_> = devices
                 .iter()
@@ -39,6 +41,7 @@ pub fn answer(answer: &Answer) -> Vec<Object> {
             if *unread > 0 {
                 objects.push(Object::new("unread").with("messages", *unread));
             }
+            objects.extend(elsewhere.iter().flat_map(presence::devices_of));
             objects.extend(renewal.as_ref().map(authority::renewal_object));
             objects
         }
@@ -47,6 +50,7 @@ pub fn answer(answer: &Answer) -> Vec<Object> {
             number,
             code,
             devices,
+            elsewhere,
             away,
             to: _,
             boundary,
@@ -58,7 +62,8 @@ pub fn answer(answer: &Answer) -> Vec<Object> {
                 .with("away", *away)
                 .with("code", code.as_str())
                 .with("boundary", boundary.map(Boundary::word))
-                .with("left_out", left_out.len());
+                .with("left_out", left_out.len())
+                .with("elsewhere", *elsewhere);
             std::iter::once(sent)
                 .chain(left_out.iter().map(unreached))
                 .collect()
@@ -108,6 +113,7 @@ fn office_answer(answer: &office::Answer) -> Vec<Object> {
         office::Answer::Backup(answer) => vec![backup::object(answer)],
         office::Answer::Authority(answer) => authority::objects(answer),
         office::Answer::Joining(answer) => joining::objects(answer),
+        office::Answer::Staff(answer) => staff::objects(answer),
         office::Answer::Purged(purged) => vec![super::purge::object(purged)],
         office::Answer::Deliveries(_) | office::Answer::Letters(_) => messages::objects(answer),
         office::Answer::Audit(_) | office::Answer::AddressNeeded | office::Answer::Failed(_) => {
@@ -166,6 +172,18 @@ pub fn event(event: &Event) -> Object {
             .with("written", message.written())
             .with("text", message.text())
             .with("device", device_code(&patient.device))
+            .with("code", message.id().code())
+            .with("boundary", mark_of(message).map(BoundaryMark::word)),
+        Event::Elsewhere {
+            patient,
+            through,
+            message,
+        } => Object::new("private_elsewhere")
+            .with("at", now())
+            .with("patient", patient.as_str())
+            .with("through", through.as_str())
+            .with("written", message.written())
+            .with("text", message.text())
             .with("code", message.id().code())
             .with("boundary", mark_of(message).map(BoundaryMark::word)),
         Event::Enrolled(patient, code) => Object::new("enrolment")

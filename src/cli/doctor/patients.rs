@@ -68,6 +68,10 @@ pub fn request(task: &PatientsTask, may_ask: bool, office: Office<'_>) -> Result
             patient: patient.to_string(),
             doctor: doctor.to_string(),
         },
+        PatientsTask::TransferAll(from, doctor) => Request::TransferAll {
+            from: from.to_string(),
+            doctor: doctor.to_string(),
+        },
         PatientsTask::Unarchive(patient) => Request::Unarchive {
             patient: patient.to_string(),
         },

@@ -47,13 +47,40 @@ pub fn objects(nodes: &[Node]) -> Vec<Object> {
                 .with("silent_seconds", node.silent_seconds)
                 .with("devices", node.devices.len()),
         );
-        objects.extend(node.devices.iter().map(|present| {
-            Object::new("device_elsewhere")
-                .with("doctor", node.doctor.as_str())
-                .with("patient", present.patient.as_str())
-                .with("device", present.device.as_str())
-                .with("since", present.since)
-        }));
+        objects.extend(devices_of(node));
     }
     objects
+}
+
+/// The devices that are connected to a node, for programs.
+pub fn devices_of(node: &Node) -> Vec<Object> {
+    let object = |present: &Elsewhere| {
+        Object::new("device_elsewhere")
+            .with("doctor", node.doctor.as_str())
+            .with("patient", present.patient.as_str())
+            .with("device", present.device.as_str())
+            .with("since", present.since)
+    };
+    node.devices.iter().map(object).collect()
+}
+
+/// A doctor's own patients who are connected to other doctors, in words and on
+/// lines of their own; nothing if there are none.
+pub fn own_elsewhere(nodes: &[Node]) -> String {
+    let mut lines = String::new();
+    if !nodes.is_empty() {
+        lines += "\nYour patients who are connected to other doctors of the clinic:";
+    }
+    for node in nodes {
+        for Elsewhere {
+            patient,
+            device,
+            since,
+        } in &node.devices
+        {
+            let name = format!("{patient} (device {device})");
+            lines += &format!("\n  {name:<32}  at {} since {since}", node.doctor);
+        }
+    }
+    lines
 }

@@ -90,6 +90,10 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
             }
         }),
     ));
+    let dismissed = stop.clone();
+    desk.server().when_dismissed(move || {
+        let _ = dismissed.send(());
+    });
     control::listen(&directory.path(""), &desk).map_err(|error| {
         Failure::new(
             Exit::Failure,
@@ -106,6 +110,7 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
         Mode::Menu => with_menu(&desk, events, stopped, supervision),
         Mode::Service => as_service(&desk, events, &stopped, supervision, options.form),
     };
+    let is_dismissed = desk.server().is_dismissed();
     // Whoever asked for the end may still be answered; the server, and with it
     // the store, is closed by the last who lets go of it: that is to be this
     // thread, since the program ends with it.
@@ -115,7 +120,10 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
     }
     drop(desk);
     control::unlisten(&directory.path(""));
-    result
+    match is_dismissed {
+        true => result.and(Err(books::is_revoked(id))),
+        false => result,
+    }
 }
 
 /// Keeps where the server listens, and where patients reach it if that is

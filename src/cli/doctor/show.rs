@@ -13,6 +13,7 @@ use crate::clock::{Timestamp, in_words};
 use crate::doctor::control::{Answer, Present};
 use crate::doctor::event::{Departure, Event, Progress, Replacement};
 use crate::doctor::office;
+use crate::doctor::presence::Node;
 use crate::doctor::reach::Unreached;
 use crate::protocol::message::{Boundary, Message};
 
@@ -58,18 +59,24 @@ pub fn text(answer: &Answer) -> String {
             devices,
             unread,
             renewal,
-        } => connected(devices, *unread) + &authority::reminder(renewal.as_ref()),
+            elsewhere,
+        } => {
+            let connected = connected(devices, *unread, elsewhere);
+            connected + &authority::reminder(renewal.as_ref())
+        }
         Answer::Clinic(nodes) => presence::text(nodes),
         Answer::Sent {
             number,
             code,
             devices,
+            elsewhere,
             away,
             to,
             boundary,
             left_out,
         } => {
-            let said = sent(*number, code, *devices, *away, to.as_deref());
+            let counts = [*devices, *elsewhere, *away];
+            let said = sent(*number, code, counts, to.as_deref());
             let consultation = consulted(*boundary, to.as_deref());
             format!("{consultation}{said}{}", without(left_out))
         }
@@ -103,6 +110,7 @@ fn office_text(answer: &office::Answer) -> String {
         office::Answer::Audit(_) => String::new(),
         office::Answer::Devices(answer) => devices::text(answer),
         office::Answer::Joining(answer) => joining::text(answer),
+        office::Answer::Staff(answer) => super::staff::text(answer),
         office::Answer::Purged(purged) => super::purge::text(purged),
         office::Answer::Authority(answer) => authority::text(answer),
         office::Answer::Deliveries(answer) => messages::text(answer),
@@ -116,7 +124,7 @@ fn office_text(answer: &office::Answer) -> String {
     }
 }
 
-fn connected(present: &[Present], unread: u64) -> String {
+fn connected(present: &[Present], unread: u64, elsewhere: &[Node]) -> String {
     let mut lines = match present {
         [] => "Nobody is connected.".to_owned(),
         [_] => "1 device is connected:".to_owned(),
@@ -136,6 +144,7 @@ fn connected(present: &[Present], unread: u64) -> String {
         };
         lines += &format!("\n  {name:<32}  since {since}, last heard {silent_seconds} s ago");
     }
+    lines += &presence::own_elsewhere(elsewhere);
     match unread {
         0 => {}
         1 => lines += "\n1 new message from a patient: see the inbox.",
@@ -144,27 +153,41 @@ fn connected(present: &[Present], unread: u64) -> String {
     lines
 }
 
-fn sent(number: u64, code: &str, devices: usize, away: usize, to: Option<&[String]>) -> String {
-    let now = match devices {
-        0 if away == 0 => match to {
+/// How many devices it was given to, how many get it from the clinic's other
+/// doctors, and how many when they come back.
+fn sent(number: u64, code: &str, counts: [usize; 3], to: Option<&[String]>) -> String {
+    let [devices, elsewhere, away] = counts;
+    let now = match (devices, elsewhere) {
+        (0, 0) if away == 0 => match to {
             Some([patient]) => format!("kept here, {patient} has no device that may come back"),
             _ => "nobody gets it".to_owned(),
         },
-        0 => match to {
+        (0, 0) => match to {
             None => "nobody is connected".to_owned(),
             Some([patient]) => format!("{patient} is not connected"),
             Some(_) => "none of them is connected".to_owned(),
         },
-        1 => "sent to 1 device".to_owned(),
-        _ => format!("sent to {devices} devices"),
+        (0, 1) => "given to 1 device by another doctor of the clinic".to_owned(),
+        (0, _) => format!("given to {elsewhere} devices by other doctors of the clinic"),
+        (1, _) => "sent to 1 device".to_owned(),
+        (_, _) => format!("sent to {devices} devices"),
     };
-    let more = if devices == 0 { "" } else { " more" };
+    let others = match (devices, elsewhere) {
+        (0, _) | (_, 0) => String::new(),
+        (_, 1) => ", and given to 1 by another doctor of the clinic".to_owned(),
+        (_, _) => format!(", and given to {elsewhere} by other doctors of the clinic"),
+    };
+    let more = if devices + elsewhere == 0 {
+        ""
+    } else {
+        " more"
+    };
     let later = match away {
         0 => String::new(),
         1 => format!("; 1{more} device gets it when it comes back"),
         _ => format!("; {away}{more} devices get it when they come back"),
     };
-    format!("Message {number}: {now}{later}. Short name: {code}.")
+    format!("Message {number}: {now}{others}{later}. Short name: {code}.")
 }
 
 /// What a message to one patient has done to the consultation.
@@ -233,6 +256,17 @@ pub fn events(events: &Receiver<Event>, reader: Reader, mut line: impl FnMut(Str
                 line(match (&event, reader) {
                     (Event::Private(patient, message), Reader::Log) => format!(
                         "{patient} has written{}: doctor inbox shows it.",
+                        consultation(message)
+                    ),
+                    (
+                        Event::Elsewhere {
+                            patient,
+                            through,
+                            message,
+                        },
+                        Reader::Log,
+                    ) => format!(
+                        "{patient} has written (through {through}){}: doctor inbox shows it.",
                         consultation(message)
                     ),
                     _ => event_text(event),
@@ -337,6 +371,17 @@ fn event_text(event: Event) -> String {
             consultation(&message),
             text::clean(message.text())
         ),
+        Event::Elsewhere {
+            patient,
+            through,
+            message,
+        } => format!(
+            "{patient} writes (through {through}; {}, {}){}: {}",
+            message.written(),
+            message.id().code(),
+            consultation(&message),
+            text::clean(message.text())
+        ),
         Event::Enrolled(patient, code) => format!(
             "{patient} has enrolled. Compare this code over the phone with what {patient} sees: \
              {code}"
@@ -407,11 +452,26 @@ mod tests {
     fn whoever_is_not_connected_is_named_and_nobody_else() {
         let said = |to: Option<&[&str]>| {
             let to = to.map(|to| to.iter().map(ToString::to_string).collect::<Vec<_>>());
-            sent(1, "abcdef", 0, 1, to.as_deref())
+            sent(1, "abcdef", [0, 0, 1], to.as_deref())
         };
         assert!(said(None).starts_with("Message 1: nobody is connected; 1 device gets it"));
         assert!(said(Some(&["P2"])).starts_with("Message 1: P2 is not connected; "));
         assert!(said(Some(&["P2", "P3"])).starts_with("Message 1: none of them is connected; "));
+    }
+
+    #[test]
+    fn whoever_is_connected_to_another_doctor_is_not_said_to_be_away() {
+        let said = |counts| sent(1, "abcdef", counts, None);
+        assert_eq!(
+            said([0, 2, 1]),
+            "Message 1: given to 2 devices by other doctors of the clinic; 1 more device gets it \
+             when it comes back. Short name: abcdef."
+        );
+        assert_eq!(
+            said([3, 1, 0]),
+            "Message 1: sent to 3 devices, and given to 1 by another doctor of the clinic. Short \
+             name: abcdef."
+        );
     }
 
     #[test]

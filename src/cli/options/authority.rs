@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use super::super::args::authority::AuthorityCommand;
 use super::super::exit::Failure;
-use super::value::{path, value};
+use super::value::{identifier, path, value};
+use crate::doctor::devices::check_reason;
+use crate::identity::id::Identifier;
 
 /// The longest reason, in bytes: the audit log cuts what is longer.
 const MAX_REASON: usize = 500;
@@ -22,6 +24,17 @@ pub enum AuthorityTask {
     Sign {
         /// The root key.
         root: RootFile,
+        /// Not to ask.
+        yes: bool,
+    },
+    /// Take somebody out of the clinic.
+    RevokeDoctor {
+        /// Whom.
+        name: Identifier,
+        /// The root key.
+        root: RootFile,
+        /// Why.
+        reason: String,
         /// Not to ask.
         yes: bool,
     },
@@ -70,6 +83,12 @@ impl AuthorityTask {
             }
             AuthorityCommand::Sign(args) => Self::Sign {
                 root: RootFile::new(args.root_key, args.root_passphrase_file)?,
+                yes: args.yes,
+            },
+            AuthorityCommand::RevokeDoctor(args) => Self::RevokeDoctor {
+                name: value("NAME", &args.name, identifier)?,
+                root: RootFile::new(args.root_key, args.root_passphrase_file)?,
+                reason: value("--reason", &args.reason, check_reason)?,
                 yes: args.yes,
             },
             AuthorityCommand::ReplaceKey(args) => Self::ReplaceKey {

@@ -37,6 +37,7 @@ pub(super) fn received(message: &Received) -> Object {
         .with("confirmation_arrived", message.confirmation_arrived)
         .with("confirmation_refused", message.confirmation_refused)
         .with("author", message.author.clone())
+        .with("through", message.through.clone())
 }
 
 /// A message to the doctor that is kept now.

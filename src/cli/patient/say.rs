@@ -97,10 +97,12 @@ pub(super) fn notice(event: &Event) -> Option<String> {
 /// A message of the doctor's.
 pub(super) fn received(message: &Received) -> String {
     let urgent = if message.urgent { "URGENT, " } else { "" };
-    let author = message
-        .author
-        .as_ref()
-        .map_or_else(String::new, |author| format!("from {}, ", clean(author)));
+    let through = message.through.as_ref().map_or_else(String::new, |doctor| {
+        format!(" (through {})", clean(doctor))
+    });
+    let author = message.author.as_ref().map_or_else(String::new, |author| {
+        format!("from {}{through}, ", clean(author))
+    });
     let to = match (message.to.as_str(), message.missed) {
         ("everyone", false) => "to everyone",
         ("everyone", true) => "to everyone, missed while away",
@@ -287,6 +289,7 @@ mod tests {
             confirmation_arrived: None,
             confirmation_refused: None,
             author: None,
+            through: None,
             text: text.to_owned(),
         }
     }
@@ -297,6 +300,15 @@ mod tests {
         assert_eq!(said.lines().count(), 2, "{said}");
         assert!(!said.contains('\x1b'));
         assert!(said.contains("URGENT") && said.contains("written 1970"));
+    }
+
+    #[test]
+    fn a_message_of_another_doctor_says_through_whom_it_came() {
+        let mut shown = message("Come tomorrow.");
+        shown.author = Some("D1".to_owned());
+        assert!(received(&shown).starts_with("Message 1 (from D1, URGENT"));
+        shown.through = Some("D2".to_owned());
+        assert!(received(&shown).starts_with("Message 1 (from D1 (through D2), URGENT"));
     }
 
     #[test]

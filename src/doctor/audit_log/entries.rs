@@ -74,9 +74,11 @@ pub(in crate::doctor) fn entry_of(event: &Event, at: Timestamp) -> Option<Entry>
         Event::StoreAway(_) => None,
         // Who has given her logs that.
         Event::Transferred(_) => None,
-        Event::Enrolled(..) | Event::Delivered(..) | Event::Confirmed(..) | Event::Private(..) => {
-            None
-        }
+        Event::Enrolled(..)
+        | Event::Delivered(..)
+        | Event::Confirmed(..)
+        | Event::Private(..)
+        | Event::Elsewhere { .. } => None,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::doctor::authority::leftovers::unused_prekeys;
 use crate::doctor::authority::{AuthorityError, check_clock, encode_earlier};
 use crate::doctor::practice::Practice;
 use crate::doctor::setup::{self, SIGNING_KEY, SetupError, prekey_file};
+use crate::doctor::staff::{self, StaffError};
 use crate::doctor::tickets::ticket_code;
 use crate::elgamal::SignSecret;
 use crate::hex;
@@ -71,8 +72,13 @@ pub fn replace_key(
     let issuer = (&identity.root, root);
     let certificate = certify_doctor(issuer, &identity.certificate, new_key, now, random);
     let old = identity.certificate.subject();
-    let revoked = identity
-        .revoked
+    // Another doctor may have revoked somebody since this one was opened.
+    let known =
+        staff::revoked_list(&*practice.store, &identity.root).map_err(|error| match error {
+            StaffError::Store(error) => AuthorityError::Store(error),
+            _ => SetupError::Inconsistent("the list of revoked doctors").into(),
+        })?;
+    let revoked = known
         .extend(root, &old.clinic, &old.serial, now, random)
         .ok_or(AuthorityError::ListFull)?;
     let next = DoctorIdentity {

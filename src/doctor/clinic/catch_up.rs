@@ -35,7 +35,9 @@ pub(in crate::doctor) fn catch_up(shared: &Arc<Shared>, news: News) -> Result<Ne
     };
     // Whoever is put out is not given anything any more.
     if news.certificates {
-        housekeeping::put_out_stopped(shared, nodes)?;
+        housekeeping::check_certificates(shared)?;
+        // It is not looked while the store is known to be away.
+        left.certificates = store.absence().is_some();
     }
     if news.claims {
         end_moved(shared, nodes)?;
@@ -44,7 +46,10 @@ pub(in crate::doctor) fn catch_up(shared: &Arc<Shared>, news: News) -> Result<Ne
         left.messages = give(shared, nodes)?;
     }
     if news.transfers {
-        tell_transfers(shared, nodes, news == News::ALL)?;
+        tell_transfers(shared, nodes)?;
+    }
+    if news.letters {
+        left.letters = tell_letters(shared, nodes)?;
     }
     if news.papers {
         papers::catch_up(shared, nodes)?;
@@ -65,19 +70,46 @@ fn end_moved(shared: &Shared, nodes: &dyn NodeStore) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Tells the doctor whom others have given to her. At a look at everything those
-/// are among her patients to whom she has made tickets herself.
-fn tell_transfers(shared: &Shared, nodes: &dyn NodeStore, is_look: bool) -> Result<(), StoreError> {
+/// Tells the doctor whom others have given to her.
+fn tell_transfers(shared: &Shared, nodes: &dyn NodeStore) -> Result<(), StoreError> {
     let Some(clinic) = shared.practice.store.clinic() else {
         return Ok(());
     };
     let patients = clinic.patients_of(nodes.doctor())?;
     for patient in shared.clinic.new_patients(patients) {
-        if !is_look {
-            shared.tell(Event::Transferred(patient));
-        }
+        shared.tell(Event::Transferred(patient));
     }
     Ok(())
+}
+
+/// Tells the doctor what her patients have written to others; says whether there
+/// is more. What was there before this server started is in her inbox.
+fn tell_letters(shared: &Shared, nodes: &dyn NodeStore) -> Result<bool, StoreError> {
+    let newest = nodes.newest_incoming()?;
+    let Some(heard) = shared.clinic.heard() else {
+        shared.clinic.has_heard(newest);
+        return Ok(false);
+    };
+    if newest <= heard {
+        return Ok(false);
+    }
+    let came = nodes.came_elsewhere(heard, AT_ONCE)?;
+    let is_all = came.len() < AT_ONCE;
+    for (through, row) in came {
+        match messages::open_incoming(&shared.practice, &row) {
+            Ok(message) => shared.tell(Event::Elsewhere {
+                patient: row.patient,
+                through,
+                message,
+            }),
+            Err(error) => shared.tell(Event::Trouble(error.to_string())),
+        }
+        shared.clinic.has_heard(row.number);
+    }
+    if is_all {
+        shared.clinic.has_heard(newest);
+    }
+    Ok(!is_all)
 }
 
 /// A message, and those it is to be given to.
@@ -94,7 +126,6 @@ fn give(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<bool, StoreError>
     if behind.is_empty() {
         return Ok(false);
     }
-    welcome(shared, &behind)?;
     // Nobody joins and nobody else gives anything between the look at what is
     // open and the word of what is given.
     let order = shared.order();
@@ -135,27 +166,6 @@ fn give(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<bool, StoreError>
         outgoing.one_by_one(kind, members);
     }
     Ok(given.iter().any(|(_, number)| *number < newest))
-}
-
-/// Makes recipients of devices that came while the store was away.
-fn welcome(shared: &Shared, behind: &[Behind]) -> Result<(), StoreError> {
-    let new = behind.iter().filter(|it| !it.is_welcome);
-    let new: HashSet<SessionId> = new.map(|it| it.session).collect();
-    if new.is_empty() {
-        return Ok(());
-    }
-    for member in shared.tables.sessions.connected() {
-        if new.contains(&member.id) {
-            let subject = member.certificate.subject();
-            let (device, patient) = (member.certificate.fingerprint(), &subject.identifier);
-            let now = shared.clock.now();
-            shared
-                .practice
-                .store
-                .welcome(&device, patient.as_str(), now)?;
-        }
-    }
-    Ok(())
 }
 
 type Given = Vec<(SessionId, u64)>;

@@ -28,8 +28,14 @@ struct State {
     next: SessionId,
     /// What was told last of where the clinic's doctors are reached.
     roster: Vec<Vec<u8>>,
-    /// The doctor's patients, as they were when it was last looked.
-    patients: HashSet<String>,
+    /// The doctor's patients, as they were when it was last looked; none before
+    /// the first look.
+    patients: Option<HashSet<String>>,
+    /// Patients to whom she makes tickets herself.
+    expected: HashSet<String>,
+    /// The last message of a patient's that was looked at; none before the first
+    /// look.
+    heard: Option<u64>,
 }
 
 struct Held {
@@ -38,8 +44,6 @@ struct Held {
     answered: Instant,
     /// The message up to which it was given everything.
     given: u64,
-    /// Whether the device has been made a recipient.
-    is_welcome: bool,
 }
 
 /// A session that may lack something.
@@ -49,7 +53,6 @@ pub(super) struct Behind {
     pub(super) device: Fingerprint,
     /// The message up to which it was given everything.
     pub(super) given: u64,
-    pub(super) is_welcome: bool,
 }
 
 impl Clinic {
@@ -73,8 +76,8 @@ impl Clinic {
     }
 
     /// A session begins whose own thread gives it everything up to this message;
-    /// nothing if it is not known which is the newest. To be called while nobody
-    /// sends.
+    /// nothing if it is not known which is the newest: it is begun anew when the
+    /// store is there again. To be called while nobody sends.
     pub(in crate::doctor) fn joined(
         &self,
         id: SessionId,
@@ -86,19 +89,10 @@ impl Clinic {
             device,
             answered,
             given: newest.unwrap_or(0),
-            is_welcome: newest.is_some(),
         };
         let mut state = self.state();
         state.next = id.next();
         state.held.insert(id, held);
-    }
-
-    /// The session's own thread could give nothing after this message.
-    pub(in crate::doctor) fn stuck(&self, id: SessionId, after: u64, is_welcome: bool) {
-        if let Some(held) = self.state().held.get_mut(&id) {
-            held.given = held.given.min(after);
-            held.is_welcome &= is_welcome;
-        }
     }
 
     /// A session is over.
@@ -167,7 +161,6 @@ impl Clinic {
                 session: *id,
                 device: held.device,
                 given: held.given,
-                is_welcome: held.is_welcome,
             })
             .collect()
     }
@@ -184,7 +177,6 @@ impl Clinic {
         for (id, number) in sessions {
             if let Some(held) = state.held.get_mut(&id) {
                 held.given = held.given.max(number);
-                held.is_welcome = true;
             }
         }
         let least = state.held.values().map(|held| held.given).min();
@@ -194,13 +186,48 @@ impl Clinic {
         }
     }
 
-    /// Notes who the doctor's patients are; gives those who are new.
+    /// The doctor makes a ticket: a patient of this name is nobody's gift.
+    pub(in crate::doctor) fn expect(&self, patient: &str) {
+        self.state().expected.insert(patient.to_owned());
+    }
+
+    /// She is another doctor's all the same.
+    pub(in crate::doctor) fn expect_no_more(&self, patient: &str) {
+        self.state().expected.remove(patient);
+    }
+
+    /// Notes who the doctor's patients are; gives those who are new, and to whom
+    /// she has made no ticket. At the first look nobody is new.
     pub(super) fn new_patients(&self, patients: Vec<String>) -> Vec<String> {
         let mut state = self.state();
-        let is_new = |patient: &&String| !state.patients.contains(*patient);
-        let new = patients.iter().filter(is_new).cloned().collect();
-        state.patients = patients.into_iter().collect();
+        let patients: HashSet<String> = patients.into_iter().collect();
+        let State {
+            patients: known,
+            expected,
+            ..
+        } = &mut *state;
+        let mut new = Vec::new();
+        if let Some(known) = known {
+            let is_new = |patient: &&String| !known.contains(*patient);
+            let given = patients.iter().filter(is_new);
+            new.extend(given.filter(|it| !expected.contains(*it)).cloned());
+            new.sort_unstable();
+        }
+        expected.retain(|patient| !patients.contains(patient));
+        *known = Some(patients);
         new
+    }
+
+    /// After which message of a patient's it is to be looked for more; none before
+    /// the first look.
+    pub(super) fn heard(&self) -> Option<u64> {
+        self.state().heard
+    }
+
+    /// Everything up to this message was looked at.
+    pub(super) fn has_heard(&self, number: u64) {
+        let mut state = self.state();
+        state.heard = state.heard.max(Some(number));
     }
 
     /// Notes what is told of where doctors are reached; says whether it is new.
@@ -261,12 +288,30 @@ mod tests {
         clinic.sent(9);
         assert_eq!(behind(&clinic, 9), [(1, 0)]);
         assert!(clinic.was_sent(9, session(1)));
-        assert!(!clinic.behind(9)[0].is_welcome);
         joined(&clinic, 2, None);
         assert!(!clinic.was_sent(9, session(2)));
         joined(&clinic, 3, Some(9));
-        clinic.stuck(session(3), 5, true);
-        assert_eq!(behind(&clinic, 9), [(1, 0), (2, 0), (3, 5)]);
+        assert_eq!(behind(&clinic, 9), [(1, 0), (2, 0)]);
+    }
+
+    #[test]
+    fn whoever_is_given_to_a_doctor_is_new_once_and_those_she_enrols_are_not() {
+        let clinic = Clinic::new(&mut OsRandom);
+        let new = |patients: &[&str]| {
+            let patients = patients.iter().map(ToString::to_string).collect();
+            clinic.new_patients(patients)
+        };
+        assert!(new(&["P1"]).is_empty(), "the first look");
+        assert_eq!(new(&["P1", "P2"]), ["P2"]);
+        assert!(new(&["P1", "P2"]).is_empty());
+        clinic.expect("P3");
+        assert!(new(&["P2", "P3"]).is_empty());
+        // Given away, and back.
+        assert_eq!(new(&["P1", "P2"]), ["P1"]);
+        assert_eq!(new(&["P1", "P2", "P3"]), ["P3"]);
+        clinic.expect("P4");
+        clinic.expect_no_more("P4");
+        assert_eq!(new(&["P4"]), ["P4"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::address::Address;
 use crate::audit::{Action, Entry};
+use crate::doctor::dismissal;
 use crate::doctor::event::Event;
 use crate::doctor::office;
 use crate::doctor::practice::SERVER;
@@ -26,6 +27,9 @@ use crate::store::{StoreError, fact};
 /// [`StoreError`].
 pub(super) fn catch_up(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<(), StoreError> {
     renew_revoked(shared)?;
+    if shared.dismissal.is() {
+        return Ok(());
+    }
     let identity = shared.identity();
     put_own_entry(shared, nodes, &identity)?;
     tell_roster(shared, nodes, &identity)
@@ -43,6 +47,10 @@ fn renew_revoked(shared: &Shared) -> Result<(), StoreError> {
     let Ok(revoked) = RevokedDoctors::accept(&bytes, &identity.root) else {
         return Ok(());
     };
+    if revoked.contains(&identity.certificate.subject().serial) {
+        dismissal::dismiss(shared);
+        return Ok(());
+    }
     if revoked.number() <= identity.revoked.number() {
         return Ok(());
     }
@@ -58,7 +66,6 @@ fn renew_revoked(shared: &Shared) -> Result<(), StoreError> {
             return Ok(());
         }
     };
-    let is_out = is_revoked(&identity);
     practice.replace_identity(identity);
     let sessions = &shared.tables.sessions;
     let ended = sessions.expel_all(DisconnectReason::Expired, Instant::now());
@@ -72,17 +79,7 @@ fn renew_revoked(shared: &Shared) -> Result<(), StoreError> {
     shared
         .flusher
         .send(ended.into_iter().map(|member| member.outbox));
-    if is_out {
-        let sentence = "the clinic has revoked this doctor's certificate: patients do not talk to \
-                        this server any more; stop it";
-        shared.tell(Event::Trouble(sentence.to_owned()));
-    }
     Ok(())
-}
-
-fn is_revoked(identity: &DoctorIdentity) -> bool {
-    let serial = &identity.certificate.subject().serial;
-    identity.revoked.contains(serial)
 }
 
 /// Says where her patients reach her, if that or her certificate has changed.
@@ -104,7 +101,7 @@ fn put_own_entry(
     let is_known = known.is_some_and(|known| {
         *known.address() == address && known.certificate().fingerprint() == certificate
     });
-    if is_known || is_revoked(identity) {
+    if is_known || identity.is_revoked() {
         return Ok(());
     }
     match RosterEntry::make(identity, &address, shared.clock.now(), &mut OsRandom) {

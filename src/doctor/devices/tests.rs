@@ -167,7 +167,10 @@ fn a_patient_is_revoked_with_all_devices_and_open_tickets() {
     assert_eq!(devices.len(), 2);
     assert_eq!(tickets.as_slice(), std::slice::from_ref(&hers));
     assert_eq!(answer.revoked(), [[1; 32], [3; 32]]);
-    let Answer::Tickets(tickets) = books.ask(Request::Tickets).unwrap() else {
+    let Answer::Tickets {
+        patients: tickets, ..
+    } = books.ask(Request::Tickets).unwrap()
+    else {
         panic!("no tickets");
     };
     let state = |code: &str| {

@@ -33,6 +33,7 @@ use devices::Request as Devices;
 use joining::Request as Joining;
 use office::Request as Office;
 use patients::Request as Patients;
+use staff::Request as Staff;
 
 /// Every request there is, by its pattern, with whom it is for beside doctors: a
 /// new one does not compile until it stands here, too.
@@ -179,6 +180,19 @@ requests! {
         => Request::Office(Office::Patients(Patients::Transfer {
             patient: name("P1"),
             doctor: name("D2"),
+        })), For::Doctors;
+    Request::Office(Office::Patients(Patients::TransferAll { .. }))
+        => Request::Office(Office::Patients(Patients::TransferAll {
+            from: name("D2"),
+            doctor: name("D1"),
+        })), For::Doctors;
+    Request::Office(Office::Staff(Staff::Show { .. }))
+        => Request::Office(Office::Staff(Staff::Show { member: name("D2") })), For::Doctors;
+    Request::Office(Office::Staff(Staff::Revoke { .. }))
+        => Request::Office(Office::Staff(Staff::Revoke {
+            member: name("D2"),
+            list: name("00"),
+            reason: name("has left"),
         })), For::Doctors;
     Request::Office(Office::Patients(Patients::Note { .. }))
         => Request::Office(Office::Patients(Patients::Note {

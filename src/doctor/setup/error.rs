@@ -38,7 +38,8 @@ pub enum SetupError {
         /// Where the keys are.
         directory: PathBuf,
     },
-    /// The clinic has revoked the certificate of this member without a node.
+    /// The clinic has revoked the certificate of the keys here, which are this
+    /// member's.
     Dismissed(Identifier),
     /// Her certificate is not valid now.
     Dates(Identifier, CertificateError),
@@ -83,7 +84,8 @@ impl fmt::Display for SetupError {
             ),
             Self::Dismissed(name) => write!(
                 f,
-                "the clinic has revoked the certificate of {name}, who does not work in it any more"
+                "the clinic has revoked the certificate of {name}: the keys here are good for \
+                 nothing any more"
             ),
             Self::Dates(name, error) => write!(
                 f,

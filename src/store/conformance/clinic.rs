@@ -1,10 +1,10 @@
 //! What every back end that several doctors can share must do with joining,
 //! and with whose patient a patient is.
 
-use super::at;
+use super::{at, ticket};
 use crate::audit::{Action, Entry};
-use crate::store::clinic::{ClinicStore, Handed, JoinState, JoinTicketRow, StaffRow};
-use crate::store::{Store, StoreFault};
+use crate::store::clinic::{ClinicStore, Handed, JoinState, JoinTicketRow, Removal, StaffRow};
+use crate::store::{Store, StoreFault, TicketState, fact};
 
 fn clinic(store: &dyn Store) -> &dyn ClinicStore {
     store.clinic().expect("several doctors can share it")
@@ -177,4 +177,94 @@ pub(in crate::store) fn a_patient_is_one_doctors_until_she_is_transferred(store:
     assert_eq!(clinic.assigned("P1").unwrap().as_deref(), Some("D2"));
     assert_eq!(clinic.patients_of("D1").unwrap(), ["P0"]);
     assert_eq!(clinic.patients_of("D2").unwrap(), ["P1"]);
+}
+
+pub(in crate::store) fn all_patients_of_one_doctor_are_given_at_once(store: &dyn Store) {
+    let clinic = clinic(store);
+    for (patient, doctor) in [("P2", "D2"), ("P1", "D2"), ("P3", "D3")] {
+        clinic.assign_if_new(patient, doctor).unwrap();
+    }
+    let moved = |patient: &str| Entry::new(at(5), "D1", Action::Transferred, patient, "");
+    assert_eq!(
+        clinic.transfer_all("D2", "D1", &moved).unwrap(),
+        ["P1", "P2"]
+    );
+    assert!(clinic.transfer_all("D2", "D1", &moved).unwrap().is_empty());
+    assert_eq!(clinic.patients_of("D1").unwrap(), ["P1", "P2"]);
+    assert_eq!(clinic.patients_of("D3").unwrap(), ["P3"]);
+    let subjects = store.audit(1, 9).unwrap().into_iter();
+    assert_eq!(
+        subjects.map(|row| row.subject).collect::<Vec<_>>(),
+        ["P1", "P2"]
+    );
+}
+
+pub(in crate::store) fn a_list_is_followed_by_one_that_was_made_from_it(store: &dyn Store) {
+    let clinic = clinic(store);
+    // Whose view of the store it is: hers are the tickets that are made here.
+    let own = store.nodes().unwrap().doctor();
+    let list = || store.fact(fact::REVOKED_DOCTORS).unwrap().unwrap();
+    let facts: [(&str, &[u8]); 2] = [
+        (fact::REVOKED_DOCTORS, b"first"),
+        (fact::DOCTOR_CERTIFICATE, b"hers"),
+    ];
+    store.set_facts(&facts).unwrap();
+    for name in [own, "D2", "D3"] {
+        clinic.add_staff_if_new(&staff(name)).unwrap();
+    }
+    // For her, by her, and neither.
+    clinic.add_join_ticket(&join_ticket(1, own), &[]).unwrap();
+    let by_her = JoinTicketRow {
+        doctor: own.to_owned(),
+        ..join_ticket(2, "D9")
+    };
+    clinic.add_join_ticket(&by_her, &[]).unwrap();
+    let others = JoinTicketRow {
+        doctor: "D2".to_owned(),
+        ..join_ticket(3, "D9")
+    };
+    clinic.add_join_ticket(&others, &[]).unwrap();
+    store.add_ticket(&ticket(1), &[]).unwrap();
+    clinic.assign_if_new("P1", own).unwrap();
+    let remove = |known: &[u8]| {
+        let removal = Removal {
+            member: own,
+            known,
+            list: b"second",
+        };
+        let logged = [entry(Action::StaffRevoked)];
+        clinic.remove_member(&removal, &logged).unwrap()
+    };
+    let ids = || -> Vec<_> {
+        let staff = clinic.staff().unwrap().into_iter();
+        staff.map(|row| row.id).collect()
+    };
+    // Somebody else was revoked since that was read.
+    assert!(!remove(b"another"));
+    assert_eq!((list(), ids().len()), (b"first".to_vec(), 3));
+    assert!(logged(store).is_empty());
+    assert!(remove(b"first"));
+    assert!(!remove(b"first"));
+    assert_eq!(
+        (list(), ids()),
+        (b"second".to_vec(), vec!["D2".into(), "D3".into()])
+    );
+    assert_eq!(logged(store), ["staff revoked"]);
+    let state = |id: u8| clinic.join_ticket(&[id; 16]).unwrap().unwrap().state;
+    assert_eq!(
+        [1, 2, 3].map(state),
+        [JoinState::Revoked, JoinState::Revoked, JoinState::Open]
+    );
+    let made = store.ticket(&[1; 16]).unwrap().unwrap();
+    assert_eq!(made.state, TicketState::Revoked);
+    assert_eq!(clinic.assigned("P1").unwrap().as_deref(), Some(own));
+    // What she has signed can still be checked.
+    let all = clinic.facts_of_all(fact::DOCTOR_CERTIFICATE).unwrap();
+    assert_eq!(all, [(own.to_owned(), b"hers".to_vec())]);
+    assert!(
+        clinic
+            .facts_of_all(fact::REVOKED_DOCTORS)
+            .unwrap()
+            .is_empty()
+    );
 }

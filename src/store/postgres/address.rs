@@ -77,12 +77,7 @@ impl FromStr for PostgresAddress {
         let config: Config = match url.parse() {
             Ok(config) => config,
             // What is wrong in it may be a password: none of it is shown.
-            Err(_) => {
-                return refused(
-                    "this is not an address of a database; it should read \
-                     postgres://USER@HOST:PORT/DATABASE, with special characters as %XX",
-                );
-            }
+            Err(_) => return refused(MALFORMED),
         };
         if config.get_password().is_some() {
             return refused(PASSWORD);
@@ -112,9 +107,18 @@ impl FromStr for PostgresAddress {
     }
 }
 
+const MALFORMED: &str = "this is not an address of a database; it should read \
+     postgres://USER@HOST:PORT/DATABASE, with special characters as %XX";
+
 const PASSWORD: &str = "the address of the database holds a password, which others could read in the \
      list of processes; leave it out and write it into the file ~/.pgpass or the one that \
      PGPASSFILE names, as the line HOST:PORT:DATABASE:USER:PASSWORD";
+
+/// Whether it is what a parameter or its value is called: only that is ever shown.
+fn is_word(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte == b'-')
+}
 
 /// The URL without what it says of TLS; that; and the file of certificates.
 /// None if it is no URL of a database.
@@ -134,6 +138,8 @@ fn without_tls(
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         match name {
             "password" => return refused(PASSWORD),
+            // A password in which a '?' was not written as %3F ends up here.
+            name if !is_word(name) => return refused(MALFORMED),
             name if !PARAMETERS.contains(&name) => {
                 return refused(format!(
                     "'{name}' is not known in an address of a database; known are: {}",
@@ -192,6 +198,7 @@ impl PostgresAddress {
                  must be encrypted; leave it out, and name the certificate of who signed the \
                  server's with 'sslrootcert=FILE' if it is your own"
             )),
+            Some(mode) if !is_word(mode) => refused(MALFORMED),
             Some(mode) => refused(format!(
                 "'sslmode={mode}' is not known; leave it out, or use 'sslmode=verify-full'"
             )),
@@ -330,6 +337,8 @@ mod tests {
             "postgres://clinic@localhost/telemed?p%61ssword=hunter2",
             "postgres://clinic:hunter2@localhost:port/telemed",
             "clinic:hunter2@localhost",
+            "postgres://clinic:what?hunter2@localhost/telemed",
+            "postgres://clinic:what?sslmode=hunter2@localhost/telemed",
         ] {
             let sentence = refusal(text);
             assert!(!sentence.contains("hunter2"), "{sentence}");

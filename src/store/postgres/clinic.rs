@@ -8,10 +8,10 @@ use postgres::Row;
 use super::connection::value;
 use super::transaction::Lock;
 use super::values::number;
-use super::{PostgresStore, audit};
+use super::{PostgresStore, all, audit};
 use crate::audit::Entry;
-use crate::store::clinic::{ClinicStore, Handed, JoinTicketRow, StaffRow};
-use crate::store::{Store, StoreError, StoreFault, stored_millis};
+use crate::store::clinic::{ClinicStore, Handed, JoinTicketRow, Removal, StaffRow};
+use crate::store::{Store, StoreError, StoreFault, fact, stored_millis};
 
 const TICKET: &str = "
     SELECT id, doctor, subject, role, sealed, created, expires, state, request, answer
@@ -181,6 +181,40 @@ impl ClinicStore for PostgresStore {
         Ok(rows.into_iter().collect())
     }
 
+    fn facts_of_all(&self, name: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let sql = "SELECT doctor, value FROM fact WHERE name = $1 AND doctor <> ''
+                   ORDER BY doctor";
+        self.rows(sql, &[&name], |row| Ok((value(row, 0)?, value(row, 1)?)))
+    }
+
+    fn remove_member(&self, removal: &Removal<'_>, entries: &[Entry]) -> Result<bool, StoreError> {
+        let Removal {
+            member,
+            known,
+            list,
+        } = removal;
+        self.write(Lock::Alone, |connection| {
+            let follow = "UPDATE fact SET value = $3
+                          WHERE doctor = '' AND name = $1 AND value = $2";
+            let name = fact::REVOKED_DOCTORS;
+            if connection.execute(follow, &[&name, known, list])? == 0 {
+                return Ok(false);
+            }
+            for sql in [
+                "DELETE FROM staff WHERE id = $1",
+                "DELETE FROM roster WHERE doctor = $1",
+                "DELETE FROM presence WHERE doctor = $1",
+                "UPDATE join_ticket SET state = 'revoked', answer = NULL
+                 WHERE (subject = $1 OR doctor = $1) AND state IN ('open', 'asked', 'answered')",
+                "UPDATE ticket SET state = 'revoked' WHERE doctor = $1 AND state = 'open'",
+            ] {
+                connection.execute(sql, &[member])?;
+            }
+            audit::append(connection, &self.doctor, entries)?;
+            Ok(true)
+        })
+    }
+
     fn assign_if_new(&self, patient: &str, doctor: &str) -> Result<String, StoreError> {
         self.write(Lock::Alone, |connection| {
             let assign = "INSERT INTO assignment (patient, doctor) VALUES ($1, $2)
@@ -211,5 +245,22 @@ impl ClinicStore for PostgresStore {
     ) -> Result<bool, StoreError> {
         let sql = "UPDATE assignment SET doctor = $3 WHERE patient = $1 AND doctor = $2";
         self.change_logged(sql, &[&patient, &from, &to], entries)
+    }
+
+    fn transfer_all(
+        &self,
+        from: &str,
+        to: &str,
+        entry: &dyn Fn(&str) -> Entry,
+    ) -> Result<Vec<String>, StoreError> {
+        let sql = "UPDATE assignment SET doctor = $2 WHERE doctor = $1 RETURNING patient";
+        self.write(Lock::Alone, |connection| {
+            let mut patients: Vec<String> =
+                all(connection, sql, &[&from, &to], |row| value(row, 0))?;
+            patients.sort_unstable();
+            let entries: Vec<Entry> = patients.iter().map(|patient| entry(patient)).collect();
+            audit::append(connection, &self.doctor, &entries)?;
+            Ok(patients)
+        })
     }
 }

@@ -2,7 +2,7 @@
 //! deliver them.
 
 mod changes;
-mod incoming;
+pub(super) mod incoming;
 
 use postgres::Row;
 

@@ -10,11 +10,12 @@ use std::time::Duration;
 use postgres::Row;
 
 use super::connection::{Connection, Params, value};
+use super::messages::incoming;
 use super::transaction::Lock;
 use super::values::number;
 use super::{PostgresStore, all};
 use crate::clock::Timestamp;
-use crate::store::messages::Device;
+use crate::store::messages::{Device, IncomingRow};
 use crate::store::nodes::{Claim, News, NodeRow, NodeStore, PresenceRow, SessionName, Watch};
 use crate::store::{Place, StoreError, StoreFault, stored_millis};
 
@@ -252,6 +253,19 @@ impl NodeStore for PostgresStore {
         Ok(open)
     }
 
+    fn newest_incoming(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT last FROM counter WHERE name = 'incoming'";
+        self.read(|connection| connection.number(sql, &[]))
+    }
+
+    fn came_elsewhere(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(String, IncomingRow)>, StoreError> {
+        incoming::elsewhere(self, after, limit)
+    }
+
     fn others_patients(&self) -> Result<HashSet<String>, StoreError> {
         let sql = "SELECT patient FROM assignment WHERE doctor <> $1";
         let patients = self.rows(sql, &[&self.doctor], |row| value(row, 0))?;
@@ -294,6 +308,7 @@ impl Watch for Listener {
                 "certificate" => news.certificates = true,
                 "presence" => news.claims = true,
                 "assignment" => news.transfers = true,
+                "incoming" => news.letters = true,
                 "roster" | "fact" => news.papers = true,
                 // Of a newer version.
                 _ => news = News::ALL,

@@ -125,6 +125,8 @@ conformance_tests!(
     a_name_is_given_to_one_person,
     a_join_ticket_that_was_taken_back_is_of_no_use,
     a_patient_is_one_doctors_until_she_is_transferred,
+    all_patients_of_one_doctor_are_given_at_once,
+    a_list_is_followed_by_one_that_was_made_from_it,
 );
 
 #[test]

@@ -187,22 +187,22 @@ pub struct Unarchive {
     pub patient: String,
 }
 
-/// Give one of your patients to another doctor of the clinic.
+/// Give patients to another doctor of the clinic.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(
     subcommand,
     name = "transfer",
     help_triggers("-h", "--help"),
-    usage = "PATIENT DOCTOR",
-    note = "The patient's program still asks for the doctor it was enrolled with, until it\nis started with --doctor_id."
+    usage = "PATIENT DOCTOR | --from DOCTOR DOCTOR",
+    note = "A patient of yours, or of a doctor who has left the clinic.\nThe patient's program still asks for the doctor it was enrolled with, until it\nis started with --doctor_id."
 )]
 pub struct Transfer {
-    /// identifier of the patient, such as P1
-    #[argh(positional, arg_name = "PATIENT")]
-    pub patient: String,
-    /// identifier of the other doctor, such as D2
-    #[argh(positional, arg_name = "DOCTOR")]
-    pub doctor: String,
+    /// give all patients of this doctor: yourself, or one who has left the clinic
+    #[argh(option, arg_name = "doctor")]
+    pub from: Option<String>,
+    /// identifiers of the patient, such as P1, and of the other doctor, such as D2
+    #[argh(positional, arg_name = "NAME")]
+    pub names: Vec<String>,
 }
 
 /// Write about a consultation into a patient's record.

@@ -75,6 +75,13 @@ pub fn text(answer: &Answer) -> String {
         Answer::Transferred { patient, doctor } => {
             format!("{patient} is a patient of doctor {doctor} now.")
         }
+        Answer::AllTransferred { patients, doctor } => match patients.len() {
+            1 => format!("{} is a patient of doctor {doctor} now.", patients.join("")),
+            count => format!(
+                "{count} patients are patients of doctor {doctor} now: {}.",
+                patients.join(", ")
+            ),
+        },
         Answer::Unarchived { patient } => {
             format!("The record of {patient} is not in the archive.")
         }
@@ -258,17 +265,23 @@ pub fn objects(answer: &Answer) -> Vec<Object> {
             })
             .collect(),
         Answer::Archived { patient } => vec![archived(patient, true)],
-        Answer::Transferred { patient, doctor } => vec![
-            Object::new("patient_transferred")
-                .with("patient", patient.as_str())
-                .with("doctor", doctor.as_str()),
-        ],
+        Answer::Transferred { patient, doctor } => vec![transferred(patient, doctor)],
+        Answer::AllTransferred { patients, doctor } => patients
+            .iter()
+            .map(|patient| transferred(patient, doctor))
+            .collect(),
         Answer::Unarchived { patient } => vec![archived(patient, false)],
         Answer::Noted { patient } => {
             vec![Object::new("consultation_noted").with("patient", patient.as_str())]
         }
         Answer::Failed(_) | Answer::Damaged(_) => Vec::new(),
     }
+}
+
+fn transferred(patient: &str, doctor: &str) -> Object {
+    Object::new("patient_transferred")
+        .with("patient", patient)
+        .with("doctor", doctor)
 }
 
 fn archived(patient: &str, archived: bool) -> Object {

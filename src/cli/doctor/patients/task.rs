@@ -1,6 +1,6 @@
 //! What a command about records means: strings become checked values.
 
-use crate::cli::doctor::patients::arguments::{Add, Edit, PatientsCommand, WriteNote};
+use crate::cli::doctor::patients::arguments::{Add, Edit, PatientsCommand, Transfer, WriteNote};
 use crate::cli::exit::Failure;
 use crate::cli::normalise::usage;
 use crate::cli::text::quoted;
@@ -27,6 +27,8 @@ pub enum PatientsTask {
     Unarchive(Identifier),
     /// Give the patient to this doctor.
     Transfer(Identifier, Identifier),
+    /// Give all patients of the first doctor to the second.
+    TransferAll(Identifier, Identifier),
     /// Write about a consultation.
     Note {
         /// With whom.
@@ -77,11 +79,22 @@ impl PatientsTask {
             PatientsCommand::Search(args) => Self::Search(words(args.text)),
             PatientsCommand::Archive(args) => Self::Archive(patient(&args.patient)?),
             PatientsCommand::Unarchive(args) => Self::Unarchive(patient(&args.patient)?),
-            PatientsCommand::Transfer(args) => {
-                Self::Transfer(patient(&args.patient)?, patient(&args.doctor)?)
-            }
+            PatientsCommand::Transfer(args) => transferred(args)?,
             PatientsCommand::Note(args) => noted(args)?,
         })
+    }
+}
+
+fn transferred(args: Transfer) -> Result<PatientsTask, Failure> {
+    let from = args.from.map(|from| named("--from", &from));
+    let doctor = |typed| named("DOCTOR", typed);
+    match (from.transpose()?, &*args.names) {
+        (None, [who, to]) => Ok(PatientsTask::Transfer(patient(who)?, doctor(to)?)),
+        (Some(from), [to]) => Ok(PatientsTask::TransferAll(from, doctor(to)?)),
+        (None, _) => Err(usage("name the patient and the doctor who is to have her")),
+        (Some(_), _) => Err(usage(
+            "with --from name nobody but the doctor who is to have the patients",
+        )),
     }
 }
 
@@ -178,9 +191,13 @@ fn words(typed: Personal) -> Words {
 }
 
 fn patient(typed: &str) -> Result<Identifier, Failure> {
+    named("PATIENT", typed)
+}
+
+fn named(what: &str, typed: &str) -> Result<Identifier, Failure> {
     typed
         .parse()
-        .map_err(|error: IdentifierError| usage(format!("PATIENT {}: {error}", quoted(typed))))
+        .map_err(|error: IdentifierError| usage(format!("{what} {}: {error}", quoted(typed))))
 }
 
 fn version(typed: &str) -> Result<u64, Failure> {

@@ -272,6 +272,9 @@ fn take_in(
         ],
         |row| Ok((value::<Device>(row, 0)?, value::<[u8; 16]>(row, 1)?)),
     )?;
+    if !new.is_empty() {
+        tell_others(connection, doctor, &patients)?;
+    }
     // Of what came twice the first is the one that was kept.
     let mut first = HashMap::new();
     for (index, row) in came {
@@ -281,4 +284,18 @@ fn take_in(
         .iter()
         .filter_map(|name| first.get(name).copied())
         .collect())
+}
+
+/// Lets other nodes hear of messages of patients who are not this doctor's.
+fn tell_others(
+    connection: &mut Connection,
+    doctor: &str,
+    patients: &[&str],
+) -> Result<(), StoreFault> {
+    let tell = "SELECT pg_notify(current_schema(), 'incoming')
+                WHERE EXISTS (SELECT 1 FROM unnest($2::text[]) AS given (patient)
+                              WHERE NOT EXISTS (SELECT 1 FROM assignment
+                                                WHERE assignment.patient = given.patient
+                                                  AND assignment.doctor = $1))";
+    connection.rows(tell, &[&doctor, &patients]).map(drop)
 }

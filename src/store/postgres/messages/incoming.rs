@@ -4,8 +4,8 @@ use postgres::Row;
 
 use crate::store::messages::{Device, IncomingRow};
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::connection::value;
-use crate::store::postgres::values::limit as rows;
+use crate::store::postgres::connection::{Params, value};
+use crate::store::postgres::values::{limit as rows, number};
 use crate::store::{StoreError, StoreFault};
 
 const INCOMING: &str =
@@ -66,6 +66,24 @@ pub(super) fn unread(store: &PostgresStore, limit: usize) -> Result<Vec<Incoming
 pub(super) fn count_unread(store: &PostgresStore) -> Result<u64, StoreError> {
     let sql = format!("SELECT count(*) FROM incoming WHERE {UNREAD}");
     store.read(|connection| connection.number(&sql, &[&store.doctor]))
+}
+
+/// What came at other nodes of patients who are not other doctors', after the
+/// message of this number.
+pub(in crate::store::postgres) fn elsewhere(
+    store: &PostgresStore,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<(String, IncomingRow)>, StoreError> {
+    let sql = "SELECT number, device, patient, id, boundary, written, received, shown, sealed,
+                      doctor
+               FROM incoming
+               WHERE number > $2 AND doctor <> $1 AND NOT EXISTS (
+                   SELECT 1 FROM assignment
+                   WHERE assignment.patient = incoming.patient AND assignment.doctor <> $1)
+               ORDER BY number LIMIT $3";
+    let params: Params<'_> = &[&store.doctor, &number(after), &rows(limit)];
+    store.rows(sql, params, |row| Ok((value(row, 9)?, read(row)?)))
 }
 
 pub(super) fn consultation_words(

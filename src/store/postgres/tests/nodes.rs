@@ -223,3 +223,33 @@ fn an_inbox_has_the_doctors_patients_and_what_came_to_her() {
     assert_eq!(unread(&first), [2]);
     assert_eq!(first.incoming(None, 9).unwrap().len(), 2);
 }
+
+#[test]
+fn what_a_doctors_patients_write_to_others_is_heard_of_and_found() {
+    let Some(schema) = Schema::new() else { return };
+    let [first, second] = ["D1", "D2"].map(|doctor| schema.open(doctor).unwrap());
+    first.assign_if_new("P1", "D1").unwrap();
+    first.assign_if_new("P2", "D2").unwrap();
+    let write = |device: u8, patient: &str| {
+        let mut row = incoming(device, 1);
+        row.patient = patient.to_owned();
+        second
+            .commit(&[Change::unlogged(Work::Incoming(row))])
+            .unwrap();
+    };
+    let mut watch = first.watch().unwrap();
+    let time = PATIENCE;
+    // Her own patient, which concerns nobody else, and one who is not.
+    write(2, "P2");
+    write(1, "P1");
+    assert!(watch.wait(time).unwrap().letters);
+    assert!(!watch.wait(MOMENT).unwrap().letters);
+    assert_eq!(first.newest_incoming().unwrap(), 2);
+    let came = |store: &PostgresStore, after| -> Vec<_> {
+        let came = store.came_elsewhere(after, 9).unwrap().into_iter();
+        came.map(|(doctor, row)| (doctor, row.patient, row.number))
+            .collect()
+    };
+    assert_eq!(came(&first, 0), [("D2".to_owned(), "P1".to_owned(), 2)]);
+    assert!(came(&first, 2).is_empty() && came(&second, 0).is_empty());
+}

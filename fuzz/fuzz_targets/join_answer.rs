@@ -1,0 +1,9 @@
+//! Answers to requests to join a clinic: `cargo +nightly fuzz run join_answer`.
+
+#![no_main]
+
+#[path = "../../tests/corpus/clinic.rs"]
+#[expect(dead_code, reason = "each target uses a part of it")]
+mod clinic;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| clinic::join_answer(input));

@@ -1,0 +1,179 @@
+//! `doctor authority revoke-doctor`: takes somebody out of the clinic. The root's
+//! secret stays in this program; the books are given the list it has signed.
+
+use std::io::{self, BufRead, IsTerminal};
+
+use crate::cli::doctor::authority::root_secret;
+use crate::cli::doctor::{ask_office, failed, setup_failed, unexpected};
+use crate::cli::exit::{Exit, Failure, eprint};
+use crate::cli::options::{DoctorOptions, RootFile};
+use crate::cli::output::Object;
+use crate::clock::{Clock, SystemClock};
+use crate::control;
+use crate::doctor::staff::{self, Answer, Member, Request, StaffError};
+use crate::doctor::{office, setup};
+use crate::hex;
+use crate::identity::data_dir;
+use crate::identity::id::Identifier;
+use crate::identity::known_doctor::fingerprint_groups;
+use crate::random::OsRandom;
+
+fn ask(options: &DoctorOptions, id: &Identifier, request: Request) -> Result<Answer, Failure> {
+    let request = office::Request::Staff(request);
+    match ask_office(options, id, request, control::PATIENCE)? {
+        office::Answer::Staff(answer) => Ok(answer),
+        _ => Err(unexpected()),
+    }
+}
+
+/// Shows whom it is about, asks, and revokes her.
+pub fn revoke(
+    options: &DoctorOptions,
+    id: &Identifier,
+    (name, reason): (&Identifier, &str),
+    from: &RootFile,
+    yes: bool,
+) -> Result<(), Failure> {
+    let member = name.to_string();
+    let Answer::Shown(shown) = ask(options, id, Request::Show { member })? else {
+        return Err(unexpected());
+    };
+    if !yes && !io::stdin().is_terminal() {
+        let sentence = "nobody is there to be asked, nobody was revoked";
+        return Err(Failure::new(Exit::Usage, sentence).hint("say --yes"));
+    }
+    let directory = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
+    let store = setup::look_at_store(&directory, &options.store, id);
+    let store = store.map_err(|error| setup_failed(&error))?;
+    let papers =
+        setup::load_papers(&*store, &mut OsRandom).map_err(|error| setup_failed(&error))?;
+    let secret = root_secret(options, id, &papers.root, from)?;
+    eprint(&format!("{}\n", described(&shown)));
+    if !yes {
+        confirm(&shown)?;
+    }
+    let (root, now) = ((&papers.root, &secret), SystemClock.now());
+    let list = staff::next_list(&*store, root, &shown.serials, now, &mut OsRandom);
+    let list = list.map_err(|error| staff_failed(&error))?;
+    let request = Request::Revoke {
+        member: shown.name,
+        list: hex::encode(list.as_bytes()),
+        reason: reason.to_owned(),
+    };
+    let answer = ask(options, id, request)?;
+    options.form.print(&text(&answer), &objects(&answer))
+}
+
+fn staff_failed(error: &StaffError) -> Failure {
+    let exit = match error {
+        StaffError::Store(error) => error.fault().into(),
+        StaffError::Damaged => Exit::Integrity,
+        _ => Exit::Failure,
+    };
+    Failure::new(exit, error.to_string())
+}
+
+fn described(member: &Member) -> String {
+    let serials: Vec<String> = member
+        .serials
+        .iter()
+        .map(|serial| hex::encode(serial))
+        .collect();
+    let connected = match member.connected {
+        0 => String::new(),
+        1 => "; 1 device is connected to her".to_owned(),
+        count => format!("; {count} devices are connected to her"),
+    };
+    format!(
+        "{} works in this clinic as {}.\n  key {}\n  certificate {}, until {}\n  patients: {}\
+         {connected}",
+        member.name,
+        member.role,
+        fingerprint_groups(&member.key),
+        serials.join(", "),
+        member.until,
+        member.patients
+    )
+}
+
+fn confirm(member: &Member) -> Result<(), Failure> {
+    let name = &member.name;
+    eprint(&format!(
+        "That cannot be undone; the name may be given again, with other keys.\n\
+         Revoke {name}? Type yes: "
+    ));
+    let mut typed = String::new();
+    match io::stdin().lock().read_line(&mut typed) {
+        Ok(_) if typed.trim() == "yes" => Ok(()),
+        _ => Err(Failure::new(Exit::Failure, "nobody was revoked")),
+    }
+}
+
+/// For people.
+pub fn text(answer: &Answer) -> String {
+    match answer {
+        Answer::Shown(member) => described(member),
+        Answer::Revoked {
+            member,
+            revoked_number,
+        } => revoked(member, *revoked_number),
+    }
+}
+
+fn revoked(member: &Member, number: u64) -> String {
+    let name = &member.name;
+    let to = member.colleagues.first().map_or("DOCTOR", String::as_str);
+    let mut lines = vec![format!(
+        "{name} is revoked (list number {number}). Every server of the clinic hears of it at \
+         once, {name}'s own stops, and patients learn it when they connect."
+    )];
+    match member.patients {
+        0 => {}
+        count => {
+            let patients = match count {
+                1 => "1 patient is".to_owned(),
+                count => format!("{count} patients are"),
+            };
+            lines.push(format!(
+                "{patients} still {name}'s; give them to another doctor: doctor patients transfer \
+                 --from {name} {to}"
+            ));
+        }
+    }
+    let kept = match member.role.as_str() {
+        "doctor" => "the data key, which opens what is in the database",
+        "assistant" => "keys to a part of what is in the database",
+        _ => "what she has read",
+    };
+    lines.push(format!(
+        "{name} has {kept}, and the database's password: take that from her there, at PostgreSQL."
+    ));
+    lines.join("\n")
+}
+
+/// For programs.
+pub fn objects(answer: &Answer) -> Vec<Object> {
+    match answer {
+        // The command that asks for it says it on standard error.
+        Answer::Shown(_) => Vec::new(),
+        Answer::Revoked {
+            member,
+            revoked_number,
+        } => {
+            let serials: Vec<String> = member
+                .serials
+                .iter()
+                .map(|serial| hex::encode(serial))
+                .collect();
+            vec![
+                Object::new("staff_revoked")
+                    .with("name", member.name.as_str())
+                    .with("role", member.role.as_str())
+                    .with("key", hex::encode(&member.key))
+                    .with("serials", serials)
+                    .with("revoked_number", *revoked_number)
+                    .with("patients", member.patients),
+            ]
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The tickets with which somebody joins the clinic, as its doctors see them
+//! beside those of patients.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::doctor::joining::{self, JoiningError};
+use crate::doctor::practice::Practice;
+use crate::doctor::tickets::ticket_code;
+use crate::store::StoreError;
+use crate::store::clinic::{JoinState, JoinTicketRow};
+
+/// A ticket for joining the clinic that was made.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct IssuedJoin {
+    /// Its short name.
+    pub ticket: String,
+    /// For whom it is.
+    pub name: String,
+    /// What she will be, or is: doctor, assistant or auditor.
+    pub role: String,
+    /// Who made it.
+    pub doctor: String,
+    /// `open`, `expired`, `asked`, `answered`, `used` or `revoked`.
+    pub state: String,
+    /// When it was made.
+    pub made: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// All of them, the oldest first; none where a practice is one doctor's.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn list(practice: &Practice) -> Result<Vec<IssuedJoin>, StoreError> {
+    let now = practice.now();
+    let rows = rows(practice)?.into_iter();
+    Ok(rows.map(|row| issued(row, now)).collect())
+}
+
+fn rows(practice: &Practice) -> Result<Vec<JoinTicketRow>, StoreError> {
+    match practice.store.clinic() {
+        Some(clinic) => clinic.join_tickets(),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn issued(row: JoinTicketRow, now: Timestamp) -> IssuedJoin {
+    let state = match row.state {
+        JoinState::Open | JoinState::Asked if now > row.expires => "expired",
+        state => state.word(),
+    };
+    IssuedJoin {
+        ticket: ticket_code(&row.id),
+        name: row.subject,
+        role: row.role,
+        doctor: row.doctor,
+        state: state.to_owned(),
+        made: row.created,
+        expires: row.expires,
+    }
+}
+
+/// Takes back the one with this short name; none if there is none.
+///
+/// # Errors
+/// The sentence why it is not taken back.
+pub fn revoke(practice: &Practice, code: &str) -> Result<Option<IssuedJoin>, String> {
+    let told = |error: StoreError| error.to_string();
+    let mut found = rows(practice).map_err(told)?;
+    found.retain(|row| ticket_code(&row.id) == code);
+    if found.len() > 1 {
+        // Two of the same short name are rare, and the one that is open is meant.
+        found.retain(|row| matches!(row.state, JoinState::Open | JoinState::Asked));
+    }
+    let Some(row) = found.pop() else {
+        return Ok(None);
+    };
+    let by = practice.identity();
+    let reason = format!("taken back by {}", by.identifier());
+    let is_revoked = joining::revoke(practice, &row.id, &reason)
+        .map_err(|error: JoiningError| error.to_string())?;
+    let name = row.subject.clone();
+    if is_revoked {
+        let row = JoinTicketRow {
+            state: JoinState::Revoked,
+            ..row
+        };
+        return Ok(Some(issued(row, practice.now())));
+    }
+    let clinic = practice.store.clinic();
+    let row = clinic.map(|clinic| clinic.join_ticket(&row.id));
+    let row = row.transpose().map_err(told)?.flatten();
+    Err(match row.map(|row| row.state) {
+        Some(JoinState::Used | JoinState::Answered) => format!(
+            "ticket {code} was answered: {name} works in the clinic; to take that back: doctor \
+             authority revoke-doctor {name} --reason TEXT"
+        ),
+        _ => format!("ticket {code} for {name} was taken back before"),
+    })
+}

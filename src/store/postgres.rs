@@ -64,10 +64,12 @@ impl PostgresStore {
         let store = Self {
             place: address.place(),
             doctor: doctor.to_owned(),
-            pool: Pool::new(address, name.clone()),
+            pool: Pool::new(address, name),
             patience: transaction::PATIENCE,
         };
-        Connection::open(address, &name)
+        store
+            .pool
+            .open()
             .and_then(|mut connection| schema::migrate(&mut connection))
             .map_err(|fault| store.error(fault))?;
         Ok(store)

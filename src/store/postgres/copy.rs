@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use postgres::types::ToSql;
 
+use super::client::Door;
 use super::connection::{Connection, Params, value};
 use super::schema;
 use crate::store::copy::{COUNTED, CopyError, End, Kind, Owner, Row, TABLES, Table, Value};
@@ -36,7 +37,8 @@ pub(in crate::store) fn with<T>(
 ) -> Result<T, CopyError> {
     let failed = |fault| CopyError::Store(StoreError::new(Place::Server(address.place()), fault));
     let mut connection =
-        Connection::open(address, &format!("telemed-copy {doctor}")).map_err(failed)?;
+        Connection::open(address, &format!("telemed-copy {doctor}"), &Door::default())
+            .map_err(failed)?;
     schema::migrate(&mut connection).map_err(failed)?;
     prepare(&mut connection, address, moment)?;
     let mut end = ServerEnd {

@@ -65,13 +65,12 @@ impl PostgresStore {
         let store = Self {
             place: address.place(),
             doctor: doctor.to_owned(),
-            pool: Arc::new(Pool::new(address, name.clone())),
+            pool: Arc::new(Pool::new(address, name)),
             patience: transaction::PATIENCE,
         };
-        Connection::open(address, &name)
-            .and_then(|mut connection| {
-                schema::migrate(&mut connection, || Connection::open(address, &name))
-            })
+        let open = || store.pool.open();
+        open()
+            .and_then(|mut connection| schema::migrate(&mut connection, open))
             .map_err(|fault| store.error(fault))?;
         Ok(store)
     }

@@ -10,8 +10,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use postgres::Config;
 use postgres::config::Host;
-use tokio_postgres::Config;
 
 /// The port that servers listen on by default.
 const PORT: u16 = 5432;

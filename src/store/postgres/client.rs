@@ -1,26 +1,33 @@
 //! A client that gives up on a server from which nothing comes: one that hangs
-//! keeps its connections open and answers nothing. (The client of the crate
-//! `postgres` waits for as long as there is a connection.)
+//! keeps its connections open and answers nothing, and the client of the crate
+//! `postgres` waits for as long as there is a connection.
+//!
+//! So that client belongs to a thread of its own, which does what it is given
+//! to do; whoever gave it waits for the answer, the end of a limit, or that he
+//! is cut off. A thread that nobody waits for any more ends when its socket
+//! says something or breaks.
+
+mod door;
+mod encoded;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
-use std::future::poll_fn;
-use std::io;
-use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use postgres::types::ToSql;
-use postgres::{NoTls, Row, SimpleQueryMessage, Socket, Statement};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::runtime::{self, Runtime};
-use tokio::time;
-use tokio_postgres::{AsyncMessage, Config, Error};
+use postgres::fallible_iterator::FallibleIterator;
+use postgres::{Config, Error, NoTls, Row, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::connection::Params;
 use super::fault::away;
 use crate::store::StoreFault;
+pub(super) use door::Door;
+use encoded::{borrowed, encode};
 
 /// From the name of the server to its first answer.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -29,33 +36,27 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub(super) const ANSWER: Duration = Duration::from_secs(40);
 /// How long the server has to take the last word.
 const CLOSE: Duration = Duration::from_secs(1);
+/// The stack of a connection's thread, in bytes: enough for the start of TLS.
+const STACK: usize = 256 << 10;
+/// At most so many rows lie ready for whoever looks at them one after the other.
+const ROWS: usize = 64;
 
-/// A connection that is driven while something is asked on it.
+/// A connection on which another thread works.
 pub(super) struct Client {
-    /// None only while it is closed.
-    client: Option<tokio_postgres::Client>,
-    driver: Driver,
-}
-
-type Poller = dyn FnMut(&mut Context<'_>) -> Poll<Option<Result<AsyncMessage, Error>>> + Send;
-
-struct Driver {
-    runtime: Runtime,
-    poll: Box<Poller>,
-    /// What was notified of and not asked for yet.
-    told: Vec<String>,
+    /// What that thread is to do; none only while this is closed.
+    jobs: Option<Sender<Job>>,
+    /// Rings when there may be an answer, and when this is cut off.
+    bell: Receiver<()>,
     limit: Option<Duration>,
     scissors: Arc<Scissors>,
 }
 
-/// Ends what somebody else waits for on a connection.
-#[derive(Default)]
-pub(super) struct Scissors(Mutex<Cut>);
+type Job = Box<dyn FnOnce(&mut postgres::Client) + Send>;
 
-#[derive(Default)]
-struct Cut {
-    is_cut: bool,
-    waker: Option<Waker>,
+/// Ends what somebody else waits for on a connection.
+pub(super) struct Scissors {
+    is_cut: AtomicBool,
+    bell: SyncSender<()>,
 }
 
 impl fmt::Debug for Scissors {
@@ -67,20 +68,28 @@ impl fmt::Debug for Scissors {
 impl Scissors {
     /// Nothing is waited for on this connection any more.
     pub(super) fn cut(&self) {
-        let mut cut = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cut.is_cut = true;
-        let waker = cut.waker.take();
-        drop(cut);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.is_cut.store(true, Ordering::SeqCst);
+        self.ring();
     }
 
     /// Whether nothing is waited for any more.
-    pub(super) fn is_cut(&self, context: Option<&Context<'_>>) -> bool {
-        let mut cut = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cut.waker = context.map(|context| context.waker().clone());
-        cut.is_cut
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::SeqCst)
+    }
+
+    fn ring(&self) {
+        // If there is no room it rings already.
+        let _ = self.bell.try_send(());
+    }
+}
+
+/// The thread's end of a connection. However the thread ends, nobody waits for
+/// it after that.
+struct End(Arc<Scissors>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.cut();
     }
 }
 
@@ -90,86 +99,100 @@ fn silent() -> StoreFault {
 }
 
 impl Client {
-    /// Connects, in clear or with TLS.
+    /// Connects, in clear or with TLS, unless another attempt by this door hangs.
     pub(super) fn connect(
-        config: &Config,
+        config: Config,
         tls: Option<MakeRustlsConnect>,
+        door: &Door,
     ) -> Result<Self, StoreFault> {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| StoreFault::Failed(error.into()))?;
-        let connected = async {
-            Ok::<_, Error>(match tls {
-                None => {
-                    let (client, connection) = config.connect(NoTls).await?;
-                    (client, poller(connection))
+        let passage = door.pass().ok_or_else(silent)?;
+        let (ring, bell) = mpsc::sync_channel(1);
+        let (jobs, given) = mpsc::channel();
+        let (say, said) = mpsc::channel();
+        let scissors = Arc::new(Scissors {
+            is_cut: AtomicBool::new(false),
+            bell: ring,
+        });
+        let end = End(Arc::clone(&scissors));
+        let run = move || {
+            // The last that is dropped here, after the connection.
+            let end = end;
+            let connected = match tls {
+                None => config.connect(NoTls),
+                Some(tls) => config.connect(tls),
+            };
+            drop((config, passage));
+            match connected {
+                Ok(mut client) => {
+                    let _ = say.send(Ok(()));
+                    work(&mut client, &given, &end.0);
                 }
-                Some(tls) => {
-                    let (client, connection) = config.connect(tls).await?;
-                    (client, poller(connection))
-                }
-            })
-        };
-        let connected = runtime.block_on(async { time::timeout(CONNECT, connected).await });
-        let (client, poll) = match connected {
-            Ok(Ok(connected)) => connected,
-            failed => {
-                // Not even for a name that is still looked up.
-                runtime.shutdown_background();
-                return Err(failed.map_or_else(|_| silent(), |failed| into_fault(failed.err())));
+                Err(error) => drop(say.send(Err(error))),
             }
         };
-        let driver = Driver {
-            runtime,
-            poll,
-            told: Vec::new(),
+        let thread = thread::Builder::new()
+            .name("postgres".to_owned())
+            .stack_size(STACK);
+        thread
+            .spawn(run)
+            .map_err(|error| StoreFault::Failed(error.into()))?;
+        let client = Self {
+            jobs: Some(jobs),
+            bell,
             limit: Some(CONNECT),
-            scissors: Arc::default(),
+            scissors,
         };
-        Ok(Self {
-            client: Some(client),
-            driver,
-        })
+        client.answer(client.limit, &said)??;
+        Ok(client)
     }
 
     /// What ends the waiting of whoever uses this connection.
     pub(super) const fn scissors(&self) -> &Arc<Scissors> {
-        &self.driver.scissors
+        &self.scissors
     }
 
     /// How long an answer is waited for from now on; none: for as long as it
     /// takes.
     pub(super) const fn answer_within(&mut self, limit: Option<Duration>) {
-        self.driver.limit = limit;
+        self.limit = limit;
     }
 
     pub(super) fn prepare(&mut self, sql: &str) -> Result<Statement, StoreFault> {
-        self.ask(async |client| client.prepare(sql).await)?
+        let sql = sql.to_owned();
+        self.ask(self.limit, move |client| client.prepare(&sql))?
             .map_err(StoreFault::from)
     }
 
     pub(super) fn execute(
         &mut self,
         statement: &Statement,
-        params: &[&(dyn ToSql + Sync)],
+        params: Params<'_>,
     ) -> Result<Result<u64, Error>, StoreFault> {
-        self.ask(async |client| client.execute(statement, params).await)
+        let params = encode(statement, params)?;
+        let statement = statement.clone();
+        self.ask(self.limit, move |client| {
+            client.execute(&statement, &borrowed(&params))
+        })
     }
 
     pub(super) fn query(
         &mut self,
         statement: &Statement,
-        params: &[&(dyn ToSql + Sync)],
+        params: Params<'_>,
     ) -> Result<Result<Vec<Row>, Error>, StoreFault> {
-        self.ask(async |client| client.query(statement, params).await)
+        let params = encode(statement, params)?;
+        let statement = statement.clone();
+        self.ask(self.limit, move |client| {
+            client.query(&statement, &borrowed(&params))
+        })
     }
 
     pub(super) fn simple_query(
         &mut self,
         sql: &str,
     ) -> Result<Result<Vec<SimpleQueryMessage>, Error>, StoreFault> {
-        self.ask(async |client| client.simple_query(sql).await)
+        let sql = sql.to_owned();
+        self.ask(self.limit, move |client| client.simple_query(&sql))
     }
 
     /// Shows the rows of a statement one after the other as they come.
@@ -178,9 +201,25 @@ impl Client {
         sql: &str,
         look: &mut dyn FnMut(&Row) -> Result<(), StoreFault>,
     ) -> Result<(), StoreFault> {
-        let rows = self.ask(async |client| client.query_raw(sql, Vec::<i64>::new()).await)??;
-        let mut rows = Box::pin(rows);
-        while let Some(row) = self.ask(async |_| rows.next().await.transpose())?? {
+        let sql = sql.to_owned();
+        let (show, rows) = mpsc::sync_channel(ROWS);
+        let scissors = Arc::clone(&self.scissors);
+        self.give(move |client| {
+            let shown = client
+                .query_raw(&sql, Vec::<i64>::new())
+                .and_then(|mut rows| {
+                    while let Some(row) = rows.next()? {
+                        if show.send(Ok(Some(row))).is_err() {
+                            // Nobody looks any more; the rest is passed over.
+                            break;
+                        }
+                        scissors.ring();
+                    }
+                    Ok(None)
+                });
+            let _ = show.send(shown);
+        })?;
+        while let Some(row) = self.answer(self.limit, &rows)?? {
             look(&row)?;
         }
         Ok(())
@@ -189,117 +228,88 @@ impl Client {
     /// Waits so long for notifications; gives what was said with all that have
     /// come.
     pub(super) fn notified(&mut self, time: Duration) -> Result<Vec<String>, StoreFault> {
-        let driver = &mut self.driver;
-        let (poll, told, scissors) = (&mut driver.poll, &mut driver.told, &driver.scissors);
-        driver.runtime.block_on(async {
-            let mut end = pin!(time::sleep(time));
-            poll_fn(|context| {
-                let is_over = drive(poll, told, context)?;
-                if is_over || scissors.is_cut(Some(context)) {
-                    return Poll::Ready(Err(away("the connection has ended")));
-                }
-                match told.is_empty() && end.as_mut().poll(context).is_pending() {
-                    true => Poll::Pending,
-                    false => Poll::Ready(Ok(())),
-                }
-            })
-            .await
-        })?;
-        Ok(std::mem::take(&mut driver.told))
+        // The thread keeps the time itself, whatever the server does.
+        let told = self.ask(Some(time + CONNECT), move |client| {
+            let mut notifications = client.notifications();
+            let first = notifications.timeout_iter(time).next()?;
+            let others: Vec<_> = notifications.iter().collect()?;
+            Ok(first.into_iter().chain(others).collect::<Vec<_>>())
+        })??;
+        Ok(told.iter().map(|told| told.payload().to_owned()).collect())
     }
 
-    /// Asks for something and drives the connection until it is answered, or
-    /// there is no answer in time: then the connection is of no use any more.
-    fn ask<T>(
-        &mut self,
-        question: impl AsyncFnOnce(&tokio_postgres::Client) -> Result<T, Error>,
+    /// Asks for something and waits until it is answered, or there is no answer
+    /// in time: then the connection is of no use any more.
+    fn ask<T: Send + 'static>(
+        &self,
+        limit: Option<Duration>,
+        question: impl FnOnce(&mut postgres::Client) -> Result<T, Error> + Send + 'static,
     ) -> Result<Result<T, Error>, StoreFault> {
-        let driver = &mut self.driver;
-        let Some(client) = &self.client else {
-            return Err(silent());
-        };
-        let (poll, told, scissors) = (&mut driver.poll, &mut driver.told, &driver.scissors);
-        let limit = driver.limit;
-        let asked = driver.runtime.block_on(async {
-            let mut answer = pin!(question(client));
-            // A limit that is never reached: some 30 years.
-            let mut end = pin!(time::sleep(limit.unwrap_or(Duration::from_secs(1 << 30))));
-            poll_fn(|context| {
-                let driven = drive(poll, told, context);
-                if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                    // Why a connection has ended is told by itself.
-                    return Poll::Ready(match (answer, driven) {
-                        (Err(error), Err(fault)) if error.is_closed() => Err(fault),
-                        (answer, _) => Ok(answer),
-                    });
-                }
-                if let Err(fault) = driven {
-                    return Poll::Ready(Err(fault));
-                }
-                let is_late = end.as_mut().poll(context).is_ready();
-                match scissors.is_cut(Some(context)) || is_late {
-                    true => Poll::Ready(Err(silent())),
-                    false => Poll::Pending,
-                }
-            })
-            .await
-        });
-        if asked.is_err() {
-            scissors.cut();
-        }
-        asked
+        let (say, said) = mpsc::channel();
+        self.give(move |client| drop(say.send(question(client))))?;
+        self.answer(limit, &said)
     }
-}
 
-/// Takes what the server sends; says whether the connection is over.
-fn drive(
-    poll: &mut Poller,
-    told: &mut Vec<String>,
-    context: &mut Context<'_>,
-) -> Result<bool, StoreFault> {
-    loop {
-        match poll(context) {
-            Poll::Ready(Some(Ok(AsyncMessage::Notification(notification)))) => {
-                told.push(notification.payload().to_owned());
+    /// Gives the thread something to do, unless nothing is waited for any more.
+    fn give(
+        &self,
+        job: impl FnOnce(&mut postgres::Client) + Send + 'static,
+    ) -> Result<(), StoreFault> {
+        match &self.jobs {
+            Some(jobs) if !self.scissors.is_cut() => {
+                // If the thread has just ended there is no answer.
+                let _ = jobs.send(Box::new(job));
+                Ok(())
             }
-            Poll::Ready(Some(Ok(_))) => {}
-            Poll::Ready(Some(Err(error))) => return Err(error.into()),
-            Poll::Ready(None) => return Ok(true),
-            Poll::Pending => return Ok(false),
+            _ => Err(silent()),
+        }
+    }
+
+    fn answer<T>(&self, limit: Option<Duration>, said: &Receiver<T>) -> Result<T, StoreFault> {
+        let answer = self.wait(limit, || said.try_recv().ok());
+        answer.ok_or_else(|| {
+            self.scissors.cut();
+            silent()
+        })
+    }
+
+    /// Waits until there is this, for so long and until nothing is waited for
+    /// any more.
+    fn wait<T>(&self, limit: Option<Duration>, mut this: impl FnMut() -> Option<T>) -> Option<T> {
+        let end = limit.map(|limit| Instant::now() + limit);
+        loop {
+            // Before it is looked: what was said first counts.
+            let is_cut = self.scissors.is_cut();
+            if let Some(this) = this() {
+                return Some(this);
+            }
+            if is_cut {
+                return None;
+            }
+            match end.map(|end| end.saturating_duration_since(Instant::now())) {
+                None => self.bell.recv().ok()?,
+                Some(left) => self.bell.recv_timeout(left).ok()?,
+            }
         }
     }
 }
 
-fn poller<T>(mut connection: tokio_postgres::Connection<Socket, T>) -> Box<Poller>
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    Box::new(move |context| connection.poll_message(context))
-}
-
-fn into_fault(error: Option<Error>) -> StoreFault {
-    let gone = || StoreFault::Failed(io::Error::from(io::ErrorKind::NotConnected).into());
-    error.map_or_else(gone, StoreFault::from)
+/// Does what is given until nobody gives anything, or waits, any more.
+fn work(client: &mut postgres::Client, given: &Receiver<Job>, scissors: &Scissors) {
+    scissors.ring();
+    while let Ok(job) = given.recv()
+        && !scissors.is_cut()
+    {
+        job(client);
+        scissors.ring();
+    }
 }
 
 impl Drop for Client {
     /// Says goodbye, so that the server sees at once that nothing more comes.
     fn drop(&mut self) {
-        drop(self.client.take());
-        if self.driver.scissors.is_cut(None) {
-            return;
-        }
-        let Driver {
-            runtime,
-            poll,
-            told,
-            ..
-        } = &mut self.driver;
-        let over = poll_fn(|context| match drive(poll, told, context) {
-            Ok(false) => Poll::Pending,
-            Ok(true) | Err(_) => Poll::Ready(()),
-        });
+        drop(self.jobs.take());
         // It is gone already, or will see for itself.
-        let _ = runtime.block_on(async { time::timeout(CLOSE, over).await });
+        self.wait(Some(CLOSE), || self.scissors.is_cut().then_some(()));
     }
 }

@@ -18,7 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::PostgresAddress;
 use super::address::Tls;
-use super::client::{ANSWER, Client, Scissors};
+use super::client::{ANSWER, Client, Door, Scissors};
 use super::password;
 use crate::random::{self, OsRandom};
 use crate::store::StoreFault;
@@ -62,8 +62,13 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Connects; `name` is shown in the server's list of connections.
-    pub(super) fn open(address: &PostgresAddress, name: &str) -> Result<Self, StoreFault> {
+    /// Connects, by this door; `name` is shown in the server's list of
+    /// connections.
+    pub(super) fn open(
+        address: &PostgresAddress,
+        name: &str,
+        door: &Door,
+    ) -> Result<Self, StoreFault> {
         let mut config = address.config();
         let options = [config.get_options().unwrap_or(""), SETTINGS].join(" ");
         config
@@ -76,8 +81,8 @@ impl Connection {
             .keepalives_idle(KEEPALIVE.0)
             .keepalives_interval(KEEPALIVE.1)
             .keepalives_retries(KEEPALIVE.2);
-        // The crate keeps a copy until the connection is made, and does not wipe
-        // it; ours is gone at the end of this function.
+        // The crate keeps a copy until the attempt to connect has ended, and does
+        // not wipe it; ours is gone at the end of this function.
         if let Some(password) = password::find(address)? {
             config.password(password.expose());
         }
@@ -88,7 +93,8 @@ impl Connection {
                 (SslMode::Require, Some(tls))
             }
         };
-        let client = Client::connect(config.ssl_mode(mode), tls)?;
+        config.ssl_mode(mode);
+        let client = Client::connect(config, tls, door)?;
         let mut connection = Self {
             client,
             statements: HashMap::new(),
@@ -134,7 +140,7 @@ impl Connection {
 
     /// Whether nothing came on it in time, or it was cut.
     pub(super) fn is_silent(&self) -> bool {
-        self.client.scissors().is_cut(None)
+        self.client.scissors().is_cut()
     }
 
     /// An answer is waited for no longer than this from now on; none: for as

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use postgres::types::ToSql;
 
+use super::client::Door;
 use super::connection::{Connection, Params, value};
 use super::schema;
 use crate::store::copy::{COUNTED, CopyError, End, Kind, Owner, Row, TABLES, Table, Value};
@@ -35,8 +36,8 @@ pub(in crate::store) fn with<T>(
     work: impl FnOnce(&mut dyn End) -> Result<T, CopyError>,
 ) -> Result<T, CopyError> {
     let failed = |fault| CopyError::Store(StoreError::new(Place::Server(address.place()), fault));
-    let name = format!("telemed-copy {doctor}");
-    let open = || Connection::open(address, &name);
+    let (name, door) = (format!("telemed-copy {doctor}"), Door::default());
+    let open = || Connection::open(address, &name, &door);
     let mut connection = open().map_err(failed)?;
     schema::migrate(&mut connection, open).map_err(failed)?;
     prepare(&mut connection, address, moment)?;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::PostgresAddress;
-use super::client::{ANSWER, Scissors};
+use super::client::{ANSWER, Door, Scissors};
 use super::connection::Connection;
 use super::fault::is_away;
 use super::schema;
@@ -37,6 +37,8 @@ pub(super) struct Pool {
     address: PostgresAddress,
     /// What they are called in the server's list of connections.
     name: String,
+    /// By which all of them are made.
+    door: Door,
     state: Mutex<State>,
     freed: Condvar,
     /// The connection on which it is looked whether the server is there.
@@ -88,6 +90,7 @@ impl Pool {
         Self {
             address: address.clone(),
             name,
+            door: Door::default(),
             state: Mutex::default(),
             freed: Condvar::new(),
             apart: Mutex::default(),
@@ -132,10 +135,15 @@ impl Pool {
         }
     }
 
+    /// A new connection, whatever the database is like.
+    pub(super) fn open(&self) -> Result<Connection, StoreFault> {
+        Connection::open(&self.address, &self.name, &self.door)
+    }
+
     /// A connection that is nobody else's, beside those that are shared, on which
     /// an answer comes soon or never.
     pub(super) fn connect_apart(&self) -> Result<Connection, StoreFault> {
-        let mut connection = Connection::open(&self.address, &self.name)?;
+        let mut connection = self.open()?;
         connection.answer_within(Some(SIGN_OF_LIFE));
         schema::check_newest(&mut connection)?;
         Ok(connection)

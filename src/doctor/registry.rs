@@ -250,7 +250,7 @@ impl TicketRegistry for Tables {
             },
             TicketState::Frozen | TicketState::Revoked => TicketUse::Withdrawn,
         };
-        let secret = tickets::secret(&self.vault, &row)
+        let secret = tickets::secret(&self.vault, &row, self.store.nodes().is_some())
             .ok_or_else(|| RegistryError("the ticket's secret does not open".to_owned()))?;
         let subject = row
             .subject

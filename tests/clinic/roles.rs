@@ -13,7 +13,7 @@ use telemed::doctor::setup::{ROOT_KEY, SetupError};
 use telemed::doctor::{correspondence, counter, deliveries, office, setup, staff};
 use telemed::elgamal::SignSecret;
 use telemed::handshake::enrol::NewKeys;
-use telemed::identity::certificate::{Role, Serial};
+use telemed::identity::certificate::{Role, Serial, Subject, VerifiedCertificate};
 use telemed::identity::key_file::KeyKind;
 use telemed::protocol::message::{Boundary, Message};
 use telemed::random::OsRandom;
@@ -279,6 +279,35 @@ fn revoke(scene: &Scene, serial: &Serial) {
     let store = &*practice.store;
     let loaded = setup::load(&practice.directory, store, now(), &mut OsRandom);
     practice.replace_identity(loaded.unwrap());
+}
+
+#[test]
+fn a_root_that_somebody_puts_into_the_database_is_not_believed() {
+    let Some(scene) = Scene::new() else { return };
+    let (directory, store) = (&scene.practice.directory, &*scene.practice.store);
+    setup::load(directory, store, now(), &mut OsRandom).unwrap();
+    // A clinic of her own, in which the doctor works with the doctor's real key.
+    let own = scene.practice.identity();
+    let root = SignSecret::generate(own.group(), &mut OsRandom);
+    let subject = Subject {
+        signing_key: root.verifying_key().clone(),
+        ..own.root.subject().clone()
+    };
+    let clinic = subject.clinic;
+    let certificate = VerifiedCertificate::issue(subject, &root, &mut OsRandom);
+    let doctor = own.certificate.subject().clone();
+    let doctor = VerifiedCertificate::issue(doctor, &root, &mut OsRandom);
+    let revoked = own
+        .revoked
+        .extend(&root, &clinic, &[9; 16], now(), &mut OsRandom);
+    let facts = [
+        (fact::ROOT_CERTIFICATE, certificate.as_bytes()),
+        (fact::DOCTOR_CERTIFICATE, doctor.as_bytes()),
+        (fact::REVOKED_DOCTORS, revoked.as_ref().unwrap().as_bytes()),
+    ];
+    store.set_facts(&facts).unwrap();
+    let error = setup::load(directory, store, now(), &mut OsRandom).unwrap_err();
+    assert!(matches!(error, SetupError::OtherRoot(_)), "{error}");
 }
 
 #[test]

@@ -218,7 +218,12 @@ impl Line {
         }
         for row in &rows {
             match messages::open(&self.shared.practice, row) {
-                Ok(message) if self.give(row, &message, now) => {}
+                Ok((message, addressees))
+                    if !addressees.admits(&message.id(), &self.peer.patient) =>
+                {
+                    self.cannot_read(&BookError::Addressees(row.number));
+                }
+                Ok((message, _)) if self.give(row, &message, now) => {}
                 // The session is over.
                 Ok(_) => break,
                 Err(error) => self.cannot_read(&error),

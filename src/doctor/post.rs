@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
+use crate::doctor::messages::addressees::Addressees;
 use crate::doctor::messages::{self, mark_of};
 use crate::doctor::practice::Practice;
 use crate::doctor::reach::{self, Unreached};
@@ -250,6 +251,8 @@ fn recipients_of(
 pub(super) struct Entered {
     /// It.
     pub(super) row: MessageRow,
+    /// For whom it is, by its own word.
+    pub(super) addressees: Addressees,
     /// The devices that are to get it.
     pub(super) devices: Devices,
     /// Patients it would be for, but whom no message reaches.
@@ -284,6 +287,11 @@ pub(super) fn enter(
     now: Timestamp,
 ) -> Result<Entered, SendError> {
     let (devices, left_out) = recipients_of(practice, letter)?;
+    let addressees = match (&letter.to, letter.to.kind()) {
+        (Recipients::One(patient), _) => Addressees::One(patient.clone()),
+        (_, Kind::Broadcast) => Addressees::All,
+        _ => Addressees::chosen(&message.id(), devices.iter().map(|(_, name)| name.as_str())),
+    };
     let mut row = MessageRow {
         number: 0,
         id: message.id().0,
@@ -296,12 +304,13 @@ pub(super) fn enter(
         urgent: message.is_urgent(),
         written: now,
         expires: letter.expires.map(|after| now.plus(after)),
-        sealed: messages::seal(practice, message).map_err(StoreError::from)?,
+        sealed: messages::seal(practice, message, &addressees).map_err(StoreError::from)?,
     };
     let entry = entry(practice, letter, message, &devices);
     row.number = practice.store.add_message(&row, &devices, &[entry])?;
     Ok(Entered {
         row,
+        addressees,
         devices,
         left_out,
     })
@@ -324,6 +333,7 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
     let order = shared.order();
     let Entered {
         row,
+        addressees,
         devices,
         left_out,
     } = enter(practice, letter, &message, now)?;
@@ -331,7 +341,7 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
     shared.clinic.sent(number);
     let (recipients, code) = (devices.len(), message.id().code());
     let devices = devices.into_iter().map(|(device, _)| device).collect();
-    let outgoing = Outgoing::new(shared, message, number, devices);
+    let outgoing = Outgoing::new(shared, (message, addressees), number, devices);
     // Where other doctors' patients are there, too, the group is too many.
     let is_for_all = || practice.store.nodes().is_none() || outgoing.is_for_all();
     let (devices, epoch) = match row.kind {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use telemed::clock::SystemClock;
 use telemed::doctor::audit::{self, Purpose};
 use telemed::doctor::control::{Answer, Broadcast, Request};
+use telemed::doctor::messages::addressees::Addressees;
 use telemed::doctor::messages::{self, BookError, Found};
 use telemed::doctor::practice::Practice;
 use telemed::doctor::records::{self, Change, Personal};
@@ -24,7 +25,8 @@ use telemed::vault::{Column, column};
 use super::{HOUR, Scene, id, now};
 
 /// Every column of a database that is sealed.
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
+    column::DOCTOR_MESSAGE,
     column::MESSAGE,
     column::STAFF_MESSAGE,
     column::CONFIRMATION,
@@ -117,8 +119,8 @@ fn put_sealed(
     name: [u8; 16],
     message: &Message,
 ) -> MessageRow {
-    let vault = &practice.vault;
-    let sealed = vault.seal(column, &name, &message.encode(), &mut OsRandom);
+    let (vault, content) = (&practice.vault, Addressees::All.content(message));
+    let sealed = vault.seal(column, &name, &content, &mut OsRandom);
     put(practice, name, sealed.unwrap())
 }
 
@@ -128,7 +130,8 @@ fn message(text: &str) -> Message {
 
 fn doctors_message(scene: &Scene, text: &str) -> u64 {
     let message = message(text).by(id("D1"));
-    put_sealed(&scene.practice, column::MESSAGE, message.id().0, &message).number
+    let column = column::DOCTOR_MESSAGE;
+    put_sealed(&scene.practice, column, message.id().0, &message).number
 }
 
 fn reports(practice: &Practice) -> Vec<deliveries::MessageReport> {
@@ -153,7 +156,7 @@ fn what_an_assistant_writes_is_given_as_hers_and_doctors_words_stay_closed_to_he
     let secret = doctors_message(&scene, "Your test is positive.");
     // A node opens it, and the patient sees whose it is.
     let row = scene.practice.store.message(number).unwrap().unwrap();
-    let opened = messages::open(&scene.practice, &row).unwrap();
+    let (opened, _) = messages::open(&scene.practice, &row).unwrap();
     assert_eq!(opened.text(), "The water is off.");
     assert_eq!(opened.author(), Some(&id("A1")));
     let seen = |practice| -> Vec<_> {
@@ -258,6 +261,60 @@ fn an_assistant_passes_neither_for_a_doctor_nor_for_somebody_else() {
     ] {
         let error = forge(name, &message);
         assert!(matches!(error, BookError::Sealed(_)), "{error}");
+    }
+}
+
+#[test]
+fn a_row_makes_no_word_for_one_patient_anothers() {
+    let Some(scene) = Scene::new() else { return };
+    enrol(&scene.practice, "P1");
+    let doctor = &scene.practice;
+    let assistant = member(&scene, "A1", Role::Assistant);
+    for practice in [doctor, &assistant] {
+        let name = practice.identity().identifier().clone();
+        let message = message("Your test is positive.").by(name);
+        let to_one = Addressees::One(id("P1"));
+        let row = |sealed| MessageRow {
+            number: 7,
+            id: message.id().0,
+            kind: Kind::Private,
+            patient: Some("P1".to_owned()),
+            boundary: None,
+            urgent: false,
+            written: now(),
+            expires: None,
+            sealed,
+        };
+        let genuine = row(messages::seal(practice, &message, &to_one).unwrap());
+        let opened = messages::open(doctor, &genuine).unwrap();
+        assert_eq!(opened, (message.clone(), to_one));
+        let patient = Some("P2".to_owned());
+        let kind = Kind::Broadcast;
+        // As it was sealed before messages said for whom they are.
+        let vault = &doctor.vault;
+        let old = vault.seal(
+            column::MESSAGE,
+            &genuine.id,
+            &message.encode(),
+            &mut OsRandom,
+        );
+        for forged in [
+            MessageRow {
+                patient,
+                ..genuine.clone()
+            },
+            MessageRow {
+                patient: None,
+                kind,
+                ..genuine.clone()
+            },
+            row(old.unwrap()),
+        ] {
+            let error = messages::open(doctor, &forged).unwrap_err();
+            assert!(matches!(error, BookError::Addressees(7)), "{error}");
+            let read = messages::read(doctor, &forged).unwrap();
+            assert_eq!(read, Found::Doubted(message.clone()));
+        }
     }
 }
 

@@ -90,6 +90,9 @@ pub mod fact {
     pub const RECOVERY: &str = "recovery";
     /// The same under a code that is being handed over and is not good yet.
     pub const PENDING_RECOVERY: &str = "pending recovery";
+    /// That no message lies here any more which says for whom it is in its row
+    /// alone, as earlier versions had it. In files only.
+    pub const MESSAGES_ADDRESSED: &str = "messages addressed";
 
     /// That this store is a copy of a practice that is not complete: what it is a
     /// copy of. Never copied.

@@ -48,9 +48,12 @@ pub struct Column(pub &'static str);
 pub mod column {
     use super::Column;
 
-    /// A message of the doctor's. Row: its id.
+    /// A message of the doctor's, with for whom it is. Row: its id.
+    pub const DOCTOR_MESSAGE: Column = Column("doctor message");
+    /// The same as earlier versions sealed it, without that. Only opened, but for
+    /// tests. Row: its id.
     pub const MESSAGE: Column = Column("message");
-    /// A message of an assistant's. Row: its id.
+    /// A message of an assistant's, with for whom it is. Row: its id.
     pub const STAFF_MESSAGE: Column = Column("staff message");
     /// A patient's signed confirmation. Row: message id ‖ device.
     pub const CONFIRMATION: Column = Column("confirmation");
@@ -65,7 +68,7 @@ pub mod column {
     /// A consultation in a patient's record. Row: its id ‖ the patient's
     /// identifier ‖ times, see `ConsultationRow::row_name`.
     pub const CONSULTATION: Column = Column("consultation");
-    /// A ticket's secret. Row: its id.
+    /// A ticket's secret, with for whom it is and its times. Row: its id.
     pub const TICKET: Column = Column("ticket");
     /// The secret of a ticket for joining a clinic. Row: its id ‖ the rest of it,
     /// see `JoinTicketRow::row_name`.

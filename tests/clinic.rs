@@ -253,6 +253,7 @@ fn an_assistant_opens_what_assistants_write_and_no_notes() {
         assert_eq!(opened.expose(), b"text");
     }
     for closed in [
+        column::DOCTOR_MESSAGE,
         column::MESSAGE,
         column::CONFIRMATION,
         column::INCOMING,

@@ -167,9 +167,12 @@ fn setup_failed(error: &SetupError) -> Failure {
     let exit = match error {
         SetupError::Store(error) => error.fault().into(),
         SetupError::KeyFile(error) => error.fault().into(),
-        SetupError::NoDatabase(_) | SetupError::Inconsistent(_) => Exit::Integrity,
+        SetupError::NoDatabase(_) | SetupError::OtherRoot(_) | SetupError::Inconsistent(_) => {
+            Exit::Integrity
+        }
         SetupError::Dismissed(_) | SetupError::Dates(..) => Exit::Refused,
         SetupError::Io(..)
+        | SetupError::Pin(..)
         | SetupError::NotJoined
         | SetupError::Moved { .. }
         | SetupError::Copying(_)

@@ -537,7 +537,7 @@ pub fn newest(practice: &Practice, limit: usize) -> Result<Vec<Report>, BookErro
         let deliveries = practice.store.deliveries(row.number)?;
         Ok(Report {
             number: row.number,
-            message: messages::open(practice, row)?,
+            message: messages::open(practice, row)?.0,
             is_broadcast: row.kind == Kind::Broadcast,
             outcomes: deliveries.into_iter().map(outcome).collect(),
         })

@@ -6,12 +6,15 @@
 //! delivered when the device has proved that it has it, and confirmed when a
 //! person has signed that.
 
+pub mod addressees;
 pub(super) mod live;
+pub(super) mod reseal;
 
 use std::fmt;
 
 use crate::codec::Writer;
 use crate::doctor::authors;
+use crate::doctor::messages::addressees::Addressees;
 use crate::doctor::practice::Practice;
 use crate::doctor::staff;
 use crate::hex;
@@ -34,6 +37,9 @@ pub enum BookError {
     /// Nobody who may write to patients has written what lies under this message's
     /// number.
     Author(u64),
+    /// What lies under this message's number is for others than the store says,
+    /// or does not say for whom it is.
+    Addressees(u64),
 }
 
 impl fmt::Display for BookError {
@@ -51,6 +57,11 @@ impl fmt::Display for BookError {
                  name under it is that of no assistant of this clinic who may write; see who can \
                  write to the database"
             ),
+            Self::Addressees(number) => write!(
+                f,
+                "message {number} is not for whom the database says it is, and is not given to \
+                 them; see who can write to the database"
+            ),
         }
     }
 }
@@ -59,7 +70,7 @@ impl std::error::Error for BookError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Store(error) => Some(error),
-            Self::Sealed(_) | Self::Author(_) => None,
+            Self::Sealed(_) | Self::Author(_) | Self::Addressees(_) => None,
         }
     }
 }
@@ -87,14 +98,18 @@ pub fn mark_of(message: &Message) -> Option<BoundaryMark> {
 }
 
 /// A message of the doctor's, or of the assistant's whose practice this is,
-/// sealed.
+/// sealed with for whom it is.
 ///
 /// # Errors
 /// [`ColumnError`] if there is no key for it here.
-pub fn seal(practice: &Practice, message: &Message) -> Result<Vec<u8>, ColumnError> {
-    let (id, bytes) = (message.id().0, message.encode());
+pub fn seal(
+    practice: &Practice,
+    message: &Message,
+    addressees: &Addressees,
+) -> Result<Vec<u8>, ColumnError> {
+    let (id, bytes) = (message.id().0, addressees.content(message));
     let column = match practice.role() {
-        Role::Doctor => column::MESSAGE,
+        Role::Doctor => column::DOCTOR_MESSAGE,
         _ => column::STAFF_MESSAGE,
     };
     practice.vault.seal(column, &id, &bytes, &mut OsRandom)
@@ -105,7 +120,8 @@ pub fn seal(practice: &Practice, message: &Message) -> Result<Vec<u8>, ColumnErr
 pub enum Found {
     /// It.
     Open(Message),
-    /// It lies under the assistants' key, and its author is none of them.
+    /// It lies under the assistants' key, and its author is none of them; or it is
+    /// for others than the store says.
     Doubted(Message),
     /// It is not for her who reads.
     Closed,
@@ -121,7 +137,8 @@ impl Found {
         }
     }
 
-    /// Whether its author is none of those who could have written it.
+    /// Whether it is given to nobody, because its author is none of those who
+    /// could have written it, or it is for others.
     #[must_use]
     pub const fn is_doubted(&self) -> bool {
         matches!(self, Self::Doubted(_))
@@ -133,26 +150,36 @@ impl Found {
 /// # Errors
 /// [`BookError`].
 pub fn read(practice: &Practice, row: &MessageRow) -> Result<Found, BookError> {
-    Ok(match take_out(practice, row)? {
-        TakenOut::Doctors(message) => Found::Open(message),
-        TakenOut::Staff(message) if authors::is_known(practice, &message)? => Found::Open(message),
-        TakenOut::Staff(message) => Found::Doubted(message),
-        TakenOut::Closed => Found::Closed,
+    let (message, is_sure) = match take_out(practice, row)? {
+        TakenOut::Doctors(message, addressees) => (message, addressees.is_some()),
+        TakenOut::Staff(message, addressees) => {
+            let is_sure = addressees.is_some() && authors::is_known(practice, &message)?;
+            (message, is_sure)
+        }
+        TakenOut::Closed => return Ok(Found::Closed),
+    };
+    Ok(match is_sure {
+        true => Found::Open(message),
+        false => Found::Doubted(message),
     })
 }
 
-/// Opens a message that is to be given to patients.
+/// Opens a message that is to be given to patients, and says to whom.
 ///
 /// # Errors
 /// [`BookError`]; [`BookError::Author`] if nobody who may write to them has
-/// written it.
-pub fn open(practice: &Practice, row: &MessageRow) -> Result<Message, BookError> {
-    match take_out(practice, row)? {
-        TakenOut::Doctors(message) => Ok(message),
-        TakenOut::Staff(message) if authors::may_be_given(practice, &message)? => Ok(message),
-        TakenOut::Staff(_) => Err(BookError::Author(row.number)),
-        TakenOut::Closed => Err(BookError::Sealed(row.number)),
-    }
+/// written it, [`BookError::Addressees`] if it is for others than the row says.
+pub fn open(practice: &Practice, row: &MessageRow) -> Result<(Message, Addressees), BookError> {
+    let (message, addressees) = match take_out(practice, row)? {
+        TakenOut::Doctors(message, addressees) => (message, addressees),
+        TakenOut::Staff(message, addressees) if authors::may_be_given(practice, &message)? => {
+            (message, addressees)
+        }
+        TakenOut::Staff(..) => return Err(BookError::Author(row.number)),
+        TakenOut::Closed => return Err(BookError::Sealed(row.number)),
+    };
+    let addressees = addressees.ok_or(BookError::Addressees(row.number))?;
+    Ok((message, addressees))
 }
 
 /// Who wrote a message, in a clinic of several: by its own word, or else by the
@@ -174,36 +201,58 @@ pub fn author(
     }
 }
 
-/// A message by the key under which it lay.
+/// A message by the key under which it lay, with for whom it is; without, if that
+/// is not whom the row names.
 enum TakenOut {
     /// The doctors' own.
-    Doctors(Message),
+    Doctors(Message, Option<Addressees>),
     /// The one they share with assistants.
-    Staff(Message),
+    Staff(Message, Option<Addressees>),
     /// Another than she has.
     Closed,
 }
 
 fn take_out(practice: &Practice, row: &MessageRow) -> Result<TakenOut, BookError> {
     let open = |column| practice.vault.open(column, &row.id, &row.sealed);
-    let damaged = BookError::Sealed(row.number);
-    let closed = match open(column::MESSAGE) {
-        Ok(bytes) => {
-            let message = Message::decode(bytes.expose()).map_err(|_| damaged)?;
-            return Ok(TakenOut::Doctors(message));
+    let damaged = || BookError::Sealed(row.number);
+    let closed = match open(column::DOCTOR_MESSAGE) {
+        Ok(content) => {
+            let (addressees, bytes) = apart(content.expose(), row).ok_or_else(damaged)?;
+            let message = Message::decode(bytes).map_err(|_| damaged())?;
+            return Ok(TakenOut::Doctors(message, addressees));
         }
         Err(error) => error,
     };
+    if let Ok(bytes) = open(column::MESSAGE) {
+        let message = Message::decode(bytes.expose()).map_err(|_| damaged())?;
+        return Ok(TakenOut::Doctors(message, addressees_of_old(practice, row)));
+    }
     match open(column::STAFF_MESSAGE) {
-        Ok(bytes) => {
-            let message = authors::decode(bytes.expose(), row).ok_or(damaged)?;
-            Ok(TakenOut::Staff(message))
+        Ok(content) => {
+            let (addressees, bytes) = apart(content.expose(), row).ok_or_else(damaged)?;
+            let message = authors::decode(bytes, row).ok_or_else(damaged)?;
+            Ok(TakenOut::Staff(message, addressees))
         }
         // Whether it is damaged only those can tell who have the key to it.
-        Err(ColumnError::Damaged) if closed == ColumnError::NoKey(column::MESSAGE) => {
+        Err(ColumnError::Damaged) if closed == ColumnError::NoKey(column::DOCTOR_MESSAGE) => {
             Ok(TakenOut::Closed)
         }
         Err(error) => Err(not_opened(error, row.number)),
+    }
+}
+
+/// For whom a message is, if the row says so too, and its bytes.
+fn apart<'a>(content: &'a [u8], row: &MessageRow) -> Option<(Option<Addressees>, &'a [u8])> {
+    let (addressees, bytes) = Addressees::decode(content).ok()?;
+    Some((Some(addressees).filter(|it| it.fits(row)), bytes))
+}
+
+/// What earlier versions sealed does not say for whom it is. In a file the row's
+/// word is enough; where several share a store it is read and not given.
+fn addressees_of_old(practice: &Practice, row: &MessageRow) -> Option<Addressees> {
+    match practice.store.nodes() {
+        Some(_) => None,
+        None => Addressees::of_row(row),
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
+use crate::doctor::messages::addressees::Addressees;
 use crate::doctor::messages::{self, mark_of};
 use crate::doctor::practice::Practice;
 use crate::doctor::presence;
@@ -255,6 +256,8 @@ fn recipients_of(
 pub(super) struct Entered {
     /// It.
     pub(super) row: MessageRow,
+    /// For whom it is, by its own word.
+    pub(super) addressees: Addressees,
     /// The devices that are to get it.
     pub(super) devices: Devices,
     /// Patients it would be for, but whom no message reaches.
@@ -289,6 +292,11 @@ pub(super) fn enter(
     now: Timestamp,
 ) -> Result<Entered, SendError> {
     let (devices, left_out) = recipients_of(practice, letter)?;
+    let addressees = match (&letter.to, letter.to.kind()) {
+        (Recipients::One(patient), _) => Addressees::One(patient.clone()),
+        (_, Kind::Broadcast) => Addressees::All,
+        _ => Addressees::chosen(&message.id(), devices.iter().map(|(_, name)| name.as_str())),
+    };
     let mut row = MessageRow {
         number: 0,
         id: message.id().0,
@@ -301,12 +309,13 @@ pub(super) fn enter(
         urgent: message.is_urgent(),
         written: now,
         expires: letter.expires.map(|after| now.plus(after)),
-        sealed: messages::seal(practice, message).map_err(StoreError::from)?,
+        sealed: messages::seal(practice, message, &addressees).map_err(StoreError::from)?,
     };
     let entry = entry(practice, letter, message, &devices);
     row.number = practice.store.add_message(&row, &devices, &[entry])?;
     Ok(Entered {
         row,
+        addressees,
         devices,
         left_out,
     })
@@ -329,6 +338,7 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
     let order = shared.order();
     let Entered {
         row,
+        addressees,
         devices,
         left_out,
     } = enter(practice, letter, &message, now)?;
@@ -337,7 +347,7 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
     let (recipients, code) = (devices.len(), message.id().code());
     let devices: HashSet<_> = devices.into_iter().map(|(device, _)| device).collect();
     let everybody = devices.clone();
-    let outgoing = Outgoing::new(shared, message, number, devices);
+    let outgoing = Outgoing::new(shared, (message, addressees), number, devices);
     // Where other doctors' patients are there, too, the group is too many.
     let is_for_all = || practice.store.nodes().is_none() || outgoing.is_for_all();
     let (devices, epoch) = match row.kind {

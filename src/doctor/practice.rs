@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::audit::{Action, Entry};
 use crate::clock::{Clock, Timestamp};
-use crate::doctor::{backup, member, records, tickets};
+use crate::doctor::{backup, member, messages, records, tickets};
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::Role;
 use crate::identity::data_dir::DataDir;
@@ -34,8 +34,8 @@ pub struct Practice {
 
 impl Practice {
     /// A practice that was founded or loaded; its data key is made if it has
-    /// none yet, and what an older version kept in clear, or sealed in one piece, is
-    /// sealed as it is now. Copies of the database that a program which was killed
+    /// none yet, and what an older version kept in clear, in one piece, or without
+    /// the word for whom it is, is sealed as it is now. Copies of the database that a program which was killed
     /// has left are removed. One who works in a clinic without a node has nothing of
     /// that, and opens what she was given the keys to.
     ///
@@ -52,6 +52,7 @@ impl Practice {
                 let (vault, _) = Vault::open_or_create(&directory, &*store, &mut OsRandom)?;
                 tickets::seal_old(&*store, &vault, &mut OsRandom)?;
                 records::split_old(&*store, &vault, &*clock)?;
+                messages::reseal::seal_old(&*store, &vault)?;
                 // A copy that cannot be removed takes space and does no other harm.
                 let _ = backup::sweep(&directory);
                 vault

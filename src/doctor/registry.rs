@@ -1,9 +1,9 @@
 //! The tables behind a handshake: certificates and tickets in the store,
 //! tokens and room in the table of sessions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::audit::{Action, Entry};
@@ -40,6 +40,9 @@ pub struct Tables {
     /// What may still be done with each certificate; only those of the store
     /// have an entry.
     rates: Mutex<HashMap<Serial, Rates>>,
+    /// Certificates whose signatures were verified here: at most as many as the
+    /// clinic has issued.
+    verified: Mutex<HashSet<Fingerprint>>,
 }
 
 /// Handshakes a certificate may begin at once: a device on a bad line needs
@@ -122,6 +125,7 @@ impl Tables {
             clock,
             sessions,
             rates: Mutex::default(),
+            verified: Mutex::default(),
         }
     }
 
@@ -141,6 +145,10 @@ impl Tables {
         self.rates(serial, now, |rates| {
             rates.note_address(network_of(from), now);
         });
+    }
+
+    fn verified(&self) -> MutexGuard<'_, HashSet<Fingerprint>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rates<T>(&self, serial: &Serial, now: Instant, use_it: impl FnOnce(&mut Rates) -> T) -> T {
@@ -166,6 +174,16 @@ impl Registry for Tables {
                 CertificateState::Frozen | CertificateState::Revoked => Standing::Stopped,
             },
         }))
+    }
+
+    /// A file has only what this program put there. Of a store that several share
+    /// nobody knows who else can write to it.
+    fn is_row_enough(&self, certificate: &Fingerprint) -> bool {
+        self.store.nodes().is_none() || self.verified().contains(certificate)
+    }
+
+    fn note_verified(&self, certificate: &Fingerprint) {
+        self.verified().insert(*certificate);
     }
 
     /// While the store is away, tokens in memory are good for some minutes, and
@@ -232,7 +250,7 @@ impl TicketRegistry for Tables {
             },
             TicketState::Frozen | TicketState::Revoked => TicketUse::Withdrawn,
         };
-        let secret = tickets::secret(&self.vault, &row)
+        let secret = tickets::secret(&self.vault, &row, self.store.nodes().is_some())
             .ok_or_else(|| RegistryError("the ticket's secret does not open".to_owned()))?;
         let subject = row
             .subject

@@ -3,6 +3,7 @@
 
 mod error;
 mod opening;
+mod pinned;
 
 pub use error::SetupError;
 pub use opening::{is_new, look_at_store, open_store, reopen_store};
@@ -97,7 +98,8 @@ fn set_aside(directory: &DataDir, name: &str, now: Timestamp) -> Result<(), Setu
     fs::rename(&path, aside).map_err(|error| SetupError::Io(path, error))
 }
 
-/// Reads what the first start made. The root's secret is not needed. The
+/// Reads what the first start made. The root's secret is not needed. Where several
+/// share a store the root must be the one that was there at first. The
 /// secrets of prekeys that have ended are deleted: what was recorded for them
 /// stays closed from then on.
 ///
@@ -112,6 +114,9 @@ pub fn load(
     authority::finish_key_change(directory, store)?;
     let keys = |name: &str, kind| directory.keyring().load(&directory.path(name), kind);
     let identity = load_with(&keys, store, now, random)?;
+    if store.nodes().is_some() {
+        pinned::check(directory, &identity.root.fingerprint())?;
+    }
     // Outside the certificate's time it may be the clock that is wrong.
     if identity.certificate.check_dates(now).is_ok() {
         for row in store.prekeys()? {

@@ -11,7 +11,7 @@ use crate::identity::certificate::CertificateError;
 use crate::identity::id::Identifier;
 use crate::identity::ticket::{Ticket, TicketId};
 use crate::random::{self, Random};
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretBytes};
 use crate::store::{Store, StoreError, TicketRow, TicketState};
 use crate::vault::{Vault, column};
 
@@ -20,6 +20,9 @@ pub const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a ticket may be good: from an hour to 30 days.
 pub const LIFETIMES: RangeInclusive<Duration> =
     Duration::from_secs(60 * 60)..=Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The length of a ticket's secret, in bytes.
+const SECRET_LEN: usize = 16;
 
 /// A short name for a ticket: the first eight hexadecimal digits of its
 /// identifier.
@@ -98,16 +101,18 @@ pub fn make(
         secret: random::secret(random),
         expires: now.plus(lifetime),
     };
-    let row = TicketRow {
+    let mut row = TicketRow {
         id: ticket.id,
         subject: subject.to_string(),
-        sealed: seal(&practice.vault, &ticket.id, &ticket.secret, random)
-            .map_err(TicketRefusal::Store)?,
+        sealed: Vec::new(),
         created: now,
         expires: ticket.expires,
         state: TicketState::Open,
         serial: None,
     };
+    let content = SecretBytes::new([&ticket.secret.expose()[..], &row.name()].concat());
+    let vault = &practice.vault;
+    row.sealed = seal(vault, &ticket.id, content.expose(), random).map_err(TicketRefusal::Store)?;
     let code = ticket_code(&ticket.id);
     let detail = format!("ticket {code}, good until {}", ticket.expires);
     let entry = practice.by_doctor(Action::TicketMade, subject.as_str(), &detail);
@@ -126,16 +131,28 @@ pub fn make(
 fn seal(
     vault: &Vault,
     id: &TicketId,
-    secret: &Secret<16>,
+    content: &[u8],
     random: &mut dyn Random,
 ) -> Result<Vec<u8>, StoreError> {
-    Ok(vault.seal(column::TICKET, id, secret.expose(), random)?)
+    Ok(vault.seal(column::TICKET, id, content, random)?)
 }
 
-/// The secret of a ticket; none if what is stored does not open.
-pub(in crate::doctor) fn secret(vault: &Vault, row: &TicketRow) -> Option<Secret<16>> {
+/// The secret of a ticket; none if what is stored does not open, or not for this
+/// subject and these times. What earlier versions sealed says nothing of them: it
+/// is good in a file, to which nobody else writes, and not where several share a
+/// store.
+pub(in crate::doctor) fn secret(
+    vault: &Vault,
+    row: &TicketRow,
+    is_shared: bool,
+) -> Option<Secret<16>> {
     let opened = vault.open(column::TICKET, &row.id, &row.sealed).ok()?;
-    Secret::from_slice(opened.expose())
+    let (secret, name) = opened.expose().split_at_checked(SECRET_LEN)?;
+    let is_old = name.is_empty() && !is_shared;
+    if !is_old && name != row.name() {
+        return None;
+    }
+    Secret::from_slice(secret)
 }
 
 /// Seals the secrets of tickets that an earlier version kept in clear.
@@ -150,7 +167,66 @@ pub(in crate::doctor) fn seal_old(
     }
     let sealed: Vec<_> = old
         .iter()
-        .map(|(id, secret)| Ok((*id, seal(vault, id, secret, random)?)))
+        .map(|(id, secret)| Ok((*id, seal(vault, id, secret.expose(), random)?)))
         .collect::<Result<_, StoreError>>()?;
     store.seal_tickets(&sealed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::random::OsRandom;
+
+    const SECRET: [u8; SECRET_LEN] = [7; SECRET_LEN];
+
+    fn row(vault: &Vault, content: impl Fn(&TicketRow) -> Vec<u8>) -> TicketRow {
+        let mut row = TicketRow {
+            id: [1; 16],
+            subject: "P9".to_owned(),
+            sealed: Vec::new(),
+            created: Timestamp::from_millis(1_000),
+            expires: Timestamp::from_millis(2_000),
+            state: TicketState::Open,
+            serial: None,
+        };
+        row.sealed = seal(vault, &row.id, &content(&row), &mut OsRandom).unwrap();
+        row
+    }
+
+    #[test]
+    fn a_ticket_is_good_for_its_subject_and_its_times_alone() {
+        let vault = Vault::generate(&mut OsRandom);
+        let row = || row(&vault, |row| [&SECRET[..], &row.name()].concat());
+        for is_shared in [false, true] {
+            let opens = |row: &TicketRow| secret(&vault, row, is_shared).is_some();
+            assert!(opens(&row()));
+            let subject = "P1".to_owned();
+            assert!(!opens(&TicketRow { subject, ..row() }));
+            let later = Timestamp::from_millis(9_000);
+            assert!(!opens(&TicketRow {
+                expires: later,
+                ..row()
+            }));
+            assert!(!opens(&TicketRow {
+                created: later,
+                ..row()
+            }));
+            assert!(!opens(&TicketRow {
+                id: [2; 16],
+                ..row()
+            }));
+        }
+    }
+
+    #[test]
+    fn what_earlier_versions_sealed_is_good_in_a_file_only() {
+        let vault = Vault::generate(&mut OsRandom);
+        let old = row(&vault, |_| SECRET.to_vec());
+        let opened = secret(&vault, &old, false).unwrap();
+        assert_eq!(opened.expose(), &SECRET);
+        assert!(secret(&vault, &old, true).is_none());
+        let short = row(&vault, |_| vec![7; 15]);
+        assert!(secret(&vault, &short, false).is_none());
+    }
 }

@@ -319,7 +319,7 @@ struct Claim {
 
 impl Claim {
     /// Checks what box1 holds: first the table, then the keys, last the
-    /// signature.
+    /// signatures.
     fn check<R: Registry>(
         context: &Context<'_, R>,
         early: &EarlySecret,
@@ -329,9 +329,7 @@ impl Claim {
         let group = identity.group();
         let mut reader = Reader::new(content);
         let certificate = reader.lp16()?;
-        // The issuer's certificate: of use only where other doctors' patients
-        // are admitted. Here the table decides.
-        reader.lp16()?;
+        let issuer = reader.lp16()?;
         let ephemeral = reader.take(group.element_len())?;
         let signature = reader.take(2 * group.element_len())?;
         reader.finish()?;
@@ -369,6 +367,7 @@ impl Claim {
                 signature,
             )
             .map_err(|_| RefusalReason::BadSignature)?;
+        check_issued(context, &certificate, issuer)?;
         Ok(Self {
             certificate,
             encryption_key,
@@ -394,6 +393,34 @@ impl Claim {
             objection => objection,
         }
     }
+}
+
+/// Where the table is not enough: verifies that a doctor of the clinic has issued
+/// this certificate. Its holder has proved to be that, so that no stranger lets
+/// the doctor compute this. `issuer` is empty if it is the doctor herself. Whether
+/// that doctor's certificate still holds does not matter: the table says whether
+/// the patient's does.
+fn check_issued<R: Registry>(
+    context: &Context<'_, R>,
+    certificate: &VerifiedCertificate,
+    issuer: &[u8],
+) -> Result<(), RefusalReason> {
+    let fingerprint = certificate.fingerprint();
+    if context.registry.is_row_enough(&fingerprint) {
+        return Ok(());
+    }
+    let identity = context.identity;
+    let own = &identity.certificate;
+    let issuer = match issuer {
+        [] => Ok(own.clone()),
+        bytes => Certificate::decode(bytes, identity.group())
+            .and_then(|issuer| identity.root.accept_issued(issuer)),
+    };
+    issuer
+        .and_then(|issuer| issuer.accept_issued(Certificate::clone(certificate)))
+        .map_err(|_| RefusalReason::UnknownCertificate)?;
+    context.registry.note_verified(&fingerprint);
+    Ok(())
 }
 
 /// What the table and the dates say against a certificate.

@@ -66,6 +66,15 @@ pub trait Registry {
     /// [`RegistryError`] if the table cannot be read.
     fn certificate(&self, serial: &Serial) -> Result<Option<KnownCertificate>, RegistryError>;
 
+    /// Whether the row alone says that the clinic issued this certificate. If not,
+    /// the signatures under it are verified, once its holder has proved to be that.
+    fn is_row_enough(&self, _certificate: &Fingerprint) -> bool {
+        true
+    }
+
+    /// That they are right: the row is enough from now on.
+    fn note_verified(&self, _certificate: &Fingerprint) {}
+
     /// How far it is good for whoever has proved to hold a token of it; none if
     /// there is no such row. While the table cannot be read it may be answered
     /// from memory, for a while.

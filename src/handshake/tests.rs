@@ -4,6 +4,7 @@ mod damage;
 mod enrolment;
 mod first_message;
 mod forge;
+mod issuers;
 mod refusals;
 mod resumption;
 mod second_message;

@@ -321,6 +321,9 @@ pub trait MessageStore {
         audit: &[Entry],
     ) -> Result<u64, StoreError>;
 
+    /// Keeps messages with these numbers sealed like this from now on.
+    fn seal_messages(&self, sealed: &[(u64, Vec<u8>)]) -> Result<(), StoreError>;
+
     /// The number of the newest message; 0 if there is none.
     fn newest_message(&self) -> Result<u64, StoreError>;
 

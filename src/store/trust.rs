@@ -6,7 +6,7 @@ use crate::audit::head::Head;
 use crate::audit::{Entry, Link};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
-use crate::store::{ClinicStore, StoreError};
+use crate::store::{ClinicStore, StoreError, stored_millis};
 
 /// Whether a certificate opens the door.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,7 +132,7 @@ pub struct TicketRow {
     pub id: [u8; 16],
     /// The patient it is for.
     pub subject: String,
-    /// What the patient proves to know, sealed. Of a ticket of schema 1 nothing
+    /// What the patient proves to know, sealed with [`TicketRow::name`]. Of a ticket of schema 1 nothing
     /// until the practice has been opened: see [`TrustStore::seal_tickets`].
     pub sealed: Vec<u8>,
     /// When it was made.
@@ -144,6 +144,16 @@ pub struct TicketRow {
     /// The certificate issued for it. Follows from the certificates: a ticket
     /// that is added has none, whatever stands here.
     pub serial: Option<[u8; 16]>,
+}
+
+impl TicketRow {
+    /// What its secret is sealed with, beside its id: for whom it is, and its
+    /// times. A row that says otherwise is none of ours.
+    #[must_use]
+    pub fn name(&self) -> Vec<u8> {
+        let [created, expires] = [self.created, self.expires].map(stored_millis);
+        format!("{}|{created}|{expires}", self.subject).into_bytes()
+    }
 }
 
 /// What a patient can be deprived of.

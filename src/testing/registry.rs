@@ -32,6 +32,8 @@ pub(crate) struct Tables {
     pub tickets: HashMap<TicketId, TicketRow>,
     /// Keys in certificates of other tickets.
     pub taken_keys: Vec<Vec<u8>>,
+    /// Certificates whose signatures were verified; none where rows are enough.
+    pub verified: Option<Vec<Fingerprint>>,
     /// No certificate or ticket can be read.
     pub are_unreadable: bool,
     /// No timestamp can be read.
@@ -117,6 +119,17 @@ fn unreadable() -> RegistryError {
 impl Registry for TestRegistry {
     fn certificate(&self, serial: &Serial) -> Result<Option<KnownCertificate>, RegistryError> {
         Ok(self.readable()?.certificates.get(serial).cloned())
+    }
+
+    fn is_row_enough(&self, certificate: &Fingerprint) -> bool {
+        let verified = &self.lock().verified;
+        verified.as_ref().is_none_or(|it| it.contains(certificate))
+    }
+
+    fn note_verified(&self, certificate: &Fingerprint) {
+        if let Some(verified) = &mut self.lock().verified {
+            verified.push(*certificate);
+        }
     }
 
     fn advance_timestamp(&self, serial: &Serial, at: Timestamp) -> Result<bool, RegistryError> {

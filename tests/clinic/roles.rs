@@ -6,6 +6,7 @@ use std::sync::Arc;
 use telemed::clock::SystemClock;
 use telemed::doctor::audit::{self, Purpose};
 use telemed::doctor::control::{Answer, Broadcast, Request};
+use telemed::doctor::messages::addressees::Addressees;
 use telemed::doctor::messages::{self, BookError, Found};
 use telemed::doctor::practice::Practice;
 use telemed::doctor::records::{self, Change, Personal};
@@ -13,7 +14,7 @@ use telemed::doctor::setup::{ROOT_KEY, SetupError};
 use telemed::doctor::{correspondence, counter, deliveries, member, office, setup};
 use telemed::elgamal::SignSecret;
 use telemed::handshake::enrol::NewKeys;
-use telemed::identity::certificate::{Role, Serial};
+use telemed::identity::certificate::{Role, Serial, Subject, VerifiedCertificate};
 use telemed::identity::key_file::KeyKind;
 use telemed::protocol::message::{Boundary, Message};
 use telemed::random::OsRandom;
@@ -24,7 +25,8 @@ use telemed::vault::{Column, column};
 use super::{HOUR, Scene, id, now};
 
 /// Every column of a database that is sealed.
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
+    column::DOCTOR_MESSAGE,
     column::MESSAGE,
     column::STAFF_MESSAGE,
     column::CONFIRMATION,
@@ -117,8 +119,8 @@ fn put_sealed(
     name: [u8; 16],
     message: &Message,
 ) -> MessageRow {
-    let vault = &practice.vault;
-    let sealed = vault.seal(column, &name, &message.encode(), &mut OsRandom);
+    let (vault, content) = (&practice.vault, Addressees::All.content(message));
+    let sealed = vault.seal(column, &name, &content, &mut OsRandom);
     put(practice, name, sealed.unwrap())
 }
 
@@ -128,7 +130,8 @@ fn message(text: &str) -> Message {
 
 fn doctors_message(scene: &Scene, text: &str) -> u64 {
     let message = message(text).by(id("D1"));
-    put_sealed(&scene.practice, column::MESSAGE, message.id().0, &message).number
+    let column = column::DOCTOR_MESSAGE;
+    put_sealed(&scene.practice, column, message.id().0, &message).number
 }
 
 fn reports(practice: &Practice) -> Vec<deliveries::MessageReport> {
@@ -153,7 +156,7 @@ fn what_an_assistant_writes_is_given_as_hers_and_doctors_words_stay_closed_to_he
     let secret = doctors_message(&scene, "Your test is positive.");
     // A node opens it, and the patient sees whose it is.
     let row = scene.practice.store.message(number).unwrap().unwrap();
-    let opened = messages::open(&scene.practice, &row).unwrap();
+    let (opened, _) = messages::open(&scene.practice, &row).unwrap();
     assert_eq!(opened.text(), "The water is off.");
     assert_eq!(opened.author(), Some(&id("A1")));
     let seen = |practice| -> Vec<_> {
@@ -261,6 +264,60 @@ fn an_assistant_passes_neither_for_a_doctor_nor_for_somebody_else() {
     }
 }
 
+#[test]
+fn a_row_makes_no_word_for_one_patient_anothers() {
+    let Some(scene) = Scene::new() else { return };
+    enrol(&scene.practice, "P1");
+    let doctor = &scene.practice;
+    let assistant = member(&scene, "A1", Role::Assistant);
+    for practice in [doctor, &assistant] {
+        let name = practice.identity().identifier().clone();
+        let message = message("Your test is positive.").by(name);
+        let to_one = Addressees::One(id("P1"));
+        let row = |sealed| MessageRow {
+            number: 7,
+            id: message.id().0,
+            kind: Kind::Private,
+            patient: Some("P1".to_owned()),
+            boundary: None,
+            urgent: false,
+            written: now(),
+            expires: None,
+            sealed,
+        };
+        let genuine = row(messages::seal(practice, &message, &to_one).unwrap());
+        let opened = messages::open(doctor, &genuine).unwrap();
+        assert_eq!(opened, (message.clone(), to_one));
+        let patient = Some("P2".to_owned());
+        let kind = Kind::Broadcast;
+        // As it was sealed before messages said for whom they are.
+        let vault = &doctor.vault;
+        let old = vault.seal(
+            column::MESSAGE,
+            &genuine.id,
+            &message.encode(),
+            &mut OsRandom,
+        );
+        for forged in [
+            MessageRow {
+                patient,
+                ..genuine.clone()
+            },
+            MessageRow {
+                patient: None,
+                kind,
+                ..genuine.clone()
+            },
+            row(old.unwrap()),
+        ] {
+            let error = messages::open(doctor, &forged).unwrap_err();
+            assert!(matches!(error, BookError::Addressees(7)), "{error}");
+            let read = messages::read(doctor, &forged).unwrap();
+            assert_eq!(read, Found::Doubted(message.clone()));
+        }
+    }
+}
+
 /// Revokes a member's certificate, by the root.
 fn revoke(scene: &Scene, serial: &Serial) {
     let practice = &scene.practice;
@@ -279,6 +336,35 @@ fn revoke(scene: &Scene, serial: &Serial) {
     let store = &*practice.store;
     let loaded = setup::load(&practice.directory, store, now(), &mut OsRandom);
     practice.replace_identity(loaded.unwrap());
+}
+
+#[test]
+fn a_root_that_somebody_puts_into_the_database_is_not_believed() {
+    let Some(scene) = Scene::new() else { return };
+    let (directory, store) = (&scene.practice.directory, &*scene.practice.store);
+    setup::load(directory, store, now(), &mut OsRandom).unwrap();
+    // A clinic of her own, in which the doctor works with the doctor's real key.
+    let own = scene.practice.identity();
+    let root = SignSecret::generate(own.group(), &mut OsRandom);
+    let subject = Subject {
+        signing_key: root.verifying_key().clone(),
+        ..own.root.subject().clone()
+    };
+    let clinic = subject.clinic;
+    let certificate = VerifiedCertificate::issue(subject, &root, &mut OsRandom);
+    let doctor = own.certificate.subject().clone();
+    let doctor = VerifiedCertificate::issue(doctor, &root, &mut OsRandom);
+    let revoked = own
+        .revoked
+        .extend(&root, &clinic, &[9; 16], now(), &mut OsRandom);
+    let facts = [
+        (fact::ROOT_CERTIFICATE, certificate.as_bytes()),
+        (fact::DOCTOR_CERTIFICATE, doctor.as_bytes()),
+        (fact::REVOKED_DOCTORS, revoked.as_ref().unwrap().as_bytes()),
+    ];
+    store.set_facts(&facts).unwrap();
+    let error = setup::load(directory, store, now(), &mut OsRandom).unwrap_err();
+    assert!(matches!(error, SetupError::OtherRoot(_)), "{error}");
 }
 
 #[test]

@@ -133,8 +133,11 @@ impl Content {
         let mut unopened = BTreeMap::new();
         self.store.each_sealed(&mut |value| {
             let opens = |column| vault.open(column, value.row, value.sealed).is_ok();
-            let is_staffs = || value.column == column::MESSAGE && opens(column::STAFF_MESSAGE);
-            if !opens(value.column) && !is_staffs() {
+            let others: &[_] = match value.column {
+                column::DOCTOR_MESSAGE => &[column::STAFF_MESSAGE, column::MESSAGE],
+                _ => &[],
+            };
+            if !opens(value.column) && !others.iter().any(|column| opens(*column)) {
                 *unopened.entry(value.table).or_default() += 1;
             }
         })?;

@@ -141,7 +141,7 @@ fn give(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<bool, StoreError>
     let mut later = Vec::new();
     for Open { row, sessions } in open {
         let message = match messages::open(&shared.practice, &row) {
-            Ok(message) => message,
+            Ok(opened) => opened,
             Err(error) => {
                 shared.tell(Event::Trouble(error.to_string()));
                 continue;

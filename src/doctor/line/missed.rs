@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Line;
 use crate::clock::Timestamp;
-use crate::doctor::messages;
 use crate::doctor::messages::live::Given;
+use crate::doctor::messages::{self, BookError};
 use crate::doctor::post::outgoing::{self, opcode_of};
 use crate::protocol::message::Message;
 use crate::secret::SecretBytes;
@@ -67,7 +67,12 @@ impl Line {
         }
         for row in &rows {
             match messages::open(&self.shared.practice, row) {
-                Ok(message) if self.give(row, &message, now) => {}
+                Ok((message, addressees))
+                    if !addressees.admits(&message.id(), &self.peer.patient) =>
+                {
+                    self.cannot_read(&BookError::Addressees(row.number));
+                }
+                Ok((message, _)) if self.give(row, &message, now) => {}
                 // The session is over.
                 Ok(_) => break,
                 Err(error) => self.cannot_read(&error),

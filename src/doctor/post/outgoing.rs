@@ -6,6 +6,9 @@ use std::thread;
 use std::time::Instant;
 
 use crate::clock::Timestamp;
+use crate::doctor::event::Event;
+use crate::doctor::messages::BookError;
+use crate::doctor::messages::addressees::Addressees;
 use crate::doctor::messages::live::Given;
 use crate::doctor::shared::Shared;
 use crate::identity::certificate::Fingerprint;
@@ -28,22 +31,25 @@ const AT_ONCE: usize = 16;
 pub(in crate::doctor) struct Outgoing {
     shared: Arc<Shared>,
     message: Message,
+    addressees: Addressees,
     number: u64,
     devices: HashSet<Fingerprint>,
     now: Timestamp,
 }
 
 impl Outgoing {
-    /// A message for these devices.
+    /// A message for these devices, as far as it is for their owners by its own
+    /// word.
     pub(in crate::doctor) fn new(
         shared: &Arc<Shared>,
-        message: Message,
+        (message, addressees): (Message, Addressees),
         number: u64,
         devices: HashSet<Fingerprint>,
     ) -> Self {
         Self {
             shared: Arc::clone(shared),
             message,
+            addressees,
             number,
             devices,
             now: shared.clock.now(),
@@ -127,6 +133,12 @@ impl Outgoing {
         let shared = &*self.shared;
         let device = member.certificate.fingerprint();
         if shared.is_stopping() || !shared.tables.sessions.has(&device, member.id) {
+            return false;
+        }
+        let patient = &member.certificate.subject().identifier;
+        if !self.addressees.admits(&self.message.id(), patient) {
+            let error = BookError::Addressees(self.number);
+            shared.tell(Event::Trouble(error.to_string()));
             return false;
         }
         let identity = shared.identity();

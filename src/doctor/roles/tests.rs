@@ -11,6 +11,7 @@ use crate::doctor::audit::Purpose;
 use crate::doctor::control::{Answer, Request};
 use crate::doctor::counter;
 use crate::doctor::joining::ASSISTANTS_COLUMNS;
+use crate::doctor::messages::addressees::Addressees;
 use crate::doctor::records::Personal;
 use crate::doctor::server::Server;
 use crate::doctor::setup::{self, ROOT_KEY};
@@ -417,7 +418,8 @@ fn an_assistants_keys_open_no_doctors_text_whatever_is_asked() {
         &mut OsRandom,
     );
     let message = message.unwrap();
-    let sealed = crate::doctor::messages::seal(&scene.doctor, &message).unwrap();
+    let addressees = Addressees::One("P1".parse().unwrap());
+    let sealed = crate::doctor::messages::seal(&scene.doctor, &message, &addressees).unwrap();
     for column in ASSISTANTS_COLUMNS {
         assert!(
             practice

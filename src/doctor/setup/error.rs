@@ -43,6 +43,10 @@ pub enum SetupError {
     Dismissed(Identifier),
     /// Her certificate is not valid now.
     Dates(Identifier, CertificateError),
+    /// The database names another root than it did when this file was made.
+    OtherRoot(PathBuf),
+    /// That file.
+    Pin(PathBuf, io::Error),
     /// What is stored does not fit together: names the part.
     Inconsistent(&'static str),
 }
@@ -92,6 +96,16 @@ impl fmt::Display for SetupError {
                 "{name} cannot work in the clinic: {error}; check this machine's date and time, \
                  and if they are right, let a doctor of the clinic see to it"
             ),
+            Self::OtherRoot(path) => write!(
+                f,
+                "the database names another clinic's root than the one this directory belongs to, \
+                 whose fingerprint is in '{}': check --store, and see who can write to the \
+                 database",
+                path.display()
+            ),
+            Self::Pin(path, error) => {
+                write!(f, "cannot read or write '{}': {error}", path.display())
+            }
             Self::Inconsistent(what) => write!(
                 f,
                 "the database is damaged: {what} does not fit the rest; restore a copy of the \
@@ -106,7 +120,7 @@ impl std::error::Error for SetupError {
         match self {
             Self::Store(error) => Some(error),
             Self::KeyFile(error) => Some(error),
-            Self::Io(_, error) => Some(error),
+            Self::Io(_, error) | Self::Pin(_, error) => Some(error),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, params_from_iter};
 
 use super::{COUNTED, End, Kind, Row, TABLES, Table, Value};
-use crate::store::{Place, SqliteStore, StoreError, StoreFault};
+use crate::store::{Place, SqliteStore, StoreError, StoreFault, fact};
 
 /// A file.
 pub(in crate::store) struct FileEnd {
@@ -203,7 +203,13 @@ impl End for FileEnd {
             return Ok(Some("belongs to a patient".to_owned()));
         }
         let sql = "SELECT count(*) FROM ticket WHERE old_secret IS NOT NULL OR sealed IS NULL";
-        Ok(match self.number(sql)? {
+        let old_tickets = self.number(sql)?;
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM message LIMIT 1)
+             WHERE NOT EXISTS (SELECT 1 FROM fact WHERE name = '{}')",
+            fact::MESSAGES_ADDRESSED
+        );
+        Ok(match old_tickets + self.number(&sql)? {
             0 => None,
             _ => Some(
                 "was written by an older version; start the doctor's server on it once".to_owned(),

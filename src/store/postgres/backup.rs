@@ -39,7 +39,7 @@ const SEALED: &[Sealed] = &[
         table: "message",
         column: "sealed",
         row: "id",
-        vault: column::MESSAGE,
+        vault: column::DOCTOR_MESSAGE,
     },
     Sealed {
         table: "delivery",

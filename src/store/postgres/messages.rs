@@ -192,6 +192,16 @@ impl MessageStore for PostgresStore {
         })
     }
 
+    fn seal_messages(&self, sealed: &[(u64, Vec<u8>)]) -> Result<(), StoreError> {
+        self.write(Lock::Alone, |connection| {
+            let sql = "UPDATE message SET sealed = $2 WHERE number = $1";
+            for (number, sealed) in sealed {
+                connection.execute(sql, &[&stored(*number), sealed])?;
+            }
+            Ok(())
+        })
+    }
+
     fn newest_message(&self) -> Result<u64, StoreError> {
         let sql = "SELECT coalesce(max(number), 0) FROM message";
         self.read(|connection| connection.number(sql, &[]))

@@ -15,11 +15,12 @@ use crate::store::StoreFault;
 const APPLICATION: &str = "tmc1";
 
 /// Step `n` leads to schema `n + 1`.
-const STEPS: [&[&str]; 4] = [
+const STEPS: [&[&str]; 5] = [
     &[TRUST, AUDIT, RECORDS, MESSAGES, BOOKKEEPING],
     &[CLINIC],
     &[nodes::SCHEMA],
     &[CONTACT],
+    &[OWNER],
 ];
 
 /// The newest schema.
@@ -250,6 +251,12 @@ ALTER TABLE record ADD COLUMN contact BYTEA;
 CREATE INDEX record_unsplit ON record (patient) WHERE contact IS NULL;
 "#;
 
+/// Whose connection a row of `last_commit` belongs to: a login that is to write to
+/// little can be kept to its own, see `docs/clinic.md`.
+const OWNER: &str = r"
+ALTER TABLE last_commit ADD COLUMN owner NAME NOT NULL DEFAULT current_user;
+";
+
 /// The number of the schema, 0 if there is none yet. Refuses tables that are not
 /// ours or are newer than this program.
 fn version(connection: &mut Connection) -> Result<i64, StoreFault> {
@@ -347,7 +354,7 @@ fn check_lock(other: &mut Connection) -> Result<(), StoreFault> {
 pub(super) fn introduce(connection: &mut Connection) -> Result<(), StoreFault> {
     let name = connection.name;
     let sql = "WITH gone AS (DELETE FROM last_commit WHERE at < now() - interval '7 days')
-               INSERT INTO last_commit VALUES ($1, 0, now())";
+               INSERT INTO last_commit (connection, number, at) VALUES ($1, 0, now())";
     connection.execute(sql, &[&name.as_slice()])?;
     Ok(())
 }

@@ -47,7 +47,7 @@ const SEALED: &[Sealed] = &[
         table: "message",
         column: "sealed",
         row: &["id"],
-        vault: column::MESSAGE,
+        vault: column::DOCTOR_MESSAGE,
     },
     Sealed {
         table: "delivery",

@@ -121,6 +121,17 @@ impl MessageStore for SqliteStore {
         })
     }
 
+    fn seal_messages(&self, sealed: &[(u64, Vec<u8>)]) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let sql = "UPDATE message SET sealed = ?2 WHERE number = ?1";
+            let mut statement = transaction.prepare(sql)?;
+            for (number, sealed) in sealed {
+                statement.execute((as_number(*number), sealed))?;
+            }
+            Ok(())
+        })
+    }
+
     fn newest_message(&self) -> Result<u64, StoreError> {
         let sql = "SELECT ifnull(max(number), 0) FROM message";
         Ok(self.first(sql, [], |row| row.get(0))?.unwrap_or(0))

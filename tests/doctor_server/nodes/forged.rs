@@ -1,12 +1,18 @@
-//! What an assistant could put into the database under another's name.
+//! What an assistant could put into the database: words under another's name, and
+//! rows that send doctors' words to others.
 
 use telemed::doctor::event::Event;
+use telemed::doctor::messages::addressees::Addressees;
+use telemed::doctor::post::{Letter, Recipients};
+use telemed::elgamal::SignSecret;
+use telemed::handshake::enrol::{self, NewKeys};
 use telemed::protocol::message::Message;
 use telemed::random::OsRandom;
 use telemed::store::messages::{Kind, MessageRow};
 use telemed::vault::column;
 
 use super::{connect_to, two};
+use crate::support::{Practice, Wire};
 
 #[test]
 fn what_bears_the_name_of_no_assistant_is_given_to_nobody_and_the_rest_goes_on() {
@@ -26,7 +32,7 @@ fn what_bears_the_name_of_no_assistant_is_given_to_nobody_and_the_rest_goes_on()
         .seal(
             column::STAFF_MESSAGE,
             &name,
-            &message.encode(),
+            &Addressees::All.content(&message),
             &mut OsRandom,
         )
         .unwrap();
@@ -58,4 +64,125 @@ fn what_bears_the_name_of_no_assistant_is_given_to_nobody_and_the_rest_goes_on()
     first.server().message(&patient, "once more").unwrap();
     assert_eq!(session.message().text, "once more");
     first.wait_for("the word that it is refused", refused);
+}
+
+/// That a node gives somebody nothing that is for others.
+fn wait_for_refusal(practice: &Practice) {
+    practice.wait_for("the word that it is for others", |event| match event {
+        Event::Trouble(sentence) => sentence.contains("not for whom").then_some(()),
+        _ => None,
+    });
+}
+
+#[test]
+fn rows_that_name_another_patient_give_her_nothing_that_is_not_for_her() {
+    let Some((schema, first, second)) = two() else {
+        return;
+    };
+    let mut other = first.enrol("P2");
+    let mut session = connect_to(&mut other, &second);
+    let [p1, p2] = ["P1", "P2"].map(|name| name.parse().unwrap());
+    let mut owner = first.enrol("P1");
+    let private = first.server().message(&p1, "for P1 alone").unwrap().number;
+    let chosen = Letter::new(Recipients::Chosen(vec![p1.clone()]), "for P1 and others");
+    let chosen = first.server().send(&chosen).unwrap().number;
+    let mut admin = schema.admin();
+    // She becomes a recipient.
+    for number in [private, chosen] {
+        let sql = format!(
+            "INSERT INTO delivery (message, device, patient, queued)
+             SELECT {number}, fingerprint, 'P2', 0 FROM certificate WHERE subject = 'P2'"
+        );
+        admin.batch_execute(&sql).unwrap();
+    }
+    first.server().message(&p2, "for P2").unwrap();
+    assert_eq!(session.message().text, "for P2");
+    session.leave();
+    second.wait_for_members(0);
+    let mut session = connect_to(&mut other, &second);
+    wait_for_refusal(&second);
+    first.server().message(&p2, "once more").unwrap();
+    assert_eq!(session.message().text, "once more");
+    // The message becomes hers.
+    session.leave();
+    second.wait_for_members(0);
+    let sql = format!("UPDATE message SET patient = 'P2' WHERE number = {private}");
+    admin.batch_execute(&sql).unwrap();
+    let mut session = connect_to(&mut other, &second);
+    wait_for_refusal(&second);
+    let sql = format!("UPDATE message SET patient = 'P1' WHERE number = {private}");
+    admin.batch_execute(&sql).unwrap();
+    // Her device becomes one of the other's, at whichever node she is.
+    let sql = "UPDATE certificate SET subject = 'P1' WHERE subject = 'P2'";
+    admin.batch_execute(sql).unwrap();
+    first.server().message(&p1, "for P1 from D1").unwrap();
+    wait_for_refusal(&second);
+    second.server().message(&p1, "for P1 from D2").unwrap();
+    wait_for_refusal(&second);
+    assert!(session.all_messages(second.now()).is_empty());
+    // Whose they are has them all.
+    let mut session = connect_to(&mut owner, &first);
+    let mut texts: Vec<_> = (0..4).map(|_| session.message().text).collect();
+    texts.sort();
+    assert_eq!(
+        texts,
+        [
+            "for P1 alone",
+            "for P1 and others",
+            "for P1 from D1",
+            "for P1 from D2"
+        ]
+    );
+}
+
+#[test]
+fn a_row_of_a_certificate_that_no_doctor_has_issued_lets_nobody_in() {
+    let Some((_schema, first, second)) = two() else {
+        return;
+    };
+    let mut papers = first.papers();
+    papers.signing = SignSecret::generate(papers.group(), &mut OsRandom);
+    let mut forged = first.admit_with(&papers, "P1");
+    for practice in [&first, &second] {
+        super::turn_to(&mut forged, practice);
+        let mut wire = forged.dial(practice.address());
+        let (m1, _) = forged.first_message();
+        wire.send(&m1);
+        wire.expect_closed();
+    }
+    // A doctor's lets in at every node.
+    let mut genuine = first.admit_one("P1");
+    for practice in [&first, &second, &first] {
+        let mut session = connect_to(&mut genuine, practice);
+        session.sync(practice.now());
+        session.leave();
+        practice.wait_for_members(0);
+    }
+}
+
+#[test]
+fn a_ticket_whose_row_names_another_patient_certifies_nobody() {
+    let Some((schema, first, _second)) = two() else {
+        return;
+    };
+    let address = first.address();
+    let subject = "P9".parse().unwrap();
+    let ticket = first.server().enrol(&subject, &address.to_string());
+    let mut ticket = ticket.unwrap();
+    let sql = "UPDATE ticket SET subject = 'P1'";
+    schema.admin().batch_execute(sql).unwrap();
+    // She who holds it says what the row says.
+    ticket.subject = "P1".parse().unwrap();
+    let doctor = first.known_doctor(&first.papers());
+    let keys = NewKeys::generate(doctor.group(), &mut OsRandom);
+    let (e1, awaiting) = enrol::begin(&keys, &ticket, &doctor, first.now(), &mut OsRandom);
+    let mut wire = Wire::dial(address);
+    wire.send(&e1);
+    let answer = wire.next();
+    let taken = answer.map(|answer| {
+        let now = first.now();
+        awaiting.on_frame(&keys, &ticket, &doctor, &answer, now)
+    });
+    assert!(!matches!(taken, Some(Ok(_))));
+    assert!(first.store.certificates().unwrap().is_empty());
 }

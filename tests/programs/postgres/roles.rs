@@ -313,6 +313,26 @@ fn an_auditors_login_reads_the_logs_and_writes_to_her_own_alone() {
     }
     let changed = client.execute("UPDATE audit_head SET at = 0 WHERE doctor = 'D1'", &[]);
     assert_eq!(changed.unwrap_or(0), 0);
+    // Nor the counts by which others see what was committed: only those of her own
+    // connections are there for her.
+    let connection = [7_u8; 16];
+    let insert = "INSERT INTO last_commit (connection, number, at) VALUES ($1, 1, now())";
+    admin.execute(insert, &[&&connection[..]]).unwrap();
+    for sql in [
+        "UPDATE last_commit SET number = 9 WHERE connection = $1",
+        "DELETE FROM last_commit WHERE connection = $1",
+        "SELECT number FROM last_commit WHERE connection = $1 FOR UPDATE",
+    ] {
+        assert_eq!(
+            client.execute(sql, &[&&connection[..]]).unwrap(),
+            0,
+            "{sql}"
+        );
+    }
+    let own = [8_u8; 16];
+    assert_eq!(client.execute(insert, &[&&own[..]]).unwrap(), 1);
+    let give = "UPDATE last_commit SET owner = 'telemed', connection = $1";
+    assert!(client.execute(give, &[&&connection[..]]).is_err());
     drop(client);
     let drop = format!("DROP OWNED BY {login}; DROP ROLE {login}");
     admin.batch_execute(&drop).unwrap();

@@ -177,7 +177,7 @@ fn said(said: Option<&str>, doubted: bool) -> String {
     match said {
         None => "(not for assistants)".to_owned(),
         Some(said) if doubted => format!(
-            "(given to nobody: the name is that of no assistant of this clinic) {}",
+            "(given to nobody: the author or the recipient is made up) {}",
             text::clean(said)
         ),
         Some(said) => text::clean(said),

@@ -410,7 +410,7 @@ fn a_name_is_nobodys_twice_and_a_ticket_has_its_end() {
     let Some(scene) = Scene::new() else { return };
     for (name, role) in [("D1", Role::Doctor), ("D1", Role::Auditor)] {
         let error = scene.invite(name, role).unwrap_err();
-        assert!(matches!(error, JoiningError::Taken(_)), "{error}");
+        assert!(matches!(error, JoiningError::Works(_)), "{error}");
     }
     let error = scene.invite("root", Role::Doctor).unwrap_err();
     assert!(matches!(error, JoiningError::Reserved), "{error}");

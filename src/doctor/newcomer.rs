@@ -88,7 +88,8 @@ impl fmt::Display for NewcomerError {
             ),
             Self::KeysHere => f.write_str(
                 "there are keys of somebody who has joined or founded a clinic in this directory; \
-                 choose another --id or --data",
+                 choose another --id or --data; if they are good for nothing any more, since their \
+                 certificate has ended or was revoked, move the directory away",
             ),
             Self::OtherName(name) => write!(f, "this ticket is for {name}: say --id {name}"),
             Self::UnknownTicket => f.write_str(

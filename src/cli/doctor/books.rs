@@ -189,6 +189,13 @@ fn open_without_node(
     let identity = member::load(&directory, &*store, SystemClock.now(), &mut OsRandom)
         .map_err(|error| setup_failed(&error))?;
     check_name(&identity, id, &directory)?;
+    let until = identity.certificate.subject().not_after;
+    if until.since(SystemClock.now()) <= authority::REMIND {
+        eprint(&format!(
+            "doctor: the certificate of {id} ends on {until}; then {id} joins anew: a doctor of \
+             the clinic says 'doctor authority revoke-doctor {id}' and 'doctor enrol-doctor {id}'\n"
+        ));
+    }
     let practice = Practice::open(Arc::new(directory), store, identity, Arc::new(SystemClock))
         .map_err(|error| vault_failed(&error))?;
     practice.directory.release();
@@ -287,10 +294,11 @@ fn found(
 
 /// The clinic has put this doctor out.
 pub fn is_revoked(id: &Identifier) -> Failure {
-    Failure::new(Exit::Refused, dismissal::sentence(id)).hint(format!(
-        "if that was a mistake, let her join again with new keys, in another directory: another \
-         doctor makes a ticket with 'doctor enrol-doctor {id}'"
-    ))
+    Failure::new(Exit::Refused, dismissal::sentence(id)).hint(
+        "if that was a mistake, let her join again with new keys, in another directory and best \
+         under another name, since patients' programs take no other key under this one: another \
+         doctor makes a ticket with 'doctor enrol-doctor NAME'",
+    )
 }
 
 /// The doctor's keys and papers, made by an earlier start. With a certificate

@@ -89,8 +89,9 @@ impl fmt::Display for SetupError {
             ),
             Self::Dates(name, error) => write!(
                 f,
-                "{name} cannot work in the clinic: {error}; check this machine's date and time, \
-                 and if they are right, let a doctor of the clinic see to it"
+                "{name} cannot work in the clinic: {error}; check this machine's date and time; if \
+                 they are right, {name} joins anew: a doctor says 'doctor authority revoke-doctor \
+                 {name}' and 'doctor enrol-doctor {name}'"
             ),
             Self::Inconsistent(what) => write!(
                 f,

@@ -28,6 +28,7 @@ use telemed::doctor::practice::Practice;
 use telemed::doctor::setup::{self, ROOT_KEY, SIGNING_KEY, SetupError};
 use telemed::elgamal::{Group, SignSecret};
 use telemed::hex;
+use telemed::identity::authority::certify_staff;
 use telemed::identity::certificate::Role;
 use telemed::identity::data_dir::DataDir;
 use telemed::identity::id::Identifier;
@@ -219,6 +220,51 @@ fn a_doctor_joins_and_has_the_clinics_patients_and_records() {
     // Her node opens like the founder's.
     let clock = Arc::new(SystemClock);
     Practice::open(Arc::new(directory), store, identity, clock).unwrap();
+}
+
+#[test]
+fn nobody_has_joined_with_what_is_not_a_certificate_of_her_own_key_and_name() {
+    let Some(scene) = Scene::new() else { return };
+    let (other, store) = scene.joined("D3", Role::Doctor);
+    let others = setup::load(&other, &*store, now(), &mut OsRandom).unwrap();
+    // Of her own name, but the key of somebody else.
+    let path = scene.practice.directory.path(ROOT_KEY);
+    let keyring = scene.practice.directory.keyring();
+    let (_, secret) = keyring.load(&path, KeyKind::RootSigning).unwrap();
+    let root = SignSecret::from_bytes(others.root.group(), secret.expose()).unwrap();
+    let namesake = certify_staff(
+        (&others.root, &root),
+        (&id("D2"), Role::Doctor),
+        others.signing.verifying_key().clone(),
+        now(),
+        &mut OsRandom,
+    );
+    let ticket = scene.invite("D2", Role::Doctor).unwrap();
+    let (directory, store) = (scene.directory("D2"), scene.store("D2"));
+    let newcomer = newcomer(&directory, &*store, &ticket);
+    let put = |bytes: &[u8]| {
+        let facts = [(fact::DOCTOR_CERTIFICATE, bytes)];
+        store.set_facts(&facts).unwrap();
+    };
+    let all = [
+        &b"nothing"[..],
+        others.certificate.as_bytes(),
+        namesake.as_bytes(),
+    ];
+    for bytes in all {
+        put(bytes);
+        let progress = go_on(newcomer).unwrap();
+        assert!(matches!(progress, Progress::Waiting { .. }));
+        assert!(directory.path(JOIN_KEY).exists());
+    }
+    put(b"nothing");
+    scene.look().unwrap();
+    assert_eq!(go_on(newcomer).unwrap(), Progress::Joined);
+    setup::load(&directory, &*store, now(), &mut OsRandom).unwrap();
+    // When the ticket is used up, that is said.
+    put(b"nothing");
+    let error = go_on(newcomer).unwrap_err();
+    assert!(matches!(error, NewcomerError::KeysHere), "{error}");
 }
 
 #[test]

@@ -13,6 +13,8 @@
 mod revoking;
 #[path = "clinic/roles.rs"]
 mod roles;
+#[path = "clinic/seen.rs"]
+mod seen;
 #[path = "support/skip.rs"]
 mod skip;
 

@@ -7,6 +7,7 @@ use std::fmt;
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::codec::Writer;
+use crate::doctor::seen;
 use crate::doctor::setup::{self, SIGNING_KEY, SetupError};
 use crate::doctor::tickets::ticket_code;
 use crate::elgamal::{Group, KemSecret, SignSecret};
@@ -349,6 +350,7 @@ impl Newcomer<'_> {
         if list.number() < answered.revoked_number || list.contains(&subject.serial) {
             return Err(NewcomerError::Revocation);
         }
+        seen::note(&self.directory.path(""), root, &list)?;
         self.keep_grant(&answered.grant)?;
         self.set_former_aside(root, subject.role)?;
         if subject.role == Role::Doctor && !self.has_prekey(&answered.certificate)? {

@@ -349,6 +349,12 @@ pub fn revoke(
     if next.contains(&identity.certificate.subject().serial) {
         return Err(StaffError::Unfit("it names this doctor's own certificate"));
     }
+    if !next.holds_all_of(&identity.revoked) {
+        return Err(StaffError::Unfit(
+            "it lets somebody off who was revoked, since the one in the database is older than \
+             the one that is known here; start the server anew, which puts the newer one back",
+        ));
+    }
     let names_her = shown.serials.iter().all(|serial| next.contains(serial));
     if next.number() <= known.number() || !next.holds_all_of(&known) || !names_her {
         return Err(StaffError::Overtaken);

@@ -9,7 +9,7 @@ use telemed::identity::revocation::RevokedDoctors;
 use telemed::store::clinic::JoinTicketRow;
 
 impl Scene {
-    fn root(&self) -> SignSecret {
+    pub fn root(&self) -> SignSecret {
         let path = self.practice.directory.path(ROOT_KEY);
         let keyring = self.practice.directory.keyring();
         let (_, secret) = keyring.load(&path, KeyKind::RootSigning).unwrap();
@@ -17,7 +17,7 @@ impl Scene {
         SignSecret::from_bytes(&group, secret.expose()).unwrap()
     }
 
-    fn list(&self) -> RevokedDoctors {
+    pub fn list(&self) -> RevokedDoctors {
         let root = &self.practice.identity().root;
         staff::revoked_list(&*self.practice.store, root).unwrap()
     }
@@ -31,13 +31,13 @@ impl Scene {
         staff::next_list(store, root, &member.serials, now(), &mut OsRandom).unwrap()
     }
 
-    fn revoke(&self, name: &str) -> Result<u64, StaffError> {
+    pub fn revoke(&self, name: &str) -> Result<u64, StaffError> {
         let list = self.next_list(name);
         let done = staff::revoke(&self.practice, &id(name), list.as_bytes(), "has left");
         done.map(|(_, number)| number)
     }
 
-    fn staff(&self) -> Vec<String> {
+    pub fn staff(&self) -> Vec<String> {
         let staff = self.practice.store.clinic().unwrap().staff().unwrap();
         staff.into_iter().map(|row| row.id).collect()
     }

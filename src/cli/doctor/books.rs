@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::doctor::control::{Answer, Request};
 use crate::doctor::practice::Practice;
 use crate::doctor::roles::NotForRole;
-use crate::doctor::{authority, counter, dismissal, member, office, recovery, setup};
+use crate::doctor::{authority, counter, dismissal, member, office, recovery, seen, setup};
 use crate::elgamal::Group;
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::Role;
@@ -178,7 +178,8 @@ fn open(
 }
 
 /// The books of one who works in a clinic without a node. Nothing in her directory
-/// is changed, so that several of her commands may run at once.
+/// is changed but what she has seen of the clinic's papers, so that several of her
+/// commands may run at once.
 fn open_without_node(
     options: &DoctorOptions,
     id: &Identifier,
@@ -310,6 +311,14 @@ fn load(
     serves: bool,
 ) -> Result<DoctorIdentity, Failure> {
     let now = SystemClock.now();
+    let put_back = seen::put_back(&directory.path(""), store, now, &mut OsRandom);
+    if let Some((older, newer)) = put_back.map_err(|error| setup_failed(&error))? {
+        eprint(&format!(
+            "doctor: note: the clinic's list of revoked doctors in the database was number \
+             {older}, older than number {newer}, which was seen here; the newer one was put back: \
+             see who can write to the database, or who has restored an old copy of it\n"
+        ));
+    }
     let mut identity =
         setup::load(directory, store, now, &mut OsRandom).map_err(|error| setup_failed(&error))?;
     check_name(&identity, id, directory)?;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::doctor::seen::SeenError;
 use crate::identity::certificate::CertificateError;
 use crate::identity::id::Identifier;
 use crate::identity::key_file::KeyFileError;
@@ -43,6 +44,8 @@ pub enum SetupError {
     Dismissed(Identifier),
     /// Her certificate is not valid now.
     Dates(Identifier, CertificateError),
+    /// The papers in the database are not what this file says was seen before.
+    Seen(PathBuf, SeenError),
     /// What is stored does not fit together: names the part.
     Inconsistent(&'static str),
 }
@@ -92,6 +95,11 @@ impl fmt::Display for SetupError {
                 "{name} cannot work in the clinic: {error}; check this machine's date and time; if \
                  they are right, {name} joins anew: a doctor says 'doctor authority revoke-doctor \
                  {name}' and 'doctor enrol-doctor {name}'"
+            ),
+            Self::Seen(path, error) => write!(
+                f,
+                "'{}' notes what was seen of the clinic: {error}",
+                path.display()
             ),
             Self::Inconsistent(what) => write!(
                 f,

@@ -38,6 +38,7 @@ pub mod reach;
 pub mod records;
 pub mod recovery;
 pub mod roles;
+pub mod seen;
 pub mod server;
 pub mod setup;
 pub mod shared;

@@ -13,6 +13,8 @@
 mod revoking;
 #[path = "clinic/roles.rs"]
 mod roles;
+#[path = "clinic/seen.rs"]
+mod seen;
 #[path = "support/skip.rs"]
 mod skip;
 
@@ -28,6 +30,7 @@ use telemed::doctor::practice::Practice;
 use telemed::doctor::setup::{self, ROOT_KEY, SIGNING_KEY, SetupError};
 use telemed::elgamal::{Group, SignSecret};
 use telemed::hex;
+use telemed::identity::authority::certify_staff;
 use telemed::identity::certificate::Role;
 use telemed::identity::data_dir::DataDir;
 use telemed::identity::id::Identifier;
@@ -222,6 +225,51 @@ fn a_doctor_joins_and_has_the_clinics_patients_and_records() {
 }
 
 #[test]
+fn nobody_has_joined_with_what_is_not_a_certificate_of_her_own_key_and_name() {
+    let Some(scene) = Scene::new() else { return };
+    let (other, store) = scene.joined("D3", Role::Doctor);
+    let others = setup::load(&other, &*store, now(), &mut OsRandom).unwrap();
+    // Of her own name, but the key of somebody else.
+    let path = scene.practice.directory.path(ROOT_KEY);
+    let keyring = scene.practice.directory.keyring();
+    let (_, secret) = keyring.load(&path, KeyKind::RootSigning).unwrap();
+    let root = SignSecret::from_bytes(others.root.group(), secret.expose()).unwrap();
+    let namesake = certify_staff(
+        (&others.root, &root),
+        (&id("D2"), Role::Doctor),
+        others.signing.verifying_key().clone(),
+        now(),
+        &mut OsRandom,
+    );
+    let ticket = scene.invite("D2", Role::Doctor).unwrap();
+    let (directory, store) = (scene.directory("D2"), scene.store("D2"));
+    let newcomer = newcomer(&directory, &*store, &ticket);
+    let put = |bytes: &[u8]| {
+        let facts = [(fact::DOCTOR_CERTIFICATE, bytes)];
+        store.set_facts(&facts).unwrap();
+    };
+    let all = [
+        &b"nothing"[..],
+        others.certificate.as_bytes(),
+        namesake.as_bytes(),
+    ];
+    for bytes in all {
+        put(bytes);
+        let progress = go_on(newcomer).unwrap();
+        assert!(matches!(progress, Progress::Waiting { .. }));
+        assert!(directory.path(JOIN_KEY).exists());
+    }
+    put(b"nothing");
+    scene.look().unwrap();
+    assert_eq!(go_on(newcomer).unwrap(), Progress::Joined);
+    setup::load(&directory, &*store, now(), &mut OsRandom).unwrap();
+    // When the ticket is used up, that is said.
+    put(b"nothing");
+    let error = go_on(newcomer).unwrap_err();
+    assert!(matches!(error, NewcomerError::KeysHere), "{error}");
+}
+
+#[test]
 fn what_was_cut_short_while_joining_is_not_left_behind() {
     let Some(scene) = Scene::new() else { return };
     let ticket = scene.invite("R1", Role::Auditor).unwrap();
@@ -411,7 +459,7 @@ fn a_name_is_nobodys_twice_and_a_ticket_has_its_end() {
     let Some(scene) = Scene::new() else { return };
     for (name, role) in [("D1", Role::Doctor), ("D1", Role::Auditor)] {
         let error = scene.invite(name, role).unwrap_err();
-        assert!(matches!(error, JoiningError::Taken(_)), "{error}");
+        assert!(matches!(error, JoiningError::Works(_)), "{error}");
     }
     let error = scene.invite("root", Role::Doctor).unwrap_err();
     assert!(matches!(error, JoiningError::Reserved), "{error}");

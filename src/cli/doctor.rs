@@ -40,6 +40,7 @@ use crate::control;
 use crate::doctor;
 use crate::doctor::control::{Answer, Request};
 use crate::doctor::office;
+use crate::doctor::seen::SeenError;
 use crate::doctor::setup::SetupError;
 use crate::identity::certificate::Role;
 use crate::identity::data_dir::{self, DataDir, DataDirFault};
@@ -167,16 +168,16 @@ fn setup_failed(error: &SetupError) -> Failure {
     let exit = match error {
         SetupError::Store(error) => error.fault().into(),
         SetupError::KeyFile(error) => error.fault().into(),
-        SetupError::NoDatabase(_) | SetupError::OtherRoot(_) | SetupError::Inconsistent(_) => {
-            Exit::Integrity
-        }
         SetupError::Dismissed(_) | SetupError::Dates(..) => Exit::Refused,
-        SetupError::Io(..)
-        | SetupError::Pin(..)
+        SetupError::Seen(_, SeenError::Io(_))
+        | SetupError::Io(..)
         | SetupError::NotJoined
         | SetupError::Moved { .. }
         | SetupError::Copying(_)
         | SetupError::NotThere { .. } => Exit::Failure,
+        SetupError::NoDatabase(_) | SetupError::Inconsistent(_) | SetupError::Seen(..) => {
+            Exit::Integrity
+        }
     };
     Failure::new(exit, error.to_string())
 }

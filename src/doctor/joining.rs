@@ -106,6 +106,8 @@ pub enum JoiningError {
     OneDoctor,
     /// This is what somebody is called already.
     Taken(Identifier),
+    /// She works in the clinic already.
+    Works(Identifier),
     /// It is the clinic's own name.
     Reserved,
     /// Nobody joins as that.
@@ -135,6 +137,12 @@ impl fmt::Display for JoiningError {
             Self::Taken(name) => write!(
                 f,
                 "{name} is somebody's identifier in this clinic already; choose another one"
+            ),
+            Self::Works(name) => write!(
+                f,
+                "{name} works in this clinic already; choose another name, or, if she is to join \
+                 anew, as when her certificate ends, revoke her first: doctor authority \
+                 revoke-doctor {name}"
             ),
             Self::Reserved => f.write_str("the name root is the clinic's own; choose another one"),
             Self::NoRole(word) => write!(
@@ -259,7 +267,10 @@ pub fn invite(
         Ok(names.any(|name| name == subject.as_str())
             || invited.any(|name| name == subject.as_str()))
     };
-    if is_staff || is_patient()? {
+    if is_staff {
+        return Err(JoiningError::Works(subject.clone()));
+    }
+    if is_patient()? {
         return Err(JoiningError::Taken(subject.clone()));
     }
     let root = &identity.root;

@@ -2,6 +2,7 @@
 //! papers and keys. Doctors' are [`setup`](crate::doctor::setup)'s.
 
 use crate::clock::Timestamp;
+use crate::doctor::seen;
 use crate::doctor::setup::{self, SIGNING_KEY, SetupError};
 use crate::elgamal::SignSecret;
 use crate::identity::authority::DoctorIdentity;
@@ -80,6 +81,7 @@ pub fn load(
         .filter(|_| group == *root.group().id())
         .filter(|signing| *signing.verifying_key() == certificate.subject().signing_key)
         .ok_or(SetupError::Inconsistent("the file signing.key"))?;
+    seen::hold(&directory.path(""), store, &root, &revoked)?;
     let subject = certificate.subject();
     if revoked.contains(&subject.serial) {
         return Err(SetupError::Dismissed(subject.identifier.clone()));

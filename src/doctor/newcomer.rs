@@ -7,6 +7,7 @@ use std::fmt;
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::codec::Writer;
+use crate::doctor::seen;
 use crate::doctor::setup::{self, SIGNING_KEY, SetupError};
 use crate::doctor::tickets::ticket_code;
 use crate::elgamal::{Group, KemSecret, SignSecret};
@@ -68,6 +69,8 @@ pub enum NewcomerError {
     UsedByAnother,
     /// The answer.
     Answer(JoinError),
+    /// The ticket is used up, and the certificate in the database is not hers.
+    Papers,
     /// The list of revoked doctors in the database is older than the clinic's,
     /// or names her.
     Revocation,
@@ -88,7 +91,8 @@ impl fmt::Display for NewcomerError {
             ),
             Self::KeysHere => f.write_str(
                 "there are keys of somebody who has joined or founded a clinic in this directory; \
-                 choose another --id or --data",
+                 choose another --id or --data; if they are good for nothing any more, since their \
+                 certificate has ended or was revoked, move the directory away",
             ),
             Self::OtherName(name) => write!(f, "this ticket is for {name}: say --id {name}"),
             Self::UnknownTicket => f.write_str(
@@ -109,6 +113,11 @@ impl fmt::Display for NewcomerError {
             Self::Answer(error) => write!(
                 f,
                 "the answer to the request to join is not taken: {error}; tell the doctor"
+            ),
+            Self::Papers => f.write_str(
+                "the ticket is used up, and the certificate in the database is not the one that \
+                 the clinic's root has signed for the keys here: tell the doctor, who revokes it \
+                 and makes another ticket, and sees who can write to the database",
             ),
             Self::Revocation => f.write_str(
                 "the list of revoked doctors in the database is not the clinic's newest, or names \
@@ -192,6 +201,9 @@ impl Newcomer<'_> {
         if row.state == JoinState::Revoked {
             return Err(NewcomerError::Revoked);
         }
+        if row.state == JoinState::Used && self.directory.path(JOIN_KEY).exists() {
+            return Err(NewcomerError::Papers);
+        }
         if row.state == JoinState::Open && now > self.ticket.expires {
             return Err(NewcomerError::Ended(self.ticket.expires));
         }
@@ -211,16 +223,27 @@ impl Newcomer<'_> {
         }
     }
 
-    /// Whether her certificate is there. One that was revoked is that of somebody
-    /// who had the name before, or of her with the keys she has lost.
+    /// Whether her certificate is there: the root has signed it for the key in her
+    /// directory, under her name, and has not revoked it. Any other is that of
+    /// somebody who had the name before, or of her with keys she has lost, or was
+    /// put there by whoever can write to the database.
     fn has_papers(&self, root: &VerifiedCertificate) -> Result<bool, NewcomerError> {
-        let ours = certificate_fact(self.ticket.role);
-        let Some(bytes) = self.store.fact(ours)? else {
+        let role = self.ticket.role;
+        let (Some(bytes), true) = (
+            self.store.fact(certificate_fact(role))?,
+            self.directory.path(SIGNING_KEY).exists(),
+        ) else {
             return Ok(false);
         };
-        let list = self.revoked_list(root)?;
-        let certificate = Certificate::decode(&bytes, root.group());
-        Ok(!certificate.is_ok_and(|certificate| list.contains(&certificate.subject().serial)))
+        let accepted = Certificate::decode(&bytes, root.group())
+            .and_then(|certificate| root.accept_staff(certificate, role));
+        let Ok(certificate) = accepted else {
+            return Ok(false);
+        };
+        let subject = certificate.subject();
+        Ok(subject.identifier == self.ticket.subject
+            && subject.signing_key == *self.signing(root.group())?.verifying_key()
+            && !self.revoked_list(root)?.contains(&subject.serial))
     }
 
     fn revoked_list(&self, root: &VerifiedCertificate) -> Result<RevokedDoctors, NewcomerError> {
@@ -263,21 +286,26 @@ impl Newcomer<'_> {
                 secret,
             )?;
         }
-        let load = |path, kind, what| {
-            let (of, secret) = self.directory.keyring().load(path, kind)?;
-            match of == *group.id() {
-                true => Ok(secret),
-                false => Err(NewcomerError::Setup(SetupError::Inconsistent(what))),
-            }
-        };
-        let damaged = |what| move |_| NewcomerError::Setup(SetupError::Inconsistent(what));
-        let what = "the file signing.key";
-        let secret = load(&signing, KeyKind::DoctorSigning, what)?;
-        let signing = SignSecret::from_bytes(group, secret.expose()).map_err(damaged(what))?;
-        let what = "the file join.key";
-        let secret = load(&joining, KeyKind::Joining, what)?;
-        let once = KemSecret::from_bytes(group, secret.expose()).map_err(damaged(what))?;
+        let signing = self.signing(group)?;
+        let damaged = || NewcomerError::Setup(SetupError::Inconsistent("the file join.key"));
+        let keyring = self.directory.keyring();
+        let (of, secret) = keyring.load(&joining, KeyKind::Joining)?;
+        let once = KemSecret::from_bytes(group, secret.expose()).ok();
+        let once = once.filter(|_| of == *group.id()).ok_or_else(damaged)?;
         Ok(NewcomerKeys { signing, once })
+    }
+
+    /// The signing key in her directory.
+    fn signing(&self, group: &Group) -> Result<SignSecret, NewcomerError> {
+        let path = self.directory.path(SIGNING_KEY);
+        let (of, secret) = self
+            .directory
+            .keyring()
+            .load(&path, KeyKind::DoctorSigning)?;
+        SignSecret::from_bytes(group, secret.expose())
+            .ok()
+            .filter(|_| of == *group.id())
+            .ok_or(SetupError::Inconsistent("the file signing.key").into())
     }
 
     /// Her request as it lies in the database, or a new one, which is put there.
@@ -322,8 +350,9 @@ impl Newcomer<'_> {
         if list.number() < answered.revoked_number || list.contains(&subject.serial) {
             return Err(NewcomerError::Revocation);
         }
+        seen::note(&self.directory.path(""), root, &list)?;
         self.keep_grant(&answered.grant)?;
-        self.set_former_aside(subject.role)?;
+        self.set_former_aside(root, subject.role)?;
         if subject.role == Role::Doctor && !self.has_prekey(&answered.certificate)? {
             let own = OwnPrekey::generate(&keys.signing, now, random);
             setup::add_prekey(self.directory, self.store, &own, &[])?;
@@ -335,9 +364,18 @@ impl Newcomer<'_> {
 
     /// Puts the papers of who had the name before among the earlier ones: what she
     /// signed stays hers.
-    fn set_former_aside(&self, role: Role) -> Result<(), NewcomerError> {
+    fn set_former_aside(
+        &self,
+        root: &VerifiedCertificate,
+        role: Role,
+    ) -> Result<(), NewcomerError> {
         let former = self.store.fact(fact::DOCTOR_CERTIFICATE)?;
-        if let Some(former) = former {
+        let is_genuine = |former: &Vec<u8>| {
+            Certificate::decode(former, root.group())
+                .and_then(|former| root.accept_issued(former))
+                .is_ok_and(|former| former.subject().identifier == self.ticket.subject)
+        };
+        if let Some(former) = former.filter(is_genuine) {
             let known = self.store.fact(fact::EARLIER_CERTIFICATES)?;
             let known = known.unwrap_or_default();
             let earlier = Writer::new().bytes(&known).lp16(&former).finish();

@@ -3,7 +3,6 @@
 
 mod error;
 mod opening;
-mod pinned;
 
 pub use error::SetupError;
 pub use opening::{is_new, look_at_store, open_store, reopen_store};
@@ -14,6 +13,7 @@ use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::doctor::authority;
 use crate::doctor::practice::SERVER;
+use crate::doctor::seen;
 use crate::elgamal::{Group, KemSecret, SignSecret};
 use crate::hex;
 use crate::identity::authority::{DoctorIdentity, OwnPrekey, found_clinic};
@@ -47,7 +47,7 @@ pub fn found(
     now: Timestamp,
     random: &mut dyn Random,
 ) -> Result<DoctorIdentity, SetupError> {
-    for name in [ROOT_KEY, SIGNING_KEY] {
+    for name in [ROOT_KEY, SIGNING_KEY, seen::CLINIC] {
         set_aside(directory, name, now)?;
     }
     for row in store.prekeys()? {
@@ -114,9 +114,8 @@ pub fn load(
     authority::finish_key_change(directory, store)?;
     let keys = |name: &str, kind| directory.keyring().load(&directory.path(name), kind);
     let identity = load_with(&keys, store, now, random)?;
-    if store.nodes().is_some() {
-        pinned::check(directory, &identity.root.fingerprint())?;
-    }
+    let place = directory.path("");
+    seen::hold(&place, store, &identity.root, &identity.revoked)?;
     // Outside the certificate's time it may be the clock that is wrong.
     if identity.certificate.check_dates(now).is_ok() {
         for row in store.prekeys()? {

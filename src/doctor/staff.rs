@@ -69,9 +69,9 @@ pub struct Member {
     pub role: String,
     /// Name of her signing key.
     pub key: Fingerprint,
-    /// Until when her newest certificate is good.
+    /// Until when her newest certificate is good, or was.
     pub until: Timestamp,
-    /// Her certificates that are neither revoked nor over.
+    /// Her certificates that are not revoked, also those that are over.
     pub serials: Vec<Serial>,
     /// So many patients are hers.
     pub patients: usize,
@@ -125,8 +125,9 @@ impl fmt::Display for StaffError {
             ),
             Self::Already(name) => write!(
                 f,
-                "{name} is revoked already; the name may be given again: doctor enrol-doctor \
-                 {name}"
+                "{name} is revoked already; an assistant's or auditor's name may be given again: \
+                 doctor enrol-doctor {name}; give a doctor another one, since patients' programs \
+                 take no other key under a name they know"
             ),
             Self::Oneself(name) => write!(
                 f,
@@ -251,17 +252,17 @@ fn show_with(
     list: &RevokedDoctors,
 ) -> Result<Member, StaffError> {
     let clinic = clinic(practice)?;
-    let (identity, now) = (practice.identity(), practice.now());
+    let identity = practice.identity();
     if member == identity.identifier() {
         return Err(StaffError::Oneself(member.clone()));
     }
     let all = certificates(&*practice.store, &identity.root)?;
     let of_her = |certificate: &&VerifiedCertificate| certificate.subject().identifier == *member;
+    // Those that are over, too: who has one works here until it is revoked.
     let good: Vec<_> = all
         .iter()
         .filter(of_her)
         .filter(|certificate| !list.contains(&certificate.subject().serial))
-        .filter(|certificate| now <= certificate.subject().not_after)
         .collect();
     let staff = clinic.staff()?;
     let is_other = |id: &String| id != member.as_str() && id != identity.identifier().as_str();
@@ -347,6 +348,12 @@ pub fn revoke(
     let shown = show_with(practice, member, &known)?;
     if next.contains(&identity.certificate.subject().serial) {
         return Err(StaffError::Unfit("it names this doctor's own certificate"));
+    }
+    if !next.holds_all_of(&identity.revoked) {
+        return Err(StaffError::Unfit(
+            "it lets somebody off who was revoked, since the one in the database is older than \
+             the one that is known here; start the server anew, which puts the newer one back",
+        ));
     }
     let names_her = shown.serials.iter().all(|serial| next.contains(serial));
     if next.number() <= known.number() || !next.holds_all_of(&known) || !names_her {

@@ -204,6 +204,15 @@ pub trait ClinicStore {
     /// if the list is another one by now.
     fn remove_member(&self, removal: &Removal<'_>, audit: &[Entry]) -> Result<bool, StoreError>;
 
+    /// Puts a list of revoked doctors in the place of the one that was looked at,
+    /// and logs that. False, and nothing is changed, if it is another one by now.
+    fn put_revoked_list(
+        &self,
+        known: &[u8],
+        list: &[u8],
+        audit: &[Entry],
+    ) -> Result<bool, StoreError>;
+
     /// Gives a patient who is nobody's yet to this doctor; says whose she is now.
     fn assign_if_new(&self, patient: &str, doctor: &str) -> Result<String, StoreError>;
 

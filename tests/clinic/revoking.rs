@@ -2,13 +2,14 @@
 
 use super::*;
 
+use telemed::doctor::member;
 use telemed::doctor::staff::{self, StaffError};
 use telemed::doctor::transfer::{TransferError, transfer, transfer_all};
 use telemed::identity::revocation::RevokedDoctors;
 use telemed::store::clinic::JoinTicketRow;
 
 impl Scene {
-    fn root(&self) -> SignSecret {
+    pub fn root(&self) -> SignSecret {
         let path = self.practice.directory.path(ROOT_KEY);
         let keyring = self.practice.directory.keyring();
         let (_, secret) = keyring.load(&path, KeyKind::RootSigning).unwrap();
@@ -16,7 +17,7 @@ impl Scene {
         SignSecret::from_bytes(&group, secret.expose()).unwrap()
     }
 
-    fn list(&self) -> RevokedDoctors {
+    pub fn list(&self) -> RevokedDoctors {
         let root = &self.practice.identity().root;
         staff::revoked_list(&*self.practice.store, root).unwrap()
     }
@@ -30,13 +31,13 @@ impl Scene {
         staff::next_list(store, root, &member.serials, now(), &mut OsRandom).unwrap()
     }
 
-    fn revoke(&self, name: &str) -> Result<u64, StaffError> {
+    pub fn revoke(&self, name: &str) -> Result<u64, StaffError> {
         let list = self.next_list(name);
         let done = staff::revoke(&self.practice, &id(name), list.as_bytes(), "has left");
         done.map(|(_, number)| number)
     }
 
-    fn staff(&self) -> Vec<String> {
+    pub fn staff(&self) -> Vec<String> {
         let staff = self.practice.store.clinic().unwrap().staff().unwrap();
         staff.into_iter().map(|row| row.id).collect()
     }
@@ -197,6 +198,57 @@ fn a_name_that_was_revoked_is_given_to_new_keys_and_the_old_ones_stay_out() {
     assert_eq!(go_on(newcomer).unwrap(), Progress::Joined);
     assert_eq!(store.fact(fact::DOCTOR_CERTIFICATE).unwrap(), None);
     assert!(store.fact(fact::OWN_CERTIFICATE).unwrap().is_some());
+}
+
+/// Two years from now, when the certificates of today are over.
+struct Later;
+
+impl Clock for Later {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus(2 * 365 * 24 * HOUR)
+    }
+}
+
+#[test]
+fn whose_certificate_has_ended_is_revoked_replaced_and_relieved_of_her_patients() {
+    let Some(scene) = Scene::new() else { return };
+    let (directory, store) = scene.joined("A1", Role::Assistant);
+    scene.joined("D2", Role::Doctor);
+    let late = member::load(&directory, &*store, Later.now(), &mut OsRandom).unwrap_err();
+    assert!(late.to_string().contains("revoke-doctor A1"), "{late}");
+    let clinic = scene.practice.store.clinic().unwrap();
+    clinic.assign_if_new("P1", "D2").unwrap();
+    let practice = Practice::open(
+        Arc::clone(&scene.practice.directory),
+        Arc::clone(&scene.practice.store),
+        setup::load(
+            &scene.practice.directory,
+            &*scene.practice.store,
+            now(),
+            &mut OsRandom,
+        )
+        .unwrap(),
+        Arc::new(Later),
+    )
+    .unwrap();
+    let works = scene.invite("A1", Role::Assistant).unwrap_err();
+    assert!(works.to_string().contains("revoke-doctor A1"), "{works}");
+    for name in ["A1", "D2"] {
+        let shown = staff::show(&practice, &id(name)).unwrap();
+        assert!(shown.until < Later.now());
+        let list = scene.next_list(name);
+        staff::revoke(&practice, &id(name), list.as_bytes(), "it has ended").unwrap();
+    }
+    assert_eq!(
+        transfer_all(&practice, &id("D2"), &id("D1")).unwrap(),
+        ["P1"]
+    );
+    // In her own directory, from which the old keys were moved away.
+    drop(directory);
+    let place = scene.base.path().join("A1");
+    std::fs::rename(&place, scene.base.path().join("A1.old")).unwrap();
+    let (directory, store) = scene.joined("A1", Role::Assistant);
+    member::load(&directory, &*store, now(), &mut OsRandom).unwrap();
 }
 
 #[test]

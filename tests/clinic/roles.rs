@@ -10,6 +10,7 @@ use telemed::doctor::messages::addressees::Addressees;
 use telemed::doctor::messages::{self, BookError, Found};
 use telemed::doctor::practice::Practice;
 use telemed::doctor::records::{self, Change, Personal};
+use telemed::doctor::seen::SeenError;
 use telemed::doctor::setup::{ROOT_KEY, SetupError};
 use telemed::doctor::{correspondence, counter, deliveries, member, office, setup};
 use telemed::elgamal::SignSecret;
@@ -364,7 +365,9 @@ fn a_root_that_somebody_puts_into_the_database_is_not_believed() {
     ];
     store.set_facts(&facts).unwrap();
     let error = setup::load(directory, store, now(), &mut OsRandom).unwrap_err();
-    assert!(matches!(error, SetupError::OtherRoot(_)), "{error}");
+    let SetupError::Seen(_, SeenError::OtherRoot) = error else {
+        panic!("{error}");
+    };
 }
 
 #[test]

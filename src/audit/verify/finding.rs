@@ -132,6 +132,8 @@ pub enum Finding {
     BadLine(Origin),
     /// Nothing here belongs to the clinic with this root.
     OtherClinic,
+    /// The log lies under what cannot be anybody's name.
+    NoName,
 }
 
 impl Finding {
@@ -154,6 +156,7 @@ impl Finding {
             Self::ImpossibleNumber { .. } => "impossible_number",
             Self::BadLine(_) => "bad_line",
             Self::OtherClinic => "other_clinic",
+            Self::NoName => "no_name",
         }
     }
 
@@ -175,7 +178,8 @@ impl Finding {
             Self::ForgedRevocation { .. }
             | Self::ImpossibleNumber { .. }
             | Self::BadLine(_)
-            | Self::OtherClinic => None,
+            | Self::OtherClinic
+            | Self::NoName => None,
         }
     }
 }
@@ -265,6 +269,10 @@ impl fmt::Display for Finding {
             Self::OtherClinic => f.write_str(
                 "neither the database nor a file of heads belongs to the clinic whose root has \
                  this fingerprint",
+            ),
+            Self::NoName => f.write_str(
+                "the log lies under what cannot be anybody's name in the clinic: somebody has put \
+                 it into the database",
             ),
         }
     }

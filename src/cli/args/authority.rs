@@ -93,7 +93,7 @@ pub struct Sign {
     name = "revoke-doctor",
     help_triggers("-h", "--help"),
     usage = "NAME --reason TEXT [OPTIONS]",
-    note = "All servers hear of it at once, and patients when they connect; hers stops.\nShe still has the data key and the database's password: change that at\nPostgreSQL. The name may be given again with 'doctor enrol-doctor'."
+    note = "All servers hear of it at once, and patients when they connect; hers stops.\nShe still has the data key and the database's password: change that at\nPostgreSQL. Another doctor gets another name:\npatients' programs that know this one take no other key under it."
 )]
 pub struct RevokeDoctor {
     /// identifier of the colleague, such as D2

@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::doctor::control::{Answer, Request};
 use crate::doctor::practice::Practice;
 use crate::doctor::roles::NotForRole;
-use crate::doctor::{authority, counter, dismissal, member, office, recovery, setup};
+use crate::doctor::{authority, counter, dismissal, member, office, recovery, seen, setup};
 use crate::elgamal::Group;
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::Role;
@@ -178,7 +178,8 @@ fn open(
 }
 
 /// The books of one who works in a clinic without a node. Nothing in her directory
-/// is changed, so that several of her commands may run at once.
+/// is changed but what she has seen of the clinic's papers, so that several of her
+/// commands may run at once.
 fn open_without_node(
     options: &DoctorOptions,
     id: &Identifier,
@@ -189,6 +190,13 @@ fn open_without_node(
     let identity = member::load(&directory, &*store, SystemClock.now(), &mut OsRandom)
         .map_err(|error| setup_failed(&error))?;
     check_name(&identity, id, &directory)?;
+    let until = identity.certificate.subject().not_after;
+    if until.since(SystemClock.now()) <= authority::REMIND {
+        eprint(&format!(
+            "doctor: the certificate of {id} ends on {until}; then {id} joins anew: a doctor of \
+             the clinic says 'doctor authority revoke-doctor {id}' and 'doctor enrol-doctor {id}'\n"
+        ));
+    }
     let practice = Practice::open(Arc::new(directory), store, identity, Arc::new(SystemClock))
         .map_err(|error| vault_failed(&error))?;
     practice.directory.release();
@@ -287,10 +295,11 @@ fn found(
 
 /// The clinic has put this doctor out.
 pub fn is_revoked(id: &Identifier) -> Failure {
-    Failure::new(Exit::Refused, dismissal::sentence(id)).hint(format!(
-        "if that was a mistake, let her join again with new keys, in another directory: another \
-         doctor makes a ticket with 'doctor enrol-doctor {id}'"
-    ))
+    Failure::new(Exit::Refused, dismissal::sentence(id)).hint(
+        "if that was a mistake, let her join again with new keys, in another directory and best \
+         under another name, since patients' programs take no other key under this one: another \
+         doctor makes a ticket with 'doctor enrol-doctor NAME'",
+    )
 }
 
 /// The doctor's keys and papers, made by an earlier start. With a certificate
@@ -302,6 +311,14 @@ fn load(
     serves: bool,
 ) -> Result<DoctorIdentity, Failure> {
     let now = SystemClock.now();
+    let put_back = seen::put_back(&directory.path(""), store, now, &mut OsRandom);
+    if let Some((older, newer)) = put_back.map_err(|error| setup_failed(&error))? {
+        eprint(&format!(
+            "doctor: note: the clinic's list of revoked doctors in the database was number \
+             {older}, older than number {newer}, which was seen here; the newer one was put back: \
+             see who can write to the database, or who has restored an old copy of it\n"
+        ));
+    }
     let mut identity =
         setup::load(directory, store, now, &mut OsRandom).map_err(|error| setup_failed(&error))?;
     check_name(&identity, id, directory)?;

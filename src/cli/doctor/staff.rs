@@ -8,6 +8,7 @@ use crate::cli::doctor::{ask_office, failed, setup_failed, unexpected};
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::options::{DoctorOptions, RootFile};
 use crate::cli::output::Object;
+use crate::cli::text::sentence;
 use crate::clock::{Clock, SystemClock};
 use crate::control;
 use crate::doctor::staff::{self, Answer, Member, Request, StaffError};
@@ -96,11 +97,18 @@ fn described(member: &Member) -> String {
     )
 }
 
+/// What a doctor's name is good for when she is gone.
+const DOCTORS_NAME: &str = "who follows needs another name, since patients' programs that know \
+     this one take no other key under it";
+
 fn confirm(member: &Member) -> Result<(), Failure> {
     let name = &member.name;
+    let again = match member.role.as_str() {
+        "doctor" => DOCTORS_NAME,
+        _ => "the name may be given again, with other keys",
+    };
     eprint(&format!(
-        "That cannot be undone; the name may be given again, with other keys.\n\
-         Revoke {name}? Type yes: "
+        "That cannot be undone; {again}.\nRevoke {name}? Type yes: "
     ));
     let mut typed = String::new();
     match io::stdin().lock().read_line(&mut typed) {
@@ -139,6 +147,9 @@ fn revoked(member: &Member, number: u64) -> String {
                  --from {name} {to}"
             ));
         }
+    }
+    if member.role == "doctor" {
+        lines.push(sentence(DOCTORS_NAME));
     }
     let kept = match member.role.as_str() {
         "doctor" => "the data key, which opens what is in the database",

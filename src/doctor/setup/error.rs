@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::doctor::seen::SeenError;
 use crate::identity::certificate::CertificateError;
 use crate::identity::id::Identifier;
 use crate::identity::key_file::KeyFileError;
@@ -43,10 +44,8 @@ pub enum SetupError {
     Dismissed(Identifier),
     /// Her certificate is not valid now.
     Dates(Identifier, CertificateError),
-    /// The database names another root than it did when this file was made.
-    OtherRoot(PathBuf),
-    /// That file.
-    Pin(PathBuf, io::Error),
+    /// The papers in the database are not what this file says was seen before.
+    Seen(PathBuf, SeenError),
     /// What is stored does not fit together: names the part.
     Inconsistent(&'static str),
 }
@@ -93,19 +92,15 @@ impl fmt::Display for SetupError {
             ),
             Self::Dates(name, error) => write!(
                 f,
-                "{name} cannot work in the clinic: {error}; check this machine's date and time, \
-                 and if they are right, let a doctor of the clinic see to it"
+                "{name} cannot work in the clinic: {error}; check this machine's date and time; if \
+                 they are right, {name} joins anew: a doctor says 'doctor authority revoke-doctor \
+                 {name}' and 'doctor enrol-doctor {name}'"
             ),
-            Self::OtherRoot(path) => write!(
+            Self::Seen(path, error) => write!(
                 f,
-                "the database names another clinic's root than the one this directory belongs to, \
-                 whose fingerprint is in '{}': check --store, and see who can write to the \
-                 database",
+                "'{}' notes what was seen of the clinic: {error}",
                 path.display()
             ),
-            Self::Pin(path, error) => {
-                write!(f, "cannot read or write '{}': {error}", path.display())
-            }
             Self::Inconsistent(what) => write!(
                 f,
                 "the database is damaged: {what} does not fit the rest; restore a copy of the \
@@ -120,7 +115,7 @@ impl std::error::Error for SetupError {
         match self {
             Self::Store(error) => Some(error),
             Self::KeyFile(error) => Some(error),
-            Self::Io(_, error) | Self::Pin(_, error) => Some(error),
+            Self::Io(_, error) => Some(error),
             _ => None,
         }
     }

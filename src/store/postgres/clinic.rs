@@ -45,6 +45,10 @@ const ADD_STAFF: &str = "
     INSERT INTO staff (id, role, certificate, joined) VALUES ($1, $2, $3, $4)
     ON CONFLICT (id) DO NOTHING";
 
+/// A later list of revoked doctors in the place of the one that was looked at.
+const FOLLOW: &str = "
+    UPDATE fact SET value = $3 WHERE doctor = '' AND name = $1 AND value = $2";
+
 impl ClinicStore for PostgresStore {
     fn add_join_ticket(&self, ticket: &JoinTicketRow, entries: &[Entry]) -> Result<(), StoreError> {
         self.write(Lock::Alone, |connection| {
@@ -194,10 +198,8 @@ impl ClinicStore for PostgresStore {
             list,
         } = removal;
         self.write(Lock::Alone, |connection| {
-            let follow = "UPDATE fact SET value = $3
-                          WHERE doctor = '' AND name = $1 AND value = $2";
             let name = fact::REVOKED_DOCTORS;
-            if connection.execute(follow, &[&name, known, list])? == 0 {
+            if connection.execute(FOLLOW, &[&name, known, list])? == 0 {
                 return Ok(false);
             }
             for sql in [
@@ -213,6 +215,15 @@ impl ClinicStore for PostgresStore {
             audit::append(connection, &self.doctor, entries)?;
             Ok(true)
         })
+    }
+
+    fn put_revoked_list(
+        &self,
+        known: &[u8],
+        list: &[u8],
+        entries: &[Entry],
+    ) -> Result<bool, StoreError> {
+        self.change_logged(FOLLOW, &[&fact::REVOKED_DOCTORS, &known, &list], entries)
     }
 
     fn assign_if_new(&self, patient: &str, doctor: &str) -> Result<String, StoreError> {

@@ -72,7 +72,7 @@ fn an_assistant_reaches_patients_through_the_doctors_server_and_sees_what_came_o
     // Everybody of the clinic: she has no patients of her own.
     let line = ["broadcast", "--wait", "60", "The water is off today."];
     let mut waiting = Running::start(scene.command("A1", &line));
-    let came = patient.expect("Message 1 (from A1, ");
+    let came = patient.expect("Message 1 (from A1 (through D1), ");
     assert!(came.contains("to everyone"), "{came}");
     patient.expect("    The water is off today.");
     // Meanwhile she can do something else.
@@ -257,6 +257,45 @@ fn an_auditor_verifies_every_log_and_sees_no_patient() {
         .code(7)
         .says("Log of D1:")
         .complains(&["wrong with the audit log"]);
+}
+
+#[test]
+fn an_auditor_is_shown_no_other_root_and_no_log_of_nobody() {
+    let Some(scene) = Scene::new("shown") else {
+        return;
+    };
+    scene.join("R1", "auditor");
+    let verify = || scene.run("R1", &["audit", "verify"]);
+    // What it cannot show it says.
+    let verified = verify().code(0);
+    verified
+        .says("only heads that were kept elsewhere can show")
+        .says("compare the names with those who work in the clinic")
+        .says("compare it with the clinic's papers");
+    // A copy of a log whose heads fit, under another name.
+    let name = &scene.schema.name;
+    for table in ["audit_entry", "audit_certificate", "audit_head"] {
+        let sql = format!(
+            "CREATE TEMPORARY TABLE copied AS SELECT * FROM {name}.{table} WHERE doctor = 'D1';
+             UPDATE copied SET doctor = 'D 1';
+             INSERT INTO {name}.{table} SELECT * FROM copied; DROP TABLE copied"
+        );
+        scene.schema.client().batch_execute(&sql).unwrap();
+    }
+    let verified = verify().code(7);
+    verified
+        .says("Log of D 1:")
+        .says("under what cannot be anybody's name");
+    // The root in the database is held to the one she has joined with.
+    let noted = scene.clinic.doctor_files().with_file_name("R1");
+    let noted = noted.join("clinic.json");
+    let text = fs::read_to_string(&noted).unwrap();
+    let other = format!("{{\"v\":1,\"root\":\"{}", "0".repeat(64));
+    let text = other.clone() + &text[other.len()..];
+    fs::write(&noted, text).unwrap();
+    verify()
+        .code(7)
+        .complains(&["the root in the database is not the clinic's that is noted there"]);
 }
 
 /// The statements of docs/clinic.md for an auditor's own login.

@@ -1,12 +1,13 @@
 //! `doctor audit verify`: looks at the database file itself, beside a running
 //! server or without one. Of a copy no key is needed; the practice's own log is
-//! held to its signing key, since whoever can write the database could put the
-//! certificates of a clinic of her own into it.
+//! held to its signing key and to the root that is noted beside it, since whoever
+//! can write the database could put the certificates of a clinic of her own into
+//! it.
 
 use std::path::{Path, PathBuf};
 
 use crate::audit::papers::Papers;
-use crate::audit::verify::{HeadsFiles, Report, VerifyError, verify};
+use crate::audit::verify::{Finding, HeadsFiles, Report, VerifyError, verify};
 use crate::cli::doctor::audit::Office;
 use crate::cli::doctor::{failed, setup_failed, store_failed, unexpected};
 use crate::cli::exit::{Exit, Failure, print};
@@ -16,6 +17,7 @@ use crate::cli::output::{Form, Object};
 use crate::cli::passphrase;
 use crate::cli::text;
 use crate::doctor::audit::Request;
+use crate::doctor::seen;
 use crate::doctor::setup::{self, SIGNING_KEY};
 use crate::hex;
 use crate::identity::certificate::{Fingerprint, fingerprint};
@@ -24,6 +26,7 @@ use crate::identity::id::Identifier;
 use crate::identity::key_file::KeyKind;
 use crate::identity::keyring::Keyring;
 use crate::identity::known_doctor::fingerprint_groups;
+use crate::new_file::directory_of;
 use crate::random::OsRandom;
 use crate::store::{SqliteStore, Store};
 
@@ -90,8 +93,15 @@ fn of_members(
         let log = clinic.seen_by(name);
         let mut papers = Papers::stored(&*log).map_err(|error| store_failed(&error))?;
         papers.whose = name.parse().ok();
-        let report =
-            verify(&*log, papers, &files, &root, &mut OsRandom).map_err(|e| verify_failed(&e))?;
+        let report = match papers.whose {
+            Some(_) => verify(&*log, papers, &files, &root, &mut OsRandom),
+            // Of nobody in particular, any doctor's copy would fit.
+            None => Ok(Report {
+                findings: vec![Finding::NoName],
+                ..Report::default()
+            }),
+        };
+        let report = report.map_err(|error| verify_failed(&error))?;
         findings += report.findings.len();
         let mut said = vec![format!("Log of {}:", text::clean(name))];
         said.extend(checked(&report));
@@ -100,7 +110,24 @@ fn of_members(
             .print(&said.join("\n"), &objects(&report, &root, Some(name)))?;
     }
     if options.form == Form::People {
-        print(&format!("The clinic's root is {}.\n", groups(&root)))?;
+        let mut said = Vec::new();
+        if verification.heads.is_empty() {
+            said.push(ONLY_HEADS.to_owned());
+        }
+        said.push(
+            "Of whom log and row among the staff were taken away together is not among these: \
+             compare the names with those who work in the clinic."
+                .to_owned(),
+        );
+        said.push(format!("The clinic's root is {}.", groups(&root)));
+        if verification.root.is_none() {
+            said.push(
+                "It was taken from what is noted in the directory here, or else from the \
+                 certificate of the signing.key here: compare it with the clinic's papers."
+                    .to_owned(),
+            );
+        }
+        print(&format!("{}\n", said.join("\n")))?;
     }
     verdict(findings)
 }
@@ -120,7 +147,11 @@ fn own_root(office: &Office<'_>) -> Result<Fingerprint, Failure> {
     Ok(fingerprint(&papers.root))
 }
 
+/// Her key is public, and whoever writes to the database can certify it under a
+/// root of her own: the root is held to the one that was noted beside it, too.
 fn hold_to_key(papers: &mut Papers, path: &Path, keyring: &Keyring) -> Result<(), Failure> {
+    let root = fingerprint(&papers.root);
+    seen::check_root(directory_of(path), &root).map_err(|error| setup_failed(&error))?;
     let loaded = keyring.load(path, KeyKind::DoctorSigning);
     let (group, secret) = loaded.map_err(|error| failed(&error))?;
     match papers.hold_to((&group, &secret), &mut OsRandom) {
@@ -232,14 +263,15 @@ fn checked(report: &Report) -> Vec<String> {
     lines
 }
 
+/// What the database alone does not show.
+const ONLY_HEADS: &str = "Whether log and heads were written anew together, with the doctor's \
+     key, or their newest were taken away, only heads that were kept elsewhere can show: --heads \
+     FILE.";
+
 fn people(report: &Report, heads: &[PathBuf], root: &[u8], pinned: &Pinned<'_>) -> String {
     let mut lines = checked(report);
     if heads.is_empty() {
-        lines.push(
-            "Whether log and heads were written anew together, with the doctor's key, only \
-             heads that were kept elsewhere can show: --heads FILE."
-                .to_owned(),
-        );
+        lines.push(ONLY_HEADS.to_owned());
     }
     lines.push(format!("The clinic's root is {}.", groups(root)));
     if let Pinned::Key(..) = pinned {

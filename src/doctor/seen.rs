@@ -1,0 +1,300 @@
+//! What one who works in a clinic has seen of its papers: the root, and the
+//! newest list of revoked doctors. It lies in her own directory, where nobody
+//! reaches who can only write to the database, and says if that brings another
+//! root or an older list. A practice in a file has no such thing: there the
+//! database lies in the same directory, and is restored with it.
+//!
+//! ```text
+//! {"v":1,"root":"<32 bytes in hexadecimal digits>","revoked":"<the list, likewise>"}
+//! ```
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::{Action, Entry};
+use crate::clock::Timestamp;
+use crate::doctor::practice::SERVER;
+use crate::doctor::setup::{self, DoctorPapers, SetupError};
+use crate::hex;
+use crate::identity::certificate::{Certificate, Fingerprint, VerifiedCertificate};
+use crate::identity::revocation::RevokedDoctors;
+use crate::new_file::{NewFile, PublishError};
+use crate::random::Random;
+use crate::store::clinic::Removal;
+use crate::store::{Store, fact};
+
+/// Name of the file.
+pub const CLINIC: &str = "clinic.json";
+
+/// Version of its format.
+const VERSION: u32 = 1;
+
+/// Why the papers in the database are not taken.
+#[derive(Debug)]
+pub enum SeenError {
+    /// The file cannot be read or written.
+    Io(io::Error),
+    /// It is no such file.
+    Damaged,
+    /// There is another clinic's root in the database.
+    OtherRoot,
+    /// The list in the database is older than the one that was seen.
+    Older {
+        /// Its number.
+        found: u64,
+        /// The number of the list that was seen.
+        seen: u64,
+    },
+    /// The root has signed two lists with this number.
+    Twice(u64),
+}
+
+impl fmt::Display for SeenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "it cannot be read or written: {error}"),
+            Self::Damaged => f.write_str(
+                "it is damaged; compare the clinic's root, which 'doctor authority show' names, \
+                 with the clinic's papers, and remove the file",
+            ),
+            Self::OtherRoot => f.write_str(
+                "the root in the database is not the clinic's that is noted there; check --store, \
+                 and see who can write to the database",
+            ),
+            Self::Older { found, seen } => write!(
+                f,
+                "the list of revoked doctors in the database (number {found}) is older than the \
+                 one that is noted there (number {seen}): somebody has put an old copy of the \
+                 database back, or only the list. Any command of a doctor who has seen the newer \
+                 one puts that back, as does the start of her server, unless it revokes herself. \
+                 If the old copy is what is to be gone on with, remove the file, and revoke anew \
+                 who was revoked since: doctor authority revoke-doctor, or replace-key for \
+                 oneself"
+            ),
+            Self::Twice(number) => write!(
+                f,
+                "the root has signed two lists of revoked doctors with the number {number}, and \
+                 the one in the database is not the one that is noted there: see who has the root \
+                 key. To go on with the one in the database, remove the file; then let the root \
+                 sign another: doctor authority revoke-doctor, or replace-key"
+            ),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    v: u32,
+    root: String,
+    revoked: String,
+}
+
+struct Seen {
+    root: Fingerprint,
+    revoked: Vec<u8>,
+}
+
+fn failed(directory: &Path, error: SeenError) -> SetupError {
+    SetupError::Seen(directory.join(CLINIC), error)
+}
+
+fn read(directory: &Path) -> Result<Option<Seen>, SetupError> {
+    let bytes = match fs::read(directory.join(CLINIC)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(directory, SeenError::Io(error))),
+    };
+    let line = serde_json::from_slice::<Line>(&bytes).ok();
+    let seen = line.filter(|line| line.v == VERSION).and_then(|line| {
+        let root = hex::decode(&line.root)?.try_into().ok()?;
+        let revoked = hex::decode(&line.revoked)?;
+        Some(Seen { root, revoked })
+    });
+    seen.map(Some)
+        .ok_or_else(|| failed(directory, SeenError::Damaged))
+}
+
+/// Notes these papers in the place of what was noted.
+///
+/// # Errors
+/// [`SetupError::Seen`].
+pub fn note(
+    directory: &Path,
+    root: &VerifiedCertificate,
+    revoked: &RevokedDoctors,
+) -> Result<(), SetupError> {
+    let line = Line {
+        v: VERSION,
+        root: hex::encode(&root.fingerprint()),
+        revoked: hex::encode(revoked.as_bytes()),
+    };
+    let write = || -> io::Result<()> {
+        let file = NewFile::in_place_of(&directory.join(CLINIC))?;
+        let text = serde_json::to_string(&line)?;
+        writeln!(file.file(), "{text}")?;
+        file.replace().map_err(|error| match error {
+            PublishError::NotThere(error) | PublishError::MayNotLast(error) => error,
+        })
+    };
+    write().map_err(|error| failed(directory, SeenError::Io(error)))
+}
+
+/// Holds the root in the database to the one that was noted, if one was.
+///
+/// # Errors
+/// [`SetupError::Seen`].
+pub fn check_root(directory: &Path, root: &Fingerprint) -> Result<(), SetupError> {
+    match read(directory)? {
+        Some(seen) if seen.root != *root => Err(failed(directory, SeenError::OtherRoot)),
+        _ => Ok(()),
+    }
+}
+
+/// Holds the papers of a clinic of several doctors to what was noted, and notes
+/// them, if they are newer or nothing was, before anybody goes by them.
+///
+/// # Errors
+/// [`SetupError::Seen`].
+pub fn hold(
+    directory: &Path,
+    store: &dyn Store,
+    root: &VerifiedCertificate,
+    revoked: &RevokedDoctors,
+) -> Result<(), SetupError> {
+    if store.clinic().is_none() {
+        return Ok(());
+    }
+    let Some(seen) = read(directory)? else {
+        return note(directory, root, revoked);
+    };
+    if seen.root != root.fingerprint() {
+        return Err(failed(directory, SeenError::OtherRoot));
+    }
+    if seen.revoked == revoked.as_bytes() {
+        return Ok(());
+    }
+    let known = RevokedDoctors::accept(&seen.revoked, root)
+        .map_err(|_| failed(directory, SeenError::Damaged))?;
+    let (found, seen) = (revoked.number(), known.number());
+    if revoked.may_follow(&known) {
+        return note(directory, root, revoked);
+    }
+    Err(failed(
+        directory,
+        match found == seen {
+            true => SeenError::Twice(found),
+            false => SeenError::Older { found, seen },
+        },
+    ))
+}
+
+/// Puts the list that a doctor has seen into the database again, where there is
+/// an older one, takes those out of the clinic again whom it revokes, and logs
+/// that. Gives the numbers of that and of hers; none if
+/// nothing was to be done, or if the list is not hers to put back: it revokes
+/// herself, as after a restored backup from before her key was replaced, or lets
+/// somebody off.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn put_back(
+    directory: &Path,
+    store: &dyn Store,
+    now: Timestamp,
+    random: &mut dyn Random,
+) -> Result<Option<(u64, u64)>, SetupError> {
+    let Some(clinic) = store.clinic() else {
+        return Ok(None);
+    };
+    let Some(seen) = read(directory)? else {
+        return Ok(None);
+    };
+    if store.fact(fact::REVOKED_DOCTORS)?.as_ref() == Some(&seen.revoked) {
+        return Ok(None);
+    }
+    let DoctorPapers {
+        root,
+        certificate,
+        revoked: found,
+        ..
+    } = setup::load_papers(store, random)?;
+    let known = RevokedDoctors::accept(&seen.revoked, &root).ok();
+    let own = certificate.subject();
+    let is_to_be_put = |known: &RevokedDoctors| {
+        seen.root == root.fingerprint()
+            && known.number() > found.number()
+            && known.holds_all_of(&found)
+            && !known.contains(&own.serial)
+    };
+    let Some(known) = known.filter(is_to_be_put) else {
+        return Ok(None);
+    };
+    let (older, newer) = (found.number(), known.number());
+    // First, so that it is gone on with if this is cut short.
+    for row in clinic.staff()? {
+        let certificate = Certificate::decode(&row.certificate, root.group());
+        if !certificate.is_ok_and(|certificate| known.contains(&certificate.subject().serial)) {
+            continue;
+        }
+        let removal = Removal {
+            member: &row.id,
+            known: found.as_bytes(),
+            list: found.as_bytes(),
+        };
+        let detail = format!("again, as list {newer} says");
+        let entry = Entry::new(now, SERVER, Action::StaffRevoked, &row.id, &detail);
+        clinic.remove_member(&removal, &[entry])?;
+    }
+    let detail = format!("list {newer} of revoked doctors put in the place of the older {older}");
+    let entry = Entry::new(
+        now,
+        SERVER,
+        Action::KeyChanged,
+        own.identifier.as_str(),
+        &detail,
+    );
+    let put = clinic.put_revoked_list(found.as_bytes(), known.as_bytes(), &[entry])?;
+    Ok(put.then_some((older, newer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::elgamal::{Group, SignSecret};
+    use crate::identity::data_dir::DataDir;
+    use crate::identity::key_file::KeyKind;
+    use crate::random::OsRandom;
+    use crate::store::FactStore;
+    use crate::testing::{NOW, at};
+
+    #[test]
+    fn a_practice_in_a_file_goes_on_with_the_list_of_a_restored_backup() {
+        let base = TempDir::new().unwrap();
+        let directory = DataDir::create_or_open(base.path(), "D1").unwrap();
+        let store = setup::open_store(&directory).unwrap();
+        let (group, doctor) = (Group::ffdhe2048(), "D1".parse().unwrap());
+        let random = &mut OsRandom;
+        let identity = setup::found(&directory, &store, &group, &doctor, NOW, random).unwrap();
+        let path = directory.path(setup::ROOT_KEY);
+        let root = directory.keyring().load(&path, KeyKind::RootSigning);
+        let root = SignSecret::from_bytes(&group, root.unwrap().1.expose()).unwrap();
+        let clinic = &identity.root.subject().clinic;
+        let later = identity
+            .revoked
+            .extend(&root, clinic, &[7; 16], at(1), random);
+        for list in [&later.unwrap(), &identity.revoked] {
+            let facts = [(fact::REVOKED_DOCTORS, list.as_bytes())];
+            store.set_facts(&facts).unwrap();
+            let loaded = setup::load(&directory, &store, NOW, random).unwrap();
+            assert_eq!(loaded.revoked.number(), list.number());
+        }
+        assert!(!directory.path(CLINIC).exists());
+    }
+}

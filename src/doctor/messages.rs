@@ -11,7 +11,7 @@ pub(super) mod live;
 use std::fmt;
 
 use crate::codec::Writer;
-use crate::doctor::authors;
+use crate::doctor::authors::{self, Authors};
 use crate::doctor::practice::Practice;
 use crate::doctor::staff;
 use crate::hex;
@@ -133,9 +133,14 @@ impl Found {
 /// # Errors
 /// [`BookError`].
 pub fn read(practice: &Practice, row: &MessageRow) -> Result<Found, BookError> {
-    Ok(match take_out(practice, row)? {
+    read_with(&Authors::new(practice), row)
+}
+
+/// The same as one of several.
+pub(super) fn read_with(authors: &Authors<'_>, row: &MessageRow) -> Result<Found, BookError> {
+    Ok(match take_out(authors.practice, row)? {
         TakenOut::Doctors(message) => Found::Open(message),
-        TakenOut::Staff(message) if authors::is_known(practice, &message)? => Found::Open(message),
+        TakenOut::Staff(message) if authors.is_known(&message)? => Found::Open(message),
         TakenOut::Staff(message) => Found::Doubted(message),
         TakenOut::Closed => Found::Closed,
     })
@@ -147,9 +152,14 @@ pub fn read(practice: &Practice, row: &MessageRow) -> Result<Found, BookError> {
 /// [`BookError`]; [`BookError::Author`] if nobody who may write to them has
 /// written it.
 pub fn open(practice: &Practice, row: &MessageRow) -> Result<Message, BookError> {
-    match take_out(practice, row)? {
+    open_with(&Authors::new(practice), row)
+}
+
+/// The same as one of several.
+pub(super) fn open_with(authors: &Authors<'_>, row: &MessageRow) -> Result<Message, BookError> {
+    match take_out(authors.practice, row)? {
         TakenOut::Doctors(message) => Ok(message),
-        TakenOut::Staff(message) if authors::may_be_given(practice, &message)? => Ok(message),
+        TakenOut::Staff(message) if authors.may_be_given(&message)? => Ok(message),
         TakenOut::Staff(_) => Err(BookError::Author(row.number)),
         TakenOut::Closed => Err(BookError::Sealed(row.number)),
     }

@@ -336,12 +336,16 @@ impl Newcomer<'_> {
     /// Puts the papers of who had the name before among the earlier ones: what she
     /// signed stays hers.
     fn set_former_aside(&self, role: Role) -> Result<(), NewcomerError> {
-        let former = self.store.fact(fact::DOCTOR_CERTIFICATE)?;
-        if let Some(former) = former {
-            let known = self.store.fact(fact::EARLIER_CERTIFICATES)?;
-            let known = known.unwrap_or_default();
+        for (newest, aside) in [
+            (fact::DOCTOR_CERTIFICATE, fact::EARLIER_CERTIFICATES),
+            (fact::OWN_CERTIFICATE, fact::FORMER_CERTIFICATES),
+        ] {
+            let Some(former) = self.store.fact(newest)? else {
+                continue;
+            };
+            let known = self.store.fact(aside)?.unwrap_or_default();
             let earlier = Writer::new().bytes(&known).lp16(&former).finish();
-            let facts = [(fact::EARLIER_CERTIFICATES, &earlier[..])];
+            let facts = [(aside, &earlier[..])];
             if !known.ends_with(&earlier[known.len()..]) {
                 self.store.set_facts(&facts)?;
             }

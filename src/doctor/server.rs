@@ -99,6 +99,7 @@ impl Server {
                 Arc::clone(&practice.vault),
                 Arc::clone(&practice.clock),
                 SessionTable::new(settings.capacity, &mut OsRandom),
+                settings.timing.from_memory,
             ),
             started: practice.now(),
             clock: Arc::clone(&practice.clock),

@@ -73,6 +73,8 @@ pub struct Timing {
     pub idle: Duration,
     /// How long the other side has to read the last word and close.
     pub linger: Duration,
+    /// How long after the store has answered last sessions are resumed without it.
+    pub from_memory: Duration,
     /// How often certificates, tokens and prekeys are looked at.
     pub dates: Duration,
     /// After so long a head of the audit log is signed, if there is anything
@@ -87,6 +89,7 @@ impl Default for Timing {
             heartbeat: Duration::from_secs(15),
             idle: Duration::from_secs(45),
             linger: Duration::from_secs(2),
+            from_memory: Duration::from_secs(5 * 60),
             dates: Duration::from_secs(60),
             audit_heads: Duration::from_secs(60 * 60),
         }

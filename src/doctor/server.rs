@@ -116,6 +116,7 @@ impl Server {
             signed: Mutex::default(),
             roster: Roster::default(),
             unsettled: Mutex::default(),
+            refused_messages: Mutex::default(),
             clinic: Clinic::new(&mut OsRandom),
             dismissal: Dismissal::default(),
             events: Mutex::new(Some(sender)),

@@ -208,6 +208,7 @@ fn join(
         Err(error) => line.cannot_give(&error),
     }
     shared.tables.sessions.served(&line.device, line.id);
+    shared.clinic.served(line.id);
     shared.wake_housekeeper();
     Some(line)
 }

@@ -125,8 +125,8 @@ fn give(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<bool, StoreError>
     let store = &shared.practice.store;
     // A look that keeps nobody waiting.
     let behind = shared.clinic.behind(store.newest_message()?);
-    if behind.is_empty() {
-        return Ok(false);
+    if behind.iter().all(|it| !it.is_served) {
+        return Ok(!behind.is_empty());
     }
     // Nobody joins and nobody else gives anything between the look at what is
     // open and the word of what is given.
@@ -137,6 +137,8 @@ fn give(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<bool, StoreError>
     let behind = shared.clinic.behind(newest).into_iter();
     // A session that was ended is held until its thread has ended, too.
     let (behind, over): (Vec<_>, Vec<_>) = behind.partition(|it| present.contains(&it.session));
+    // In the order of numbers: what is from before a session comes first.
+    let (behind, unserved): (Vec<_>, Vec<_>) = behind.into_iter().partition(|it| it.is_served);
     let (open, given) = find_open(shared, nodes, &behind, newest)?;
     // What cannot be read now is given at another look: nobody counts as having
     // been given it before.
@@ -163,7 +165,7 @@ fn give(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<bool, StoreError>
     for (outgoing, kind, members) in later {
         outgoing.one_by_one(kind, members);
     }
-    Ok(given.iter().any(|(_, number)| *number < newest))
+    Ok(!unserved.is_empty() || given.iter().any(|(_, number)| *number < newest))
 }
 
 /// Opens these messages. Those that may be given to nobody are told of and left

@@ -80,6 +80,8 @@ pub mod fact {
     pub const LISTEN_ADDRESS: &str = "listen address";
     /// The certificates the doctor had before, the newest last.
     pub const EARLIER_CERTIFICATES: &str = "earlier certificates";
+    /// The same of those who had the name before and worked without a node.
+    pub const FORMER_CERTIFICATES: &str = "former certificates";
     /// There while a new signing key has not taken the place of the old one.
     pub const SIGNING_KEY_CHANGE: &str = "signing key change";
     /// Where the root key was moved to, as it was typed.

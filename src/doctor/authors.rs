@@ -3,12 +3,21 @@
 //! database could put any name under her words. What is no assistant's own is
 //! given to nobody.
 
-use crate::doctor::member;
+use std::cell::Cell;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
 use crate::doctor::practice::Practice;
-use crate::identity::certificate::VerifiedCertificate;
+use crate::doctor::staff;
+use crate::identity::certificate::{Role, VerifiedCertificate};
 use crate::protocol::message::Message;
 use crate::store::StoreError;
 use crate::store::messages::MessageRow;
+
+/// How long after an assistant's certificate has ended what she wrote before is
+/// still given. The time under a message is her own word: with this she cannot go
+/// on for longer by writing an earlier one.
+pub(super) const GRACE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Reads a message that opened under the assistants' key: one for this very row,
 /// with an author, and no part of a consultation.
@@ -18,35 +27,81 @@ pub(super) fn decode(bytes: &[u8], row: &MessageRow) -> Option<Message> {
     fits.then_some(message)
 }
 
-/// The certificate of the assistant whose name a message bears, if the root has
-/// signed one; none where nobody but one doctor works.
-fn certificate(
-    practice: &Practice,
-    message: &Message,
-) -> Result<Option<VerifiedCertificate>, StoreError> {
-    let (Some(clinic), Some(author)) = (practice.store.clinic(), message.author()) else {
-        return Ok(None);
-    };
-    let root = &practice.identity().root;
-    Ok(member::assistant(&clinic.staff()?, author.as_str(), root))
+/// Tells who the authors of messages are, for as long as one question takes. The
+/// clinic's certificates are looked for in the database once at most, however
+/// many messages bear a name that nobody has.
+pub(super) struct Authors<'a> {
+    pub(super) practice: &'a Practice,
+    has_looked: Cell<bool>,
 }
 
-/// Whether an assistant of the clinic, of now or of earlier, is the author. A
-/// practice that was taken out of its clinic knows nobody else, and takes the
-/// doctor's word, who had it until then.
-pub(super) fn is_known(practice: &Practice, message: &Message) -> Result<bool, StoreError> {
-    Ok(practice.store.clinic().is_none() || certificate(practice, message)?.is_some())
+impl<'a> Authors<'a> {
+    pub(super) const fn new(practice: &'a Practice) -> Self {
+        Self {
+            practice,
+            has_looked: Cell::new(false),
+        }
+    }
+
+    /// Whether an assistant of the clinic, of now or of earlier, is the author. A
+    /// practice that was taken out of its clinic knows nobody else, and takes the
+    /// doctor's word, who had it until then.
+    pub(super) fn is_known(&self, message: &Message) -> Result<bool, StoreError> {
+        let written = message.written();
+        let is_hers = |of_her: &[&VerifiedCertificate]| of_her.iter().any(was_good(written));
+        Ok(self.practice.store.clinic().is_none() || self.holds(message, is_hers)?)
+    }
+
+    /// Whether patients may be given it: its author is an assistant with a
+    /// certificate that is not revoked and was good when it was written, by her
+    /// clock, and one that is good now, or was not long ago.
+    pub(super) fn may_be_given(&self, message: &Message) -> Result<bool, StoreError> {
+        let (revoked, now) = (&self.practice.identity().revoked, self.practice.now());
+        self.holds(message, |of_her| {
+            let mut of_her = of_her.to_vec();
+            of_her.retain(|certificate| !revoked.contains(&certificate.subject().serial));
+            of_her.iter().any(was_good(message.written()))
+                && of_her
+                    .iter()
+                    .any(|it| now <= it.subject().not_after.plus(GRACE))
+        })
+    }
+
+    /// Whether this holds for the certificates of the assistants of the author's
+    /// name: those that were found before, or else all.
+    fn holds(
+        &self,
+        message: &Message,
+        is_so: impl Fn(&[&VerifiedCertificate]) -> bool,
+    ) -> Result<bool, StoreError> {
+        let Some(author) = message.author() else {
+            return Ok(false);
+        };
+        loop {
+            let known = self.practice.assistants();
+            let of_her = known.iter().filter(|it| it.subject().identifier == *author);
+            if is_so(&of_her.collect::<Vec<_>>()) {
+                return Ok(true);
+            }
+            if self.has_looked.get() || self.practice.store.clinic().is_none() {
+                return Ok(false);
+            }
+            self.look()?;
+        }
+    }
+
+    /// Looks for the certificates of all assistants. What the root has signed stays
+    /// so: it is asked again only for those who have come since.
+    fn look(&self) -> Result<(), StoreError> {
+        let (store, root) = (&*self.practice.store, &self.practice.identity().root);
+        let mut all = staff::certificates(store, root)?;
+        all.retain(|certificate| certificate.subject().role == Role::Assistant);
+        self.practice.set_assistants(all);
+        self.has_looked.set(true);
+        Ok(())
+    }
 }
 
-/// Whether patients may be given it: its author is an assistant whose certificate
-/// was valid when it was written, by her clock, and is not revoked.
-pub(super) fn may_be_given(practice: &Practice, message: &Message) -> Result<bool, StoreError> {
-    let Some(certificate) = certificate(practice, message)? else {
-        return Ok(false);
-    };
-    let is_revoked = practice
-        .identity()
-        .revoked
-        .contains(&certificate.subject().serial);
-    Ok(!is_revoked && certificate.check_dates(message.written()).is_ok())
+fn was_good(written: Timestamp) -> impl Fn(&&VerifiedCertificate) -> bool {
+    move |certificate| certificate.check_dates(written).is_ok()
 }

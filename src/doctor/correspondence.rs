@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::Action;
 use crate::clock::Timestamp;
+use crate::doctor::authors::Authors;
 use crate::doctor::deliveries;
 use crate::doctor::messages::{self, BookError, device_code, mark_of};
 use crate::doctor::practice::Practice;
@@ -152,8 +153,9 @@ fn history(
     let store = &practice.store;
     let limit = last.map_or(MOST, |last| usize::try_from(last).unwrap_or(MOST).min(MOST));
     let mut found: Vec<(Place, LetterReport)> = Vec::new();
+    let authors = Authors::new(practice);
     for (row, deliveries) in store.messages_to(patient.as_str(), limit)? {
-        found.push((row.place(), outgoing(practice, patient, &row, &deliveries)?));
+        found.push((row.place(), outgoing(&authors, patient, &row, &deliveries)?));
     }
     for row in store.incoming(Some(patient.as_str()), limit)? {
         let message = messages::open_incoming(practice, &row)?;
@@ -201,9 +203,10 @@ fn history_of_staff(
     let limit = last.map_or(MOST, |last| usize::try_from(last).unwrap_or(MOST));
     let older = rows.len().saturating_sub(limit);
     let newest = rows.iter().skip(older);
+    let authors = Authors::new(practice);
     let letters: Result<Vec<_>, BookError> = newest
         .map(|(row, deliveries)| {
-            let letter = outgoing(practice, patient, row, deliveries)?;
+            let letter = outgoing(&authors, patient, row, deliveries)?;
             Ok(LetterReport {
                 boundary: None,
                 ..letter
@@ -261,12 +264,13 @@ fn inbox(practice: &Practice, all: bool) -> Result<Answer, BookError> {
 }
 
 fn outgoing(
-    practice: &Practice,
+    authors: &Authors<'_>,
     patient: &Identifier,
     row: &MessageRow,
     at_devices: &[DeliveryRow],
 ) -> Result<LetterReport, BookError> {
-    let found = messages::read(practice, row)?;
+    let practice = authors.practice;
+    let found = messages::read_with(authors, row)?;
     let (message, now) = (found.message(), practice.now());
     let states = ["confirmed", "delivered", "sent", "expired", "queued"];
     let reached = |state: &&&str| {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::Action;
 use crate::clock::Timestamp;
+use crate::doctor::authors::Authors;
 use crate::doctor::messages::{self, BookError, device_code};
 use crate::doctor::practice::Practice;
 use crate::doctor::records;
@@ -338,6 +339,7 @@ fn list(
             .map_err(|error| error.to_string())?,
     };
     rows.reverse();
+    let authors = Authors::new(practice);
     let reports: Result<Vec<_>, BookError> = rows
         .iter()
         .map(|row| {
@@ -347,7 +349,7 @@ fn list(
                 true => practice.store.deliveries(row.number)?,
                 false => Vec::new(),
             };
-            let mut report = report_of(practice, row, &deliveries)?;
+            let mut report = report_of(&authors, row, &deliveries)?;
             match has_expired(row, practice.now()) {
                 true => report.expired = counts.queued + counts.sent,
                 false => (report.queued, report.sent) = (counts.queued, counts.sent),
@@ -421,6 +423,7 @@ fn find_missing(
     }
     let older = counted.len().saturating_sub(MISSING_MESSAGES) as u64;
     let mut reports = Vec::new();
+    let authors = Authors::new(practice);
     for (number, counts) in counted.into_iter().take(MISSING_MESSAGES) {
         let Some(row) = store.message(number)? else {
             continue;
@@ -428,7 +431,7 @@ fn find_missing(
         if has_expired(&row, practice.now()) {
             continue;
         }
-        let mut report = report_of(practice, &row, &store.missing(Some(number), devices)?)?;
+        let mut report = report_of(&authors, &row, &store.missing(Some(number), devices)?)?;
         (report.queued, report.sent) = (counts.queued, counts.sent);
         let listed = report.deliveries.len() as u64;
         report.unlisted = (counts.queued + counts.sent).saturating_sub(listed);
@@ -439,11 +442,12 @@ fn find_missing(
 
 /// A message's report with these deliveries, and without counts.
 fn report_of(
-    practice: &Practice,
+    authors: &Authors<'_>,
     row: &MessageRow,
     deliveries: &[DeliveryRow],
 ) -> Result<MessageReport, BookError> {
-    let found = messages::read(practice, row)?;
+    let practice = authors.practice;
+    let found = messages::read_with(authors, row)?;
     let message = found.message();
     let now = practice.now();
     let mut devices: BTreeMap<&str, usize> = BTreeMap::new();
@@ -524,6 +528,7 @@ pub struct Outcome {
 /// [`BookError`].
 pub fn newest(practice: &Practice, limit: usize) -> Result<Vec<Report>, BookError> {
     let rows = practice.store.messages_before(u64::MAX, limit)?;
+    let authors = Authors::new(practice);
     let report = |row: &MessageRow| {
         let outcome = |delivery: DeliveryRow| {
             let (state, at) = state(row, &delivery, practice.now());
@@ -537,7 +542,7 @@ pub fn newest(practice: &Practice, limit: usize) -> Result<Vec<Report>, BookErro
         let deliveries = practice.store.deliveries(row.number)?;
         Ok(Report {
             number: row.number,
-            message: messages::open(practice, row)?.0,
+            message: messages::open_with(&authors, row)?.0,
             is_broadcast: row.kind == Kind::Broadcast,
             outcomes: deliveries.into_iter().map(outcome).collect(),
         })

@@ -436,11 +436,10 @@ impl Line {
     fn renew(&mut self, request: &Frame) -> Result<Option<Departure>, SessionError> {
         let identity = self.shared.identity();
         let context = self.shared.context(&identity, self.address);
-        let answer = resume::answer(&context, request, &mut OsRandom).map_err(|refusal| {
-            match refusal.reason {
-                RefusalReason::TooOften(_) => SessionError::Nonsense,
-                _ => SessionError::Unreadable,
-            }
+        let answer = resume::answer_in_session(&context, request, &mut OsRandom);
+        let answer = answer.map_err(|refusal| match refusal.reason {
+            RefusalReason::TooOften(_) => SessionError::Nonsense,
+            _ => SessionError::Unreadable,
         })?;
         let Some((answer, proof)) = answer else {
             let last_mid = self.shared.tables.sessions.last_mid();

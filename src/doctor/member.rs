@@ -12,7 +12,6 @@ use crate::identity::join::ColumnKeys;
 use crate::identity::key_file::KeyKind;
 use crate::identity::revocation::RevokedDoctors;
 use crate::random::Random;
-use crate::store::clinic::StaffRow;
 use crate::store::{FactStore, Store, StoreError, fact};
 use crate::vault::{COLUMN_KEYS, DATA_KEY, Vault, VaultError};
 
@@ -116,20 +115,4 @@ pub fn vault(directory: &DataDir, store: &dyn FactStore, role: Role) -> Result<V
         true => Ok(vault),
         false => Err(VaultError::OtherKey),
     }
-}
-
-/// The assistant of this name among those who have joined the clinic, if the root
-/// has signed her certificate.
-#[must_use]
-pub fn assistant(
-    staff: &[StaffRow],
-    name: &str,
-    root: &VerifiedCertificate,
-) -> Option<VerifiedCertificate> {
-    let mut named = staff.iter().filter(|row| row.id == name);
-    let certificate = named.find_map(|row| {
-        let certificate = Certificate::decode(&row.certificate, root.group()).ok()?;
-        root.accept_staff(certificate, Role::Assistant).ok()
-    })?;
-    (certificate.subject().identifier.as_str() == name).then_some(certificate)
 }

@@ -13,7 +13,7 @@ pub(super) mod reseal;
 use std::fmt;
 
 use crate::codec::Writer;
-use crate::doctor::authors;
+use crate::doctor::authors::{self, Authors};
 use crate::doctor::messages::addressees::Addressees;
 use crate::doctor::practice::Practice;
 use crate::doctor::staff;
@@ -150,10 +150,15 @@ impl Found {
 /// # Errors
 /// [`BookError`].
 pub fn read(practice: &Practice, row: &MessageRow) -> Result<Found, BookError> {
-    let (message, is_sure) = match take_out(practice, row)? {
+    read_with(&Authors::new(practice), row)
+}
+
+/// The same as one of several.
+pub(super) fn read_with(authors: &Authors<'_>, row: &MessageRow) -> Result<Found, BookError> {
+    let (message, is_sure) = match take_out(authors.practice, row)? {
         TakenOut::Doctors(message, addressees) => (message, addressees.is_some()),
         TakenOut::Staff(message, addressees) => {
-            let is_sure = addressees.is_some() && authors::is_known(practice, &message)?;
+            let is_sure = addressees.is_some() && authors.is_known(&message)?;
             (message, is_sure)
         }
         TakenOut::Closed => return Ok(Found::Closed),
@@ -170,9 +175,17 @@ pub fn read(practice: &Practice, row: &MessageRow) -> Result<Found, BookError> {
 /// [`BookError`]; [`BookError::Author`] if nobody who may write to them has
 /// written it, [`BookError::Addressees`] if it is for others than the row says.
 pub fn open(practice: &Practice, row: &MessageRow) -> Result<(Message, Addressees), BookError> {
-    let (message, addressees) = match take_out(practice, row)? {
+    open_with(&Authors::new(practice), row)
+}
+
+/// The same as one of several.
+pub(super) fn open_with(
+    authors: &Authors<'_>,
+    row: &MessageRow,
+) -> Result<(Message, Addressees), BookError> {
+    let (message, addressees) = match take_out(authors.practice, row)? {
         TakenOut::Doctors(message, addressees) => (message, addressees),
-        TakenOut::Staff(message, addressees) if authors::may_be_given(practice, &message)? => {
+        TakenOut::Staff(message, addressees) if authors.may_be_given(&message)? => {
             (message, addressees)
         }
         TakenOut::Staff(..) => return Err(BookError::Author(row.number)),

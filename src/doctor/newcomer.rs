@@ -369,17 +369,25 @@ impl Newcomer<'_> {
         root: &VerifiedCertificate,
         role: Role,
     ) -> Result<(), NewcomerError> {
-        let former = self.store.fact(fact::DOCTOR_CERTIFICATE)?;
-        let is_genuine = |former: &Vec<u8>| {
-            Certificate::decode(former, root.group())
-                .and_then(|former| root.accept_issued(former))
+        let is_genuine = |former: &[u8]| {
+            let Ok(former) = Certificate::decode(former, root.group()) else {
+                return false;
+            };
+            let of = former.subject().role;
+            root.accept_staff(former, of)
                 .is_ok_and(|former| former.subject().identifier == self.ticket.subject)
         };
-        if let Some(former) = former.filter(is_genuine) {
-            let known = self.store.fact(fact::EARLIER_CERTIFICATES)?;
-            let known = known.unwrap_or_default();
+        for (newest, aside) in [
+            (fact::DOCTOR_CERTIFICATE, fact::EARLIER_CERTIFICATES),
+            (fact::OWN_CERTIFICATE, fact::FORMER_CERTIFICATES),
+        ] {
+            let former = self.store.fact(newest)?;
+            let Some(former) = former.filter(|former| is_genuine(former)) else {
+                continue;
+            };
+            let known = self.store.fact(aside)?.unwrap_or_default();
             let earlier = Writer::new().bytes(&known).lp16(&former).finish();
-            let facts = [(fact::EARLIER_CERTIFICATES, &earlier[..])];
+            let facts = [(aside, &earlier[..])];
             if !known.ends_with(&earlier[known.len()..]) {
                 self.store.set_facts(&facts)?;
             }

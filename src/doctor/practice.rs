@@ -7,7 +7,7 @@ use crate::audit::{Action, Entry};
 use crate::clock::{Clock, Timestamp};
 use crate::doctor::{backup, member, messages, records, tickets};
 use crate::identity::authority::DoctorIdentity;
-use crate::identity::certificate::Role;
+use crate::identity::certificate::{Role, VerifiedCertificate};
 use crate::identity::data_dir::DataDir;
 use crate::random::OsRandom;
 use crate::store::{Store, StoreError};
@@ -30,6 +30,10 @@ pub struct Practice {
     pub clock: Arc<dyn Clock>,
     /// Replaced as a whole when a prekey is renewed.
     identity: RwLock<Arc<DoctorIdentity>>,
+    /// The certificates of the clinic's assistants that were found in the store and
+    /// verified. The root's signature stays good: whether one is revoked or over is
+    /// looked at whenever it is used.
+    assistants: RwLock<Arc<Vec<VerifiedCertificate>>>,
 }
 
 impl Practice {
@@ -65,6 +69,7 @@ impl Practice {
             vault: Arc::new(vault),
             clock,
             identity: RwLock::new(Arc::new(identity)),
+            assistants: RwLock::default(),
         })
     }
 
@@ -89,6 +94,21 @@ impl Practice {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(identity);
+    }
+
+    /// The assistants' certificates that were found until now.
+    pub(super) fn assistants(&self) -> Arc<Vec<VerifiedCertificate>> {
+        let found = self.assistants.read();
+        Arc::clone(&found.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Goes on with those that were found now.
+    pub(super) fn set_assistants(&self, found: Vec<VerifiedCertificate>) {
+        let mut known = self
+            .assistants
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *known = Arc::new(found);
     }
 
     /// What the clock shows.

@@ -37,6 +37,8 @@ pub struct Tables {
     clock: Arc<dyn Clock>,
     /// Who is connected.
     pub sessions: SessionTable,
+    /// How long after the store has answered last sessions are resumed without it.
+    from_memory: Duration,
     /// What may still be done with each certificate; only those of the store
     /// have an entry.
     rates: Mutex<HashMap<Serial, Rates>>,
@@ -57,14 +59,6 @@ const OWN_ADDRESSES: usize = 4;
 const MESSAGES: f64 = 50.0;
 /// Messages it gets back per minute.
 const MESSAGES_PER_MINUTE: f64 = 300.0;
-
-/// How long after the store has answered last sessions are resumed without it.
-const FROM_MEMORY: Duration = Duration::from_secs(5 * 60);
-
-/// Whether a token is good while the store is away.
-fn is_good_from_memory(absence: Absence, is_connected: bool) -> bool {
-    absence.silent < FROM_MEMORY || is_connected
-}
 
 struct Rates {
     /// Handshakes of its holder, who has proved to be that.
@@ -118,14 +112,33 @@ impl Tables {
         vault: Arc<Vault>,
         clock: Arc<dyn Clock>,
         sessions: SessionTable,
+        from_memory: Duration,
     ) -> Self {
         Self {
             store,
             vault,
             clock,
             sessions,
+            from_memory,
             rates: Mutex::default(),
             verified: Mutex::default(),
+        }
+    }
+
+    /// What the table says of a certificate. While the store is away it is good if
+    /// this says so: what was stopped here has lost its token.
+    fn standing_or(
+        &self,
+        certificate: &VerifiedCertificate,
+        is_good: impl Fn(Absence) -> bool,
+    ) -> Result<Option<Standing>, RegistryError> {
+        let known = self.certificate(&certificate.subject().serial);
+        let (Err(error), Some(absence)) = (&known, self.store.absence()) else {
+            return Ok(known?.map(|row| row.standing));
+        };
+        match is_good(absence) {
+            true => Ok(Some(Standing::Active)),
+            false => Err(error.clone()),
         }
     }
 
@@ -186,22 +199,23 @@ impl Registry for Tables {
         self.verified().insert(*certificate);
     }
 
-    /// While the store is away, tokens in memory are good for some minutes, and
-    /// those of live sessions, which are renewed with them, as long as these
-    /// last. What was stopped here has lost its token.
+    /// While the store is away, tokens in memory are good for some minutes.
     fn standing(
         &self,
         certificate: &VerifiedCertificate,
     ) -> Result<Option<Standing>, RegistryError> {
-        let known = self.certificate(&certificate.subject().serial);
-        let (Err(error), Some(absence)) = (&known, self.store.absence()) else {
-            return Ok(known?.map(|row| row.standing));
-        };
-        let is_connected = self.sessions.is_connected(&certificate.fingerprint());
-        match is_good_from_memory(absence, is_connected) {
-            true => Ok(Some(Standing::Active)),
-            false => Err(error.clone()),
-        }
+        self.standing_or(certificate, |absence| absence.silent < self.from_memory)
+    }
+
+    /// Those of live sessions are good as long as these last.
+    fn standing_in_session(
+        &self,
+        certificate: &VerifiedCertificate,
+    ) -> Result<Option<Standing>, RegistryError> {
+        let device = certificate.fingerprint();
+        self.standing_or(certificate, |absence| {
+            absence.silent < self.from_memory || self.sessions.is_connected(&device)
+        })
     }
 
     fn advance_timestamp(&self, serial: &Serial, at: Timestamp) -> Result<bool, RegistryError> {
@@ -380,17 +394,6 @@ mod tests {
             .filter(|last| rates.may_try(address(*last), now))
             .collect();
         assert_eq!(known, [1, 3, 4, 5]);
-    }
-
-    #[test]
-    fn five_minutes_without_the_store_nobody_begins_a_session_and_all_keep_theirs() {
-        let after = |seconds| Absence {
-            since: Timestamp::from_millis(0),
-            silent: Duration::from_secs(seconds),
-        };
-        assert!(is_good_from_memory(after(299), false));
-        assert!(!is_good_from_memory(after(300), false));
-        assert!(is_good_from_memory(after(3_000), true));
     }
 
     #[test]

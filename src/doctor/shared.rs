@@ -1,6 +1,6 @@
 //! What all threads of a server share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ use crate::doctor::event::{Departure, Event};
 use crate::doctor::flusher::Flusher;
 use crate::doctor::gate::{Block, BlockRule, Gate};
 use crate::doctor::ledger::Ledger;
+use crate::doctor::messages::BookError;
 use crate::doctor::messages::live::Live;
 use crate::doctor::peer::Peer;
 use crate::doctor::practice::Practice;
@@ -39,6 +40,13 @@ use crate::store::is_away;
 /// Refusals of strangers that are shown one by one in a minute; the rest is
 /// counted.
 const SHOWN_PER_MINUTE: u64 = 10;
+
+/// After how long a session is begun anew for which the store, which is there, has
+/// failed: seldom enough that the device may begin as often.
+const ANEW: Duration = Duration::from_secs(10);
+
+/// Of so many messages it is told that they are given to nobody.
+const REFUSED_TOLD: usize = 1_000;
 
 /// What can be chosen at the start.
 #[derive(Clone, Debug)]
@@ -73,6 +81,8 @@ pub struct Timing {
     pub idle: Duration,
     /// How long the other side has to read the last word and close.
     pub linger: Duration,
+    /// How long after the store has answered last sessions are resumed without it.
+    pub from_memory: Duration,
     /// How often certificates, tokens and prekeys are looked at.
     pub dates: Duration,
     /// After so long a head of the audit log is signed, if there is anything
@@ -87,6 +97,7 @@ impl Default for Timing {
             heartbeat: Duration::from_secs(15),
             idle: Duration::from_secs(45),
             linger: Duration::from_secs(2),
+            from_memory: Duration::from_secs(5 * 60),
             dates: Duration::from_secs(60),
             audit_heads: Duration::from_secs(60 * 60),
         }
@@ -139,8 +150,11 @@ pub struct Shared {
     pub(super) live: Mutex<Live>,
     pub(super) signed: Mutex<Signed>,
     pub(super) roster: Roster,
-    /// Sessions for which something could not be done while the store was away.
-    pub(super) unsettled: Mutex<HashMap<Fingerprint, SessionId>>,
+    /// Sessions for which something could not be done because of the store, and
+    /// when to begin them anew.
+    pub(super) unsettled: Mutex<HashMap<Fingerprint, (SessionId, Instant)>>,
+    /// Messages of which it was told that they are given to nobody.
+    pub(super) refused_messages: Mutex<HashSet<u64>>,
     /// What each session was given, for a node among others.
     pub(super) clinic: Clinic,
     /// Whether the clinic has put this doctor out.
@@ -256,13 +270,45 @@ impl Shared {
     ) -> bool {
         let away = is_away(error);
         if away {
-            self.unsettled().insert(*device, id);
+            self.unsettled().insert(*device, (id, Instant::now()));
         }
         away
     }
 
+    /// Notes that a session was not given everything because the store has failed,
+    /// which is there: it is begun anew after a while.
+    pub(super) fn note_ungiven(&self, device: &Fingerprint, id: SessionId) {
+        // Nobody looks after the sessions of a store on this machine.
+        if self.practice.store.may_be_away() {
+            let at = Instant::now() + ANEW;
+            self.unsettled().insert(*device, (id, at));
+        }
+    }
+
+    /// Tells that a message is given to nobody: once of each, however many it is
+    /// for and however often they come. Whoever can write to the database could fill
+    /// the log with it else.
+    pub(super) fn tell_refused(&self, number: u64, error: &BookError) {
+        let mut told = self
+            .refused_messages
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= REFUSED_TOLD || !told.insert(number) {
+            return;
+        }
+        let is_last = told.len() == REFUSED_TOLD;
+        drop(told);
+        self.tell(Event::Trouble(error.to_string()));
+        if is_last {
+            self.tell(Event::Trouble(format!(
+                "{REFUSED_TOLD} messages were refused; of more it is not told until this program \
+                 starts again"
+            )));
+        }
+    }
+
     /// See the field. Each change is complete in itself.
-    pub(super) fn unsettled(&self) -> MutexGuard<'_, HashMap<Fingerprint, SessionId>> {
+    pub(super) fn unsettled(&self) -> MutexGuard<'_, HashMap<Fingerprint, (SessionId, Instant)>> {
         let unsettled = self.unsettled.lock();
         unsettled.unwrap_or_else(PoisonError::into_inner)
     }

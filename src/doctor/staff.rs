@@ -200,8 +200,10 @@ pub fn certificates(
             let all = clinic.facts_of_all(name)?.into_iter();
             found.extend(all.map(|(_, bytes)| bytes));
         }
-        for (_, bytes) in clinic.facts_of_all(fact::EARLIER_CERTIFICATES)? {
-            found.extend(decode_certificates(&bytes).unwrap_or_default());
+        for name in [fact::EARLIER_CERTIFICATES, fact::FORMER_CERTIFICATES] {
+            for (_, bytes) in clinic.facts_of_all(name)? {
+                found.extend(decode_certificates(&bytes).unwrap_or_default());
+            }
         }
     }
     let mut names = BTreeSet::new();

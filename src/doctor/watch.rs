@@ -55,8 +55,10 @@ fn log_kept(shared: &Shared) {
 /// Ends the sessions for which something could not be done: their devices come
 /// back at once, are given what is open and say again what was not answered.
 fn begin_anew(shared: &Shared) {
-    let unsettled = std::mem::take(&mut *shared.unsettled());
-    for (device, id) in unsettled {
+    let now = Instant::now();
+    let due = |_: &_, (_, at): &mut (_, Instant)| *at <= now;
+    let unsettled: Vec<_> = shared.unsettled().extract_if(due).collect();
+    for (device, (id, _)) in unsettled {
         let reason = DisconnectReason::Expired;
         let sessions = &shared.tables.sessions;
         let members = sessions.connected().into_iter();
@@ -67,7 +69,7 @@ fn begin_anew(shared: &Shared) {
         if let (Some(outbox), Some(patient)) =
             (sessions.expel(&device, id, reason, Instant::now()), patient)
         {
-            let why = "the session is begun anew, the database is back";
+            let why = "the session is begun anew, the database answers again";
             let now = shared.clock.now();
             shared.note(Entry::new(now, SERVER, Action::Left, &patient, why));
             shared.flusher.send([outbox]);

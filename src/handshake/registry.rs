@@ -89,6 +89,17 @@ pub trait Registry {
         Ok(row.map(|row| row.standing))
     }
 
+    /// The same for a session that goes on under new keys, on its own connection.
+    ///
+    /// # Errors
+    /// As [`Registry::certificate`].
+    fn standing_in_session(
+        &self,
+        certificate: &VerifiedCertificate,
+    ) -> Result<Option<Standing>, RegistryError> {
+        self.standing(certificate)
+    }
+
     /// Stores `at` as the certificate's last timestamp if it is later than the
     /// one stored, durably, and says whether it did.
     ///

@@ -19,8 +19,9 @@ use crate::handshake::doctor::{
     Context, Established, ExpectProof, Refusal, RefusalReason, objection_to,
 };
 use crate::handshake::patient::{Agreed, HandshakeError};
-use crate::handshake::registry::{Registry, Resumable};
+use crate::handshake::registry::{Registry, RegistryError, Resumable, Standing};
 use crate::handshake::schedule;
+use crate::identity::certificate::VerifiedCertificate;
 use crate::kdf::{self, Label, Prk, label};
 use crate::protocol::opcode::KEY_VERIFICATION;
 use crate::protocol::record::Mac;
@@ -271,6 +272,27 @@ pub fn answer<R: Registry>(
     request: &Frame,
     random: &mut dyn Random,
 ) -> Result<Option<(Frame, ExpectProof)>, Refusal> {
+    answer_if(context, request, R::standing, random)
+}
+
+/// The same inside a session, which goes on under new keys.
+///
+/// # Errors
+/// As [`answer`].
+pub fn answer_in_session<R: Registry>(
+    context: &Context<'_, R>,
+    request: &Frame,
+    random: &mut dyn Random,
+) -> Result<Option<(Frame, ExpectProof)>, Refusal> {
+    answer_if(context, request, R::standing_in_session, random)
+}
+
+fn answer_if<R: Registry>(
+    context: &Context<'_, R>,
+    request: &Frame,
+    standing: fn(&R, &VerifiedCertificate) -> Result<Option<Standing>, RegistryError>,
+    random: &mut dyn Random,
+) -> Result<Option<(Frame, ExpectProof)>, Refusal> {
     let group = context.identity.group();
     let fields = Request::decode(request, group)?;
     // Between the proof and this somebody else may have taken the token.
@@ -284,7 +306,7 @@ pub fn answer<R: Registry>(
         return Ok(None);
     };
     let serial = &resumable.certificate.subject().serial;
-    let standing = context.registry.standing(&resumable.certificate)?;
+    let standing = standing(context.registry, &resumable.certificate)?;
     let refused = standing.is_none_or(|standing| {
         objection_to(&resumable.certificate, standing, context.now).is_some()
     });

@@ -31,7 +31,7 @@ impl Scene {
         staff::next_list(store, root, &member.serials, now(), &mut OsRandom).unwrap()
     }
 
-    pub fn revoke(&self, name: &str) -> Result<u64, StaffError> {
+    pub(super) fn revoke(&self, name: &str) -> Result<u64, StaffError> {
         let list = self.next_list(name);
         let done = staff::revoke(&self.practice, &id(name), list.as_bytes(), "has left");
         done.map(|(_, number)| number)

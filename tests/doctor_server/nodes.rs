@@ -3,6 +3,11 @@
 mod administration;
 #[path = "nodes/forged.rs"]
 mod forged;
+#[path = "nodes/given.rs"]
+mod given;
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../../src/store/postgres/tests/proxy.rs"]
+mod proxy;
 
 use std::collections::BTreeMap;
 use std::env;

@@ -127,6 +127,13 @@ impl Practice {
     /// her certificate, and the data key is handed over.
     #[cfg(feature = "postgres")]
     pub fn colleague(&self, schema: &super::postgres::Schema, name: &str) -> Self {
+        let store = Arc::new(schema.open(name));
+        self.colleague_with(store, name, Settings::default())
+    }
+
+    /// The same with this view of the store and these settings.
+    #[cfg(feature = "postgres")]
+    pub fn colleague_with(&self, store: Arc<dyn Store>, name: &str, settings: Settings) -> Self {
         use telemed::identity::certificate::VerifiedCertificate;
         use telemed::identity::key_file::KeyFile;
         use telemed::random;
@@ -158,10 +165,9 @@ impl Practice {
         directory.keyring().save(&path, &key).unwrap();
         let data_key = telemed::vault::DATA_KEY;
         std::fs::copy(self.directory.path(data_key), directory.path(data_key)).unwrap();
-        let store: Arc<dyn Store> = Arc::new(schema.open(name));
         let facts = [(fact::DOCTOR_CERTIFICATE, certificate.as_bytes())];
         store.set_facts(&facts).unwrap();
-        let practice = Self::run(base, directory, store, Settings::default(), listen());
+        let practice = Self::run(base, directory, store, settings, listen());
         practice.run_a_while();
         practice
     }

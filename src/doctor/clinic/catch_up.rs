@@ -7,13 +7,16 @@ use std::time::Instant;
 
 use super::held::Behind;
 use super::{moved, papers};
+use crate::doctor::authors::Authors;
 use crate::doctor::event::Event;
 use crate::doctor::housekeeping;
-use crate::doctor::messages;
+use crate::doctor::messages::addressees::Addressees;
+use crate::doctor::messages::{self, BookError};
 use crate::doctor::post::outgoing::Outgoing;
 use crate::doctor::post::prepare;
 use crate::doctor::shared::Shared;
 use crate::identity::certificate::Fingerprint;
+use crate::protocol::message::Message;
 use crate::session::table::{Connected, SessionId};
 use crate::store::StoreError;
 use crate::store::messages::{Kind, MessageRow};
@@ -123,8 +126,8 @@ fn give(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<bool, StoreError>
     let store = &shared.practice.store;
     // A look that keeps nobody waiting.
     let behind = shared.clinic.behind(store.newest_message()?);
-    if behind.is_empty() {
-        return Ok(false);
+    if behind.iter().all(|it| !it.is_served) {
+        return Ok(!behind.is_empty());
     }
     // Nobody joins and nobody else gives anything between the look at what is
     // open and the word of what is given.
@@ -135,18 +138,16 @@ fn give(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<bool, StoreError>
     let behind = shared.clinic.behind(newest).into_iter();
     // A session that was ended is held until its thread has ended, too.
     let (behind, over): (Vec<_>, Vec<_>) = behind.partition(|it| present.contains(&it.session));
+    // In the order of numbers: what is from before a session comes first.
+    let (behind, unserved): (Vec<_>, Vec<_>) = behind.into_iter().partition(|it| it.is_served);
     let (open, given) = find_open(shared, nodes, &behind, newest)?;
+    // What cannot be read now is given at another look: nobody counts as having
+    // been given it before.
+    let open = open_all(shared, open)?;
     let over = over.into_iter().map(|it| (it.session, newest));
     shared.clinic.given(given.iter().copied().chain(over));
     let mut later = Vec::new();
-    for Open { row, sessions } in open {
-        let message = match messages::open(&shared.practice, &row) {
-            Ok(opened) => opened,
-            Err(error) => {
-                shared.tell(Event::Trouble(error.to_string()));
-                continue;
-            }
-        };
+    for (Open { row, sessions }, message) in open {
         let is_for = |member: &&Connected| sessions.contains(&member.id);
         let members: Vec<_> = members.iter().filter(is_for).cloned().collect();
         let devices = members.iter().map(|it| it.certificate.fingerprint());
@@ -165,7 +166,25 @@ fn give(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<bool, StoreError>
     for (outgoing, kind, members) in later {
         outgoing.one_by_one(kind, members);
     }
-    Ok(given.iter().any(|(_, number)| *number < newest))
+    Ok(!unserved.is_empty() || given.iter().any(|(_, number)| *number < newest))
+}
+
+/// Opens these messages. Those that may be given to nobody are told of and left
+/// out.
+fn open_all(
+    shared: &Shared,
+    open: Vec<Open>,
+) -> Result<Vec<(Open, (Message, Addressees))>, StoreError> {
+    let authors = Authors::new(&shared.practice);
+    let mut opened = Vec::with_capacity(open.len());
+    for each in open {
+        match messages::open_with(&authors, &each.row) {
+            Ok(found) => opened.push((each, found)),
+            Err(BookError::Store(error)) => return Err(error),
+            Err(error) => shared.tell_refused(each.row.number, &error),
+        }
+    }
+    Ok(opened)
 }
 
 type Given = Vec<(SessionId, u64)>;

@@ -44,6 +44,9 @@ struct Held {
     answered: Instant,
     /// The message up to which it was given everything.
     given: u64,
+    /// Whether its own thread has begun to give it what is from before it: nothing
+    /// else's is put before that.
+    is_served: bool,
 }
 
 /// A session that may lack something.
@@ -53,6 +56,8 @@ pub(super) struct Behind {
     pub(super) device: Fingerprint,
     /// The message up to which it was given everything.
     pub(super) given: u64,
+    /// Whether it may be given more now.
+    pub(super) is_served: bool,
 }
 
 impl Clinic {
@@ -89,10 +94,18 @@ impl Clinic {
             device,
             answered,
             given: newest.unwrap_or(0),
+            is_served: false,
         };
         let mut state = self.state();
         state.next = id.next();
         state.held.insert(id, held);
+    }
+
+    /// What is from before a session is in its queue, or what fits of it.
+    pub(in crate::doctor) fn served(&self, id: SessionId) {
+        if let Some(held) = self.state().held.get_mut(&id) {
+            held.is_served = true;
+        }
     }
 
     /// A session is over.
@@ -161,6 +174,7 @@ impl Clinic {
                 session: *id,
                 device: held.device,
                 given: held.given,
+                is_served: held.is_served,
             })
             .collect()
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Line;
 use crate::clock::Timestamp;
+use crate::doctor::authors::Authors;
 use crate::doctor::messages::live::Given;
 use crate::doctor::messages::{self, BookError};
 use crate::doctor::post::outgoing::{self, opcode_of};
@@ -11,6 +12,7 @@ use crate::protocol::message::Message;
 use crate::secret::SecretBytes;
 use crate::session::outbox::{Pushed, QueueFull};
 use crate::store::messages::{Change, Kind, MessageRow, Work};
+use crate::store::{StoreError, is_away};
 
 /// How many messages from before a session are sent ahead of their receipts.
 const IN_FLIGHT: usize = 32;
@@ -32,7 +34,7 @@ impl Line {
         let store = &self.shared.practice.store;
         let now = self.shared.clock.now();
         if let Err(error) = store.welcome(&self.device, self.peer.as_str(), now) {
-            self.cannot_read(&error);
+            self.cannot_give(&error);
         }
         self.missed.up_to = newest;
         self.send_missed();
@@ -43,12 +45,28 @@ impl Line {
         self.in_flight.len() <= IN_FLIGHT / 2 && self.missed.after < self.missed.up_to
     }
 
-    /// Gives what is open for this device, a few messages at a time, so that
-    /// however much it is the queue does not overflow.
-    pub(super) fn send_missed(&mut self) {
-        if !self.has_missed() {
-            return;
+    /// Tells that not everything that is kept could be given now. The session is
+    /// begun anew: nobody else gives what it lacks.
+    pub(in crate::doctor) fn cannot_give(&self, error: &StoreError) {
+        self.cannot_read(error);
+        if !is_away(error) {
+            self.shared.note_ungiven(&self.device, self.id);
         }
+    }
+
+    /// Gives what is open for this device, a few messages at a time, so that
+    /// however much it is the queue does not overflow. It ends only when so much is
+    /// under way that a receipt must come, or when everything was looked at: what
+    /// may not be given keeps nothing back that lies behind it.
+    pub(super) fn send_missed(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let authors = Authors::new(&shared.practice);
+        while self.has_missed() && !self.outbox.is_ending() && self.send_some(&authors) {}
+        self.shared.flusher.send([Arc::clone(&self.outbox)]);
+    }
+
+    /// Gives some of it; false if that cannot go on.
+    fn send_some(&mut self, authors: &Authors<'_>) -> bool {
         let Missed { after, up_to } = self.missed;
         let limit = IN_FLIGHT - self.in_flight.len();
         let now = self.shared.clock.now();
@@ -57,7 +75,8 @@ impl Line {
             Ok(rows) => rows,
             Err(error) => {
                 self.missed.after = up_to;
-                return self.cannot_read(&error);
+                self.cannot_give(&error);
+                return false;
             }
         };
         if rows.len() < limit {
@@ -66,19 +85,25 @@ impl Line {
             self.missed.after = last.number;
         }
         for row in &rows {
-            match messages::open(&self.shared.practice, row) {
+            match messages::open_with(authors, row) {
                 Ok((message, addressees))
                     if !addressees.admits(&message.id(), &self.peer.patient) =>
                 {
-                    self.cannot_read(&BookError::Addressees(row.number));
+                    let error = BookError::Addressees(row.number);
+                    self.shared.tell_refused(row.number, &error);
                 }
                 Ok((message, _)) if self.give(row, &message, now) => {}
                 // The session is over.
-                Ok(_) => break,
-                Err(error) => self.cannot_read(&error),
+                Ok(_) => return false,
+                Err(BookError::Store(error)) => {
+                    self.missed.after = up_to;
+                    self.cannot_give(&error);
+                    return false;
+                }
+                Err(error) => self.shared.tell_refused(row.number, &error),
             }
         }
-        self.shared.flusher.send([Arc::clone(&self.outbox)]);
+        true
     }
 
     /// Gives one message; false if the session is over, or the queue full.

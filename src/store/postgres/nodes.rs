@@ -231,16 +231,43 @@ impl NodeStore for PostgresStore {
         now: Timestamp,
     ) -> Result<Vec<(u64, Vec<Device>)>, StoreError> {
         let given: Vec<i64> = devices.iter().map(|(_, given)| number(*given)).collect();
+        let Some(after) = given.iter().min().copied() else {
+            return Ok(Vec::new());
+        };
         let devices: Vec<&[u8]> = devices.iter().map(|(device, _)| &device[..]).collect();
-        let sql = "SELECT delivery.message, delivery.device
-                   FROM unnest($1::bytea[], $2::bigint[]) AS given (device, after)
+        // A message to one patient has few recipients, and every node asks for
+        // them: it looks at these and not at each device that is connected to it.
+        // Of the others, who may be many, it looks for those at its own devices,
+        // and only if there is one.
+        let sql = "WITH given AS MATERIALIZED (
+                       SELECT * FROM unnest($1::bytea[], $2::bigint[]) AS given (device, after)
+                   ), candidate AS MATERIALIZED (
+                       SELECT number, kind FROM message WHERE number > $5 AND number <= $3
+                           AND (expires IS NULL OR expires > $4)
+                   )
+                   SELECT delivery.message, delivery.device
+                   FROM candidate
+                        JOIN delivery ON delivery.message = candidate.number AND delivery.open
+                        JOIN given ON given.device = delivery.device
+                                  AND given.after < delivery.message
+                   WHERE candidate.kind = 'private'
+                   UNION ALL
+                   SELECT delivery.message, delivery.device
+                   FROM given
                         JOIN delivery ON delivery.device = given.device AND delivery.open
                                      AND delivery.message > given.after
                                      AND delivery.message <= $3
-                        JOIN message ON message.number = delivery.message
-                   WHERE message.expires IS NULL OR message.expires > $4
-                   ORDER BY delivery.message";
-        let params: Params<'_> = &[&devices, &given, &number(up_to), &stored_millis(now)];
+                        JOIN candidate ON candidate.number = delivery.message
+                   WHERE candidate.kind <> 'private'
+                     AND EXISTS (SELECT 1 FROM candidate WHERE kind <> 'private')
+                   ORDER BY 1";
+        let params: Params<'_> = &[
+            &devices,
+            &given,
+            &number(up_to),
+            &stored_millis(now),
+            &after,
+        ];
         let rows: Vec<(u64, Device)> =
             self.rows(sql, params, |row| Ok((value(row, 0)?, value(row, 1)?)))?;
         let mut open: Vec<(u64, Vec<Device>)> = Vec::new();

@@ -1,41 +1,26 @@
 //! What an assistant could put into the database: words under another's name, and
 //! rows that send doctors' words to others.
 
-use telemed::doctor::event::Event;
+use super::*;
+
 use telemed::doctor::messages::addressees::Addressees;
-use telemed::doctor::post::{Letter, Recipients};
 use telemed::elgamal::SignSecret;
 use telemed::handshake::enrol::{self, NewKeys};
 use telemed::protocol::message::Message;
-use telemed::random::OsRandom;
 use telemed::store::messages::{Kind, MessageRow};
 use telemed::vault::column;
 
-use super::{connect_to, two};
-use crate::support::{Practice, Wire};
+use crate::support::Wire;
 
-#[test]
-fn what_bears_the_name_of_no_assistant_is_given_to_nobody_and_the_rest_goes_on() {
-    let Some((_schema, first, second)) = two() else {
-        return;
-    };
-    let mut person = first.enrol("P1");
-    let mut session = connect_to(&mut person, &second);
-    let device = first.store.certificates().unwrap()[0].fingerprint;
-    // Under the assistants' key, as it lies in every assistant's directory.
-    let books = first.server().practice();
-    let message = Message::new("Take twice the dose.", true, first.now(), &mut OsRandom);
-    let message = message.unwrap().by("D1".parse().unwrap());
-    let name = message.id().0;
-    let sealed = books
-        .vault
-        .seal(
-            column::STAFF_MESSAGE,
-            &name,
-            &Addressees::All.content(&message),
-            &mut OsRandom,
-        )
-        .unwrap();
+/// Puts an urgent message for the first device into the books, as whoever has the
+/// assistants' key does who can write to the database.
+pub(super) fn put(practice: &Practice, author: &str, text: &str) {
+    let device = practice.store.certificates().unwrap()[0].fingerprint;
+    let vault = &practice.server().practice().vault;
+    let message = Message::new(text, true, practice.now(), &mut OsRandom).unwrap();
+    let message = message.by(author.parse().unwrap());
+    let (name, bytes) = (message.id().0, Addressees::All.content(&message));
+    let sealed = vault.seal(column::STAFF_MESSAGE, &name, &bytes, &mut OsRandom);
     let row = MessageRow {
         number: 0,
         id: name,
@@ -45,17 +30,30 @@ fn what_bears_the_name_of_no_assistant_is_given_to_nobody_and_the_rest_goes_on()
         urgent: true,
         written: message.written(),
         expires: None,
-        sealed,
+        sealed: sealed.unwrap(),
     };
     let devices = [(device, "P1".to_owned())];
-    first.store.add_message(&row, &devices, &[]).unwrap();
+    practice.store.add_message(&row, &devices, &[]).unwrap();
+}
+
+fn refused(event: &Event) -> Option<()> {
+    match event {
+        Event::Trouble(sentence) => sentence.contains("given to nobody").then_some(()),
+        _ => None,
+    }
+}
+
+#[test]
+fn what_bears_the_name_of_no_assistant_is_given_to_nobody_and_the_rest_goes_on() {
+    let Some((_schema, first, second)) = two() else {
+        return;
+    };
+    let mut person = first.enrol("P1");
+    let mut session = connect_to(&mut person, &second);
+    put(&first, "D1", "Take twice the dose.");
     let patient = "P1".parse().unwrap();
     first.server().message(&patient, "from D1").unwrap();
     assert_eq!(session.message().text, "from D1");
-    let refused = |event: &Event| match event {
-        Event::Trouble(sentence) => sentence.contains("given to nobody").then_some(()),
-        _ => None,
-    };
     second.wait_for("the word that it is refused", refused);
     // Nor when she comes anew.
     session.leave();
@@ -64,6 +62,33 @@ fn what_bears_the_name_of_no_assistant_is_given_to_nobody_and_the_rest_goes_on()
     first.server().message(&patient, "once more").unwrap();
     assert_eq!(session.message().text, "once more");
     first.wait_for("the word that it is refused", refused);
+}
+
+#[test]
+fn however_much_is_refused_what_lies_behind_it_is_given_and_each_is_told_once() {
+    const FORGED: usize = 70;
+    let Some((_schema, first, _second)) = two() else {
+        return;
+    };
+    let mut person = first.enrol("P1");
+    for _ in 0..FORGED {
+        put(&first, "D1", "Take twice the dose.");
+    }
+    let patient = "P1".parse().unwrap();
+    let letter = Letter {
+        urgent: true,
+        ..Letter::new(Recipients::One(patient), "from D1")
+    };
+    first.server().send(&letter).unwrap();
+    // Urgent: it comes again until it is confirmed.
+    for _ in 0..2 {
+        let mut session = connect_to(&mut person, &first);
+        assert_eq!(session.message().text, "from D1");
+        session.leave();
+        first.wait_for_members(0);
+    }
+    let told = first.events();
+    assert_eq!(told.iter().filter_map(refused).count(), FORGED);
 }
 
 /// That a node gives somebody nothing that is for others.

@@ -24,9 +24,9 @@ fn a_hyphen_stands_for_a_text_on_standard_input() {
     clinic
         .command(&["history", "P1", "--json"])
         .code(0)
-        .says(r#""text":"Take two\na day."}"#)
-        .says(r#""text":"Closed today."}"#)
-        .says(r#"x"}"#);
+        .says(r#""text":"Take two\na day.","#)
+        .says(r#""text":"Closed today.","#)
+        .says(r#"x","#);
     let answer = clinic.patient("P1", &["send", "-", "--offline"]);
     run_with(answer, b"It is better.\n").code(0);
     run_with(clinic.patient("P1", &["history", "--offline"]), b"")

@@ -13,13 +13,18 @@ use crate::vault::{Vault, column};
 const BATCH: usize = 500;
 
 /// Seals all messages of a file anew that were sealed by an earlier version, once.
-/// One that does not open stays as it is. Cut short, it begins again.
+/// One that does not open stays as it is. Cut short, it begins again. A store that
+/// several share is left as it is.
 ///
 /// # Errors
 /// [`StoreError`]; what was sealed until then stays so.
 pub(in crate::doctor) fn seal_old(store: &dyn Store, vault: &Vault) -> Result<(), StoreError> {
-    if store.nodes().is_some() || store.fact(fact::MESSAGES_ADDRESSED)?.is_some() {
+    if store.fact(fact::MESSAGES_ADDRESSED)?.is_some() {
         return Ok(());
+    }
+    if store.nodes().is_some() {
+        // What is not so there counts for nothing, nor will it in a copy of it.
+        return store.set_facts(&[(fact::MESSAGES_ADDRESSED, &[1])]);
     }
     let mut before = u64::MAX;
     loop {

@@ -28,6 +28,8 @@ const ADDRESS: &str = "TELEMED_TEST_POSTGRES";
 struct Schema {
     url: String,
     name: String,
+    /// Where the database was made that is dropped with it.
+    made_at: Option<String>,
 }
 
 impl Schema {
@@ -39,10 +41,29 @@ impl Schema {
         };
         let name: [u8; 8] = random::array(&mut OsRandom);
         let name = format!("telemed_test_{}", hex::encode(&name));
-        let schema = Self { url, name };
-        let create = format!("CREATE SCHEMA {}", schema.name);
-        schema.admin().batch_execute(&create).unwrap();
+        let made_at = None;
+        let schema = Self { url, name, made_at };
+        schema.create();
         Some(schema)
+    }
+
+    /// The same in a database of its own, where nobody else is connected.
+    fn alone() -> Option<Self> {
+        let mut schema = Self::new()?;
+        let create = format!("CREATE DATABASE {}", schema.name);
+        schema.admin().batch_execute(&create).unwrap();
+        let at = schema.url.clone();
+        let (server, rest) = at.rsplit_once('/').unwrap();
+        let options = rest.split_once('?').map_or("", |(_, options)| options);
+        schema.url = format!("{server}/{}?{options}", schema.name);
+        schema.made_at = Some(at);
+        schema.create();
+        Some(schema)
+    }
+
+    fn create(&self) {
+        let create = format!("CREATE SCHEMA {}", self.name);
+        self.admin().batch_execute(&create).unwrap();
     }
 
     /// A connection beside the store's.
@@ -81,8 +102,18 @@ impl Drop for Schema {
             "SET lock_timeout = '5s'; DROP SCHEMA IF EXISTS {} CASCADE",
             self.name
         );
-        let dropped =
-            Client::connect(&self.url, NoTls).and_then(|mut admin| admin.batch_execute(&drop));
+        let url = self.made_at.as_ref().unwrap_or(&self.url);
+        let dropped = Client::connect(url, NoTls).and_then(|mut admin| {
+            admin.batch_execute(&drop)?;
+            match self.made_at {
+                None => Ok(()),
+                // It runs in no transaction.
+                Some(_) => admin.batch_execute(&format!(
+                    "DROP DATABASE IF EXISTS {} WITH (FORCE)",
+                    self.name
+                )),
+            }
+        });
         if !std::thread::panicking() {
             dropped.unwrap();
         }

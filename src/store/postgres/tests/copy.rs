@@ -76,7 +76,9 @@ fn entry() -> Entry {
 
 #[test]
 fn a_practice_goes_to_the_server_and_comes_back() {
-    let Some(schema) = Schema::new() else { return };
+    let Some(schema) = Schema::alone() else {
+        return;
+    };
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("telemed.db");
     let store = SqliteStore::open(&path).unwrap();

@@ -121,6 +121,9 @@ struct Open {
     sessions: HashSet<SessionId>,
 }
 
+/// The same with what the message says, and for whom.
+type Opened = (Open, (Message, Addressees));
+
 /// Gives what the sessions lack; says whether some lack still more.
 fn give(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<bool, StoreError> {
     let store = &shared.practice.store;
@@ -171,10 +174,7 @@ fn give(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<bool, StoreError>
 
 /// Opens these messages. Those that may be given to nobody are told of and left
 /// out.
-fn open_all(
-    shared: &Shared,
-    open: Vec<Open>,
-) -> Result<Vec<(Open, (Message, Addressees))>, StoreError> {
+fn open_all(shared: &Shared, open: Vec<Open>) -> Result<Vec<Opened>, StoreError> {
     let authors = Authors::new(&shared.practice);
     let mut opened = Vec::with_capacity(open.len());
     for each in open {

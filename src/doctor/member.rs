@@ -1,5 +1,5 @@
 //! Those who work in a clinic without a node, assistants and auditors: their
-//! papers and keys. Doctors' are [`setup`](crate::doctor::setup)'s.
+//! papers and keys. Doctors' are [`setup`]'s.
 
 use crate::clock::Timestamp;
 use crate::doctor::seen;

@@ -138,7 +138,7 @@ pub struct Removal<'a> {
 /// What only a clinic of several doctors has.
 ///
 /// # Errors
-/// As for [`Store`](super::Store).
+/// As for [`Store`].
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
 pub trait ClinicStore {
     /// Adds a ticket for joining, with no request yet, and logs that.

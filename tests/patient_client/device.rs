@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use telemed::clock::{Clock, SystemClock, Timestamp};
+use telemed::identity::data_dir::DataDirFault;
 use telemed::identity::ticket::Ticket;
 use telemed::patient::client::Client;
 use telemed::patient::config::Config;
 use telemed::patient::enrol::{self, EnrolError, Enrolled};
 use telemed::patient::event::Event;
-use telemed::patient::files::{Files, Name, Patient};
+use telemed::patient::files::{Files, FilesError, Name, Patient};
 use telemed::patient::inbox::Entry;
 use telemed::random::OsRandom;
 use tempfile::TempDir;
@@ -67,8 +68,20 @@ impl Device {
         )
     }
 
+    /// Her directory, as soon as the threads of an earlier run have left it.
     pub fn files(&self) -> Files {
-        Files::create_or_open(self.base.path(), &self.name).unwrap()
+        let deadline = Instant::now() + BOUND;
+        loop {
+            match Files::create_or_open(self.base.path(), &self.name) {
+                Err(FilesError::Directory(error))
+                    if matches!(error.fault(), DataDirFault::InUse)
+                        && Instant::now() < deadline =>
+                {
+                    thread::park_timeout(Duration::from_millis(5));
+                }
+                opened => return opened.unwrap(),
+            }
+        }
     }
 
     pub fn load(&self) -> Patient {

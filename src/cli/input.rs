@@ -1,9 +1,9 @@
 //! Text that is read from a file or from standard input.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::normalise::usage;
 use crate::cli::text::{self, MAX_MESSAGE};
 
@@ -34,6 +34,14 @@ fn bytes(input: impl Read, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     input.take(most as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Asks at the terminal, and says whether it was answered with yes.
+pub fn says_yes(question: &str) -> bool {
+    eprint(question);
+    let mut typed = String::new();
+    let read = io::stdin().lock().read_line(&mut typed);
+    read.is_ok() && typed.trim() == "yes"
 }
 
 /// A file's name for a sentence.

@@ -1,10 +1,11 @@
 //! A name that may be taken for another patient's: a person is asked, a program
 //! goes on, and both are told.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 
 use crate::cli::Program;
 use crate::cli::exit::{Exit, Failure, eprint};
+use crate::cli::input;
 use crate::cli::menu::{Answer as Choice, Dialogue, question};
 use crate::cli::options::DoctorOptions;
 use crate::cli::output::Form;
@@ -34,11 +35,9 @@ pub fn check(
     if options.form != Form::People || !io::stdin().is_terminal() {
         return Ok(());
     }
-    eprint(QUESTION);
-    let mut typed = String::new();
-    match io::stdin().lock().read_line(&mut typed) {
-        Ok(_) if typed.trim() == "yes" => Ok(()),
-        _ => Err(Failure::new(Exit::Failure, "nothing was done")),
+    match input::says_yes(QUESTION) {
+        true => Ok(()),
+        false => Err(Failure::new(Exit::Failure, "nothing was done")),
     }
 }
 

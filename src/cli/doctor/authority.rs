@@ -3,13 +3,14 @@
 //! only what was signed with it.
 
 use std::fs;
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use crate::cli::doctor::{
     ask_office, books, failed, joining, setup_failed, staff, store_failed, unexpected,
 };
-use crate::cli::exit::{Exit, Failure, eprint};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::input;
 use crate::cli::options::{AuthorityTask, DoctorOptions, RootFile};
 use crate::cli::output::Object;
 use crate::cli::passphrase;
@@ -260,14 +261,13 @@ fn confirm(practice: &Practice) -> Result<(), Failure> {
     }
     let patients = practice.store.active_devices(None, practice.now());
     let devices = patients.map_err(|error| store_failed(&error))?.len();
-    eprint(&format!(
+    let question = format!(
         "The certificates of all patients are revoked ({devices} devices): each needs a new \
          ticket.\nReplace the signing key? Type yes: "
-    ));
-    let mut typed = String::new();
-    match io::stdin().lock().read_line(&mut typed) {
-        Ok(_) if typed.trim() == "yes" => Ok(()),
-        _ => Err(Failure::new(Exit::Failure, "nothing was replaced")),
+    );
+    match input::says_yes(&question) {
+        true => Ok(()),
+        false => Err(Failure::new(Exit::Failure, "nothing was replaced")),
     }
 }
 

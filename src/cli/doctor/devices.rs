@@ -4,10 +4,11 @@ mod menu;
 
 pub use menu::run as run_menu;
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 
 use crate::cli::doctor;
-use crate::cli::exit::{Exit, Failure, eprint};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::input;
 use crate::cli::options::{DevicesTask, DoctorOptions};
 use crate::cli::output::Object;
 use crate::cli::text::clean;
@@ -64,12 +65,9 @@ fn confirm(
         (Err(failure), None) => failure.sentence,
         (Err(failure), Some(_)) => return Err(failure),
     };
-    eprint(&format!("{asked}\n{}", question(device.is_none())));
-    let mut typed = String::new();
-    let read = io::stdin().lock().read_line(&mut typed);
-    match read {
-        Ok(_) if typed.trim() == "yes" => Ok(()),
-        _ => Err(Failure::new(Exit::Failure, "nothing was revoked")),
+    match input::says_yes(&format!("{asked}\n{}", question(device.is_none()))) {
+        true => Ok(()),
+        false => Err(Failure::new(Exit::Failure, "nothing was revoked")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Joining a clinic: `doctor enrol-doctor`, `doctor authority sign`, and, on the
 //! newcomer's side, `doctor enrol TICKET`.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -13,6 +13,7 @@ use crate::cli::doctor::{
     ask_office, failed, setup_failed, store_failed, unexpected, vault_failed,
 };
 use crate::cli::exit::{Exit, Failure, eprint};
+use crate::cli::input;
 use crate::cli::options::{DoctorOptions, RootFile, TicketSource};
 use crate::cli::output::Object;
 use crate::cli::passphrase;
@@ -114,13 +115,10 @@ pub fn sign(
 }
 
 fn confirm(newcomer: &Waiting) -> bool {
-    eprint(&format!(
+    input::says_yes(&format!(
         "{}\nDoes she see the same? Type yes to sign: ",
         asks(newcomer)
-    ));
-    let mut typed = String::new();
-    let read = io::stdin().lock().read_line(&mut typed);
-    read.is_ok() && typed.trim() == "yes"
+    ))
 }
 
 fn asks(newcomer: &Waiting) -> String {

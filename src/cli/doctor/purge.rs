@@ -1,12 +1,13 @@
 //! `doctor purge`: what was kept long enough is deleted for good.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
 use crate::cli::doctor;
-use crate::cli::exit::{Exit, Failure, eprint};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::input;
 use crate::cli::options::{DoctorOptions, PurgeTask};
 use crate::cli::output::Object;
 use crate::doctor::office;
@@ -68,12 +69,9 @@ fn confirm(found: &Purged) -> Result<(), Failure> {
             Failure::new(Exit::Usage, sentence).hint("look with --dry-run first, then say --yes")
         );
     }
-    eprint(&format!("{}\nDelete it for good? Type yes: ", text(found)));
-    let mut typed = String::new();
-    let read = io::stdin().lock().read_line(&mut typed);
-    match read {
-        Ok(_) if typed.trim() == "yes" => Ok(()),
-        _ => Err(Failure::new(Exit::Failure, "nothing was deleted")),
+    match input::says_yes(&format!("{}\nDelete it for good? Type yes: ", text(found))) {
+        true => Ok(()),
+        false => Err(Failure::new(Exit::Failure, "nothing was deleted")),
     }
 }
 

@@ -1,11 +1,12 @@
 //! `doctor authority revoke-doctor`: takes somebody out of the clinic. The root's
 //! secret stays in this program; the books are given the list it has signed.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 
 use crate::cli::doctor::authority::root_secret;
 use crate::cli::doctor::{ask_office, failed, setup_failed, unexpected};
 use crate::cli::exit::{Exit, Failure, eprint};
+use crate::cli::input;
 use crate::cli::options::{DoctorOptions, RootFile};
 use crate::cli::output::Object;
 use crate::cli::text::sentence;
@@ -107,13 +108,10 @@ fn confirm(member: &Member) -> Result<(), Failure> {
         "doctor" => DOCTORS_NAME,
         _ => "the name may be given again, with other keys",
     };
-    eprint(&format!(
-        "That cannot be undone; {again}.\nRevoke {name}? Type yes: "
-    ));
-    let mut typed = String::new();
-    match io::stdin().lock().read_line(&mut typed) {
-        Ok(_) if typed.trim() == "yes" => Ok(()),
-        _ => Err(Failure::new(Exit::Failure, "nobody was revoked")),
+    let question = format!("That cannot be undone; {again}.\nRevoke {name}? Type yes: ");
+    match input::says_yes(&question) {
+        true => Ok(()),
+        false => Err(Failure::new(Exit::Failure, "nobody was revoked")),
     }
 }
 

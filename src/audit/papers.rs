@@ -206,10 +206,7 @@ fn accept(
     let subject = certificate.subject();
     match whose {
         None => root.accept_issued(certificate).ok(),
-        Some(name) if subject.identifier == *name => {
-            let role = subject.role;
-            root.accept_staff(certificate, role).ok()
-        }
+        Some(name) if subject.identifier == *name => root.accept_member(certificate).ok(),
         Some(_) => None,
     }
 }

@@ -57,8 +57,10 @@ pub fn papers(
 
 fn accept(bytes: &[u8], root: &VerifiedCertificate) -> Option<VerifiedCertificate> {
     let certificate = Certificate::decode(bytes, root.group()).ok()?;
-    let accepted = |role| root.accept_staff(certificate.clone(), role).ok();
-    ROLES.into_iter().find_map(accepted)
+    let certificate = root.accept_member(certificate).ok()?;
+    ROLES
+        .contains(&certificate.subject().role)
+        .then_some(certificate)
 }
 
 /// Her keys and papers, without a prekey: no patient talks to her. Nobody whose

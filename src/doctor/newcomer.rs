@@ -370,11 +370,8 @@ impl Newcomer<'_> {
         role: Role,
     ) -> Result<(), NewcomerError> {
         let is_genuine = |former: &[u8]| {
-            let Ok(former) = Certificate::decode(former, root.group()) else {
-                return false;
-            };
-            let of = former.subject().role;
-            root.accept_staff(former, of)
+            Certificate::decode(former, root.group())
+                .and_then(|former| root.accept_member(former))
                 .is_ok_and(|former| former.subject().identifier == self.ticket.subject)
         };
         for (newest, aside) in [

@@ -15,7 +15,9 @@ use crate::doctor::authority::decode_certificates;
 use crate::doctor::practice::Practice;
 use crate::elgamal::SignSecret;
 use crate::hex;
-use crate::identity::certificate::{Certificate, Fingerprint, Role, Serial, VerifiedCertificate};
+use crate::identity::certificate::{
+    Certificate, Fingerprint, Role, Serial, VerifiedCertificate, fingerprint,
+};
 use crate::identity::id::{Identifier, IdentifierError};
 use crate::identity::revocation::RevokedDoctors;
 use crate::identity::roster::RosterEntry;
@@ -207,14 +209,13 @@ pub fn certificates(
         }
     }
     let mut names = BTreeSet::new();
+    // Most stand in several places, and each is verified once.
+    found.retain(|bytes| names.insert(fingerprint(bytes)));
     let genuine = found.into_iter().filter_map(|bytes| {
         let certificate = Certificate::decode(&bytes, root.group()).ok()?;
-        let role = certificate.subject().role;
-        root.accept_staff(certificate, role).ok()
+        root.accept_member(certificate).ok()
     });
-    let mut all: Vec<_> = genuine
-        .filter(|certificate| names.insert(certificate.fingerprint()))
-        .collect();
+    let mut all: Vec<_> = genuine.collect();
     if let Some(nodes) = store.nodes() {
         for (_, bytes) in nodes.roster()? {
             if let Ok(entry) = RosterEntry::verify(&bytes, root)

@@ -436,6 +436,15 @@ impl VerifiedCertificate {
         self.accept_if(allowed, certificate)
     }
 
+    /// The same, whatever she is in the clinic.
+    ///
+    /// # Errors
+    /// [`CertificateError`], saying which check failed.
+    pub fn accept_member(&self, certificate: Certificate) -> Result<Self, CertificateError> {
+        let role = certificate.subject.role;
+        self.accept_staff(certificate, role)
+    }
+
     fn accept_if(&self, allowed: bool, certificate: Certificate) -> Result<Self, CertificateError> {
         let linked = certificate.issuer == self.key_id()
             && certificate.subject.clinic == self.subject().clinic

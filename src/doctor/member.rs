@@ -4,7 +4,6 @@
 use crate::clock::Timestamp;
 use crate::doctor::seen;
 use crate::doctor::setup::{self, SIGNING_KEY, SetupError};
-use crate::elgamal::SignSecret;
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::{Certificate, Role, VerifiedCertificate};
 use crate::identity::data_dir::DataDir;
@@ -49,9 +48,7 @@ pub fn papers(
     let own = store.fact(fact::OWN_CERTIFICATE)?;
     let own = own.ok_or(SetupError::NotJoined)?;
     let certificate = accept(&own, &root).ok_or(SetupError::Inconsistent("her certificate"))?;
-    let revoked = store.fact(fact::REVOKED_DOCTORS)?.unwrap_or_default();
-    let revoked = RevokedDoctors::accept(&revoked, &root)
-        .map_err(|_| SetupError::Inconsistent("the list of revoked doctors"))?;
+    let revoked = setup::load_revoked(store, &root)?;
     Ok((root, certificate, revoked))
 }
 
@@ -76,12 +73,11 @@ pub fn load(
 ) -> Result<DoctorIdentity, SetupError> {
     let (root, certificate, revoked) = papers(store, random)?;
     let path = directory.path(SIGNING_KEY);
-    let (group, secret) = directory.keyring().load(&path, KeyKind::DoctorSigning)?;
-    let signing = SignSecret::from_bytes(root.group(), secret.expose())
-        .ok()
-        .filter(|_| group == *root.group().id())
-        .filter(|signing| *signing.verifying_key() == certificate.subject().signing_key)
-        .ok_or(SetupError::Inconsistent("the file signing.key"))?;
+    let loaded = directory.keyring().load(&path, KeyKind::DoctorSigning)?;
+    let signing = setup::signing_key(root.group(), &loaded)?;
+    if *signing.verifying_key() != certificate.subject().signing_key {
+        return Err(SetupError::Inconsistent("the file signing.key"));
+    }
     seen::hold(&directory.path(""), store, &root, &revoked)?;
     let subject = certificate.subject();
     if revoked.contains(&subject.serial) {

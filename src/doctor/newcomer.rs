@@ -247,8 +247,7 @@ impl Newcomer<'_> {
     }
 
     fn revoked_list(&self, root: &VerifiedCertificate) -> Result<RevokedDoctors, NewcomerError> {
-        let list = self.store.fact(fact::REVOKED_DOCTORS)?.unwrap_or_default();
-        RevokedDoctors::accept(&list, root).map_err(|_| NewcomerError::Revocation)
+        setup::stored_revoked(self.store, root)?.ok_or(NewcomerError::Revocation)
     }
 
     /// The clinic's root in the database, if it is the ticket's.
@@ -298,14 +297,9 @@ impl Newcomer<'_> {
     /// The signing key in her directory.
     fn signing(&self, group: &Group) -> Result<SignSecret, NewcomerError> {
         let path = self.directory.path(SIGNING_KEY);
-        let (of, secret) = self
-            .directory
-            .keyring()
-            .load(&path, KeyKind::DoctorSigning)?;
-        SignSecret::from_bytes(group, secret.expose())
-            .ok()
-            .filter(|_| of == *group.id())
-            .ok_or(SetupError::Inconsistent("the file signing.key").into())
+        let keyring = self.directory.keyring();
+        let loaded = keyring.load(&path, KeyKind::DoctorSigning)?;
+        Ok(setup::signing_key(group, &loaded)?)
     }
 
     /// Her request as it lies in the database, or a new one, which is put there.

@@ -25,7 +25,7 @@ use crate::identity::prekey::{PrekeyId, VerifiedPrekey};
 use crate::identity::revocation::RevokedDoctors;
 use crate::random::Random;
 use crate::secret::SecretBytes;
-use crate::store::{PrekeyRow, Store, fact};
+use crate::store::{PrekeyRow, Store, StoreError, fact};
 
 /// The clinic's root secret: belongs into a drawer, not on this machine.
 pub const ROOT_KEY: &str = "root.key";
@@ -144,12 +144,7 @@ pub fn load_with(
         revoked,
         earlier,
     } = load_papers(store, random)?;
-    let group = root.group().clone();
-    let (key_group, secret) = keys(SIGNING_KEY, KeyKind::DoctorSigning)?;
-    let signing = SignSecret::from_bytes(&group, secret.expose())
-        .ok()
-        .filter(|_| key_group == *group.id())
-        .ok_or(SetupError::Inconsistent("the file signing.key"))?;
+    let signing = signing_key(root.group(), &keys(SIGNING_KEY, KeyKind::DoctorSigning)?)?;
     let is_of =
         |papers: &VerifiedCertificate| papers.subject().signing_key == *signing.verifying_key();
     if !is_of(&certificate) {
@@ -189,7 +184,6 @@ pub struct DoctorPapers {
 /// # Errors
 /// [`SetupError`].
 pub fn load_papers(store: &dyn Store, random: &mut dyn Random) -> Result<DoctorPapers, SetupError> {
-    let required = |name, what| store.fact(name)?.ok_or(SetupError::Inconsistent(what));
     let root = load_root(store, random)?;
     let Some(bytes) = store.fact(fact::DOCTOR_CERTIFICATE)? else {
         return Err(match store.clinic() {
@@ -200,9 +194,7 @@ pub fn load_papers(store: &dyn Store, random: &mut dyn Random) -> Result<DoctorP
     let certificate = Certificate::decode(&bytes, root.group())
         .and_then(|certificate| root.accept_issued(certificate))
         .map_err(|_| SetupError::Inconsistent("the doctor's certificate"))?;
-    let bytes = required(fact::REVOKED_DOCTORS, "the list of revoked doctors")?;
-    let revoked = RevokedDoctors::accept(&bytes, &root)
-        .map_err(|_| SetupError::Inconsistent("the list of revoked doctors"))?;
+    let revoked = load_revoked(store, &root)?;
     let earlier = authority::read_earlier(store, &root)?;
     Ok(DoctorPapers {
         root,
@@ -210,6 +202,44 @@ pub fn load_papers(store: &dyn Store, random: &mut dyn Random) -> Result<DoctorP
         revoked,
         earlier,
     })
+}
+
+/// Reads the clinic's list of revoked doctors.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn load_revoked(
+    store: &dyn Store,
+    root: &VerifiedCertificate,
+) -> Result<RevokedDoctors, SetupError> {
+    stored_revoked(store, root)?.ok_or(SetupError::Inconsistent("the list of revoked doctors"))
+}
+
+/// The list of revoked doctors in the store; none if there is none that this root
+/// has signed.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn stored_revoked(
+    store: &dyn Store,
+    root: &VerifiedCertificate,
+) -> Result<Option<RevokedDoctors>, StoreError> {
+    let bytes = store.fact(fact::REVOKED_DOCTORS)?;
+    Ok(bytes.and_then(|bytes| RevokedDoctors::accept(&bytes, root).ok()))
+}
+
+/// A signing key of this group, from the group and the secret that its file holds.
+///
+/// # Errors
+/// [`SetupError::Inconsistent`].
+pub(in crate::doctor) fn signing_key(
+    group: &Group,
+    (of, secret): &([u8; 32], SecretBytes),
+) -> Result<SignSecret, SetupError> {
+    SignSecret::from_bytes(group, secret.expose())
+        .ok()
+        .filter(|_| of == group.id())
+        .ok_or(SetupError::Inconsistent("the file signing.key"))
 }
 
 /// Reads the clinic's root certificate, which nobody has compared with a

@@ -13,6 +13,7 @@ use crate::audit::Action;
 use crate::clock::Timestamp;
 use crate::doctor::authority::decode_certificates;
 use crate::doctor::practice::Practice;
+use crate::doctor::setup;
 use crate::elgamal::SignSecret;
 use crate::hex;
 use crate::identity::certificate::{
@@ -236,8 +237,7 @@ pub fn revoked_list(
     store: &dyn Store,
     root: &VerifiedCertificate,
 ) -> Result<RevokedDoctors, StaffError> {
-    let bytes = store.fact(fact::REVOKED_DOCTORS)?.unwrap_or_default();
-    RevokedDoctors::accept(&bytes, root).map_err(|_| StaffError::Damaged)
+    setup::stored_revoked(store, root)?.ok_or(StaffError::Damaged)
 }
 
 /// Who somebody is who works in the clinic and is not this doctor.

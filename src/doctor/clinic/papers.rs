@@ -14,12 +14,11 @@ use crate::doctor::roster;
 use crate::doctor::setup;
 use crate::doctor::shared::Shared;
 use crate::identity::authority::DoctorIdentity;
-use crate::identity::revocation::RevokedDoctors;
 use crate::identity::roster::RosterEntry;
 use crate::protocol::DisconnectReason;
 use crate::random::OsRandom;
+use crate::store::StoreError;
 use crate::store::nodes::NodeStore;
-use crate::store::{StoreError, fact};
 
 /// Goes on with newer papers.
 ///
@@ -39,12 +38,8 @@ pub(super) fn catch_up(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<()
 /// handshake: they are asked to come back.
 fn renew_revoked(shared: &Shared) -> Result<(), StoreError> {
     let practice = &shared.practice;
-    let Some(bytes) = practice.store.fact(fact::REVOKED_DOCTORS)? else {
-        return Ok(());
-    };
     let identity = practice.identity();
-    // What is not the root's is no list.
-    let Ok(revoked) = RevokedDoctors::accept(&bytes, &identity.root) else {
+    let Some(revoked) = setup::stored_revoked(&*practice.store, &identity.root)? else {
         return Ok(());
     };
     if revoked.contains(&identity.certificate.subject().serial) {

@@ -3,7 +3,6 @@
 
 pub(super) mod outgoing;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -345,8 +344,7 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
     let number = row.number;
     shared.clinic.sent(number);
     let (recipients, code) = (devices.len(), message.id().code());
-    let devices: HashSet<_> = devices.into_iter().map(|(device, _)| device).collect();
-    let everybody = devices.clone();
+    let devices = devices.into_iter().map(|(device, _)| device).collect();
     let outgoing = Outgoing::new(shared, (message, addressees), number, devices);
     // Where other doctors' patients are there, too, the group is too many.
     let is_for_all = || practice.store.nodes().is_none() || outgoing.is_for_all();
@@ -369,7 +367,7 @@ pub(super) fn send(shared: &Arc<Shared>, letter: &Letter<'_>) -> Result<Sent, Se
     let away = recipients.saturating_sub(devices);
     let elsewhere = match away {
         0 => 0,
-        _ => presence::elsewhere(practice, &everybody)
+        _ => presence::elsewhere(practice, outgoing.devices())
             .unwrap_or(0)
             .min(away),
     };

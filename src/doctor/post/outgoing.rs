@@ -61,6 +61,11 @@ impl Outgoing {
         &self.message
     }
 
+    /// The recipients' devices.
+    pub(in crate::doctor) const fn devices(&self) -> &HashSet<Fingerprint> {
+        &self.devices
+    }
+
     /// Whether everyone who is there is to get it.
     pub(in crate::doctor) fn is_for_all(&self) -> bool {
         let members = self.shared.tables.sessions.connected();
@@ -109,7 +114,7 @@ impl Outgoing {
     /// who have it or are given it at once. Each is signed for alone, which
     /// takes its time: for many it is done by a thread of its own, and nobody
     /// waits for it.
-    pub(in crate::doctor) fn one_by_one(self, kind: Kind, members: Vec<Connected>) -> usize {
+    pub(in crate::doctor) fn one_by_one(&self, kind: Kind, members: Vec<Connected>) -> usize {
         let count = members.len();
         if kind == Kind::Private || count <= AT_ONCE {
             return self.give_all(kind, members);

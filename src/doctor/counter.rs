@@ -3,11 +3,10 @@
 //! nodes, which hear of it, give it to the patients.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use crate::doctor::audit_log;
 use crate::doctor::control::{Answer, Request};
-use crate::doctor::desk::{answer_to, letter_to, recipients_of};
+use crate::doctor::desk::{answer_to, clinic, letter_to, letter_to_several};
 use crate::doctor::office;
 use crate::doctor::post::{self, Letter, Recipients, SendError, Sent};
 use crate::doctor::practice::Practice;
@@ -30,20 +29,13 @@ pub fn answer(practice: &Practice, request: Request) -> Answer {
 
 fn answered(practice: &Practice, request: Request) -> Answer {
     match request {
-        Request::List | Request::ListClinic => match presence::of_clinic(practice) {
-            Ok(nodes) => Answer::Clinic(nodes),
-            Err(error) => Answer::Failed(error.to_string()),
-        },
-        Request::Broadcast(broadcast) => match recipients_of(&broadcast) {
-            Ok(to) => send(
-                practice,
-                &Letter {
-                    urgent: broadcast.urgent,
-                    expires: broadcast.expires_seconds.map(Duration::from_secs),
-                    // She has no patients of her own.
-                    ..Letter::new(of_clinic(to), &broadcast.text)
-                },
-            ),
+        Request::List | Request::ListClinic => clinic(practice),
+        Request::Broadcast(broadcast) => match letter_to_several(&broadcast) {
+            Ok(letter) => {
+                // She has no patients of her own.
+                let to = of_clinic(letter.to);
+                send(practice, &Letter { to, ..letter })
+            }
             Err(sentence) => Answer::Failed(sentence),
         },
         Request::Message {

@@ -9,6 +9,7 @@ use crate::doctor::correspondence;
 use crate::doctor::messages::device_code;
 use crate::doctor::office;
 use crate::doctor::post::{Letter, Recipients, SendError, Sent};
+use crate::doctor::practice::Practice;
 use crate::doctor::presence;
 use crate::doctor::reach;
 use crate::doctor::roles;
@@ -49,11 +50,11 @@ impl Desk {
         }
         match request {
             Request::List => self.list(),
-            Request::ListClinic => match presence::of_clinic(self.server.practice()) {
-                Ok(nodes) => Answer::Clinic(nodes),
-                Err(error) => Answer::Failed(error.to_string()),
+            Request::ListClinic => clinic(self.server.practice()),
+            Request::Broadcast(broadcast) => match letter_to_several(&broadcast) {
+                Ok(letter) => self.send(&letter),
+                Err(sentence) => Answer::Failed(sentence),
             },
-            Request::Broadcast(broadcast) => self.broadcast(&broadcast),
             Request::Message {
                 patient,
                 text,
@@ -123,17 +124,6 @@ impl Desk {
         }
     }
 
-    fn broadcast(&self, broadcast: &Broadcast) -> Answer {
-        match recipients_of(broadcast) {
-            Ok(to) => self.send(&Letter {
-                urgent: broadcast.urgent,
-                expires: broadcast.expires_seconds.map(Duration::from_secs),
-                ..Letter::new(to, &broadcast.text)
-            }),
-            Err(sentence) => Answer::Failed(sentence),
-        }
-    }
-
     /// Opens or closes a consultation, by word: the patient sees it too. What
     /// is open is not opened again. It ends even where no message reaches the
     /// patient any more.
@@ -199,8 +189,24 @@ impl Desk {
     }
 }
 
-/// For whom a broadcast is; a sentence if a name is none.
-pub(super) fn recipients_of(broadcast: &Broadcast) -> Result<Recipients, String> {
+/// Who is connected where in the clinic.
+pub(super) fn clinic(practice: &Practice) -> Answer {
+    match presence::of_clinic(practice) {
+        Ok(nodes) => Answer::Clinic(nodes),
+        Err(error) => Answer::Failed(error.to_string()),
+    }
+}
+
+/// A letter to several; a sentence if a name is none.
+pub(super) fn letter_to_several(broadcast: &Broadcast) -> Result<Letter<'_>, String> {
+    Ok(Letter {
+        urgent: broadcast.urgent,
+        expires: broadcast.expires_seconds.map(Duration::from_secs),
+        ..Letter::new(recipients_of(broadcast)?, &broadcast.text)
+    })
+}
+
+fn recipients_of(broadcast: &Broadcast) -> Result<Recipients, String> {
     let chosen: Result<Vec<Identifier>, _> = broadcast.to.iter().map(|name| name.parse()).collect();
     let chosen = chosen.map_err(|error| error.to_string())?;
     Ok(match &broadcast.tag {

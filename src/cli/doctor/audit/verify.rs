@@ -78,15 +78,15 @@ fn of_members(
         let log = Some(name.clone());
         office.ask(Request::Verify { log })?;
     }
-    let root = match &verification.root {
-        Some(root) => root.clone(),
-        None => own_root(office)?.to_vec(),
-    };
     let (options, id) = (office.options, office.id);
-    let files = HeadsFiles::open(&verification.heads).map_err(|error| failed(&error))?;
     let location = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
     let store = setup::look_at_store(&location, &options.store, id);
     let store = store.map_err(|error| setup_failed(&error))?;
+    let root = match &verification.root {
+        Some(root) => root.clone(),
+        None => own_root(office, &*store, &location)?.to_vec(),
+    };
+    let files = HeadsFiles::open(&verification.heads).map_err(|error| failed(&error))?;
     let clinic = store.clinic().ok_or_else(unexpected)?;
     let mut findings = 0;
     for name in names {
@@ -110,39 +110,44 @@ fn of_members(
             .print(&said.join("\n"), &objects(&report, &root, Some(name)))?;
     }
     if options.form == Form::People {
-        let mut said = Vec::new();
-        if verification.heads.is_empty() {
-            said.push(ONLY_HEADS.to_owned());
-        }
-        said.push(
-            "Of whom log and row among the staff were taken away together is not among these: \
-             compare the names with those who work in the clinic."
-                .to_owned(),
-        );
-        said.push(format!("The clinic's root is {}.", groups(&root)));
-        if verification.root.is_none() {
-            said.push(
-                "It was taken from what is noted in the directory here, or else from the \
-                 certificate of the signing.key here: compare it with the clinic's papers."
-                    .to_owned(),
-            );
-        }
-        print(&format!("{}\n", said.join("\n")))?;
+        print(&format!("{}\n", left_open(verification, &root).join("\n")))?;
     }
     verdict(findings)
 }
 
+/// What verifying the logs of members does not tell.
+fn left_open(verification: &Verification, root: &[u8]) -> Vec<String> {
+    let mut said = Vec::new();
+    if verification.heads.is_empty() {
+        said.push(ONLY_HEADS.to_owned());
+    }
+    said.push(
+        "Of whom log and row among the staff were taken away together is not among these: compare \
+         the names with those who work in the clinic."
+            .to_owned(),
+    );
+    said.push(format!("The clinic's root is {}.", groups(root)));
+    if verification.root.is_none() {
+        said.push(
+            "It was taken from what is noted in the directory here, or else from the certificate \
+             of the signing.key here: compare it with the clinic's papers."
+                .to_owned(),
+        );
+    }
+    said
+}
+
 /// The root under which her own certificate is, which her own key belongs to.
-fn own_root(office: &Office<'_>) -> Result<Fingerprint, Failure> {
+fn own_root(
+    office: &Office<'_>,
+    store: &dyn Store,
+    location: &Path,
+) -> Result<Fingerprint, Failure> {
     if let Some(books) = office.books.get() {
         return Ok(books.identity().root.fingerprint());
     }
-    let (options, id) = (office.options, office.id);
-    let location = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
-    let store = setup::look_at_store(&location, &options.store, id);
-    let store = store.map_err(|error| setup_failed(&error))?;
-    let mut papers = Papers::stored(&*store).map_err(|error| store_failed(&error))?;
-    let keyring = passphrase::keyring(&location, &options.keys)?;
+    let mut papers = Papers::stored(store).map_err(|error| store_failed(&error))?;
+    let keyring = passphrase::keyring(location, &office.options.keys)?;
     hold_to_key(&mut papers, &location.join(SIGNING_KEY), &keyring)?;
     Ok(fingerprint(&papers.root))
 }

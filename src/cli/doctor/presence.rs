@@ -24,16 +24,16 @@ fn section(node: &Node) -> String {
         1 => format!("{doctor}{state}: 1 device is connected:"),
         count => format!("{doctor}{state}: {count} devices are connected:"),
     };
-    for Elsewhere {
-        patient,
-        device,
-        since,
-    } in &node.devices
-    {
-        let name = format!("{patient} (device {device})");
-        lines += &format!("\n  {name:<32}  since {since}");
+    for device in &node.devices {
+        lines += &line(device, "");
     }
     lines
+}
+
+/// A line of its own about a device that is connected; `at` says where.
+fn line(device: &Elsewhere, at: &str) -> String {
+    let name = format!("{} (device {})", device.patient, device.device);
+    format!("\n  {name:<32}  {at}since {}", device.since)
 }
 
 /// For programs.
@@ -72,14 +72,9 @@ pub fn own_elsewhere(nodes: &[Node]) -> String {
         lines += "\nYour patients who are connected to other doctors of the clinic:";
     }
     for node in nodes {
-        for Elsewhere {
-            patient,
-            device,
-            since,
-        } in &node.devices
-        {
-            let name = format!("{patient} (device {device})");
-            lines += &format!("\n  {name:<32}  at {} since {since}", node.doctor);
+        let at = format!("at {} ", node.doctor);
+        for device in &node.devices {
+            lines += &line(device, &at);
         }
     }
     lines

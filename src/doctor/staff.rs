@@ -23,7 +23,7 @@ use crate::identity::id::{Identifier, IdentifierError};
 use crate::identity::revocation::RevokedDoctors;
 use crate::identity::roster::RosterEntry;
 use crate::random::Random;
-use crate::store::clinic::Removal;
+use crate::store::clinic::{Removal, StaffRow};
 use crate::store::{ClinicStore, Store, StoreError, fact};
 
 /// What can be asked about who works in the clinic.
@@ -82,6 +82,17 @@ pub struct Member {
     pub connected: usize,
     /// The clinic's other doctors.
     pub colleagues: Vec<String>,
+}
+
+impl Member {
+    /// The numbers of her certificates, in hexadecimal digits.
+    #[must_use]
+    pub fn serials_in_hex(&self) -> Vec<String> {
+        self.serials
+            .iter()
+            .map(|serial| hex::encode(serial))
+            .collect()
+    }
 }
 
 /// Why nobody was revoked.
@@ -240,6 +251,14 @@ pub fn revoked_list(
     setup::stored_revoked(store, root)?.ok_or(StaffError::Damaged)
 }
 
+/// The names of those who are doctors.
+pub(super) fn doctors(staff: Vec<StaffRow>) -> Vec<String> {
+    let doctors = staff
+        .into_iter()
+        .filter(|row| row.role == Role::Doctor.word());
+    doctors.map(|row| row.id).collect()
+}
+
 /// Who somebody is who works in the clinic and is not this doctor.
 ///
 /// # Errors
@@ -279,10 +298,7 @@ fn show_with(
             }
         });
     };
-    let doctors = staff
-        .into_iter()
-        .filter(|row| row.role == Role::Doctor.word())
-        .map(|row| row.id);
+    let doctors = doctors(staff).into_iter();
     let present = practice.store.nodes().map(|nodes| nodes.present());
     let present = present.transpose()?.unwrap_or_default();
     Ok(Member {
@@ -362,15 +378,10 @@ pub fn revoke(
     if next.number() <= known.number() || !next.holds_all_of(&known) || !names_her {
         return Err(StaffError::Overtaken);
     }
-    let serials: Vec<String> = shown
-        .serials
-        .iter()
-        .map(|serial| hex::encode(serial))
-        .collect();
     let detail = format!(
         "{}, certificates {}, list {}: {reason}",
         shown.role,
-        serials.join(", "),
+        shown.serials_in_hex().join(", "),
         next.number()
     );
     let entry = practice.by_doctor(Action::StaffRevoked, member.as_str(), &detail);

@@ -8,9 +8,6 @@ use crate::doctor::staff::{self, StaffError};
 use crate::identity::id::Identifier;
 use crate::store::{ClinicStore, StoreError};
 
-/// What staff who have patients are called in the store.
-const DOCTOR: &str = "doctor";
-
 /// Why a patient is not given to another doctor.
 #[derive(Debug)]
 pub enum TransferError {
@@ -148,9 +145,7 @@ pub fn transfer_all(
 }
 
 fn doctors(clinic: &dyn ClinicStore) -> Result<Vec<String>, StoreError> {
-    let staff = clinic.staff()?.into_iter();
-    let doctors = staff.filter(|row| row.role == DOCTOR);
-    Ok(doctors.map(|row| row.id).collect())
+    Ok(staff::doctors(clinic.staff()?))
 }
 
 /// Whether patients can be given to this doctor.

@@ -76,11 +76,6 @@ fn staff_failed(error: &StaffError) -> Failure {
 }
 
 fn described(member: &Member) -> String {
-    let serials: Vec<String> = member
-        .serials
-        .iter()
-        .map(|serial| hex::encode(serial))
-        .collect();
     let connected = match member.connected {
         0 => String::new(),
         1 => "; 1 device is connected to her".to_owned(),
@@ -92,7 +87,7 @@ fn described(member: &Member) -> String {
         member.name,
         member.role,
         fingerprint_groups(&member.key),
-        serials.join(", "),
+        member.serials_in_hex().join(", "),
         member.until,
         member.patients
     )
@@ -169,17 +164,12 @@ pub fn objects(answer: &Answer) -> Vec<Object> {
             member,
             revoked_number,
         } => {
-            let serials: Vec<String> = member
-                .serials
-                .iter()
-                .map(|serial| hex::encode(serial))
-                .collect();
             vec![
                 Object::new("staff_revoked")
                     .with("name", member.name.as_str())
                     .with("role", member.role.as_str())
                     .with("key", hex::encode(&member.key))
-                    .with("serials", serials)
+                    .with("serials", member.serials_in_hex())
                     .with("revoked_number", *revoked_number)
                     .with("patients", member.patients),
             ]

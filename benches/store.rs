@@ -10,6 +10,9 @@
     reason = "a benchmark ends with what it cannot do, and prints"
 )]
 
+#[path = "common/receipts.rs"]
+mod receipts;
+
 use std::path::Path;
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier};
@@ -17,12 +20,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use telemed::audit::{Action, Entry};
-use telemed::clock::{Clock, SystemClock, Timestamp};
+use telemed::clock::{Clock, SystemClock};
 use telemed::doctor::ledger::Ledger;
-use telemed::random::{self, OsRandom};
-use telemed::store::messages::{Change, Device, Kind, MessageRow, MessageStore, Work};
+use telemed::store::messages::{Change, Device, MessageStore, Work};
 use telemed::store::{SqliteStore, Store};
+
+use receipts::{entry, message, receipt};
 
 /// Patients, each with one device.
 const DEVICES: u32 = 5_000;
@@ -222,43 +225,6 @@ fn one_by_one(
         store.commit(&[receipt(message, device)]).unwrap();
     }
     (begun.elapsed(), devices.len())
-}
-
-fn receipt(message: u64, device: &Device) -> Change {
-    let (device, at) = (*device, SystemClock.now());
-    Change {
-        work: Work::Delivered {
-            message,
-            device,
-            at,
-            sent: None,
-        },
-        audit: vec![entry(at)],
-    }
-}
-
-fn entry(at: Timestamp) -> Entry {
-    Entry::new(
-        at,
-        "P1",
-        Action::Delivered,
-        "",
-        "message 3fa92b, device 7c01d2",
-    )
-}
-
-fn message(written: Timestamp) -> MessageRow {
-    MessageRow {
-        number: 0,
-        id: random::array(&mut OsRandom),
-        kind: Kind::Broadcast,
-        patient: None,
-        boundary: None,
-        urgent: false,
-        written,
-        expires: None,
-        sealed: vec![7; 336],
-    }
 }
 
 fn median(mut work: impl FnMut()) -> Duration {

@@ -32,6 +32,8 @@ mod place;
 mod practice;
 #[path = "load/process.rs"]
 mod process;
+#[path = "../benches/common/processor.rs"]
+mod processor;
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -197,7 +199,7 @@ impl Servers {
         let servers: Vec<Duration> = (self.0.iter())
             .map(|(doctor, _)| doctor.cpu())
             .collect::<Result<_>>()?;
-        let database = process::cpu_of_database()?;
+        let database = processor::of_database()?;
         let known = servers.iter().sum::<Duration>() + database;
         Ok(Costs {
             servers,

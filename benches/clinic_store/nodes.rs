@@ -1,21 +1,26 @@
 //! The measurement.
 
+#[path = "../common/processor.rs"]
+mod processor;
+#[path = "../common/receipts.rs"]
+mod receipts;
+#[path = "../common/schema.rs"]
+mod schema;
+
 use std::env;
-use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postgres::{Client, NoTls};
-use telemed::audit::{Action, Entry};
-use telemed::clock::{Clock, SystemClock, Timestamp};
+use telemed::clock::{Clock, SystemClock};
 use telemed::doctor::ledger::Ledger;
-use telemed::hex;
-use telemed::random::{self, OsRandom};
-use telemed::store::messages::{Change, Device, Kind, MessageRow, MessageStore, Work};
+use telemed::store::messages::{Device, MessageStore};
 use telemed::store::{PostgresStore, Store};
+
+use receipts::{entry, message, receipt};
+use schema::Schema;
 
 /// How many nodes write at once.
 const NODES: [usize; 6] = [1, 2, 4, 8, 16, 32];
@@ -52,63 +57,40 @@ pub fn main() {
     }
 }
 
-/// Nodes on a schema of their own, which is dropped in the end.
+/// Nodes on a schema of their own, which is dropped after them.
 struct Clinic {
-    url: String,
-    schema: String,
     nodes: Vec<Arc<PostgresStore>>,
     devices: Vec<(Device, String)>,
+    _schema: Schema,
 }
 
 impl Clinic {
     fn new(url: &str, nodes: usize) -> Self {
-        let schema = format!(
-            "telemed_bench_{}",
-            hex::encode(&random::array::<8>(&mut OsRandom))
-        );
-        let mut admin = Client::connect(url, NoTls).unwrap();
-        admin
-            .batch_execute(&format!("CREATE SCHEMA {schema}"))
-            .unwrap();
-        let separator = if url.contains('?') { '&' } else { '?' };
-        let address = format!("{url}{separator}options=-csearch_path%3D{schema}");
-        let address = address.parse().unwrap();
+        let schema = Schema::create(url).unwrap();
+        let address = schema.address().parse().unwrap();
         let open = |number| PostgresStore::open(&address, &format!("D{number}")).unwrap();
         let nodes: Vec<_> = (1..=nodes).map(|number| Arc::new(open(number))).collect();
         let sql = format!(
-            "SET search_path = {schema};
-             INSERT INTO certificate
+            "INSERT INTO certificate
                     (serial, fingerprint, doctor, subject, bytes, state, created, not_after)
              SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), sha256(int4send(i)), 'D1', 'P' || i,
                     '\\x00', 'active', 1, 9000000000000 FROM generate_series(1, {DEVICES}) AS i"
         );
-        admin.batch_execute(&sql).unwrap();
+        schema.client().unwrap().batch_execute(&sql).unwrap();
         let devices = nodes[0].active_devices(None, SystemClock.now()).unwrap();
         assert_eq!(devices.len(), DEVICES);
         Self {
-            url: url.to_owned(),
-            schema,
             nodes,
             devices,
+            _schema: schema,
         }
     }
 
     /// A broadcast to everybody, which nobody has yet.
     fn broadcast(&self) -> u64 {
         let now = SystemClock.now();
-        let message = MessageRow {
-            number: 0,
-            id: random::array(&mut OsRandom),
-            kind: Kind::Broadcast,
-            patient: None,
-            boundary: None,
-            urgent: false,
-            written: now,
-            expires: None,
-            sealed: vec![7; 336],
-        };
         self.nodes[0]
-            .add_message(&message, &self.devices, &[entry(now)])
+            .add_message(&message(now), &self.devices, &[entry(now)])
             .unwrap()
     }
 
@@ -123,7 +105,7 @@ impl Clinic {
     fn one_by_one(&self) -> (u64, Duration) {
         let (commits, start) = (AtomicU64::new(0), Barrier::new(self.nodes.len()));
         let messages: Vec<u64> = (0..40).map(|_| self.broadcast()).collect();
-        let cpu = cpu_of_database();
+        let cpu = processor::of_database().unwrap();
         thread::scope(|scope| {
             for (store, devices) in self.shares() {
                 let (commits, start, messages) = (&commits, &start, &messages);
@@ -143,18 +125,21 @@ impl Clinic {
                 });
             }
         });
-        (commits.into_inner(), cpu_of_database() - cpu)
+        (
+            commits.into_inner(),
+            processor::of_database().unwrap() - cpu,
+        )
     }
 
     /// A receipt from everybody at once, through each node's ledger: how long
     /// that takes in the middle of several rounds, the commits for one, and the
     /// processor time of PostgreSQL for all.
     fn gathered(&self) -> (Duration, u64, Duration) {
-        let cpu = cpu_of_database();
+        let cpu = processor::of_database().unwrap();
         let mut rounds: Vec<_> = (0..ROUNDS).map(|_| self.gathered_once()).collect();
         rounds.sort_unstable();
         let (took, commits) = rounds[ROUNDS / 2];
-        (took, commits, cpu_of_database() - cpu)
+        (took, commits, processor::of_database().unwrap() - cpu)
     }
 
     fn gathered_once(&self) -> (Duration, u64) {
@@ -190,59 +175,6 @@ impl Clinic {
             (took, ledgers.iter().map(Ledger::commits).sum())
         })
     }
-}
-
-impl Drop for Clinic {
-    fn drop(&mut self) {
-        self.nodes.clear();
-        let drop = format!("DROP SCHEMA {} CASCADE", self.schema);
-        let dropped =
-            Client::connect(&self.url, NoTls).and_then(|mut admin| admin.batch_execute(&drop));
-        if let Err(error) = dropped {
-            println!("clinic_store: the schema {} is left: {error}", self.schema);
-        }
-    }
-}
-
-fn receipt(message: u64, device: &Device) -> Change {
-    let (device, at) = (*device, SystemClock.now());
-    Change {
-        work: Work::Delivered {
-            message,
-            device,
-            at,
-            sent: None,
-        },
-        audit: vec![entry(at)],
-    }
-}
-
-fn entry(at: Timestamp) -> Entry {
-    Entry::new(
-        at,
-        "P1",
-        Action::Delivered,
-        "",
-        "message 3fa92b, device 7c01d2",
-    )
-}
-
-/// The processor time of all that is called `postgres` on this machine: its own
-/// and that of its children who have ended, in ticks of 10 ms (proc(5)).
-fn cpu_of_database() -> Duration {
-    let mut ticks = 0;
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let read = |file| fs::read_to_string(entry.path().join(file)).unwrap_or_default();
-        if read("comm").trim_end() == "postgres"
-            && let Some((_, fields)) = read("stat").rsplit_once(')')
-        {
-            let fields = fields.split_whitespace().skip(11).take(4);
-            ticks += fields
-                .filter_map(|field| field.parse::<u64>().ok())
-                .sum::<u64>();
-        }
-    }
-    Duration::from_millis(ticks * 10)
 }
 
 fn in_ms(time: Duration) -> f64 {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use telemed::doctor::setup;
 use telemed::identity::data_dir::{DATABASE, DataDir};
 use telemed::identity::id::Identifier;
+#[cfg(feature = "postgres")]
+use telemed::store::PostgresStore;
 use telemed::store::{Store, StoreChoice};
 
 use crate::Result;
@@ -15,7 +17,7 @@ use crate::Result;
 pub enum Place {
     File,
     #[cfg(feature = "postgres")]
-    Server(server::Schema),
+    Server(schema::Schema),
 }
 
 impl Place {
@@ -24,7 +26,7 @@ impl Place {
         match address.parse()? {
             StoreChoice::File => Ok(Self::File),
             #[cfg(feature = "postgres")]
-            StoreChoice::Server(_) => Ok(Self::Server(server::Schema::create(address)?)),
+            StoreChoice::Server(_) => Ok(Self::Server(schema::Schema::create(address)?)),
         }
     }
 
@@ -44,7 +46,10 @@ impl Place {
         match self {
             Self::File => Ok(Arc::new(setup::open_store(directory)?)),
             #[cfg(feature = "postgres")]
-            Self::Server(schema) => schema.store(doctor),
+            Self::Server(schema) => {
+                let address = schema.address().parse()?;
+                Ok(Arc::new(PostgresStore::open(&address, doctor.as_str())?))
+            }
         }
     }
 
@@ -53,7 +58,7 @@ impl Place {
         Ok(match self {
             Self::File => Books::File(rusqlite::Connection::open(directory.join(DATABASE))?),
             #[cfg(feature = "postgres")]
-            Self::Server(schema) => Books::Server(schema.look()?),
+            Self::Server(schema) => Books::Server(server::Look::at(schema)?),
         })
     }
 }
@@ -85,72 +90,22 @@ impl Books {
 }
 
 #[cfg(feature = "postgres")]
+#[path = "../../benches/common/schema.rs"]
+mod schema;
+
+#[cfg(feature = "postgres")]
 mod server {
-    use std::sync::Arc;
     use std::thread;
     use std::time::Duration;
 
-    use postgres::{Client, NoTls, Statement};
-    use telemed::hex;
-    use telemed::identity::id::Identifier;
-    use telemed::random::{self, OsRandom};
-    use telemed::store::{PostgresStore, Store};
+    use postgres::{Client, Statement};
 
     use super::IS_MISSING;
+    use super::schema::Schema;
     use crate::Result;
 
     /// Looks are not free on a server: no more than one in this time.
     const PAUSE: Duration = Duration::from_millis(1);
-
-    /// A schema that is dropped in the end.
-    pub struct Schema {
-        url: String,
-        name: String,
-    }
-
-    impl Schema {
-        pub fn create(url: &str) -> Result<Self> {
-            let name = format!(
-                "telemed_load_{}",
-                hex::encode(&random::array::<8>(&mut OsRandom))
-            );
-            Client::connect(url, NoTls)?.batch_execute(&format!("CREATE SCHEMA {name}"))?;
-            let url = url.to_owned();
-            Ok(Self { url, name })
-        }
-
-        /// The server's address with this schema in it.
-        pub fn address(&self) -> String {
-            let separator = if self.url.contains('?') { '&' } else { '?' };
-            let Self { url, name } = self;
-            format!("{url}{separator}options=-csearch_path%3D{name}")
-        }
-
-        pub fn store(&self, doctor: &Identifier) -> Result<Arc<dyn Store>> {
-            let address = self.address().parse()?;
-            Ok(Arc::new(PostgresStore::open(&address, doctor.as_str())?))
-        }
-
-        pub fn look(&self) -> Result<Look> {
-            let mut client = Client::connect(&self.address(), NoTls)?;
-            let is_missing = client.prepare(IS_MISSING)?;
-            Ok(Look { client, is_missing })
-        }
-    }
-
-    impl Drop for Schema {
-        fn drop(&mut self) {
-            let drop = format!("DROP SCHEMA {} CASCADE", self.name);
-            let dropped = Client::connect(&self.url, NoTls)
-                .and_then(|mut client| client.batch_execute(&drop));
-            if let Err(error) = dropped {
-                eprintln!(
-                    "load: the schema {} is left on the server: {error}",
-                    self.name
-                );
-            }
-        }
-    }
 
     pub struct Look {
         client: Client,
@@ -158,6 +113,12 @@ mod server {
     }
 
     impl Look {
+        pub fn at(schema: &Schema) -> Result<Self> {
+            let mut client = schema.client()?;
+            let is_missing = client.prepare(IS_MISSING)?;
+            Ok(Self { client, is_missing })
+        }
+
         pub fn is_missing(&mut self, message: u64) -> Result<bool> {
             thread::sleep(PAUSE);
             let message = i64::try_from(message)?;

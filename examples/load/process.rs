@@ -13,11 +13,8 @@ use telemed::control;
 use telemed::doctor::control::{Answer, Broadcast, Request};
 
 use crate::practice::{Node, Practice};
-use crate::{PATIENCE, Result};
+use crate::{PATIENCE, Result, processor};
 
-/// What processor time is counted in, in milliseconds: USER_HZ is 100 on Linux
-/// (proc(5)).
-const TICK_MILLIS: u64 = 10;
 /// Descriptors that are no patient's socket.
 const SPARE: usize = 256;
 
@@ -156,7 +153,7 @@ impl Doctor {
 
     /// Processor time until now, in user and system mode together (proc(5)).
     pub fn cpu(&self) -> Result<Duration> {
-        processor_time(&self.proc("stat")?, 2)
+        Ok(processor::of_stat(&self.proc("stat")?, 2)?)
     }
 
     fn status(&self, field: &str) -> Result<u64> {
@@ -200,36 +197,6 @@ fn beside() -> Result<PathBuf> {
     .into())
 }
 
-/// The processor time in a process's `stat`: the first `count` of its own in
-/// user and in system mode, and that of its children who have ended (proc(5)).
-fn processor_time(stat: &str, count: usize) -> Result<Duration> {
-    let (_, fields) = stat.rsplit_once(')').ok_or("/proc: stat")?;
-    let fields = fields.split_whitespace().skip(11).take(count);
-    let ticks: Vec<u64> = fields
-        .map(str::parse)
-        .collect::<std::result::Result<_, _>>()?;
-    Ok(Duration::from_millis(
-        ticks.iter().sum::<u64>() * TICK_MILLIS,
-    ))
-}
-
-/// The processor time of all that is called `postgres` on this machine.
-pub fn cpu_of_database() -> Result<Duration> {
-    let mut sum = Duration::ZERO;
-    for entry in fs::read_dir("/proc")?.flatten() {
-        // A process may end while it is looked at: its parent has its time then.
-        let Ok(comm) = fs::read_to_string(entry.path().join("comm")) else {
-            continue;
-        };
-        if comm.trim_end() == "postgres"
-            && let Ok(stat) = fs::read_to_string(entry.path().join("stat"))
-        {
-            sum += processor_time(&stat, 4)?;
-        }
-    }
-    Ok(sum)
-}
-
 /// The processor time of everything on this machine but this program.
 pub fn cpu_of_others() -> Result<Duration> {
     let stat = fs::read_to_string("/proc/stat")?;
@@ -244,7 +211,7 @@ pub fn cpu_of_others() -> Result<Duration> {
         .iter()
         .filter_map(|&at| fields.get(at))
         .sum();
-    let all = Duration::from_millis(ticks * TICK_MILLIS);
-    let own = processor_time(&fs::read_to_string("/proc/self/stat")?, 2)?;
+    let all = Duration::from_millis(ticks * processor::TICK_MILLIS);
+    let own = processor::of_stat(&fs::read_to_string("/proc/self/stat")?, 2)?;
     Ok(all.saturating_sub(own))
 }

@@ -173,7 +173,7 @@ pub(super) fn claim(shared: &Shared, id: SessionId) -> bool {
     let Some(nodes) = shared.practice.store.nodes() else {
         return true;
     };
-    let Some(claim) = shared.clinic.claim(id, Instant::now()) else {
+    let Some(claim) = shared.clinic.claim(id) else {
         return true;
     };
     match nodes.claim(&claim) {

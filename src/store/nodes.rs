@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
 use crate::store::StoreError;
@@ -19,9 +19,9 @@ pub struct Claim {
     pub device: Device,
     /// Which one.
     pub session: SessionName,
-    /// How long ago its first message was answered. Of two sessions of a device
-    /// the one that was answered later is the newer, by the store's clock.
-    pub age: Duration,
+    /// When its first message was answered. Of two sessions of a device the one
+    /// that was answered later is the newer, by the store's clock.
+    pub answered: Instant,
 }
 
 /// A node: a server of one of the clinic's doctors.

@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::held::Behind;
 use super::{moved, papers};
@@ -62,7 +61,7 @@ pub(in crate::doctor) fn catch_up(shared: &Arc<Shared>, news: News) -> Result<Ne
 
 /// Ends the sessions whose devices have newer ones elsewhere.
 fn end_moved(shared: &Shared, nodes: &dyn NodeStore) -> Result<(), StoreError> {
-    let claims = shared.clinic.claims(Instant::now());
+    let claims = shared.clinic.claims();
     let all: Vec<_> = claims.values().copied().collect();
     let lost: HashSet<_> = nodes.lost(&all)?.into_iter().collect();
     for (id, claim) in claims {

@@ -135,25 +135,25 @@ impl Clinic {
     }
 
     /// What to claim a session with, if it is not over.
-    pub(super) fn claim(&self, id: SessionId, now: Instant) -> Option<Claim> {
+    pub(super) fn claim(&self, id: SessionId) -> Option<Claim> {
         let state = self.state();
         let held = state.held.get(&id)?;
-        Some(self.claim_of(id, held, now))
+        Some(self.claim_of(id, held))
     }
 
-    fn claim_of(&self, id: SessionId, held: &Held, now: Instant) -> Claim {
+    fn claim_of(&self, id: SessionId, held: &Held) -> Claim {
         Claim {
             device: held.device,
             session: self.name(id),
-            age: now.saturating_duration_since(held.answered),
+            answered: held.answered,
         }
     }
 
     /// The same of all sessions.
-    pub(super) fn claims(&self, now: Instant) -> HashMap<SessionId, Claim> {
+    pub(super) fn claims(&self) -> HashMap<SessionId, Claim> {
         let state = self.state();
         let held = state.held.iter();
-        held.map(|(id, held)| (*id, self.claim_of(*id, held, now)))
+        held.map(|(id, held)| (*id, self.claim_of(*id, held)))
             .collect()
     }
 
@@ -332,16 +332,16 @@ mod tests {
     fn a_session_that_is_over_is_released_once() {
         let clinic = Clinic::new(&mut OsRandom);
         joined(&clinic, 1, Some(4));
-        let claim = clinic.claim(session(1), Instant::now()).unwrap();
-        assert_eq!(clinic.claims(Instant::now()).len(), 1);
+        let claim = clinic.claim(session(1)).unwrap();
+        assert_eq!(clinic.claims().len(), 1);
         clinic.left(session(1));
         clinic.left(session(1));
         assert_eq!(clinic.take_ended(), [([1; 32], claim.session)]);
         assert!(clinic.take_ended().is_empty());
-        assert!(clinic.claim(session(1), Instant::now()).is_none());
+        assert!(clinic.claim(session(1)).is_none());
         let other = Clinic::new(&mut OsRandom);
         joined(&other, 1, Some(4));
-        let same_number = other.claim(session(1), Instant::now()).unwrap();
+        let same_number = other.claim(session(1)).unwrap();
         assert_ne!(same_number.session, claim.session);
     }
 }

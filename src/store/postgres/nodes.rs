@@ -65,7 +65,7 @@ CREATE TRIGGER fact_notify AFTER INSERT OR UPDATE ON fact
 /// same.
 const CLAIM: &str = "
     INSERT INTO presence (device, doctor, session, answered)
-    VALUES ($1, $2, $3, clock_timestamp() - $4::bigint * interval '1 millisecond')
+    VALUES ($1, $2, $3, statement_timestamp() - $4::bigint * interval '1 microsecond')
     ON CONFLICT (device) DO UPDATE
     SET doctor = excluded.doctor, session = excluded.session, answered = excluded.answered
     WHERE presence.session = excluded.session OR presence.answered <= excluded.answered";
@@ -82,9 +82,17 @@ fn duration(row: &Row, place: usize) -> Result<Duration, StoreFault> {
 impl PostgresStore {
     /// Runs a statement that may be done twice, without waiting for the disk.
     fn jot(&self, sql: &str, params: Params<'_>) -> Result<u64, StoreError> {
+        self.jot_with(|connection| connection.execute(sql, params))
+    }
+
+    /// The same of a statement that depends on when it is run.
+    fn jot_with(
+        &self,
+        mut statement: impl FnMut(&mut Connection) -> Result<u64, StoreFault>,
+    ) -> Result<u64, StoreError> {
         self.read(|connection| {
             connection.batch("BEGIN; SET LOCAL synchronous_commit = off")?;
-            let done = connection.execute(sql, params);
+            let done = statement(connection);
             // A connection with half a transaction must not be used again.
             connection.batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
             done
@@ -92,10 +100,15 @@ impl PostgresStore {
     }
 
     fn claim_one(&self, claim: &Claim) -> Result<bool, StoreError> {
-        let age = i64::try_from(claim.age.as_millis()).unwrap_or(i64::MAX);
         let (device, session) = (claim.device.as_slice(), claim.session.as_slice());
-        let params: Params<'_> = &[&device, &self.doctor, &session, &age];
-        Ok(self.jot(CLAIM, params)? > 0)
+        let claimed = self.jot_with(|connection| {
+            // How old it is when it is asked: while a connection was waited for a
+            // newer session may have begun elsewhere.
+            let age = i64::try_from(claim.answered.elapsed().as_micros()).unwrap_or(i64::MAX);
+            let params: Params<'_> = &[&device, &self.doctor, &session, &age];
+            connection.execute(CLAIM, params)
+        })?;
+        Ok(claimed > 0)
     }
 }
 

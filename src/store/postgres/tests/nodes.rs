@@ -1,6 +1,7 @@
 //! What the nodes of a clinic tell each other.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::Schema;
 use super::shared::{at, incoming, message};
@@ -16,7 +17,7 @@ fn claim(device: u8, session: u8, seconds: u64) -> Claim {
     Claim {
         device: [device; 32],
         session: [session; 16],
-        age: Duration::from_secs(seconds),
+        answered: Instant::now() - Duration::from_secs(seconds),
     }
 }
 
@@ -60,6 +61,31 @@ fn a_device_is_where_it_was_answered_last() {
     assert_eq!(nodes.len(), 1);
     assert_eq!(nodes[0].doctor, "D1");
     assert!(nodes[0].silent < PATIENCE);
+}
+
+#[test]
+fn a_claim_that_had_to_wait_makes_its_session_no_newer() {
+    let Some(schema) = Schema::new() else { return };
+    let [first, second] = ["D1", "D2"].map(|doctor| schema.open(doctor).unwrap());
+    first.add_certificate(&certificate(1)).unwrap();
+    let (old, new) = (claim(1, 1, 2), claim(1, 2, 1));
+    assert!(second.claim(&new).unwrap());
+    let mut admin = schema.admin();
+    let mut lock = admin.transaction().unwrap();
+    lock.batch_execute("LOCK TABLE presence IN ACCESS EXCLUSIVE MODE")
+        .unwrap();
+    thread::scope(|scope| {
+        let late = scope.spawn(|| first.claim(&old));
+        let waiting = "SELECT count(*) FROM pg_locks
+                       WHERE relation = 'presence'::regclass AND NOT granted
+                         AND waitstart < clock_timestamp() - interval '1.5 seconds'";
+        while lock.query_one(waiting, &[]).unwrap().get::<_, i64>(0) == 0 {
+            thread::sleep(MOMENT);
+        }
+        lock.commit().unwrap();
+        assert!(!late.join().unwrap().unwrap());
+    });
+    assert!(second.lost(&[new]).unwrap().is_empty());
 }
 
 #[test]

@@ -65,7 +65,7 @@ CREATE TRIGGER fact_notify AFTER INSERT OR UPDATE ON fact
 /// same.
 const CLAIM: &str = "
     INSERT INTO presence (device, doctor, session, answered)
-    VALUES ($1, $2, $3, statement_timestamp() - $4::bigint * interval '1 microsecond')
+    VALUES ($1, $2, $3, transaction_timestamp() - $4::bigint * interval '1 microsecond')
     ON CONFLICT (device) DO UPDATE
     SET doctor = excluded.doctor, session = excluded.session, answered = excluded.answered
     WHERE presence.session = excluded.session OR presence.answered <= excluded.answered";
@@ -102,8 +102,8 @@ impl PostgresStore {
     fn claim_one(&self, claim: &Claim) -> Result<bool, StoreError> {
         let (device, session) = (claim.device.as_slice(), claim.session.as_slice());
         let claimed = self.jot_with(|connection| {
-            // How old it is when it is asked: while a connection was waited for a
-            // newer session may have begun elsewhere.
+            // How old it is now that the transaction has begun: while a connection
+            // or a lock is waited for a newer session may begin elsewhere.
             let age = i64::try_from(claim.answered.elapsed().as_micros()).unwrap_or(i64::MAX);
             let params: Params<'_> = &[&device, &self.doctor, &session, &age];
             connection.execute(CLAIM, params)

@@ -11,8 +11,8 @@ BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 16
 
-build: ## both programs, optimised, in target/release
-	cargo build --locked --release
+build: ## both programs, optimised, with PostgreSQL, in target/release
+	cargo build --locked --release --bins --features postgres
 
 demo: ## a doctor and three patients, from the first key to the last message
 	cargo run --locked --example demo

@@ -46,7 +46,7 @@ fn server(text: &str) -> Result<StoreChoice, String> {
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
         return Err(
             "this program was built without PostgreSQL; use one that was built with \
-             'cargo build --release --features postgres'"
+             'make build' or 'cargo build --release --features postgres'"
                 .to_owned(),
         );
     }

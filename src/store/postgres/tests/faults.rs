@@ -53,7 +53,8 @@ fn end_all(store: &Temporary) -> bool {
     !ended.is_empty()
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+/// Waits for this; not for ever.
+pub(super) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !is_so() {
         assert!(Instant::now() < deadline, "not in 30 s: {what}");

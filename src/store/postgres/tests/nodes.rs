@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Schema;
+use super::faults::wait_until;
 use super::shared::{at, incoming, message};
 use crate::store::conformance::certificate;
 use crate::store::messages::{Change, MessageStore, Work};
@@ -79,9 +80,9 @@ fn a_claim_that_had_to_wait_makes_its_session_no_newer() {
         let waiting = "SELECT count(*) FROM pg_locks
                        WHERE relation = 'presence'::regclass AND NOT granted
                          AND waitstart < clock_timestamp() - interval '1.5 seconds'";
-        while lock.query_one(waiting, &[]).unwrap().get::<_, i64>(0) == 0 {
-            thread::sleep(MOMENT);
-        }
+        wait_until("the claim has waited", || {
+            lock.query_one(waiting, &[]).unwrap().get::<_, i64>(0) > 0
+        });
         lock.commit().unwrap();
         assert!(!late.join().unwrap().unwrap());
     });

@@ -62,17 +62,16 @@ bench-openssl: ## measure sealing and safe primes beside OpenSSL (ten minutes)
 	python3 benches/openssl.py sealing
 	python3 benches/openssl.py primes
 
-bench-peers: ## measure handshakes and broadcasts beside OpenSSL, Mosquitto and NATS
-	cargo build --locked --release --bins --example load
+bench-peers: build ## measure handshakes and broadcasts beside OpenSSL, Mosquitto and NATS
+	cargo build --locked --release --features postgres --example load
 	python3 benches/peers.py handshakes
 	python3 benches/peers.py broadcasts
 
-load: ## a server with many patients: handshakes, broadcasts, memory (N=1000)
-	cargo build --locked --release --bins
-	cargo run --locked --release --example load -- --patients $(or $(N),1000)
+load: build ## a server with many patients: handshakes, broadcasts, memory (N=1000)
+	cargo run --locked --release --features postgres --example load -- --patients $(or $(N),1000)
 
-bench-clinic: ## 1, 2 and 4 nodes on one PostgreSQL server (needs Debian's postgresql)
-	cargo build --locked --release --features postgres --bins --example load
+bench-clinic: build ## 1, 2 and 4 nodes on one PostgreSQL server (needs Debian's postgresql)
+	cargo build --locked --release --features postgres --example load
 	scripts/postgres-server scripts/load-clinic $(or $(N),1000)
 	scripts/postgres-server cargo bench --locked --features postgres --bench clinic_store
 

@@ -140,7 +140,7 @@ def main():
     parser.add_argument("--bin", help="where the programs are (default: target/release, built if need be)")
     args = parser.parse_args()
     if not args.bin:
-        subprocess.run(["cargo", "build", "--locked", "--release", "--bins"], cwd=PLACE, check=True)
+        subprocess.run(["make", "build"], cwd=PLACE, check=True)
         args.bin = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(PLACE, "target")), "release")
     with tempfile.TemporaryDirectory() as base:
         doctor = [os.path.join(args.bin, "doctor"), "--data", f"{base}/doctor", "--id", "D1", "--plain-keys"]

@@ -10,7 +10,7 @@
 //! is opened and its signature verified by the first of them that has it, and
 //! compared byte by byte by the others.
 //!
-//!     cargo build --release --bins
+//!     make build
 //!     cargo run --release --example load -- --patients 1000
 //!
 //! With the feature `postgres`, several nodes on a PostgreSQL server:

@@ -191,7 +191,7 @@ fn beside() -> Result<PathBuf> {
         return Ok(program);
     }
     Err(format!(
-        "'{}' is not there; build it first (cargo build --release --bins), or name it with --doctor",
+        "'{}' is not there; build it first (make build), or name it with --doctor",
         program.display()
     )
     .into())

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use telemed::doctor::event::{Departure, Event};
 use telemed::doctor::post::{Letter, Recipients};
+use telemed::doctor::presence;
 use telemed::identity::known_doctor::KnownDoctor;
 use telemed::protocol::DisconnectReason;
 use telemed::protocol::message::MessageId;
@@ -82,6 +83,15 @@ fn a_patient_of_one_doctor_is_reached_at_the_other() {
     session.leave();
     first.wait_for_members(0);
     let mut session = connect_to(&mut person, &second);
+    // She is connected a moment before the database says so.
+    eventually("she is known to be at the other", || {
+        let nodes = presence::of_clinic(second.server().practice()).unwrap();
+        let runs = |node: &&presence::Node| node.doctor == "D2" && node.started.is_some();
+        nodes
+            .iter()
+            .find(runs)
+            .is_some_and(|node| !node.devices.is_empty())
+    });
     let name = "P1".parse().unwrap();
     let private = first.server().message(&name, "from D1").unwrap();
     let counts = (private.devices, private.elsewhere, private.away);

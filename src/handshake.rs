@@ -20,6 +20,7 @@
 
 pub mod doctor;
 pub mod enrol;
+pub mod established;
 pub mod patient;
 pub mod refusal;
 pub mod registry;

@@ -100,6 +100,7 @@ impl Clinic {
         let token = random::array(&mut OsRandom);
         let resumable = Resumable {
             doctor: doctor.doctor,
+            revoked_number: doctor.revoked_number,
             key: doctor.session.resumption_key(&token),
             certificate: doctor.certificate,
             full_handshake: doctor.full_handshake,

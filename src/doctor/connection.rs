@@ -126,9 +126,9 @@ fn join(
     let now = shared.clock.now();
     let sessions = &shared.tables.sessions;
     let order = shared.order();
-    // Renewed between M2 and M3: the patient comes back and learns the new one.
+    // Renewed between M2 and M3: the patient comes back and learns the new papers.
     let identity = shared.identity();
-    if established.doctor != identity.certificate.fingerprint() || shared.dismissal.is() {
+    if !established.knows(&identity) || shared.dismissal.is() {
         return None;
     }
     let joined = sessions.join(

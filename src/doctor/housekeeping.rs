@@ -121,6 +121,11 @@ pub(super) fn check_certificates(shared: &Shared) -> Result<(), StoreError> {
         return Ok(());
     }
     let stopped = stopped(shared, &rest)?;
+    // Also of devices that are not connected: while the store is away their tokens
+    // would be good.
+    for device in &stopped {
+        shared.tables.sessions.forget_token(device);
+    }
     for member in rest {
         if stopped.contains(&member.certificate.fingerprint()) {
             end(shared, &member, DisconnectReason::Revoked);
@@ -136,12 +141,16 @@ fn is_over(shared: &Shared, member: &Connected) -> bool {
         || member.certificate.check_dates(now).is_err()
 }
 
-/// Those of these devices whose certificates were stopped.
+/// Those of these devices, and in a clinic of those with a token, whose
+/// certificates were stopped.
 fn stopped(shared: &Shared, members: &[Connected]) -> Result<HashSet<Fingerprint>, StoreError> {
     let device = |member: &Connected| member.certificate.fingerprint();
     if let Some(nodes) = shared.practice.store.nodes() {
         // One question for all of them: the store is on another machine.
-        let devices: Vec<_> = members.iter().map(device).collect();
+        let members = members.iter().map(device);
+        let holders = shared.tables.sessions.token_holders().into_iter();
+        let devices: HashSet<_> = members.chain(holders).collect();
+        let devices: Vec<_> = devices.into_iter().collect();
         return Ok(nodes.stopped(&devices)?.into_iter().collect());
     }
     let is_stopped = |member: &&Connected| is_stopped(shared, &member.certificate.subject().serial);

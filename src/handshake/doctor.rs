@@ -9,6 +9,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::elgamal::{Element, KemSecret};
 use crate::framing::{Frame, HEADER_LEN};
 use crate::handshake::enrol;
+pub use crate::handshake::established::{Established, ExpectProof};
 pub use crate::handshake::refusal::{Refusal, RefusalReason};
 use crate::handshake::refusal::{alert_frame, refusal_frame};
 use crate::handshake::registry::{Registry, Standing, TicketRegistry};
@@ -16,14 +17,13 @@ use crate::handshake::resume;
 use crate::handshake::schedule::{self, EarlySecret};
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::{
-    Certificate, CertificateError, Fingerprint, Role, Serial, VerifiedCertificate,
+    Certificate, CertificateError, Role, Serial, VerifiedCertificate,
 };
 use crate::kdf::label;
 use crate::protocol::opcode::{ENROL, KEY_VERIFICATION};
 use crate::protocol::{AlertCode, SUITE, enrol_sub, sub};
 use crate::random::{self, Random};
 use crate::secret::ct_eq;
-use crate::session::SessionKey;
 
 /// Everything a doctor's handshake needs but the frames.
 #[derive(Clone, Copy)]
@@ -61,48 +61,6 @@ pub struct ExpectFirst {
     certificate_sent: bool,
     nonce: Option<[u8; 32]>,
     resumption_tried: bool,
-}
-
-/// A patient whose session key was verified: she is there.
-#[derive(Debug)]
-pub struct Established {
-    /// The doctor's own certificate, as the patient knows it now.
-    pub doctor: Fingerprint,
-    /// Her certificate.
-    pub certificate: VerifiedCertificate,
-    /// The session key.
-    pub session: SessionKey,
-    /// When signatures were last exchanged with her.
-    pub full_handshake: Timestamp,
-    /// Whether this session goes on from an earlier one.
-    pub resumed: bool,
-    /// Her clock, when she began.
-    pub their_time: Timestamp,
-}
-
-/// M2, or the answer to a resumption, is sent; M3 is awaited.
-#[derive(Debug)]
-pub struct ExpectProof(Established);
-
-impl ExpectProof {
-    pub(super) const fn new(established: Established) -> Self {
-        Self(established)
-    }
-
-    /// Takes M3.
-    ///
-    /// # Errors
-    /// [`Refusal`]: close.
-    pub fn on_frame(self, frame: &Frame) -> Result<Established, Refusal> {
-        if (frame.opcode(), frame.sub()) != (KEY_VERIFICATION, sub::M3) {
-            return Err(RefusalReason::Unexpected.into());
-        }
-        if ct_eq(frame.body(), &self.0.session.verification()) {
-            Ok(self.0)
-        } else {
-            Err(RefusalReason::BadSignature.into())
-        }
-    }
 }
 
 impl ExpectFirst {
@@ -495,6 +453,7 @@ fn answer<R>(
     let session = secret.session_key(schedule::transcript_3(m1_frame, &m2));
     let established = Established {
         doctor: identity.certificate.fingerprint(),
+        revoked_number: identity.revoked.number(),
         certificate: patient.certificate,
         session,
         full_handshake: context.now,
@@ -502,5 +461,5 @@ fn answer<R>(
         their_time: m1.time,
     };
     debug_assert_eq!(m2.as_bytes().len(), HEADER_LEN + body.len());
-    Step::Answered(m2, Box::new(ExpectProof(established)))
+    Step::Answered(m2, Box::new(ExpectProof::new(established)))
 }

@@ -48,6 +48,9 @@ pub struct Resumable {
     /// The doctor's certificate that the patient knows: whoever knows another
     /// one makes a full handshake.
     pub doctor: Fingerprint,
+    /// Number of the list of revoked doctors that the patient was shown: whoever
+    /// was shown an older one makes a full handshake.
+    pub revoked_number: u64,
     /// `rms`.
     pub key: Prk,
     /// Whose session it was.

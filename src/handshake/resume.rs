@@ -262,7 +262,8 @@ pub fn is_proved<R: Registry>(
 }
 
 /// The doctor's answer to a request; nothing if the token is unknown, not
-/// proved, over, or of a certificate in bad standing.
+/// proved, over, of a certificate in bad standing, or from before the doctor's
+/// certificate or the list of revoked doctors was another one.
 ///
 /// # Errors
 /// [`Refusal`] if the request is malformed, the tables cannot be read, or the
@@ -301,7 +302,10 @@ fn answer_if<R: Registry>(
         false => None,
     };
     let doctor = context.identity.certificate.fingerprint();
-    let is_current = |entry: &Resumable| context.now <= entry.expires && entry.doctor == doctor;
+    let number = context.identity.revoked.number();
+    let is_current = |entry: &Resumable| {
+        context.now <= entry.expires && entry.doctor == doctor && entry.revoked_number == number
+    };
     let Some(resumable) = resumable.filter(is_current) else {
         return Ok(None);
     };
@@ -337,6 +341,7 @@ fn answer_if<R: Registry>(
     let shared = ephemeral.agree(&theirs);
     let established = Established {
         doctor: resumable.doctor,
+        revoked_number: resumable.revoked_number,
         session: session_key(&resumable.key, &shared, request, &answer),
         certificate: resumable.certificate,
         full_handshake: resumable.full_handshake,

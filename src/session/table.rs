@@ -323,6 +323,11 @@ impl SessionTable {
         self.lock().tokens.take(token)
     }
 
+    /// The devices that have a token.
+    pub fn token_holders(&self) -> Vec<Fingerprint> {
+        self.lock().tokens.devices()
+    }
+
     /// Drops tokens that are over.
     pub fn drop_ended_tokens(&self, now: Timestamp) {
         self.lock().tokens.drop_ended(now);

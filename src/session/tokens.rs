@@ -30,6 +30,7 @@ impl Tokens {
         self.of_device.insert(device, token.token);
         let resumable = Resumable {
             doctor: established.doctor,
+            revoked_number: established.revoked_number,
             key: established.session.resumption_key(&token.token),
             certificate: established.certificate.clone(),
             full_handshake: established.full_handshake,
@@ -55,6 +56,11 @@ impl Tokens {
         if let Some(token) = self.of_device.remove(device) {
             self.entries.remove(&token);
         }
+    }
+
+    /// Whose tokens there are.
+    pub(super) fn devices(&self) -> Vec<Fingerprint> {
+        self.of_device.keys().copied().collect()
     }
 
     /// Drops those that are over.

@@ -99,6 +99,7 @@ impl<'a> Node<'a> {
         let lifetime = resume::token_lifetime(doctor.full_handshake, self.now);
         let entry = Resumable {
             doctor: doctor.doctor,
+            revoked_number: doctor.revoked_number,
             key: doctor.session.resumption_key(&token),
             certificate: doctor.certificate.clone(),
             full_handshake: doctor.full_handshake,

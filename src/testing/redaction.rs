@@ -127,6 +127,7 @@ fn states_of_a_handshake_hide_their_secrets() {
     let rms = *key.secret().expose();
     let entry = Resumable {
         doctor: established.doctor,
+        revoked_number: established.revoked_number,
         key,
         certificate: established.certificate,
         full_handshake: NOW,

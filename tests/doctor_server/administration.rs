@@ -7,7 +7,7 @@ use telemed::doctor::{presence, staff};
 use super::*;
 
 /// Takes a doctor out of the clinic, with the root's key of the first.
-fn revoke(first: &Practice, name: &str) {
+pub(super) fn revoke(first: &Practice, name: &str) {
     let practice = first.server().practice();
     let papers = first.papers();
     let name = name.parse().unwrap();

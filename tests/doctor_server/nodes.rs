@@ -8,6 +8,8 @@ mod given;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../../src/store/postgres/tests/proxy.rs"]
 mod proxy;
+#[path = "nodes/tokens.rs"]
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::env;

@@ -268,6 +268,7 @@ impl Session {
         };
         let entry = Resumable {
             doctor: clinic.identity.certificate.fingerprint(),
+            revoked_number: clinic.identity.revoked.number(),
             key: self.key.resumption_key(&token.token),
             certificate: self.certificate.clone(),
             full_handshake: now,

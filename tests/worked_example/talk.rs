@@ -61,6 +61,7 @@ impl<'a> Session<'a> {
         doc.bytes(&format!("{name}.SESSION_TOKEN"), sealed.as_bytes());
         let entry = Resumable {
             doctor: doctor.doctor,
+            revoked_number: doctor.revoked_number,
             key: doctor.session.resumption_key(&token.token),
             certificate: doctor.certificate.clone(),
             full_handshake: doctor.full_handshake,

@@ -13,6 +13,43 @@ use telemed::store::clinic::StaffRow;
 use super::forged::put;
 use super::proxy::{Mode, Proxy};
 
+/// A clinic of two, of whom the second reaches the database through a program that
+/// can cut her off, and lets people in from memory for so long then. None where the
+/// tests' server is not reached by TCP and in clear.
+pub(super) fn behind_proxy(
+    schema: &Schema,
+    from_memory: Duration,
+) -> Option<(Proxy, Practice, Practice)> {
+    let url = schema.url();
+    let (user, rest) = url.split_once('@')?;
+    let (server, database) = rest.split_once('/')?;
+    let proxy = Proxy::to(server.to_owned());
+    let url = format!("{user}@127.0.0.1:{}/{database}", proxy.port);
+    let name = schema.unique();
+    let store = Arc::new(crate::support::postgres::open(&url, &name));
+    let first = Practice::in_clinic(schema);
+    let timing = Timing {
+        from_memory,
+        ..Timing::default()
+    };
+    let settings = Settings {
+        timing,
+        ..Settings::default()
+    };
+    let second = first.colleague_with(store, &name, settings);
+    Some((proxy, first, second))
+}
+
+/// Cuts her off, until she knows it.
+pub(super) fn take_away(proxy: &Proxy, schema: &Schema, second: &Practice) {
+    proxy.set(Mode::Closed);
+    schema.cut(&schema.unique());
+    second.wait_for("the word that it is away", |event| match event {
+        Event::StoreAway(_) => Some(()),
+        _ => None,
+    });
+}
+
 /// How many wait for a lock on this table.
 fn waiting(schema: &Schema, table: &str) -> i64 {
     let sql = "SELECT count(*) FROM pg_locks
@@ -112,35 +149,13 @@ fn what_cannot_be_opened_now_is_given_to_a_live_session_later() {
 #[test]
 fn when_the_database_is_away_for_long_sessions_are_renewed_and_no_others_begun() {
     let Some(schema) = Schema::new() else { return };
-    let url = schema.url();
-    // By TCP and in clear, as the tests' own server is.
-    let Some((user, rest)) = url.split_once('@') else {
+    let Some((proxy, _first, second)) = behind_proxy(&schema, Duration::ZERO) else {
         return;
     };
-    let (server, database) = rest.split_once('/').unwrap();
-    let proxy = Proxy::to(server.to_owned());
-    let url = format!("{user}@127.0.0.1:{}/{database}", proxy.port);
-    let name = schema.unique();
-    let store = Arc::new(crate::support::postgres::open(&url, &name));
-    let first = Practice::in_clinic(&schema);
-    let timing = Timing {
-        from_memory: Duration::ZERO,
-        ..Timing::default()
-    };
-    let settings = Settings {
-        timing,
-        ..Settings::default()
-    };
-    let second = first.colleague_with(store, &name, settings);
     let mut person = second.admit_one("P1");
     let mut session = connect_to(&mut person, &second);
     session.epoch();
-    proxy.set(Mode::Closed);
-    schema.cut(&name);
-    second.wait_for("the word that it is away", |event| match event {
-        Event::StoreAway(_) => Some(()),
-        _ => None,
-    });
+    take_away(&proxy, &schema, &second);
     let (m3, awaiting) = session.ask_to_renew(&person).unwrap();
     session.wire.send(&m3);
     session.renewed(&person, awaiting);

@@ -238,7 +238,7 @@ pub struct Stop {}
     error_code(3, "no connection, or no answer in time"),
     error_code(4, "not authenticated, or a key is not the expected one"),
     error_code(5, "the ticket is expired or used"),
-    error_code(6, "a message was not confirmed in time"),
+    error_code(6, "nothing came, or nothing arrived, in the time of --wait"),
     error_code(7, "stored or received data is damaged"),
     error_code(130, "interrupted: Ctrl-C twice, or during a command")
 )]
@@ -305,7 +305,12 @@ pub enum PatientCommand {
 
 /// Show the doctor's messages; they count as read then.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
-#[argh(subcommand, name = "inbox", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "inbox",
+    help_triggers("-h", "--help"),
+    error_code(6, "nothing came in the time of --wait")
+)]
 pub struct Inbox {
     /// only those that are unread
     #[argh(switch)]
@@ -313,6 +318,10 @@ pub struct Inbox {
     /// do not connect to look for new ones
     #[argh(switch)]
     pub offline: bool,
+    /// wait so long for an unread one, whatever becomes of the connection; then
+    /// exit with 6 if none has come
+    #[argh(option, arg_name = "seconds")]
+    pub wait: Option<String>,
 }
 
 /// Send a message to the doctor, now or as soon as there is a connection.
@@ -321,7 +330,8 @@ pub struct Inbox {
     subcommand,
     name = "send",
     help_triggers("-h", "--help"),
-    note = "Other users of this machine can see what stands on a command line; with - as\nTEXT it is read from standard input, which they cannot."
+    note = "Other users of this machine can see what stands on a command line; with - as\nTEXT it is read from standard input, which they cannot.",
+    error_code(6, "it did not arrive in the time of --wait")
 )]
 pub struct Send {
     /// the message, in quotation marks; - reads it from standard input
@@ -336,11 +346,20 @@ pub struct Send {
     /// do not connect: it waits for the next connection
     #[argh(switch)]
     pub offline: bool,
+    /// try so long, whatever becomes of the connection; then exit with 6 if it
+    /// has not arrived
+    #[argh(option, arg_name = "seconds")]
+    pub wait: Option<String>,
 }
 
 /// Confirm a message, with this patient's signature.
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
-#[argh(subcommand, name = "confirm", help_triggers("-h", "--help"))]
+#[argh(
+    subcommand,
+    name = "confirm",
+    help_triggers("-h", "--help"),
+    error_code(6, "it did not arrive in the time of --wait")
+)]
 pub struct Confirm {
     /// number or code of the message, as the inbox shows them
     #[argh(positional, arg_name = "MESSAGE")]
@@ -348,6 +367,10 @@ pub struct Confirm {
     /// do not connect: the confirmation waits for the next connection
     #[argh(switch)]
     pub offline: bool,
+    /// try so long, whatever becomes of the connection; then exit with 6 if it
+    /// has not arrived
+    #[argh(option, arg_name = "seconds")]
+    pub wait: Option<String>,
 }
 
 /// Show what was said in both directions, consultation by consultation.

@@ -26,7 +26,8 @@ pub enum Exit {
     Refused = 4,
     /// The ticket is expired or used.
     Ticket = 5,
-    /// Somebody did not confirm a message in time.
+    /// Somebody did not confirm a message in time, or what was waited for did not
+    /// come.
     Unconfirmed = 6,
     /// Stored or received data is damaged or forged.
     Integrity = 7,

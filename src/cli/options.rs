@@ -33,6 +33,7 @@ mod joining;
 mod key;
 mod keygen_group;
 mod purge;
+mod reach;
 mod store;
 mod ticket;
 mod value;
@@ -44,8 +45,10 @@ pub use devices::DevicesTask;
 pub use key::{KeyOptions, KeyTask};
 pub use keygen_group::KeygenGroupTask;
 pub use purge::PurgeTask;
+pub use reach::Reach;
 pub use store::{CopyTask, StoreEnd};
 pub use ticket::TicketSource;
+pub(in crate::cli) use value::seconds;
 pub use value::{Environment, GroupName};
 use value::{
     address, command, count, data_option, group, id_option, identifier, path, period, reachable,
@@ -180,8 +183,8 @@ pub enum PatientTask {
     Inbox {
         /// Only those that are unread.
         unread: bool,
-        /// Whether to look for new ones.
-        connect: bool,
+        /// Whether and how long to look for new ones.
+        reach: Reach,
     },
     /// Send this text to the doctor.
     Send {
@@ -189,15 +192,15 @@ pub enum PatientTask {
         text: String,
         /// What it is to a consultation.
         consultation: Option<Word>,
-        /// Whether to connect for it.
-        connect: bool,
+        /// Whether to connect for it, and how long to try.
+        reach: Reach,
     },
     /// Confirm a message.
     Confirm {
         /// Its number or code.
         message: String,
-        /// Whether to connect for it.
-        connect: bool,
+        /// The same.
+        reach: Reach,
     },
     /// Show what was said.
     History {
@@ -372,7 +375,7 @@ fn patient_task(command: PatientCommand, plain_keys: bool) -> Result<PatientTask
         PatientCommand::Enrol(args) => PatientTask::Enrol(TicketSource::from_pieces(&args.ticket)?),
         PatientCommand::Inbox(args) => PatientTask::Inbox {
             unread: args.unread,
-            connect: !args.offline,
+            reach: Reach::new(args.offline, args.wait.as_deref())?,
         },
         PatientCommand::Send(args) => {
             text::check_message(&args.text).map_err(usage)?;
@@ -384,12 +387,12 @@ fn patient_task(command: PatientCommand, plain_keys: bool) -> Result<PatientTask
                     (false, false) => None,
                 },
                 text: args.text,
-                connect: !args.offline,
+                reach: Reach::new(args.offline, args.wait.as_deref())?,
             }
         }
         PatientCommand::Confirm(args) => PatientTask::Confirm {
+            reach: Reach::new(args.offline, args.wait.as_deref())?,
             message: args.message,
-            connect: !args.offline,
         },
         PatientCommand::History(args) => PatientTask::History {
             connect: !args.offline,

@@ -13,6 +13,7 @@ mod failure;
 mod key;
 mod listen;
 mod menu;
+mod moment;
 mod objects;
 mod say;
 
@@ -22,7 +23,7 @@ use super::Program;
 use super::args;
 use super::exit::{Exit, Failure, eprint};
 use super::input;
-use super::options::{PatientOptions, PatientTask, TicketSource};
+use super::options::{PatientOptions, PatientTask, Reach, TicketSource};
 use super::output::Form;
 use super::passphrase;
 use super::text::clean;
@@ -76,21 +77,22 @@ fn start(arguments: Vec<OsString>) -> Result<Exit, Failure> {
 /// A command of one moment.
 fn command(options: &PatientOptions, task: PatientTask) -> Result<Exit, Failure> {
     let name = choose(options)?;
-    let command = |connect| Command::new(options, &name, connect);
+    let command = |reach| Command::new(options, &name, reach);
     match task {
-        PatientTask::Inbox { unread, connect } => command(connect)?.inbox(unread),
+        PatientTask::Inbox { unread, reach } => command(reach)?.inbox(unread),
         PatientTask::Send {
             text,
             consultation,
-            connect,
+            reach,
         } => {
             let text = input::message(text)?;
-            command(connect)?.send(&text, consultation)
+            command(reach)?.send(&text, consultation)
         }
-        PatientTask::Confirm { message, connect } => command(connect)?.confirm(&message),
-        PatientTask::History { connect } => command(connect)?.history(),
-        PatientTask::Status => command(false)?.status(),
-        PatientTask::Doctors => command(false)?.doctors(),
+        PatientTask::Confirm { message, reach } => command(reach)?.confirm(&message),
+        PatientTask::History { connect: true } => command(Reach::Once)?.history(),
+        PatientTask::History { connect: false } => command(Reach::Offline)?.history(),
+        PatientTask::Status => command(Reach::Offline)?.status(),
+        PatientTask::Doctors => command(Reach::Offline)?.doctors(),
         PatientTask::Menu | PatientTask::Watch | PatientTask::Enrol(_) | PatientTask::Key(_) => {
             Ok(Exit::Ok)
         }

@@ -37,3 +37,4 @@ mod standard_input;
 mod story;
 mod trust;
 mod typed;
+mod waiting;

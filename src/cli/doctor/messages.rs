@@ -17,7 +17,7 @@ use crate::cli::doctor::{answer_of_running, answer_to, books, show};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::input;
 use crate::cli::normalise::usage;
-use crate::cli::options::DoctorOptions;
+use crate::cli::options::{DoctorOptions, seconds};
 use crate::cli::text::{self, quoted};
 use crate::control::PATIENCE;
 use crate::doctor::control::{self, Answer, Request};
@@ -29,8 +29,6 @@ use crate::identity::id::Identifier;
 /// How soon it is looked for the first time who has confirmed, and how often
 /// later.
 const WAIT_TICKS: (Duration, Duration) = (Duration::from_millis(125), Duration::from_secs(1));
-/// The longest that can be waited for confirmations, in seconds: a day.
-const LONGEST_WAIT: u64 = 24 * 60 * 60;
 /// The most messages that `--last` takes.
 const MOST_SHOWN: u64 = 1_000_000;
 /// The longest a message can last, in seconds: a year.
@@ -246,15 +244,6 @@ fn option<T>(
 fn expires(typed: Option<String>) -> Result<Option<u64>, Failure> {
     let time = option("--expires", typed, span)?;
     Ok(time.map(|time| time.as_secs()))
-}
-
-fn seconds(typed: &str) -> Result<Duration, String> {
-    match typed.parse() {
-        Ok(seconds @ 1..=LONGEST_WAIT) => Ok(Duration::from_secs(seconds)),
-        _ => Err(format!(
-            "this is a whole number of seconds from 1 to {LONGEST_WAIT}"
-        )),
-    }
 }
 
 fn count(typed: &str) -> Result<u64, String> {

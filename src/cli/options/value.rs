@@ -14,6 +14,8 @@ use crate::address::{Address, AddressError};
 use crate::doctor::tickets::LIFETIMES;
 use crate::identity::id::{Identifier, IdentifierError};
 
+/// The longest that can be waited for, in seconds: a day.
+const LONGEST_WAIT: u64 = 24 * 60 * 60;
 /// Largest tolerance that can be asked for, in seconds: a day.
 const MAX_TOLERANCE: u64 = 86_400;
 /// The shortest time between two repetitions: 10 minutes.
@@ -72,6 +74,16 @@ pub(super) fn tolerance(text: &str) -> Result<Duration, String> {
         Ok(seconds @ 1..=MAX_TOLERANCE) => Ok(Duration::from_secs(seconds)),
         _ => Err(format!(
             "the tolerance is a whole number of seconds from 1 to {MAX_TOLERANCE}"
+        )),
+    }
+}
+
+/// How long to wait: a whole number of seconds, at most a day.
+pub(in crate::cli) fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 1..=LONGEST_WAIT) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!(
+            "this is a whole number of seconds from 1 to {LONGEST_WAIT}"
         )),
     }
 }

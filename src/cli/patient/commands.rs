@@ -9,9 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::failure::{self, Place};
-use super::{choose, connection, enrolled, objects, say, unlocked};
+use super::{choose, enrolled, objects, say, unlocked};
 use crate::cli::exit::{Exit, Failure, eprint};
-use crate::cli::options::PatientOptions;
+use crate::cli::options::{PatientOptions, Reach};
 use crate::cli::output::{Form, Object};
 use crate::cli::text::sentence;
 use crate::clock::SystemClock;
@@ -19,17 +19,15 @@ use crate::control::{self, Handler};
 use crate::identity::data_dir::{self, DataDir, DataDirFault};
 use crate::patient::control::{Answer, Request, Said, Status, Word};
 use crate::patient::desk::Desk;
-use crate::patient::event::{self, Event};
+use crate::patient::event::Event;
 use crate::patient::files::{Files, Name};
 
-/// How long a connection of one moment may take altogether.
-const MOMENT: Duration = Duration::from_secs(20);
 /// How long another program may take to begin or end on the directory.
 const HANDOVER: Duration = Duration::from_secs(5);
-const TICK: Duration = Duration::from_millis(50);
+pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// Whom this command asks.
-enum Counter {
+pub(super) enum Counter {
     /// The program that runs on this directory.
     Running(PathBuf),
     /// This program itself.
@@ -37,37 +35,38 @@ enum Counter {
 }
 
 /// A directory that this command has opened itself.
-struct Own {
-    files: Arc<Files>,
+pub(super) struct Own {
+    pub(super) files: Arc<Files>,
     desk: Desk,
 }
 
 /// One command.
 pub(super) struct Command<'a> {
-    options: &'a PatientOptions,
-    place: Place,
-    counter: Counter,
-    /// Whether it may connect.
-    connect: bool,
+    pub(super) options: &'a PatientOptions,
+    pub(super) place: Place,
+    pub(super) counter: Counter,
+    /// Whether it connects, and for how long.
+    pub(super) reach: Reach,
 }
 
 impl<'a> Command<'a> {
     pub(super) fn new(
         options: &'a PatientOptions,
         name: &Name,
-        connect: bool,
+        reach: Reach,
     ) -> Result<Self, Failure> {
         Ok(Self {
             options,
             place: Place::new(options, name),
             counter: Counter::find(options, name)?,
-            connect,
+            reach,
         })
     }
 
     /// Shows the doctor's messages, and notes that they were shown.
     pub(super) fn inbox(&self, unread: bool) -> Result<Exit, Failure> {
-        let caught_up = self.moment(|event| matches!(event, Event::Epoch { .. }));
+        let has_come = || Ok(self.ask_status()?.unread > 0);
+        let caught_up = self.reach(|event| matches!(event, Event::Epoch { .. }), has_come);
         let Answer::Inbox { said, more } = self.ask(Request::Inbox { unread })? else {
             return Err(unexpected());
         };
@@ -76,7 +75,8 @@ impl<'a> Command<'a> {
         let objects: Vec<Object> = said.iter().map(objects::said).collect();
         let is_whole = self.options.form.print_whole(&people, &objects)?;
         // Only what was printed to the end was shown.
-        if is_whole && !new.is_empty() {
+        let has_new = !new.is_empty();
+        if is_whole && has_new {
             self.ask(Request::Shown { numbers: new })?;
         }
         if more {
@@ -85,7 +85,9 @@ impl<'a> Command<'a> {
                 false => "there are older messages, which are kept and not shown",
             });
         }
-        caught_up.and_then(|()| failure::if_damaged(&said))
+        caught_up?;
+        failure::if_damaged(&said)?;
+        self.in_time(has_new, "no unread message has come")
     }
 
     /// Keeps a message to the doctor, and sends it if it can.
@@ -113,7 +115,7 @@ impl<'a> Command<'a> {
         let arrived = matches!(waited, Ok(true));
         form.print(said, &[objects::delivery(number, &code, arrived)])?;
         self.unread_note();
-        waited.map(|_| Exit::Ok)
+        self.in_time(waited?, "the message has not arrived")
     }
 
     /// Keeps a confirmation, and sends it if it can.
@@ -139,12 +141,12 @@ impl<'a> Command<'a> {
         let object = objects::confirmation(number, &code, arrived);
         self.options.form.print(&people, &[object])?;
         self.unread_note();
-        waited.map(|_| Exit::Ok)
+        self.in_time(waited?, "the confirmation has not arrived")
     }
 
     /// Shows what was said in both directions.
     pub(super) fn history(&self) -> Result<Exit, Failure> {
-        let caught_up = self.moment(|event| matches!(event, Event::Epoch { .. }));
+        let caught_up = self.reach(|event| matches!(event, Event::Epoch { .. }), || Ok(false));
         let Answer::History { said, more } = self.ask(Request::History)? else {
             return Err(unexpected());
         };
@@ -206,77 +208,19 @@ impl<'a> Command<'a> {
     fn settle(&self, connected: bool, wait: &Request) -> Result<Result<bool, Failure>, Failure> {
         let has_arrived =
             || -> Result<bool, Failure> { Ok(self.ask(wait.clone())? == Answer::Arrived(true)) };
-        match &self.counter {
-            Counter::Running(_) if connected => has_arrived().map(Ok),
-            Counter::Running(_) => Ok(Ok(false)),
-            Counter::Own(_) => {
-                let tried = self.moment(|event| match event {
-                    Event::Delivered(_) | Event::ConfirmationArrived(_) => {
-                        has_arrived().unwrap_or(true)
-                    }
-                    Event::ConfirmationRefused(_) => true,
-                    _ => false,
-                });
-                let arrived = has_arrived()?;
-                Ok(tried.map(|()| arrived))
-            }
+        if let Counter::Running(_) = &self.counter
+            && !matches!(self.reach, Reach::Wait(_))
+        {
+            return Ok(Ok(connected && has_arrived()?));
         }
-    }
-
-    /// Connects, if this program is to do it itself, until `done` with an event
-    /// or for a while; that there is no connection now is told and no failure.
-    ///
-    /// # Errors
-    /// If there will be none unless a person does something.
-    fn moment(&self, done: impl Fn(&Event) -> bool) -> Result<(), Failure> {
-        let Counter::Own(own) = &self.counter else {
-            return Ok(());
+        let done = |event: &Event| match event {
+            Event::Delivered(_) | Event::ConfirmationArrived(_) => has_arrived().unwrap_or(true),
+            Event::ConfirmationRefused(_) => true,
+            _ => false,
         };
-        if !self.connect {
-            return Ok(());
-        }
-        let (client, events) = connection::start(self.options, &own.files)?;
-        let deadline = Instant::now() + MOMENT;
-        let result = loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match events.recv_timeout(left) {
-                Ok(Event::NotConnected(error)) => {
-                    note(&format!("not connected: {error}"));
-                    break Ok(());
-                }
-                Ok(Event::ConnectionLost(loss)) => {
-                    note(&loss.to_string());
-                    break Ok(());
-                }
-                Ok(Event::Stopped(stopped)) => {
-                    break failure::stopped(&stopped, &self.place).map(drop);
-                }
-                Ok(Event::Unreached {
-                    doctor,
-                    reason,
-                    next,
-                }) => note(&event::unreached(&doctor, &reason, next.as_ref())),
-                Ok(Event::Connected {
-                    doctor,
-                    instead_of: Some(asked),
-                    ..
-                }) => note(&event::instead_of(&asked, &doctor)),
-                Ok(event) if !done(&event) => {}
-                Ok(_) => break Ok(()),
-                Err(_) => {
-                    note("the doctor's server takes too long");
-                    break Ok(());
-                }
-            }
-        };
-        client.leave();
-        // What is said at the end may still bring something.
-        while let Ok(event) = events.recv_timeout(TICK) {
-            if matches!(event, Event::Stopped(_)) {
-                break;
-            }
-        }
-        result
+        let tried = self.reach(done, has_arrived);
+        let arrived = has_arrived()?;
+        Ok(tried.map(|()| arrived))
     }
 
     /// Says on the side what is unread.
@@ -337,7 +281,7 @@ fn inbox(messages: &[Said], new: usize, unread: bool) -> String {
     said.join("\n")
 }
 
-fn note(said: &str) {
+pub(super) fn note(said: &str) {
     eprint(&format!("patient: {}\n", sentence(said)));
 }
 

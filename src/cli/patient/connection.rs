@@ -4,12 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use super::{choose, config, failure};
+use super::{choose, failure};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::options::PatientOptions;
 use crate::clock::SystemClock;
 use crate::control;
 use crate::patient::client::Client;
+use crate::patient::config::Config;
 use crate::patient::desk::Desk;
 use crate::patient::event::Event;
 use crate::patient::files::Files;
@@ -23,6 +24,7 @@ pub(super) fn broken(error: io::Error) -> Failure {
 /// Begins to connect.
 pub(super) fn start(
     options: &PatientOptions,
+    config: Config,
     files: &Arc<Files>,
 ) -> Result<(Arc<Client>, Receiver<Event>), Failure> {
     let mut patient = files
@@ -32,7 +34,7 @@ pub(super) fn start(
     patient.at = options.connect.as_ref().map(ToString::to_string);
     let clock = Arc::new(SystemClock);
     let (client, events) =
-        Client::start(config(options), Arc::clone(files), patient, clock).map_err(broken)?;
+        Client::start(config, Arc::clone(files), patient, clock).map_err(broken)?;
     Ok((Arc::new(client), events))
 }
 

@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use super::alarm::Alarm;
 use super::connection::{self, Reachable, broken};
 use super::failure::{self, Place};
-use super::{objects, say};
+use super::{config, objects, say};
 use crate::cli::exit::{Exit, Failure, eprint, print};
 use crate::cli::notify::{Observation, Supervision};
 use crate::cli::options::PatientOptions;
@@ -31,7 +31,7 @@ pub(super) fn run(options: &PatientOptions, files: Files) -> Result<Exit, Failur
     let complain = |said| eprint(&format!("patient: {said}\n"));
     let command = options.on_message.as_deref();
     let alarm = Alarm::new(command, &files, complain).map_err(broken)?;
-    let (client, events) = connection::start(options, &files)?;
+    let (client, events) = connection::start(options, config(options), &files)?;
     let _reachable = Reachable::new(&files, &client)?;
     let on_signal = Arc::clone(&client);
     thread::Builder::new()

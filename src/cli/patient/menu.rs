@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use super::alarm::Alarm;
 use super::connection::{self, Reachable, broken};
 use super::failure::{self, Place};
-use super::say;
+use super::{config, say};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::menu::{Answer, Console, Dialogue, PATIENT, PatientChoice, question};
 use crate::cli::options::PatientOptions;
@@ -58,7 +58,7 @@ pub(super) fn run(options: &PatientOptions, files: Files) -> Result<Exit, Failur
     let command = options.on_message.as_deref();
     let alarm = Alarm::new(command, &files, move |said| complaints.line(said));
     let alarm = alarm.map_err(broken)?;
-    let (client, events) = connection::start(options, &files)?;
+    let (client, events) = connection::start(options, config(options), &files)?;
     let _reachable = Reachable::new(&files, &client)?;
     let follower = Follower {
         watch: Arc::clone(&watch),

@@ -7,13 +7,16 @@
     reason = "a test panics where it fails"
 )]
 
-use std::fs::{self, Permissions};
+#[path = "support/kept.rs"]
+mod kept;
+
+use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kept::released;
 use rusqlite::Connection;
 use telemed::clock::{Clock, Timestamp};
 use telemed::doctor::correspondence;
@@ -42,31 +45,6 @@ use tempfile::TempDir;
 
 /// 2026-11-23 12:00 UTC: the day the first of them was made.
 const THAT_DAY: Timestamp = Timestamp::from_millis(1_795_435_200_000);
-
-fn released(schema: &str) -> TempDir {
-    let copy = TempDir::new().unwrap();
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/released")
-        .join(schema);
-    copy_private(&kept, copy.path());
-    copy
-}
-
-/// A repository keeps no permissions: here they are the owner's alone again.
-fn copy_private(from: &Path, to: &Path) {
-    fs::set_permissions(to, Permissions::from_mode(0o700)).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target: PathBuf = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            fs::create_dir(&target).unwrap();
-            copy_private(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), &target).unwrap();
-            fs::set_permissions(&target, Permissions::from_mode(0o600)).unwrap();
-        }
-    }
-}
 
 #[test]
 fn a_doctors_directory_of_schema_1_opens() {

@@ -18,7 +18,7 @@ use crate::handshake::registry::{
     TicketRegistry, TicketUse,
 };
 use crate::hex;
-use crate::identity::certificate::{Certificate, Fingerprint, Serial, VerifiedCertificate};
+use crate::identity::certificate::{Fingerprint, Serial, VerifiedCertificate};
 use crate::identity::ticket::TicketId;
 use crate::kdf::Prk;
 use crate::session::table::SessionTable;
@@ -297,8 +297,7 @@ impl TicketRegistry for Tables {
         };
         let mut keys = vec![subject.signing_key.as_bytes()];
         keys.extend(subject.encryption_key.as_ref().map(Element::as_bytes));
-        let clashes = |other: &[u8]| keys.iter().any(|key| Certificate::holds_key(other, key));
-        Ok(match self.store.use_ticket(ticket, &row, &clashes)? {
+        Ok(match self.store.use_ticket(ticket, &row, &keys)? {
             TicketUsed::Now => Issued::Now,
             TicketUsed::Clash => Issued::KeysInUse,
             TicketUsed::NotOpen => Issued::TicketUsed,

@@ -257,12 +257,16 @@ impl Certificate {
         Some(Timestamp::from_millis(u64::from_be_bytes(*millis)))
     }
 
+    /// Bytes before the first key of a certificate. The second one of a patient's
+    /// comes behind a quarter of what follows. The stores' indexes go by both.
+    pub const BEFORE_KEYS: usize = 1 + 16 + 16 + 32 + 32 + 1 + 32 + 8 + 8;
+
     /// Whether the certificate in `bytes` is for this key, as signing or as
-    /// encryption key: looked up by place, since a table may hold thousands.
+    /// encryption key: looked up by place, since they were checked before they
+    /// were stored.
     #[must_use]
     pub fn holds_key(bytes: &[u8], key: &[u8]) -> bool {
-        const BEFORE: usize = 1 + 16 + 16 + 32 + 32 + 1 + 32 + 8 + 8;
-        bytes.get(BEFORE..).is_some_and(|keys| {
+        bytes.get(Self::BEFORE_KEYS..).is_some_and(|keys| {
             keys.chunks_exact(key.len().max(1))
                 .take(2)
                 .any(|k| k == key)
@@ -275,11 +279,10 @@ impl Certificate {
     #[must_use]
     pub fn key_id_in(bytes: &[u8]) -> Option<KeyId> {
         const ROLE: usize = 1 + 16 + 16 + 32 + 32;
-        const BEFORE: usize = ROLE + 1 + 32 + 8 + 8;
         // One key or two, and a signature as long as two.
         let role = Role::from_byte(*bytes.get(ROLE)?).ok()?;
         let elements = if role.has_encryption_key() { 4 } else { 3 };
-        let rest = bytes.get(BEFORE..)?;
+        let rest = bytes.get(Self::BEFORE_KEYS..)?;
         let key = rest.get(..rest.len() / elements)?;
         Some(kdf::hash32(&[&label::KEY_ID.encoded(), key]))
     }

@@ -17,7 +17,7 @@ use super::error::StoreFault;
 const APPLICATION_ID: i64 = 0x746d_6331;
 
 /// Step `n` leads to schema `n + 1`, in one transaction.
-const STEPS: [&[&str]; 5] = [
+const STEPS: [&[&str]; 6] = [
     &[SCHEMA_1],
     &[
         audit::AUDIT,
@@ -29,11 +29,20 @@ const STEPS: [&[&str]; 5] = [
     &[messages::OPEN_DELIVERIES],
     &[messages::MISSING_AMONG_OPEN],
     &[records::CONTACT],
+    &[CERTIFIED_KEYS],
 ];
 
 /// The newest schema.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of steps")]
 pub(super) const NEWEST: i64 = STEPS.len() as i64;
+
+/// Whether a key is certified already is looked up by its first bytes, at the two
+/// places where a certificate has keys, see `sqlite/trust.rs`.
+const CERTIFIED_KEYS: &str = "
+CREATE INDEX certificate_first_key ON certificate (substr(bytes, 147, 16));
+CREATE INDEX certificate_second_key
+    ON certificate (substr(bytes, 147 + (length(bytes) - 146) / 4, 16));
+";
 
 /// `last_timestamp` refers to no certificate: where other doctors' patients
 /// are admitted it holds serials that are not in the table. Which certificate

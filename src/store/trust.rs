@@ -121,7 +121,7 @@ pub enum TicketUsed {
     Now,
     /// It is not there or not open any more; nothing was changed.
     NotOpen,
-    /// The certificate clashes with another one; nothing was changed.
+    /// Another certificate is for one of its keys; nothing was changed.
     Clash,
 }
 
@@ -223,14 +223,14 @@ pub trait TrustStore {
     fn set_ticket_state(&self, id: &[u8; 16], state: TicketState) -> Result<bool, StoreError>;
 
     /// Uses an open ticket and adds the certificate issued for it (whose
-    /// `ticket` is taken to be this one), both or neither, unless `clashes` says
-    /// of the bytes of a certificate that is there already that the two cannot
-    /// be side by side. Two tickets in use at the same time see each other.
+    /// `ticket` is taken to be this one), both or neither, unless one that is
+    /// there already is for one of `keys`. Two tickets in use at the same time
+    /// see each other. Takes no longer for having many certificates.
     fn use_ticket(
         &self,
         id: &[u8; 16],
         certificate: &CertificateRow,
-        clashes: &dyn Fn(&[u8]) -> bool,
+        keys: &[&[u8]],
     ) -> Result<TicketUsed, StoreError>;
 
     /// Freezes a ticket and its certificate, if it has one, both or neither;

@@ -6,6 +6,7 @@ use std::thread;
 use super::{at, certificate, ticket, uses};
 use crate::audit::head::Head;
 use crate::audit::{Action, Entry};
+use crate::identity::certificate::Certificate;
 use crate::store::{
     CertificateRow, CertificateState, PapersChange, PrekeyRow, Revocable, Store, StoreFault,
     TicketRow, TicketState, TicketUsed,
@@ -18,6 +19,26 @@ pub(in crate::store) fn prekey(kid: u8) -> PrekeyRow {
         not_before: at(1_000 - u64::from(kid)),
         not_after: at(9_000),
     }
+}
+
+/// Length of a key in the certificates here.
+const KEY: usize = 256;
+
+/// A certificate for two keys, of which all but the last bytes are alike.
+fn certificate_for(serial: u8, keys: [u8; 2]) -> CertificateRow {
+    let mut bytes = vec![serial; Certificate::BEFORE_KEYS];
+    bytes.extend(keys.map(key_of).concat());
+    bytes.extend([serial; 2 * KEY]);
+    CertificateRow {
+        bytes,
+        ..certificate(serial)
+    }
+}
+
+fn key_of(last: u8) -> Vec<u8> {
+    let mut key = vec![3; KEY];
+    key[KEY - 1] = last;
+    key
 }
 
 fn ticket_state(store: &dyn Store, id: u8) -> TicketState {
@@ -93,7 +114,7 @@ pub(in crate::store) fn a_certificate_that_cannot_be_stored_leaves_the_ticket_op
     store.add_certificate(&certificate(7)).unwrap();
     store.add_ticket(&ticket(1), &[]).unwrap();
     let error = store
-        .use_ticket(&[1; 16], &certificate(7), &|_| false)
+        .use_ticket(&[1; 16], &certificate(7), &[])
         .unwrap_err();
     assert!(matches!(error.fault(), StoreFault::Duplicate), "{error}");
     assert_eq!(ticket_state(store, 1), TicketState::Open);
@@ -116,7 +137,7 @@ pub(in crate::store) fn of_two_who_use_a_ticket_one_wins(store: &dyn Store) {
     }
 }
 
-pub(in crate::store) fn of_two_tickets_for_what_clashes_one_is_used(store: &dyn Store) {
+pub(in crate::store) fn of_two_tickets_for_one_key_one_is_used(store: &dyn Store) {
     for round in 0..20 {
         let tickets = [2 * round, 2 * round + 1];
         for id in tickets {
@@ -125,12 +146,12 @@ pub(in crate::store) fn of_two_tickets_for_what_clashes_one_is_used(store: &dyn 
         let used = thread::scope(|scope| {
             let racers = tickets.map(|id| {
                 let row = CertificateRow {
-                    bytes: vec![round; 1_000],
+                    bytes: vec![round; Certificate::BEFORE_KEYS + 4 * KEY],
                     ..certificate(100 + id)
                 };
                 scope.spawn(move || {
-                    let clashes = |other: &[u8]| other == row.bytes;
-                    store.use_ticket(&[id; 16], &row, &clashes).unwrap()
+                    let key = row.bytes[..KEY].to_vec();
+                    store.use_ticket(&[id; 16], &row, &[&key]).unwrap()
                 })
             });
             racers.map(|racer| racer.join().unwrap())
@@ -144,6 +165,35 @@ pub(in crate::store) fn of_two_tickets_for_what_clashes_one_is_used(store: &dyn 
         assert_eq!(ticket_state(store, lost), TicketState::Open);
         assert_eq!(store.certificate(&[100 + lost; 16]).unwrap(), None);
     }
+}
+
+pub(in crate::store) fn a_key_is_found_in_either_place_of_a_certificate(store: &dyn Store) {
+    let short = CertificateRow {
+        bytes: vec![3; 100],
+        ..certificate(90)
+    };
+    store.add_certificate(&short).unwrap();
+    let used = |id: u8, keys: [u8; 2]| {
+        store.add_ticket(&ticket(id), &[]).unwrap();
+        let row = certificate_for(id, keys);
+        let keys = keys.map(key_of);
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        store.use_ticket(&[id; 16], &row, &keys).unwrap()
+    };
+    assert_eq!(used(1, [1, 2]), TicketUsed::Now);
+    for (id, keys) in [(2, [1, 9]), (3, [9, 1]), (4, [2, 9]), (5, [9, 2])] {
+        assert_eq!(used(id, keys), TicketUsed::Clash, "{keys:?}");
+        assert_eq!(store.certificate(&[id; 16]).unwrap(), None);
+        assert_eq!(ticket_state(store, id), TicketState::Open);
+    }
+    // A revoked one counts as well.
+    assert!(
+        store
+            .set_certificate_state(&[1; 16], CertificateState::Revoked)
+            .unwrap()
+    );
+    assert_eq!(used(6, [9, 2]), TicketUsed::Clash);
+    assert_eq!(used(7, [8, 9]), TicketUsed::Now);
 }
 
 pub(in crate::store) fn a_ticket_is_never_opened_again(store: &dyn Store) {
@@ -238,8 +288,7 @@ pub(in crate::store) fn a_patient_is_revoked_with_her_open_tickets_and_each_is_l
         subject: "P1".to_owned(),
         ..certificate(serial)
     };
-    let never = |_: &[u8]| false;
-    let used = store.use_ticket(&[1; 16], &hers(7), &never).unwrap();
+    let used = store.use_ticket(&[1; 16], &hers(7), &[]).unwrap();
     assert_eq!(used, TicketUsed::Now);
     store.add_certificate(&hers(8)).unwrap();
     store.add_certificate(&certificate(9)).unwrap();

@@ -15,12 +15,13 @@ use crate::store::StoreFault;
 const APPLICATION: &str = "tmc1";
 
 /// Step `n` leads to schema `n + 1`.
-const STEPS: [&[&str]; 5] = [
+const STEPS: [&[&str]; 6] = [
     &[TRUST, AUDIT, RECORDS, MESSAGES, BOOKKEEPING],
     &[CLINIC],
     &[nodes::SCHEMA],
     &[CONTACT],
     &[OWNER],
+    &[CERTIFIED_KEYS],
 ];
 
 /// The newest schema.
@@ -255,6 +256,14 @@ CREATE INDEX record_unsplit ON record (patient) WHERE contact IS NULL;
 /// little can be kept to its own, see `docs/clinic.md`.
 const OWNER: &str = r"
 ALTER TABLE last_commit ADD COLUMN owner NAME NOT NULL DEFAULT current_user;
+";
+
+/// Whether a key is certified already is looked up by its first bytes, at the two
+/// places where a certificate has keys, see `trust.rs`.
+const CERTIFIED_KEYS: &str = "
+CREATE INDEX certificate_first_key ON certificate (substring(bytes FROM 147 FOR 16));
+CREATE INDEX certificate_second_key
+    ON certificate (substring(bytes FROM 147 + (octet_length(bytes) - 146) / 4 FOR 16));
 ";
 
 /// The number of the schema, 0 if there is none yet. Refuses tables that are not

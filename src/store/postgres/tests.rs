@@ -200,7 +200,7 @@ fn a_newer_schema_is_refused() {
             fault,
             StoreFault::Newer {
                 found: 99,
-                known: 5
+                known: 6
             }
         ),
         "{error}"
@@ -228,7 +228,8 @@ fn records_from_before_schema_4_are_kept_in_one_piece_until_they_are_split() {
 
     let Some(schema) = Schema::new() else { return };
     drop(schema.open("D1").unwrap());
-    let older = "DROP INDEX record_unsplit;
+    let older = "DROP INDEX certificate_first_key, certificate_second_key;
+                 DROP INDEX record_unsplit;
                  ALTER TABLE record DROP COLUMN contact;
                  ALTER TABLE last_commit DROP COLUMN owner;
                  UPDATE telemed_schema SET version = 3;
@@ -285,4 +286,27 @@ fn the_schema_holds_what_each_sealed_looks_for() {
     }
     store.each_sealed(&mut |_| panic!("it is empty")).unwrap();
     store.check().unwrap();
+}
+
+#[test]
+fn a_key_is_looked_up_among_many_certificates_by_an_index() {
+    let Some(store) = temporary() else { return };
+    let fill = "INSERT INTO certificate
+        (serial, fingerprint, doctor, subject, bytes, state, created, not_after)
+        SELECT substring(sha256(i::text::bytea) FOR 16), sha256(i::text::bytea), 'D1', 'P' || i,
+               sha512(i::text::bytea) || sha512(i::text::bytea) || sha512(i::text::bytea)
+                   || sha512(i::text::bytea) || sha512(i::text::bytea),
+               'active', 1, 2
+        FROM generate_series(1, 10000) i";
+    let mut admin = store.schema.admin();
+    admin.batch_execute(fill).unwrap();
+    let explain = format!("EXPLAIN {}", super::trust::WITH_KEY);
+    let explain = explain.replace("$1", r"'\x00112233445566778899aabbccddeeff'");
+    let plan = admin.query(&explain, &[]).unwrap();
+    let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+    let plan = plan.join("\n");
+    for index in ["certificate_first_key", "certificate_second_key"] {
+        assert!(plan.contains(index), "{plan}");
+    }
+    assert!(!plan.contains("Seq Scan"), "{plan}");
 }

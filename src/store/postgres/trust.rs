@@ -9,6 +9,7 @@ use super::{PostgresStore, all, audit};
 use crate::audit::head::Head;
 use crate::audit::{Entry, Link};
 use crate::clock::Timestamp;
+use crate::identity::certificate::Certificate;
 use crate::secret::Secret;
 use crate::store::{
     CertificateRow, CertificateState, ClinicStore, PapersChange, PrekeyRow, Revocable, StoreError,
@@ -31,6 +32,16 @@ fn read_certificate(row: &Row) -> Result<CertificateRow, StoreFault> {
         not_after: value(row, 7)?,
     })
 }
+
+/// Bytes of a key that stand in the index.
+const KEY_PREFIX: usize = 16;
+
+/// The certificates one of whose keys begins so, by the indexes of schema 6: the
+/// keys' places are those of [`Certificate::holds_key`].
+pub(super) const WITH_KEY: &str = "
+    SELECT bytes FROM certificate
+    WHERE substring(bytes FROM 147 FOR 16) = $1
+       OR substring(bytes FROM 147 + (octet_length(bytes) - 146) / 4 FOR 16) = $1";
 
 const TICKET: &str = "
     SELECT ticket.id, ticket.subject, ticket.sealed, ticket.created, ticket.expires,
@@ -179,20 +190,22 @@ impl TrustStore for PostgresStore {
         &self,
         id: &[u8; 16],
         certificate: &CertificateRow,
-        clashes: &dyn Fn(&[u8]) -> bool,
+        keys: &[&[u8]],
     ) -> Result<TicketUsed, StoreError> {
         self.write(Lock::Alone, |connection| {
             let open = "SELECT 1 FROM ticket WHERE id = $1 AND state = 'open'";
             if connection.first(open, &[&id.as_slice()])?.is_none() {
                 return Ok(TicketUsed::NotOpen);
             }
-            let mut is_clash = false;
-            connection.each("SELECT bytes FROM certificate", &mut |row| {
-                is_clash |= clashes(&value::<Vec<u8>>(row, 0)?);
-                Ok(())
-            })?;
-            if is_clash {
-                return Ok(TicketUsed::Clash);
+            for key in keys {
+                let begin = key.get(..KEY_PREFIX).unwrap_or(key);
+                let found = all(connection, WITH_KEY, &[&begin], |row| {
+                    let bytes: Vec<u8> = value(row, 0)?;
+                    Ok(Certificate::holds_key(&bytes, key))
+                })?;
+                if found.contains(&true) {
+                    return Ok(TicketUsed::Clash);
+                }
             }
             let used = "UPDATE ticket SET state = 'used' WHERE id = $1";
             connection.execute(used, &[&id.as_slice()])?;

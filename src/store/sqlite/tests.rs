@@ -117,7 +117,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
         error.fault(),
         StoreFault::Newer {
             found: 99,
-            known: 5
+            known: 6
         }
     ));
     assert!(error.to_string().contains("newer version"));
@@ -242,4 +242,20 @@ fn of_two_programs_that_use_a_ticket_one_wins() {
         });
         assert!(won[0] != won[1], "{won:?}");
     }
+}
+
+#[test]
+fn a_key_is_looked_up_among_certificates_by_an_index() {
+    let (_directory, path) = in_directory();
+    drop(SqliteStore::open(&path).unwrap());
+    let connection = Connection::open(&path).unwrap();
+    let explain = format!("EXPLAIN QUERY PLAN {}", super::trust::WITH_KEY);
+    let mut statement = connection.prepare(&explain).unwrap();
+    let rows = statement.query_map([vec![0_u8; 16]], |row| row.get(3));
+    let plan: Vec<String> = rows.unwrap().map(Result::unwrap).collect();
+    let plan = plan.join("\n");
+    for index in ["certificate_first_key", "certificate_second_key"] {
+        assert!(plan.contains(index), "{plan}");
+    }
+    assert!(!plan.contains("SCAN"), "{plan}");
 }

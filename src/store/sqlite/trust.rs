@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row};
 use crate::audit::head::Head;
 use crate::audit::{Entry, Link};
 use crate::clock::Timestamp;
+use crate::identity::certificate::Certificate;
 use crate::secret::Secret;
 use crate::store::sqlite::{SqliteStore, audit, put_fact};
 use crate::store::{
@@ -52,6 +53,16 @@ fn insert_certificate(
     )?;
     Ok(())
 }
+
+/// Bytes of a key that stand in the index.
+const KEY_PREFIX: usize = 16;
+
+/// The certificates one of whose keys begins so, by the indexes of schema 6: the
+/// keys' places are those of [`Certificate::holds_key`].
+pub(super) const WITH_KEY: &str = "
+    SELECT bytes FROM certificate
+    WHERE substr(bytes, 147, 16) = ?1
+       OR substr(bytes, 147 + (length(bytes) - 146) / 4, 16) = ?1";
 
 const TICKET: &str = "
     SELECT ticket.id, ticket.subject, ticket.sealed, ticket.created, ticket.expires,
@@ -171,7 +182,7 @@ impl TrustStore for SqliteStore {
         &self,
         id: &[u8; 16],
         certificate: &CertificateRow,
-        clashes: &dyn Fn(&[u8]) -> bool,
+        keys: &[&[u8]],
     ) -> Result<TicketUsed, StoreError> {
         self.write(|transaction| {
             let open = "SELECT count(*) FROM ticket WHERE id = ?1 AND state = 'open'";
@@ -179,12 +190,15 @@ impl TrustStore for SqliteStore {
             if open == 0 {
                 return Ok(TicketUsed::NotOpen);
             }
-            let mut statement = transaction.prepare("SELECT bytes FROM certificate")?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let bytes: Vec<u8> = row.get(0)?;
-                if clashes(&bytes) {
-                    return Ok(TicketUsed::Clash);
+            let mut statement = transaction.prepare_cached(WITH_KEY)?;
+            for key in keys {
+                let begin = key.get(..KEY_PREFIX).unwrap_or(key);
+                let mut rows = statement.query([begin])?;
+                while let Some(row) = rows.next()? {
+                    let bytes: Vec<u8> = row.get(0)?;
+                    if Certificate::holds_key(&bytes, key) {
+                        return Ok(TicketUsed::Clash);
+                    }
                 }
             }
             let used = "UPDATE ticket SET state = 'used' WHERE id = ?1";

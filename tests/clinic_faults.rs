@@ -36,3 +36,5 @@ mod joining;
 mod killed;
 #[path = "clinic_faults/scene.rs"]
 mod scene;
+#[path = "clinic_faults/seat.rs"]
+mod seat;

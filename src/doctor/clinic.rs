@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::doctor::dismissal::{self, Dismissed};
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::joining;
 use crate::doctor::shared::Shared;
@@ -23,8 +24,8 @@ use crate::identity::certificate::Fingerprint;
 use crate::protocol::DisconnectReason;
 use crate::random::OsRandom;
 use crate::session::table::SessionId;
-use crate::store::StoreError;
-use crate::store::nodes::{Claim, News, NodeStore, Watch};
+use crate::store::nodes::{Claim, News, NodeStore, Seat};
+use crate::store::{StoreError, StoreFault};
 
 /// How often it is looked whether the server stops, and whose sessions are over.
 const TICK: Duration = Duration::from_millis(250);
@@ -39,24 +40,27 @@ const ADMIT: Duration = Duration::from_secs(1);
 /// How long after a failure the next attempt is made.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The thread of a node among others. Where a store is one doctor's it ends at
-/// once.
-pub(super) fn run(shared: &Arc<Shared>) {
+/// The thread of a node among others, which has its doctor's seat. Where a store
+/// is one doctor's it ends at once.
+pub(super) fn run(shared: &Arc<Shared>, seat: Option<Box<dyn Seat>>) {
     let store = Arc::clone(&shared.practice.store);
     let Some(nodes) = store.nodes() else { return };
-    let mut round = Round::new();
+    let mut round = Round::new(seat);
     while !shared.is_stopping() && !shared.dismissal.is() {
         round.go(shared, nodes);
     }
-    // What it could not take back is taken back at its next start.
-    let _ = nodes.stop_node();
+    if let Some(seat) = round.seat {
+        // What it could not take back is taken back at its next start.
+        let _ = seat.leave();
+    }
 }
 
 /// What the thread remembers from one look to the next.
 struct Round {
-    watch: Option<Box<dyn Watch>>,
-    watch_at: Instant,
-    has_started: bool,
+    began: Instant,
+    /// None while it has to be taken again.
+    seat: Option<Box<dyn Seat>>,
+    seat_at: Instant,
     beat_at: Instant,
     look_at: Instant,
     /// What was heard of and could not be caught up with.
@@ -68,13 +72,13 @@ struct Round {
 }
 
 impl Round {
-    fn new() -> Self {
+    fn new(seat: Option<Box<dyn Seat>>) -> Self {
         let now = Instant::now();
         Self {
-            watch: None,
-            watch_at: now,
-            has_started: false,
-            beat_at: now,
+            began: now,
+            seat,
+            seat_at: now,
+            beat_at: now + BEAT,
             look_at: now,
             owed: News::ALL,
             try_at: now,
@@ -85,22 +89,20 @@ impl Round {
 
     fn go(&mut self, shared: &Arc<Shared>, nodes: &dyn NodeStore) {
         let now = Instant::now();
-        if self.watch.is_none() && now >= self.watch_at {
-            self.watch = nodes.watch().ok();
-            self.watch_at = now + POLL;
-            // What happened before it listens.
-            self.owed = News::ALL;
+        if self.seat.is_none() && now >= self.seat_at {
+            self.take_seat(shared, nodes);
         }
         if now >= self.admit_at {
             self.admit_at = now + ADMIT;
             admit_newcomers(shared, &mut self.told);
         }
-        let heard = self.watch.as_mut().map(|watch| watch.wait(TICK));
+        let heard = self.seat.as_mut().map(|seat| seat.wait(TICK));
         match heard {
             Some(Ok(news)) => self.owed = self.owed.and(news),
-            Some(Err(_)) => self.watch = None,
+            Some(Err(_)) => self.seat = None,
             None => thread::park_timeout(TICK),
         }
+        self.beat();
         let now = Instant::now();
         if now >= self.look_at {
             self.owed = News::ALL;
@@ -111,26 +113,49 @@ impl Round {
         }
     }
 
+    /// Takes the doctor's seat again; if another server of hers has it, this one is
+    /// over. While the store is away it is tried again.
+    fn take_seat(&mut self, shared: &Shared, nodes: &dyn NodeStore) {
+        let claims = shared.clinic.claims();
+        let held: Vec<_> = claims.values().map(|claim| claim.session).collect();
+        match nodes.take_seat(self.began, &held) {
+            Ok(seat) => self.seat = Some(seat),
+            Err(error) if matches!(error.fault(), StoreFault::SeatTaken { .. }) => {
+                dismissal::dismiss(shared, Dismissed::SeatTaken(error.to_string()));
+            }
+            Err(_) => {}
+        }
+        let now = Instant::now();
+        self.seat_at = now + POLL;
+        self.beat_at = now + BEAT;
+        // What happened before it listens.
+        self.owed = News::ALL;
+    }
+
+    /// Says that the node runs.
+    fn beat(&mut self) {
+        let now = Instant::now();
+        if now < self.beat_at {
+            return;
+        }
+        self.beat_at = now + BEAT;
+        if self.seat.as_mut().is_some_and(|seat| seat.beat().is_err()) {
+            self.seat = None;
+        }
+    }
+
     fn catch_up(
         &mut self,
         shared: &Arc<Shared>,
         nodes: &dyn NodeStore,
         now: Instant,
     ) -> Result<(), StoreError> {
-        if !self.has_started {
-            nodes.start_node()?;
-            self.has_started = true;
-        }
-        if now >= self.beat_at {
-            nodes.beat()?;
-            self.beat_at = now + BEAT;
-        }
         release(shared, nodes)?;
         if self.owed.is_none() {
             return Ok(());
         }
         self.owed = catch_up(shared, self.owed)?;
-        let every = if self.watch.is_some() { LOOK } else { POLL };
+        let every = if self.seat.is_some() { LOOK } else { POLL };
         self.look_at = now + every;
         Ok(())
     }

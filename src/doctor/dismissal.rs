@@ -1,7 +1,7 @@
-//! The end of a doctor's server by the clinic's word: her certificate was revoked.
+//! The end of a doctor's server by the clinic's word: her certificate was revoked,
+//! or another server of hers has taken her seat.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::audit::{Action, Entry};
@@ -14,17 +14,50 @@ use crate::protocol::DisconnectReason;
 /// What is done then.
 type Then = Box<dyn FnOnce() + Send>;
 
+/// Why a server has no business in the clinic any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Dismissed {
+    /// The doctor's certificate was revoked.
+    Revoked,
+    /// Another server of hers has taken her seat while this one was cut off; in a
+    /// sentence.
+    SeatTaken(String),
+}
+
+impl Dismissed {
+    /// In the audit log.
+    const fn why(&self) -> &'static str {
+        match self {
+            Self::Revoked => "the doctor's certificate was revoked",
+            Self::SeatTaken(_) => "another server serves the doctor",
+        }
+    }
+
+    /// What is said of it.
+    fn sentence(&self, doctor: &Identifier) -> String {
+        match self {
+            Self::Revoked => sentence(doctor),
+            Self::SeatTaken(sentence) => format!("this server ends: {sentence}"),
+        }
+    }
+}
+
 /// Whether the server has no business in the clinic any more.
 #[derive(Default)]
 pub(super) struct Dismissal {
-    is: AtomicBool,
+    why: OnceLock<Dismissed>,
     then: Mutex<Option<Then>>,
 }
 
 impl Dismissal {
     /// Whether it is so.
     pub(super) fn is(&self) -> bool {
-        self.is.load(Ordering::SeqCst)
+        self.why.get().is_some()
+    }
+
+    /// Why it is so.
+    pub(super) fn why(&self) -> Option<&Dismissed> {
+        self.why.get()
     }
 
     /// What to do as soon as it is so; at once if it is already.
@@ -59,11 +92,11 @@ pub fn sentence(doctor: &Identifier) -> String {
 
 /// Ends all sessions, lets nobody in any more, says why, and asks for the end of
 /// the program. Patients go on with the clinic's other doctors.
-pub(super) fn dismiss(shared: &Shared) {
+pub(super) fn dismiss(shared: &Shared, dismissed: Dismissed) {
     // Nobody joins between the last look at who is there and the word that this
     // is over.
     let order = shared.order();
-    if shared.dismissal.is.swap(true, Ordering::SeqCst) {
+    if shared.dismissal.why.set(dismissed.clone()).is_err() {
         return;
     }
     shared.gate.close();
@@ -73,7 +106,7 @@ pub(super) fn dismiss(shared: &Shared) {
     for member in &ended {
         sessions.forget_token(&member.certificate.fingerprint());
         let patient = member.certificate.subject().identifier.as_str();
-        let why = "the doctor's certificate was revoked";
+        let why = dismissed.why();
         shared.note(Entry::new(
             shared.clock.now(),
             SERVER,
@@ -85,6 +118,7 @@ pub(super) fn dismiss(shared: &Shared) {
     let queues = ended.into_iter().map(|member| member.outbox);
     shared.flusher.send(queues);
     let identity = shared.identity();
-    shared.tell(Event::Trouble(sentence(identity.identifier())));
+    let sentence = dismissed.sentence(identity.identifier());
+    shared.tell(Event::Trouble(sentence));
     shared.dismissal.go();
 }

@@ -1,7 +1,8 @@
 //! The books of a practice: everything that is there whether a server runs or
 //! not.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use crate::audit::{Action, Entry};
 use crate::clock::{Clock, Timestamp};
@@ -10,6 +11,7 @@ use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::{Role, VerifiedCertificate};
 use crate::identity::data_dir::DataDir;
 use crate::random::OsRandom;
+use crate::store::nodes::Seat;
 use crate::store::{Store, StoreError};
 use crate::vault::{Vault, VaultError};
 
@@ -34,6 +36,8 @@ pub struct Practice {
     /// verified. The root's signature stays good: whether one is revoked or over is
     /// looked at whenever it is used.
     assistants: RwLock<Arc<Vec<VerifiedCertificate>>>,
+    /// The doctor's seat in her clinic, until her server has it.
+    seat: Mutex<Option<Box<dyn Seat>>>,
 }
 
 impl Practice {
@@ -70,7 +74,27 @@ impl Practice {
             clock,
             identity: RwLock::new(Arc::new(identity)),
             assistants: RwLock::default(),
+            seat: Mutex::default(),
         })
+    }
+
+    /// Keeps the doctor's seat for her server.
+    pub fn keep_seat(&self, seat: Option<Box<dyn Seat>>) {
+        *self.seat.lock().unwrap_or_else(PoisonError::into_inner) = seat;
+    }
+
+    /// Her seat for her server, which is taken now if it was not; none where a
+    /// store is one doctor's.
+    pub(super) fn hand_over_seat(&self) -> Result<Option<Box<dyn Seat>>, StoreError> {
+        let kept = self
+            .seat
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match (kept, self.store.nodes()) {
+            (None, Some(nodes)) => nodes.take_seat(Instant::now(), &[]).map(Some),
+            (kept, _) => Ok(kept),
+        }
     }
 
     /// The doctor's keys and papers.

@@ -18,7 +18,7 @@ use crate::doctor::blocks;
 use crate::doctor::clinic::{self, Clinic};
 use crate::doctor::copies::Copies;
 pub use crate::doctor::deliveries::{Outcome, Report};
-use crate::doctor::dismissal::Dismissal;
+use crate::doctor::dismissal::{Dismissal, Dismissed};
 use crate::doctor::event::Event;
 use crate::doctor::flusher::Flusher;
 use crate::doctor::gate::Gate;
@@ -76,7 +76,8 @@ impl Server {
     ///
     /// # Errors
     /// If the operating system gives no thread or descriptor, if the audit log
-    /// cannot be kept, or if she is no doctor whose practice this is.
+    /// cannot be kept, if she is no doctor whose practice this is, or if another
+    /// process has her seat.
     pub fn start(
         listener: TcpListener,
         practice: Arc<Practice>,
@@ -87,6 +88,7 @@ impl Server {
             return Err(io::Error::other(sentence));
         }
         let address = listener.local_addr()?;
+        let seat = practice.hand_over_seat().map_err(io::Error::other)?;
         let (log_keeper, notice) =
             Keeper::start(&practice, &settings, address).map_err(io::Error::other)?;
         // The accepting thread waits with a limit, to give signs of life.
@@ -154,7 +156,7 @@ impl Server {
         }
         if shared.practice.store.nodes().is_some() {
             let node = Arc::clone(&shared);
-            server.spawn("clinic", move || clinic::run(&node))?;
+            server.spawn("clinic", move || clinic::run(&node, seat))?;
         }
         server.spawn_log_keeper(log_keeper)?;
         if let Some(sentence) = notice {
@@ -453,16 +455,17 @@ impl Server {
         *events.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Has this done when the clinic revokes the doctor's certificate: the server
-    /// has ended all sessions by then, lets nobody in, and has said so.
+    /// Has this done when the clinic revokes the doctor's certificate, or another
+    /// server of hers has taken her seat: this one has ended all sessions by then,
+    /// lets nobody in, and has said so.
     pub fn when_dismissed(&self, then: impl FnOnce() + Send + 'static) {
         self.shared.dismissal.then(Box::new(then));
     }
 
-    /// Whether that was so.
+    /// Why that was so, if it was.
     #[must_use]
-    pub fn is_dismissed(&self) -> bool {
-        self.shared.dismissal.is()
+    pub fn dismissed(&self) -> Option<&Dismissed> {
+        self.shared.dismissal.why()
     }
 
     /// The practice's books.

@@ -100,6 +100,15 @@ pub enum StoreFault {
     /// The connection broke while a change was committed, and could not be made
     /// again: whether the change was made is not known.
     Unknown,
+    /// Another process serves this doctor.
+    SeatTaken {
+        /// Whom it serves.
+        doctor: String,
+        /// Since when, by the server's clock.
+        since: Option<Timestamp>,
+        /// The address from which it is connected to the server, if that is told.
+        at: Option<String>,
+    },
     /// What was to be written or read is sealed, and the key is not here.
     Sealed(ColumnError),
     /// Anything else.
@@ -239,6 +248,21 @@ impl StoreFault {
                  cannot be made again; whether the change was made is not known: look when the \
                  server is back, before you try again"
             ),
+            Self::SeatTaken { doctor, since, at } => {
+                write!(f, "doctor {doctor} is being served already")?;
+                if let Some(since) = since {
+                    write!(f, ", since {}", since.to_rfc3339())?;
+                }
+                match at {
+                    Some(at) => write!(f, ", by a program at {at}")?,
+                    None => f.write_str(", by another program")?,
+                }
+                write!(
+                    f,
+                    " on the database '{place}'; stop that one, or if its machine is gone wait 45 \
+                     seconds and try again"
+                )
+            }
             Self::Sealed(error) => write!(f, "{error}"),
             Self::Failed(error) => {
                 write!(f, "the database '{place}' does not work: {error}")

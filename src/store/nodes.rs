@@ -33,6 +33,9 @@ pub struct NodeRow {
     pub started: Timestamp,
     /// How long it has not been heard of, by the store's clock.
     pub silent: Duration,
+    /// Whether it holds its doctor's seat now: else it was killed, or is cut off
+    /// from the store.
+    pub has_seat: bool,
 }
 
 /// A device that is connected somewhere in the clinic.
@@ -101,14 +104,25 @@ impl News {
     }
 }
 
-/// Hears of changes as they are committed.
-pub trait Watch: Send + fmt::Debug {
-    /// Waits so long for news; what has come together is given together.
-    ///
-    /// # Errors
-    /// [`StoreError`] if nothing is heard any more: another one is needed, and
-    /// everything may have changed until it is there.
+/// The right to serve a doctor, which one process has at a time. It ends when
+/// this is dropped or an error shows that the store has taken it back; a process
+/// that dies, or falls silent, loses it within 45 seconds.
+///
+/// # Errors
+/// [`StoreError`] if it is lost: it is to be taken again, and everything may have
+/// changed until then.
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
+pub trait Seat: Send + fmt::Debug {
+    /// Waits so long for news of changes that were committed; what has come
+    /// together is given together.
     fn wait(&mut self, time: Duration) -> Result<News, StoreError>;
+
+    /// The node runs: to be said at least every 20 seconds.
+    fn beat(&mut self) -> Result<(), StoreError>;
+
+    /// The node ends: it is not among the nodes any more, and all its sessions
+    /// are released.
+    fn leave(self: Box<Self>) -> Result<(), StoreError>;
 }
 
 /// What the nodes of a clinic tell each other through the store they share.
@@ -120,18 +134,18 @@ pub trait NodeStore {
     /// The doctor whose view of the store this is.
     fn doctor(&self) -> &str;
 
-    /// Hears of changes from now on.
-    fn watch(&self) -> Result<Box<dyn Watch>, StoreError>;
-
-    /// Her node starts: what was claimed for one that was killed is released.
-    fn start_node(&self) -> Result<(), StoreError>;
-
-    /// Her node runs.
-    fn beat(&self) -> Result<(), StoreError>;
-
-    /// Her node ends: it is not among the nodes any more, and all its sessions
-    /// are released.
-    fn stop_node(&self) -> Result<(), StoreError>;
+    /// Takes her seat for the node of this process, which has begun then and holds
+    /// these sessions, and hears of changes from now on. What was claimed for
+    /// others in her name is released.
+    ///
+    /// # Errors
+    /// [`StoreFault::SeatTaken`](super::StoreFault::SeatTaken) if another process
+    /// has it and keeps it for 2 seconds.
+    fn take_seat(
+        &self,
+        began: Instant,
+        sessions: &[SessionName],
+    ) -> Result<Box<dyn Seat>, StoreError>;
 
     /// The nodes, in order of their doctors.
     fn running(&self) -> Result<Vec<NodeRow>, StoreError>;

@@ -20,6 +20,7 @@ mod pool;
 mod purge;
 mod records;
 mod schema;
+mod seat;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -28,7 +29,7 @@ mod values;
 
 pub use address::{PostgresAddress, PostgresAddressError};
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use postgres::Row;
@@ -51,6 +52,8 @@ pub struct PostgresStore {
     pool: Arc<Pool>,
     /// How long to ask for what became of a change.
     patience: Duration,
+    /// The connection of this process that has held the doctor's seat last.
+    seat: Mutex<Option<seat::Holder>>,
 }
 
 impl PostgresStore {
@@ -67,6 +70,7 @@ impl PostgresStore {
             doctor: doctor.to_owned(),
             pool: Arc::new(Pool::new(address, name)),
             patience: transaction::PATIENCE,
+            seat: Mutex::default(),
         };
         let open = || store.pool.open();
         open()

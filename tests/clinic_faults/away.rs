@@ -115,7 +115,7 @@ fn while_postgres_is_away_for_half_a_minute_nodes_say_so_and_sessions_go_on() {
 
 /// Nobody has lost a session until now.
 #[track_caller]
-fn stays_connected(scene: &mut Scene) {
+pub fn stays_connected(scene: &mut Scene) {
     for (patient, watch) in &mut scene.watches {
         // Takes what has come.
         assert!(!watch.ends_within(Duration::from_millis(300)), "{patient}");

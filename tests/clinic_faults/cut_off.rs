@@ -11,15 +11,15 @@ use crate::scene::{Scene, until};
 use crate::skip::skip;
 
 /// A namespace with one line to the rest, both ends of which have addresses.
-struct Namespace {
+pub struct Namespace {
     name: String,
     outside: String,
-    inside: String,
+    pub inside: String,
 }
 
 impl Namespace {
     /// None, and that is said, if this user may not make one.
-    fn new() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         let process = std::process::id();
         let name = format!("tm{process}");
         if !rustix::process::geteuid().is_root() || !ip(&["netns", "add", &name]) {
@@ -55,8 +55,39 @@ impl Namespace {
     }
 
     /// Up or down: then what is sent is lost.
-    fn set(&self, state: &str) {
+    pub fn set(&self, state: &str) {
         assert!(ip(&["link", "set", &format!("{}o", self.name), state]));
+    }
+
+    /// A clinic whose second node, and all patients but the first, are in it, and
+    /// what the nodes are given as `--store`. The first patient is connected to the
+    /// first node. None if there is nothing to test with.
+    pub fn scene(&self, patients: &[&str]) -> Option<(Scene, String)> {
+        let base = tempfile::tempdir().unwrap();
+        let certificate = certificate(base.path(), &self.outside);
+        let server = PostgresServer::start_at(&self.outside, Some(&certificate))?;
+        let store = |server: &PostgresServer| {
+            format!(
+                "{}?sslrootcert={}",
+                server.url(),
+                server.certificate().display()
+            )
+        };
+        let mut scene = Scene::on(server, patients, store);
+        scene.kill_node("D2");
+        scene.inside("D2", self.prefix(), &self.inside);
+        scene.start_node("D2");
+        for patient in patients {
+            scene.watch(patient, &[]);
+            scene.is_connected(patient, "D1");
+            scene.knows(patient, &self.inside);
+        }
+        for patient in &patients[1..] {
+            scene.end_watch(patient);
+            scene.inside(patient, self.prefix(), "");
+        }
+        let store = scene.store.clone();
+        Some((scene, store))
     }
 
     /// What stands before a program that runs in it.
@@ -109,27 +140,9 @@ fn a_node_that_is_cut_off_keeps_its_sessions_and_comes_back_with_everything() {
     let Some(namespace) = Namespace::new() else {
         return;
     };
-    let base = tempfile::tempdir().unwrap();
-    let certificate = certificate(base.path(), &namespace.outside);
-    let Some(server) = PostgresServer::start_at(&namespace.outside, Some(&certificate)) else {
+    let Some((mut scene, _)) = namespace.scene(&["P1", "P2", "P3"]) else {
         return;
     };
-    let store =
-        |server: &PostgresServer| format!("{}?sslrootcert={}", server.url(), certificate.display());
-    let mut scene = Scene::on(server, &["P1", "P2", "P3"], store);
-    // The second node moves into the namespace, and two patients with it.
-    scene.kill_node("D2");
-    scene.inside("D2", namespace.prefix(), &namespace.inside);
-    scene.start_node("D2");
-    for patient in ["P1", "P2", "P3"] {
-        scene.watch(patient, &[]);
-        scene.is_connected(patient, "D1");
-        scene.knows(patient, &namespace.inside);
-    }
-    for patient in ["P2", "P3"] {
-        scene.end_watch(patient);
-        scene.inside(patient, namespace.prefix(), "");
-    }
     scene.watch("P2", &["--doctor-id", "D2"]);
     scene.is_connected("P2", "D2");
     scene.send_now("D1", None).unwrap();

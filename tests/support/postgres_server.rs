@@ -74,6 +74,11 @@ impl PostgresServer {
         self.directory.path().join("data")
     }
 
+    /// Its certificate, where it was given one.
+    pub fn certificate(&self) -> PathBuf {
+        self.data().join("server.crt")
+    }
+
     /// What `--store` is given.
     pub fn url(&self) -> String {
         format!("postgres://telemed@{}:{PORT}/postgres", self.host)

@@ -2,6 +2,7 @@
 //! start, and for a command while no server runs.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::audit::Action;
 use crate::cli::Program;
@@ -152,6 +153,10 @@ fn open(
             false => open_without_node(options, id, directory, store),
         };
     }
+    // Before anything is changed: another server of hers may use it.
+    let nodes = store.nodes().filter(|_| may_found);
+    let seat = nodes.map(|nodes| nodes.take_seat(Instant::now(), &[]));
+    let seat = seat.transpose().map_err(|error| store_failed(&error))?;
     passphrase::unlock(&mut directory, &options.keys)?;
     let identity = match is_new {
         true => found(options, id, &directory, &*store)?,
@@ -164,6 +169,7 @@ fn open(
     }
     let practice = Practice::open(Arc::new(directory), store, identity, Arc::new(SystemClock))
         .map_err(|error| vault_failed(&error))?;
+    practice.keep_seat(seat);
     let note = |action| practice.note(action, "", "").map_err(|e| store_failed(&e));
     if is_new {
         note(Action::Founded)?;

@@ -23,6 +23,7 @@ use crate::cli::terminal::{Stopper, Terminal};
 use crate::clock::{Clock, SystemClock};
 use crate::control;
 use crate::doctor::desk::Desk;
+use crate::doctor::dismissal::Dismissed;
 use crate::doctor::event::Event;
 use crate::doctor::office;
 use crate::doctor::practice::Practice;
@@ -110,7 +111,7 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
         Mode::Menu => with_menu(&desk, events, stopped, supervision),
         Mode::Service => as_service(&desk, events, &stopped, supervision, options.form),
     };
-    let is_dismissed = desk.server().is_dismissed();
+    let dismissed = desk.server().dismissed().cloned();
     // Whoever asked for the end may still be answered; the server, and with it
     // the store, is closed by the last who lets go of it: that is to be this
     // thread, since the program ends with it.
@@ -120,9 +121,12 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
     }
     drop(desk);
     control::unlisten(&directory.path(""));
-    match is_dismissed {
-        true => result.and(Err(books::is_revoked(id))),
-        false => result,
+    match dismissed {
+        Some(Dismissed::Revoked) => result.and(Err(books::is_revoked(id))),
+        Some(Dismissed::SeatTaken(sentence)) => {
+            result.and(Err(Failure::new(Exit::Failure, sentence)))
+        }
+        None => result,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::address::Address;
 use crate::audit::{Action, Entry};
-use crate::doctor::dismissal;
+use crate::doctor::dismissal::{self, Dismissed};
 use crate::doctor::event::Event;
 use crate::doctor::office;
 use crate::doctor::practice::SERVER;
@@ -43,7 +43,7 @@ fn renew_revoked(shared: &Shared) -> Result<(), StoreError> {
         return Ok(());
     };
     if revoked.contains(&identity.certificate.subject().serial) {
-        dismissal::dismiss(shared);
+        dismissal::dismiss(shared, Dismissed::Revoked);
         return Ok(());
     }
     if revoked.number() <= identity.revoked.number() {

@@ -1,7 +1,7 @@
 //! What the doctors of a clinic have in common beside their patients.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use postgres::Row;
 
@@ -161,6 +161,7 @@ impl ClinicStore for PostgresStore {
             doctor: member.to_owned(),
             pool: Arc::clone(&self.pool),
             patience: self.patience,
+            seat: Mutex::default(),
         })
     }
 

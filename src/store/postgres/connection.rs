@@ -32,11 +32,15 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(5), Duration::from_secs(2), 3);
 /// The certificates that this machine trusts.
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// What the server is to give up after: a statement, waiting for a lock, and a
-/// program that went silent in the middle of a change. A commit is on the disk
-/// before it is answered, whatever the server's default.
+/// What the server is to give up after: a statement, waiting for a lock, a
+/// program that went silent in the middle of a change, and one whose machine or
+/// line is gone, with everything that it holds: after 11 seconds, or 10 if the
+/// server has sent it something. A commit is on the disk before it is answered,
+/// whatever the server's default.
 const SETTINGS: &str = "-c statement_timeout=30s -c lock_timeout=5s \
-    -c idle_in_transaction_session_timeout=30s -c client_min_messages=error";
+    -c idle_in_transaction_session_timeout=30s -c tcp_keepalives_idle=5 \
+    -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 -c tcp_user_timeout=10s \
+    -c client_min_messages=error";
 
 /// The parameters of a statement.
 pub(super) type Params<'p> = &'p [&'p (dyn ToSql + Sync)];

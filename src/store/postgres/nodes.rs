@@ -5,19 +5,20 @@
 //! the server each node says it again.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postgres::Row;
 
 use super::connection::{Connection, Params, value};
 use super::messages::incoming;
+use super::seat::{HELD, is_held};
 use super::transaction::Lock;
 use super::values::number;
 use super::{PostgresStore, all};
 use crate::clock::Timestamp;
 use crate::store::messages::{Device, IncomingRow};
-use crate::store::nodes::{Claim, News, NodeRow, NodeStore, PresenceRow, SessionName, Watch};
-use crate::store::{Place, StoreError, StoreFault, stored_millis};
+use crate::store::nodes::{Claim, News, NodeRow, NodeStore, PresenceRow, Seat, SessionName};
+use crate::store::{StoreError, StoreFault, stored_millis};
 
 /// Each trigger notifies once a statement, and the server tells what is the same
 /// once a transaction. A device's first session anywhere concerns no other node.
@@ -70,13 +71,56 @@ const CLAIM: &str = "
     SET doctor = excluded.doctor, session = excluded.session, answered = excluded.answered
     WHERE presence.session = excluded.session OR presence.answered <= excluded.answered";
 
+const BEAT: &str = "
+    INSERT INTO node (doctor, started, seen)
+    VALUES ($1, clock_timestamp() - $2::bigint * interval '1 microsecond', clock_timestamp())
+    ON CONFLICT (doctor) DO UPDATE SET seen = excluded.seen";
+
 /// A time of the server's clock in milliseconds, as [`Timestamp`] reads it.
-fn millis(column: &str) -> String {
+pub(super) fn millis(column: &str) -> String {
     format!("(extract(epoch FROM {column}) * 1000)::bigint")
 }
 
 fn duration(row: &Row, place: usize) -> Result<Duration, StoreFault> {
     Ok(Duration::from_millis(value(row, place)?))
+}
+
+/// How long ago something was, in microseconds.
+fn age(at: Instant) -> i64 {
+    i64::try_from(at.elapsed().as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A node that has begun then is the doctor's, and holds these sessions of hers
+/// alone.
+pub(super) fn begin(
+    connection: &mut Connection,
+    doctor: &str,
+    began: Instant,
+    sessions: &[SessionName],
+) -> Result<(), StoreFault> {
+    let sessions: Vec<&[u8]> = sessions.iter().map(|session| &session[..]).collect();
+    let forget = "DELETE FROM presence WHERE doctor = $1 AND session <> ALL ($2::bytea[])";
+    connection.execute(forget, &[&doctor, &sessions])?;
+    let sql = format!("{BEAT}, started = excluded.started");
+    connection.execute(&sql, &[&doctor, &age(began)]).map(drop)
+}
+
+/// A node that has begun then runs.
+pub(super) fn beat(
+    connection: &mut Connection,
+    doctor: &str,
+    began: Instant,
+) -> Result<(), StoreFault> {
+    connection.execute(BEAT, &[&doctor, &age(began)]).map(drop)
+}
+
+/// The doctor's node is over.
+pub(super) fn end(connection: &mut Connection, doctor: &str) -> Result<(), StoreFault> {
+    for table in ["presence", "node"] {
+        let sql = format!("DELETE FROM {table} WHERE doctor = $1");
+        connection.execute(&sql, &[&doctor])?;
+    }
+    Ok(())
 }
 
 impl PostgresStore {
@@ -104,7 +148,7 @@ impl PostgresStore {
         let claimed = self.jot_with(|connection| {
             // How old it is now that the transaction has begun: while a connection
             // or a lock is waited for a newer session may begin elsewhere.
-            let age = i64::try_from(claim.answered.elapsed().as_micros()).unwrap_or(i64::MAX);
+            let age = age(claim.answered);
             let params: Params<'_> = &[&device, &self.doctor, &session, &age];
             connection.execute(CLAIM, params)
         })?;
@@ -117,62 +161,29 @@ impl NodeStore for PostgresStore {
         &self.doctor
     }
 
-    fn watch(&self) -> Result<Box<dyn Watch>, StoreError> {
-        let connection = self.pool.connect_apart().and_then(|mut connection| {
-            let channel = "SELECT quote_ident(current_schema())";
-            let channel = connection.batch(channel)?.unwrap_or_default();
-            connection.batch(&format!("LISTEN {channel}"))?;
-            Ok(connection)
-        });
-        let connection = connection.map_err(|fault| self.error(fault))?;
-        let place = self.place.clone();
-        Ok(Box::new(Listener { connection, place }))
-    }
-
-    fn start_node(&self) -> Result<(), StoreError> {
-        self.write(Lock::Shared, |connection| {
-            let forget = "DELETE FROM presence WHERE doctor = $1";
-            connection.execute(forget, &[&self.doctor])?;
-            connection.execute(
-                "INSERT INTO node (doctor, started, seen)
-                 VALUES ($1, clock_timestamp(), clock_timestamp())
-                 ON CONFLICT (doctor) DO UPDATE
-                 SET started = excluded.started, seen = excluded.seen",
-                &[&self.doctor],
-            )?;
-            Ok(())
-        })
-    }
-
-    fn beat(&self) -> Result<(), StoreError> {
-        let sql = "INSERT INTO node (doctor, started, seen)
-                   VALUES ($1, clock_timestamp(), clock_timestamp())
-                   ON CONFLICT (doctor) DO UPDATE SET seen = excluded.seen";
-        self.jot(sql, &[&self.doctor]).map(drop)
-    }
-
-    fn stop_node(&self) -> Result<(), StoreError> {
-        self.write(Lock::Shared, |connection| {
-            for table in ["presence", "node"] {
-                let sql = format!("DELETE FROM {table} WHERE doctor = $1");
-                connection.execute(&sql, &[&self.doctor])?;
-            }
-            Ok(())
-        })
+    fn take_seat(
+        &self,
+        began: Instant,
+        sessions: &[SessionName],
+    ) -> Result<Box<dyn Seat>, StoreError> {
+        self.sit_down(began, sessions)
     }
 
     fn running(&self) -> Result<Vec<NodeRow>, StoreError> {
         let sql = format!(
-            "SELECT doctor, {}, greatest(0, (extract(epoch FROM clock_timestamp() - seen)
-                 * 1000)::bigint)
+            "WITH held AS MATERIALIZED ({HELD})
+             SELECT doctor, {}, greatest(0, (extract(epoch FROM clock_timestamp() - seen)
+                 * 1000)::bigint), {}
              FROM node ORDER BY doctor",
-            millis("started")
+            millis("started"),
+            is_held("node.doctor")
         );
         self.rows(&sql, &[], |row| {
             Ok(NodeRow {
                 doctor: value(row, 0)?,
                 started: value(row, 1)?,
                 silent: duration(row, 2)?,
+                has_seat: value(row, 3)?,
             })
         })
     }
@@ -329,31 +340,20 @@ impl NodeStore for PostgresStore {
     }
 }
 
-/// A connection of its own on which changes are told.
-#[derive(Debug)]
-struct Listener {
-    connection: Connection,
-    place: String,
-}
-
-impl Watch for Listener {
-    fn wait(&mut self, time: Duration) -> Result<News, StoreError> {
-        let told = self.connection.notified(time);
-        let told =
-            told.map_err(|fault| StoreError::new(Place::Server(self.place.clone()), fault))?;
-        let mut news = News::default();
-        for table in told {
-            match table.as_str() {
-                "message" => news.messages = true,
-                "certificate" => news.certificates = true,
-                "presence" => news.claims = true,
-                "assignment" => news.transfers = true,
-                "incoming" => news.letters = true,
-                "roster" | "fact" => news.papers = true,
-                // Of a newer version.
-                _ => news = News::ALL,
-            }
+/// What was told of.
+pub(super) fn news(told: &[String]) -> News {
+    let mut news = News::default();
+    for table in told {
+        match table.as_str() {
+            "message" => news.messages = true,
+            "certificate" => news.certificates = true,
+            "presence" => news.claims = true,
+            "assignment" => news.transfers = true,
+            "incoming" => news.letters = true,
+            "roster" | "fact" => news.papers = true,
+            // Of a newer version.
+            _ => news = News::ALL,
         }
-        Ok(news)
     }
+    news
 }

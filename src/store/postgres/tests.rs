@@ -5,6 +5,7 @@ mod copy;
 mod faults;
 mod nodes;
 mod proxy;
+mod seat;
 mod shared;
 mod tls;
 

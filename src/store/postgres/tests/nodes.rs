@@ -29,8 +29,8 @@ fn a_device_is_where_it_was_answered_last() {
     for serial in [1, 2] {
         first.add_certificate(&certificate(serial)).unwrap();
     }
-    first.start_node().unwrap();
-    second.start_node().unwrap();
+    let _seat = first.take_seat(Instant::now(), &[]).unwrap();
+    let seat = second.take_seat(Instant::now(), &[]).unwrap();
     let (old, new) = (claim(1, 1, 60), claim(1, 2, 5));
     assert!(first.claim(&old).unwrap());
     assert!(first.lost(&[old]).unwrap().is_empty());
@@ -53,10 +53,13 @@ fn a_device_is_where_it_was_answered_last() {
     assert!(second.lost(&[new, more]).unwrap().is_empty());
     assert_eq!(first.present().unwrap().len(), 2);
     // A node that was killed starts without sessions, one that ends leaves none.
-    second.start_node().unwrap();
-    assert!(first.present().unwrap().is_empty());
+    drop(seat);
+    let seat = second.take_seat(Instant::now(), &[more.session]).unwrap();
+    let present = first.present().unwrap();
+    assert_eq!(present.len(), 1, "what it says it holds");
+    assert_eq!(present[0].device, more.device);
     assert!(second.claim(&new).unwrap());
-    second.stop_node().unwrap();
+    seat.leave().unwrap();
     assert!(first.present().unwrap().is_empty());
     let nodes = first.running().unwrap();
     assert_eq!(nodes.len(), 1);
@@ -94,7 +97,7 @@ fn what_one_node_changes_the_others_hear() {
     let Some(schema) = Schema::new() else { return };
     let [first, second] = ["D1", "D2"].map(|doctor| schema.open(doctor).unwrap());
     first.add_certificate(&certificate(1)).unwrap();
-    let mut watch = second.watch().unwrap();
+    let mut watch = second.take_seat(Instant::now(), &[]).unwrap();
     assert!(watch.wait(MOMENT).unwrap().is_none());
     first.add_message(&message(1), &[], &[]).unwrap();
     let messages = News {
@@ -124,7 +127,8 @@ fn what_one_node_changes_the_others_hear() {
     assert_eq!(watch.wait(PATIENCE).unwrap(), papers);
     // Whoever comes for the first time concerns nobody, whoever moves does.
     second.claim(&claim(1, 1, 9)).unwrap();
-    first.beat().unwrap();
+    let mut other = first.take_seat(Instant::now(), &[]).unwrap();
+    other.beat().unwrap();
     assert!(watch.wait(MOMENT).unwrap().is_none());
     first.claim(&claim(1, 2, 1)).unwrap();
     let claims = News {
@@ -142,16 +146,17 @@ fn what_one_node_changes_the_others_hear() {
 }
 
 #[test]
-fn a_watch_that_is_cut_off_says_so() {
+fn a_seat_that_is_cut_off_says_so_and_is_taken_again() {
     let Some(schema) = Schema::new() else { return };
     let store = schema.open(&schema.name).unwrap();
-    let mut watch = store.watch().unwrap();
+    let mut seat = store.take_seat(Instant::now(), &[]).unwrap();
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE application_name = $1";
     let name = format!("telemed {}", schema.name);
     schema.admin().execute(cut, &[&name]).unwrap();
-    watch.wait(PATIENCE).unwrap_err();
-    assert!(store.watch().unwrap().wait(MOMENT).unwrap().is_none());
+    seat.wait(PATIENCE).unwrap_err();
+    let mut seat = store.take_seat(Instant::now(), &[]).unwrap();
+    assert!(seat.wait(MOMENT).unwrap().is_none());
 }
 
 #[test]
@@ -264,7 +269,7 @@ fn what_a_doctors_patients_write_to_others_is_heard_of_and_found() {
             .commit(&[Change::unlogged(Work::Incoming(row))])
             .unwrap();
     };
-    let mut watch = first.watch().unwrap();
+    let mut watch = first.take_seat(Instant::now(), &[]).unwrap();
     let time = PATIENCE;
     // Her own patient, which concerns nobody else, and one who is not.
     write(2, "P2");

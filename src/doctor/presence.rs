@@ -12,8 +12,9 @@ use crate::identity::certificate::Fingerprint;
 use crate::store::StoreError;
 use crate::store::nodes::NodeRow;
 
-/// A node that has said nothing for so long is cut off or was killed.
-const SILENT: Duration = Duration::from_secs(30);
+/// What a node that was killed, or is cut off, has said of its sessions is worth
+/// something for so long: a session that is silent for longer is over.
+const IDLE: Duration = Duration::from_secs(45);
 
 /// A doctor's server.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
@@ -21,11 +22,13 @@ const SILENT: Duration = Duration::from_secs(30);
 pub struct Node {
     /// Whose.
     pub doctor: String,
-    /// Since when it runs; none if it does not, and its sessions are left over.
-    pub started: Option<Timestamp>,
-    /// For how many seconds it has said nothing, if that is too long.
+    /// When its process started.
+    pub started: Timestamp,
+    /// For how many seconds it has said nothing, if it was killed or is cut off
+    /// from the database.
     pub silent_seconds: Option<u64>,
-    /// Who is connected to it.
+    /// Who is connected to it, or was when it was heard of last, if that is less
+    /// than 45 seconds ago.
     pub devices: Vec<Elsewhere>,
 }
 
@@ -50,27 +53,30 @@ pub fn of_clinic(practice: &Practice) -> Result<Vec<Node>, StoreError> {
     let Some(nodes) = practice.store.nodes() else {
         return Ok(Vec::new());
     };
-    let running = nodes.running()?.into_iter().map(|row| Node {
-        doctor: row.doctor,
-        started: Some(row.started),
-        silent_seconds: (row.silent >= SILENT).then_some(row.silent.as_secs()),
-        devices: Vec::new(),
-    });
-    let mut found: Vec<Node> = running.collect();
+    let mut found = Vec::new();
+    let mut known = HashSet::new();
+    for row in nodes.running()? {
+        if row.has_seat || row.silent < IDLE {
+            known.insert(row.doctor.clone());
+        }
+        found.push(Node {
+            doctor: row.doctor,
+            started: row.started,
+            silent_seconds: (!row.has_seat).then_some(row.silent.as_secs()),
+            devices: Vec::new(),
+        });
+    }
     for row in nodes.present()? {
+        if !known.contains(&row.doctor) {
+            continue;
+        }
         let device = Elsewhere {
             patient: row.patient,
             device: device_code(&row.device),
             since: row.since,
         };
-        match found.iter_mut().find(|node| node.doctor == row.doctor) {
-            Some(node) => node.devices.push(device),
-            None => found.push(Node {
-                doctor: row.doctor,
-                started: None,
-                silent_seconds: None,
-                devices: vec![device],
-            }),
+        if let Some(node) = found.iter_mut().find(|node| node.doctor == row.doctor) {
+            node.devices.push(device);
         }
     }
     Ok(found)
@@ -86,7 +92,7 @@ pub fn elsewhere(practice: &Practice, devices: &HashSet<Fingerprint>) -> Result<
     };
     let running = nodes.running()?;
     let runs = |doctor: &str| {
-        let heard = |row: &NodeRow| row.doctor == doctor && row.silent < SILENT;
+        let heard = |row: &NodeRow| row.doctor == doctor && row.has_seat;
         doctor != nodes.doctor() && running.iter().any(heard)
     };
     let present = nodes.present()?;

@@ -14,12 +14,14 @@ pub fn text(nodes: &[Node]) -> String {
 
 fn section(node: &Node) -> String {
     let doctor = &node.doctor;
-    let state = match (node.started, node.silent_seconds) {
-        (None, _) => " (does not run)".to_owned(),
-        (Some(_), Some(seconds)) => format!(" (has said nothing for {seconds} s)"),
-        (Some(started), None) => format!(" (since {started})"),
+    let state = match node.silent_seconds {
+        Some(seconds) => format!(" (has said nothing for {seconds} s)"),
+        None => format!(" (since {})", node.started),
     };
     let mut lines = match node.devices.len() {
+        0 if node.silent_seconds.is_some() => {
+            format!("{doctor}{state}: nobody is known to be connected.")
+        }
         0 => format!("{doctor}{state}: nobody is connected."),
         1 => format!("{doctor}{state}: 1 device is connected:"),
         count => format!("{doctor}{state}: {count} devices are connected:"),

@@ -197,6 +197,12 @@ pub trait NodeStore {
     /// Keeps where her patients reach her, signed by her.
     fn put_roster_entry(&self, entry: &[u8]) -> Result<(), StoreError>;
 
-    /// What each doctor has signed of that, in order of their names.
+    /// What each doctor has signed of that, in order of their names. An entry that
+    /// is too long for one is not among them.
     fn roster(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
+
+    /// The tables in which nodes tell each other something that have rows with
+    /// names, papers or times that cannot be, and how many. These rows are not
+    /// read, or their times are taken for the present.
+    fn unfit(&self) -> Result<Vec<(String, u64)>, StoreError>;
 }

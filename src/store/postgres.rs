@@ -8,6 +8,7 @@
 mod address;
 mod audit;
 mod backup;
+mod bounds;
 mod client;
 mod clinic;
 mod connection;

@@ -1,6 +1,8 @@
 //! Two doctors of one clinic, each with a server, on one `PostgreSQL` database.
 
 mod administration;
+#[path = "nodes/bounds.rs"]
+mod bounds;
 #[path = "nodes/forged.rs"]
 mod forged;
 #[path = "nodes/given.rs"]

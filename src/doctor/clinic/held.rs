@@ -28,6 +28,8 @@ struct State {
     next: SessionId,
     /// What was told last of where the clinic's doctors are reached.
     roster: Vec<Vec<u8>>,
+    /// The tables with rows that are not read, as it was told last.
+    unfit: Vec<(String, u64)>,
     /// The doctor's patients, as they were when it was last looked; none before
     /// the first look.
     patients: Option<HashSet<String>>,
@@ -242,6 +244,16 @@ impl Clinic {
     pub(super) fn has_heard(&self, number: u64) {
         let mut state = self.state();
         state.heard = state.heard.max(Some(number));
+    }
+
+    /// Notes which tables have rows that are not read; says whether that is new.
+    pub(super) fn is_new_unfit(&self, unfit: &[(String, u64)]) -> bool {
+        let mut state = self.state();
+        let is_new = state.unfit != unfit;
+        if is_new {
+            state.unfit = unfit.to_vec();
+        }
+        is_new
     }
 
     /// Notes what is told of where doctors are reached; says whether it is new.

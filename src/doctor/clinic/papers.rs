@@ -2,10 +2,11 @@
 //! revoked doctors, and where doctors are reached.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::address::Address;
 use crate::audit::{Action, Entry};
+use crate::clock::Timestamp;
 use crate::doctor::dismissal::{self, Dismissed};
 use crate::doctor::event::Event;
 use crate::doctor::office;
@@ -20,6 +21,9 @@ use crate::random::OsRandom;
 use crate::store::StoreError;
 use crate::store::nodes::NodeStore;
 
+/// How far another doctor's clock may be ahead.
+const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Goes on with newer papers.
 ///
 /// # Errors
@@ -31,7 +35,8 @@ pub(super) fn catch_up(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<()
     }
     let identity = shared.identity();
     put_own_entry(shared, nodes, &identity)?;
-    tell_roster(shared, nodes, &identity)
+    tell_roster(shared, nodes, &identity)?;
+    tell_unfit(shared, nodes)
 }
 
 /// Goes on with a newer list of revoked doctors. Patients learn it with a full
@@ -94,7 +99,9 @@ fn put_own_entry(
     let known = own.and_then(|(_, bytes)| RosterEntry::verify(bytes, &identity.root).ok());
     let certificate = identity.certificate.fingerprint();
     let is_known = known.is_some_and(|known| {
-        *known.address() == address && known.certificate().fingerprint() == certificate
+        *known.address() == address
+            && known.certificate().fingerprint() == certificate
+            && !is_early(&known, shared.clock.now())
     });
     if is_known || identity.is_revoked() {
         return Ok(());
@@ -105,16 +112,43 @@ fn put_own_entry(
     }
 }
 
+/// Whether an entry is from a time that has not come: patients, who keep the later
+/// of two, would keep it for ever.
+fn is_early(entry: &RosterEntry, now: Timestamp) -> bool {
+    entry.made() > now.plus(AHEAD)
+}
+
+/// Says, once, that rows of other nodes are not read.
+fn tell_unfit(shared: &Shared, nodes: &dyn NodeStore) -> Result<(), StoreError> {
+    let unfit = nodes.unfit()?;
+    let is_new = shared.clinic.is_new_unfit(&unfit);
+    if unfit.is_empty() || !is_new {
+        return Ok(());
+    }
+    let tables = unfit.iter().map(|(table, rows)| match rows {
+        1 => format!("1 row of the table '{table}'"),
+        rows => format!("{rows} rows of the table '{table}'"),
+    });
+    let tables: Vec<String> = tables.collect();
+    shared.tell(Event::Trouble(format!(
+        "the database has {} with names, papers or times that cannot be; they are not gone by: \
+         see which server has put them there, and who can write to the database",
+        tables.join(", ")
+    )));
+    Ok(())
+}
+
 /// Tells patients where the clinic's doctors are reached, if there are several.
 fn tell_roster(
     shared: &Shared,
     nodes: &dyn NodeStore,
     identity: &DoctorIdentity,
 ) -> Result<(), StoreError> {
-    let accepted = nodes
-        .roster()?
-        .into_iter()
-        .filter(|(_, bytes)| RosterEntry::accept(bytes, &identity.root, &identity.revoked).is_ok());
+    let now = shared.clock.now();
+    let accepted = nodes.roster()?.into_iter().filter(|(_, bytes)| {
+        RosterEntry::accept(bytes, &identity.root, &identity.revoked)
+            .is_ok_and(|entry| !is_early(&entry, now))
+    });
     let mut entries: Vec<_> = accepted.map(|(_, bytes)| bytes).collect();
     if entries.len() < 2 {
         entries.clear();

@@ -8,14 +8,24 @@ use postgres::Row;
 use super::connection::value;
 use super::transaction::Lock;
 use super::values::number;
-use super::{PostgresStore, all, audit};
+use super::{PostgresStore, all, audit, bounds};
 use crate::audit::Entry;
 use crate::store::clinic::{ClinicStore, Handed, JoinTicketRow, Removal, StaffRow};
 use crate::store::{Store, StoreError, StoreFault, fact, stored_millis};
 
-const TICKET: &str = "
-    SELECT id, doctor, subject, role, sealed, created, expires, state, request, answer
-    FROM join_ticket";
+/// Tickets that are read at once, the newest.
+const TICKETS: usize = 10_000;
+
+/// A ticket. What is too long is cut: then it is none of ours, and what was sealed
+/// with it does not open.
+fn ticket_columns() -> String {
+    let [sealed, answer] = ["sealed", "answer"].map(bounds::paper);
+    format!(
+        "SELECT id, left(doctor, 64), left(subject, 64), role, coalesce({sealed}, ''), created,
+             expires, state, request, {answer}
+         FROM join_ticket"
+    )
+}
 
 fn read_ticket(row: &Row) -> Result<JoinTicketRow, StoreFault> {
     Ok(JoinTicketRow {
@@ -72,12 +82,16 @@ impl ClinicStore for PostgresStore {
     }
 
     fn join_ticket(&self, id: &[u8; 16]) -> Result<Option<JoinTicketRow>, StoreError> {
-        let sql = format!("{TICKET} WHERE id = $1");
+        let sql = format!("{} WHERE id = $1", ticket_columns());
         self.first(&sql, &[&id.as_slice()], read_ticket)
     }
 
     fn join_tickets(&self) -> Result<Vec<JoinTicketRow>, StoreError> {
-        let sql = format!("{TICKET} ORDER BY created, id");
+        let sql = format!(
+            "SELECT * FROM ({} ORDER BY created DESC, id DESC LIMIT {TICKETS}) AS newest
+             ORDER BY created, id",
+            ticket_columns()
+        );
         self.rows(&sql, &[], read_ticket)
     }
 
@@ -151,8 +165,13 @@ impl ClinicStore for PostgresStore {
     }
 
     fn staff(&self) -> Result<Vec<StaffRow>, StoreError> {
-        let sql = "SELECT id, role, certificate, joined FROM staff ORDER BY id";
-        self.rows(sql, &[], read_staff)
+        let sql = format!(
+            "SELECT id, role, certificate, joined FROM staff WHERE {} AND {} ORDER BY id {}",
+            bounds::is_name("id"),
+            bounds::is_paper("certificate"),
+            bounds::of_members()
+        );
+        self.rows(&sql, &[], read_staff)
     }
 
     fn seen_by(&self, member: &str) -> Arc<dyn Store> {
@@ -187,9 +206,14 @@ impl ClinicStore for PostgresStore {
     }
 
     fn facts_of_all(&self, name: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let sql = "SELECT doctor, value FROM fact WHERE name = $1 AND doctor <> ''
-                   ORDER BY doctor";
-        self.rows(sql, &[&name], |row| Ok((value(row, 0)?, value(row, 1)?)))
+        let sql = format!(
+            "SELECT doctor, value FROM fact
+             WHERE name = $1 AND doctor <> '' AND {} AND {} ORDER BY doctor {}",
+            bounds::is_name("doctor"),
+            bounds::are_papers("value"),
+            bounds::of_members()
+        );
+        self.rows(&sql, &[&name], |row| Ok((value(row, 0)?, value(row, 1)?)))
     }
 
     fn remove_member(&self, removal: &Removal<'_>, entries: &[Entry]) -> Result<bool, StoreError> {
@@ -244,8 +268,11 @@ impl ClinicStore for PostgresStore {
     }
 
     fn patients_of(&self, doctor: &str) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT patient FROM assignment WHERE doctor = $1 ORDER BY patient";
-        self.rows(sql, &[&doctor], |row| value(row, 0))
+        let sql = format!(
+            "SELECT patient FROM assignment WHERE doctor = $1 AND {} ORDER BY patient",
+            bounds::is_name("patient")
+        );
+        self.rows(&sql, &[&doctor], |row| value(row, 0))
     }
 
     fn transfer(

@@ -14,7 +14,7 @@ use super::messages::incoming;
 use super::seat::{HELD, is_held};
 use super::transaction::Lock;
 use super::values::number;
-use super::{PostgresStore, all};
+use super::{PostgresStore, bounds};
 use crate::clock::Timestamp;
 use crate::store::messages::{Device, IncomingRow};
 use crate::store::nodes::{Claim, News, NodeRow, NodeStore, PresenceRow, Seat, SessionName};
@@ -76,9 +76,12 @@ const BEAT: &str = "
     VALUES ($1, clock_timestamp() - $2::bigint * interval '1 microsecond', clock_timestamp())
     ON CONFLICT (doctor) DO UPDATE SET seen = excluded.seen";
 
-/// A time of the server's clock in milliseconds, as [`Timestamp`] reads it.
+/// A past time of the server's clock in milliseconds, as [`Timestamp`] reads it.
 pub(super) fn millis(column: &str) -> String {
-    format!("(extract(epoch FROM {column}) * 1000)::bigint")
+    format!(
+        "(extract(epoch FROM {}) * 1000)::bigint",
+        bounds::past(column)
+    )
 }
 
 fn duration(row: &Row, place: usize) -> Result<Duration, StoreFault> {
@@ -172,11 +175,14 @@ impl NodeStore for PostgresStore {
     fn running(&self) -> Result<Vec<NodeRow>, StoreError> {
         let sql = format!(
             "WITH held AS MATERIALIZED ({HELD})
-             SELECT doctor, {}, greatest(0, (extract(epoch FROM clock_timestamp() - seen)
+             SELECT doctor, {}, greatest(0, (extract(epoch FROM clock_timestamp() - {})
                  * 1000)::bigint), {}
-             FROM node ORDER BY doctor",
+             FROM node WHERE {} ORDER BY doctor {}",
             millis("started"),
-            is_held("node.doctor")
+            bounds::past("seen"),
+            is_held("node.doctor"),
+            bounds::is_name("doctor"),
+            bounds::of_members()
         );
         self.rows(&sql, &[], |row| {
             Ok(NodeRow {
@@ -226,8 +232,11 @@ impl NodeStore for PostgresStore {
         let sql = format!(
             "SELECT presence.doctor, presence.device, certificate.subject, {}
              FROM presence JOIN certificate ON certificate.fingerprint = presence.device
+             WHERE {} AND {}
              ORDER BY presence.doctor, certificate.subject, presence.device",
-            millis("presence.answered")
+            millis("presence.answered"),
+            bounds::is_name("presence.doctor"),
+            bounds::is_name("certificate.subject")
         );
         self.rows(&sql, &[], |row| {
             Ok(PresenceRow {
@@ -318,8 +327,11 @@ impl NodeStore for PostgresStore {
     }
 
     fn others_patients(&self) -> Result<HashSet<String>, StoreError> {
-        let sql = "SELECT patient FROM assignment WHERE doctor <> $1";
-        let patients = self.rows(sql, &[&self.doctor], |row| value(row, 0))?;
+        let sql = format!(
+            "SELECT patient FROM assignment WHERE doctor <> $1 AND {}",
+            bounds::is_name("patient")
+        );
+        let patients = self.rows(&sql, &[&self.doctor], |row| value(row, 0))?;
         Ok(patients.into_iter().collect())
     }
 
@@ -331,12 +343,17 @@ impl NodeStore for PostgresStore {
     }
 
     fn roster(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let sql = "SELECT doctor, entry FROM roster ORDER BY doctor";
-        self.read(|connection| {
-            all(connection, sql, &[], |row| {
-                Ok((value(row, 0)?, value(row, 1)?))
-            })
-        })
+        let sql = format!(
+            "SELECT doctor, entry FROM roster WHERE {} AND {} ORDER BY doctor {}",
+            bounds::is_name("doctor"),
+            bounds::is_paper("entry"),
+            bounds::of_members()
+        );
+        self.rows(&sql, &[], |row| Ok((value(row, 0)?, value(row, 1)?)))
+    }
+
+    fn unfit(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        bounds::unfit(self)
     }
 }
 

@@ -1,0 +1,87 @@
+//! What is read of the rows that doctors' servers, and whoever else can write to
+//! the database, put there for the others. What is too long for what it is, or
+//! from no time that can be, is not read at all: one row must neither fill the
+//! memory of the other servers nor end what they do.
+
+use super::PostgresStore;
+use super::connection::value;
+use crate::store::StoreError;
+
+/// The longest identifier, in bytes.
+const NAME: usize = 32;
+/// The longest paper: a certificate, or where a doctor is reached; bytes.
+const PAPER: usize = 16 * 1024;
+/// The longest list of papers, bytes.
+const PAPERS: usize = 1024 * 1024;
+/// Rows of those who work, or have worked, in the clinic.
+const MEMBERS: usize = 1_000;
+
+/// The condition that a column holds an identifier.
+pub(super) fn is_name(column: &str) -> String {
+    format!("octet_length({column}) <= {NAME}")
+}
+
+/// That a column holds what can be one paper.
+pub(super) fn is_paper(column: &str) -> String {
+    format!("octet_length({column}) <= {PAPER}")
+}
+
+/// That it holds what can be a list of them, or one.
+pub(super) fn are_papers(column: &str) -> String {
+    format!("octet_length({column}) <= {PAPERS}")
+}
+
+/// The value of a column, or nothing in its place where it is too long.
+pub(super) fn paper(column: &str) -> String {
+    format!("CASE WHEN {} THEN {column} END", is_paper(column))
+}
+
+/// The end of a statement of which each member has a row.
+pub(super) fn of_members() -> String {
+    format!("LIMIT {MEMBERS}")
+}
+
+/// A time of the server's clock that is past: one that is not is taken for now.
+pub(super) fn past(column: &str) -> String {
+    format!("least(greatest({column}, 'epoch'), clock_timestamp())")
+}
+
+/// How many rows of each table are not read as they are; none of those where all
+/// are.
+pub(super) fn unfit(store: &PostgresStore) -> Result<Vec<(String, u64)>, StoreError> {
+    // Two programs' looks at the clock are not one.
+    let late = |column: &str| {
+        format!("NOT {column} BETWEEN 'epoch' AND clock_timestamp() + interval '1 minute'")
+    };
+    let tables = [
+        (
+            "node",
+            format!(
+                "NOT {} OR {} OR {}",
+                is_name("doctor"),
+                late("started"),
+                late("seen")
+            ),
+        ),
+        (
+            "presence",
+            format!("NOT {} OR {}", is_name("doctor"), late("answered")),
+        ),
+        (
+            "roster",
+            format!("NOT {} OR NOT {}", is_name("doctor"), is_paper("entry")),
+        ),
+        (
+            "staff",
+            format!("NOT {} OR NOT {}", is_name("id"), is_paper("certificate")),
+        ),
+    ];
+    let counts = tables.map(|(table, condition)| {
+        format!("SELECT '{table}', count(*) FROM {table} WHERE {condition}")
+    });
+    let sql = format!(
+        "SELECT * FROM ({}) AS counted (name, rows) WHERE rows > 0 ORDER BY name",
+        counts.join(" UNION ALL ")
+    );
+    store.rows(&sql, &[], |row| Ok((value(row, 0)?, value(row, 1)?)))
+}

@@ -1,0 +1,93 @@
+//! Rows that a broken node, or whoever else can write to the database, puts there
+//! for the others.
+
+use super::*;
+
+use telemed::clock::{Clock, SystemClock};
+use telemed::identity::roster::RosterEntry;
+
+fn unfit(event: &Event) -> Option<String> {
+    match event {
+        Event::Trouble(sentence) if sentence.contains("cannot be") => Some(sentence.clone()),
+        _ => None,
+    }
+}
+
+#[test]
+fn rows_that_cannot_be_stop_no_other_node_and_are_told_once() {
+    let Some((schema, first, second)) = two() else {
+        return;
+    };
+    let mut person = first.admit_one("P1");
+    let mut session = connect_to(&mut person, &first);
+    eventually("the nodes run", || {
+        first.store.nodes().unwrap().running().unwrap().len() == 2
+    });
+    let mut admin = schema.admin();
+    admin
+        .batch_execute(
+            r"INSERT INTO node VALUES ('D7', 'infinity', 'infinity'), ('D8', '-infinity', '-infinity'),
+                  (repeat('x', 100000), now(), now());
+              UPDATE presence SET answered = '-infinity';
+              INSERT INTO roster VALUES ('D7', '\x00'),
+                  ('D8', convert_to(repeat('x', 30000000), 'UTF8'));
+              INSERT INTO staff VALUES
+                  (repeat('y', 100000), 'doctor', '\x00', 1),
+                  ('D8', 'doctor', convert_to(repeat('x', 30000000), 'UTF8'), 9223372036854775807)",
+        )
+        .unwrap();
+    let nodes = presence::of_clinic(second.server().practice()).unwrap();
+    let names: Vec<_> = nodes.iter().map(|node| &*node.doctor).collect();
+    assert_eq!(names, ["D1", "D2", "D7", "D8"]);
+    let now = SystemClock.now();
+    for node in &nodes {
+        assert!(node.started <= now, "{node:?}");
+        assert!(node.devices.iter().all(|device| device.since <= now));
+    }
+    let store = second.store.nodes().unwrap();
+    let longest = store.roster().unwrap().into_iter();
+    assert!(longest.map(|(_, entry)| entry.len()).max() < Some(20_000));
+    let staff = second.store.clinic().unwrap().staff().unwrap();
+    assert!(
+        staff
+            .iter()
+            .all(|row| row.id.len() <= 32 && row.certificate.len() < 20_000)
+    );
+    // What a change of the roster leads to.
+    for practice in [&first, &second] {
+        let said = practice.wait_for("the word that rows are not read", unfit);
+        for table in ["node", "presence", "roster", "staff"] {
+            assert!(said.contains(&format!("'{table}'")), "{said}");
+        }
+    }
+    // Both go on.
+    second
+        .server()
+        .message(&"P1".parse().unwrap(), "Still here.")
+        .unwrap();
+    assert_eq!(session.message().text, "Still here.");
+}
+
+#[test]
+fn where_a_doctor_is_reached_is_said_anew_if_it_is_from_a_time_that_has_not_come() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let Some((_schema, _first, second)) = two() else {
+        return;
+    };
+    let facts = [(fact::ADDRESS, &b"two.example:4000"[..])];
+    second.store.set_facts(&facts).unwrap();
+    let nodes = second.store.nodes().unwrap();
+    let identity = second.server().practice().identity();
+    let early = second.now().plus(2 * DAY);
+    let address = "two.example:4000".parse().unwrap();
+    let entry = RosterEntry::make(&identity, &address, early, &mut OsRandom).unwrap();
+    nodes.put_roster_entry(entry.as_bytes()).unwrap();
+    eventually("an entry of today", || {
+        let roster = nodes.roster().unwrap();
+        let own = roster.iter().find(|(name, _)| name == "D2");
+        own.is_some_and(|(_, bytes)| {
+            let entry = RosterEntry::verify(bytes, &identity.root).unwrap();
+            entry.made() < early
+        })
+    });
+}

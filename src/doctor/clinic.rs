@@ -68,7 +68,7 @@ struct Round {
     try_at: Instant,
     admit_at: Instant,
     /// What was said last of who asks to join.
-    told: Option<String>,
+    told: Vec<String>,
 }
 
 impl Round {
@@ -83,7 +83,7 @@ impl Round {
             owed: News::ALL,
             try_at: now,
             admit_at: now,
-            told: None,
+            told: Vec::new(),
         }
     }
 
@@ -163,19 +163,16 @@ impl Round {
 
 /// Answers who asks to join the clinic, if the root's key is here. What is said
 /// of it is said once; `told` is what was said last.
-fn admit_newcomers(shared: &Shared, told: &mut Option<String>) {
+fn admit_newcomers(shared: &Shared, told: &mut Vec<String>) {
     let said = match joining::look(&shared.practice, &mut OsRandom) {
-        Ok(None) => None,
-        Ok(Some(looked)) => Some(looked.to_string()),
+        Ok(looked) => looked.iter().map(ToString::to_string).collect(),
         // That is told, once, by who watches it.
         Err(_) if shared.practice.store.absence().is_some() => return,
-        Err(error) => Some(format!("nobody can join the clinic now: {error}")),
+        Err(error) => vec![format!("nobody can join the clinic now: {error}")],
     };
-    if said != *told {
-        told.clone_from(&said);
-        if let Some(sentence) = said {
-            shared.tell(Event::Clinic(sentence));
-        }
+    let before = std::mem::replace(told, said);
+    for sentence in told.iter().filter(|said| !before.contains(said)) {
+        shared.tell(Event::Clinic(sentence.clone()));
     }
 }
 

@@ -2,6 +2,8 @@
 //! the root's key answers the request that is made with it. The newcomer's side
 //! is [`newcomer`](crate::doctor::newcomer).
 
+mod asked;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -10,19 +12,17 @@ use serde::{Deserialize, Serialize};
 use crate::audit::Action;
 use crate::clock::Timestamp;
 use crate::doctor::practice::Practice;
-use crate::doctor::setup::ROOT_KEY;
+use crate::doctor::tickets;
 use crate::doctor::tickets::{LIFETIME, LIFETIMES, ticket_code};
-use crate::doctor::{authority, tickets};
 use crate::elgamal::SignSecret;
 use crate::hex;
 use crate::identity::authority::certify_staff;
 use crate::identity::certificate::{Certificate, Fingerprint, Role, VerifiedCertificate};
 use crate::identity::id::Identifier;
-use crate::identity::join::{Answered, Grant, JoinAnswer, JoinError, JoinRequest, JoinTicket};
-use crate::identity::key_file::{KeyFileError, KeyKind};
+use crate::identity::join::{Answered, Grant, JoinAnswer, JoinError, JoinTicket};
+use crate::identity::key_file::KeyFileError;
 use crate::identity::ticket::TicketId;
 use crate::random::{self, OsRandom, Random};
-use crate::secret::Secret;
 use crate::store::clinic::{JoinState, JoinTicketRow, StaffRow};
 use crate::store::{ClinicStore, StoreError};
 use crate::vault::{Column, column};
@@ -31,6 +31,10 @@ use crate::vault::{Column, column};
 /// reached. What doctors wrote to patients lies under another key, and so does all
 /// that patients wrote or that stands in their records beside that.
 pub const ASSISTANTS_COLUMNS: [Column; 2] = [column::STAFF_MESSAGE, column::CONTACT];
+
+pub use asked::{Looked, look, waiting};
+
+use asked::open;
 
 /// What can be asked about joining.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
@@ -72,9 +76,32 @@ pub enum Answer {
         expires: Timestamp,
     },
     /// Who asks.
-    Waiting(Vec<Waiting>),
+    Waiting(Asked),
     /// She was let in.
     Admitted,
+}
+
+/// Who asks to be let in.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// Those who can be.
+    pub waiting: Vec<Waiting>,
+    /// The requests that cannot be answered.
+    pub unfit: Vec<Unfit>,
+}
+
+/// A request to join that cannot be answered, as when its row in the database was
+/// damaged.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Unfit {
+    /// Short name of the ticket.
+    pub ticket: String,
+    /// Whom the ticket is for, as its row says.
+    pub subject: String,
+    /// Why.
+    pub why: String,
 }
 
 /// Somebody who asks to be let in.
@@ -320,59 +347,6 @@ pub fn revoke(practice: &Practice, id: &TicketId, reason: &str) -> Result<bool, 
     Ok(clinic.revoke_join_ticket(id, &[entry])?)
 }
 
-/// Who asks to be let in with a ticket that is still good. What is no genuine
-/// request is not among them: see [`admit`].
-///
-/// # Errors
-/// [`JoiningError`].
-pub fn waiting(practice: &Practice) -> Result<Vec<Waiting>, JoiningError> {
-    let rows = clinic(practice)?.join_tickets()?;
-    let asked = rows.iter().filter(|row| row.state == JoinState::Asked);
-    let genuine = asked.filter_map(|row| {
-        let (_, request) = open(practice, row).ok()?;
-        Some(Waiting {
-            ticket: row.id,
-            doctor: row.doctor.clone(),
-            subject: row.subject.clone(),
-            role: row.role.clone(),
-            asked: request.made,
-            request: request.fingerprint(),
-            key: hex::encode(request.signing_key.as_bytes()),
-        })
-    });
-    Ok(genuine.collect())
-}
-
-/// The ticket and the request that was made with it, both checked.
-fn open(
-    practice: &Practice,
-    row: &JoinTicketRow,
-) -> Result<(JoinTicket, JoinRequest), JoiningError> {
-    let damaged = || JoiningError::Damaged(row.id);
-    let opened = practice
-        .vault
-        .open(column::JOIN_TICKET, &row.row_name(), &row.sealed)
-        .map_err(|_| damaged())?;
-    let identity = practice.identity();
-    let ticket = JoinTicket {
-        clinic: identity.root.subject().clinic,
-        root: identity.root.fingerprint(),
-        role: Role::staff_from_word(&row.role).ok_or_else(damaged)?,
-        doctor: row.doctor.parse().map_err(|_| damaged())?,
-        subject: row.subject.parse().map_err(|_| damaged())?,
-        id: row.id,
-        secret: Secret::from_slice(opened.expose()).ok_or_else(damaged)?,
-        expires: row.expires,
-    };
-    if practice.now() > ticket.expires {
-        return Err(JoiningError::Ended(ticket.subject, ticket.expires));
-    }
-    let request = row.request.as_deref().ok_or(JoiningError::NotWaiting)?;
-    let request = JoinRequest::accept(request, &ticket, &identity.root)
-        .map_err(|error| JoiningError::Request(row.id, error))?;
-    Ok((ticket, request))
-}
-
 /// Answers a request: signs the newcomer's certificate with the root's key, and
 /// gives her what her role can open.
 ///
@@ -461,70 +435,4 @@ fn grant(practice: &Practice, role: Role) -> Result<Grant, JoiningError> {
         }
         _ => Grant::Nothing,
     })
-}
-
-/// What came of looking whether somebody asks.
-#[derive(Debug)]
-pub enum Looked {
-    /// She was let in: her name and role.
-    Admitted(String, String),
-    /// Somebody asks, and the root's key is not here: her name.
-    NeedsRoot(String),
-    /// The request was not genuine, and its ticket was taken back.
-    Refused(String),
-}
-
-impl fmt::Display for Looked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Admitted(name, role) => write!(f, "{name} has joined the clinic as {role}"),
-            Self::NeedsRoot(name) => write!(
-                f,
-                "{name} asks to join the clinic, and the clinic's root key is not here: fetch it, \
-                 and sign with: doctor authority sign --root-key FILE"
-            ),
-            Self::Refused(why) => write!(f, "somebody tried to join the clinic: {why}"),
-        }
-    }
-}
-
-/// Answers who asks with a ticket of this doctor's, if the root's key lies in her
-/// directory: what a running server does by itself. None if nobody asks.
-///
-/// # Errors
-/// [`JoiningError`], if the store or the key's file cannot be read.
-pub fn look(practice: &Practice, random: &mut dyn Random) -> Result<Option<Looked>, JoiningError> {
-    let Some(clinic) = practice.store.clinic() else {
-        return Ok(None);
-    };
-    let identity = practice.identity();
-    let own = identity.identifier().as_str();
-    let mut rows = clinic.join_tickets()?.into_iter();
-    let now = practice.now();
-    let asks = |row: &JoinTicketRow| {
-        row.state == JoinState::Asked && row.doctor == own && now <= row.expires
-    };
-    let Some(row) = rows.find(asks) else {
-        return Ok(None);
-    };
-    let path = practice.directory.path(ROOT_KEY);
-    if !path.exists() {
-        return Ok(Some(Looked::NeedsRoot(row.subject)));
-    }
-    let (group, secret) = practice
-        .directory
-        .keyring()
-        .load(&path, KeyKind::RootSigning)?;
-    let root = authority::root_secret(&identity.root, (&group, &secret))
-        .map_err(|error| JoiningError::Key(error.to_string()))?;
-    match admit(practice, &root, &row.id, random) {
-        Ok(()) => Ok(Some(Looked::Admitted(row.subject, row.role))),
-        Err(error @ (JoiningError::Damaged(_) | JoiningError::Request(..))) => {
-            revoke(practice, &row.id, &error.to_string())?;
-            Ok(Some(Looked::Refused(error.to_string())))
-        }
-        // It was answered by another meanwhile.
-        Err(JoiningError::NotWaiting) => Ok(None),
-        Err(error) => Err(error),
-    }
 }

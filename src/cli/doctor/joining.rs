@@ -20,7 +20,7 @@ use crate::cli::passphrase;
 use crate::cli::text::clean;
 use crate::clock::{Clock, SystemClock};
 use crate::control;
-use crate::doctor::joining::{Answer, Request, Waiting};
+use crate::doctor::joining::{Answer, Asked, Request, Unfit, Waiting};
 use crate::doctor::newcomer::{Newcomer, NewcomerError, Progress};
 use crate::doctor::practice::Practice;
 use crate::doctor::{audit_log, member, office, setup};
@@ -77,9 +77,16 @@ pub fn sign(
     from: &RootFile,
     yes: bool,
 ) -> Result<(), Failure> {
-    let Answer::Waiting(waiting) = ask(options, id, Request::Waiting)? else {
+    let Answer::Waiting(Asked { waiting, unfit }) = ask(options, id, Request::Waiting)? else {
         return Err(unexpected());
     };
+    for request in &unfit {
+        eprint(&unanswerable(request));
+    }
+    if waiting.is_empty() && !unfit.is_empty() {
+        let sentence = "there is no request to join that can be answered; nothing was signed";
+        return Err(Failure::new(Exit::Integrity, sentence));
+    }
     if waiting.is_empty() {
         return options.form.print("Nobody asks to join the clinic.", &[]);
     }
@@ -112,6 +119,17 @@ pub fn sign(
         options.form.print(&clean(&said), &[object])?;
     }
     Ok(())
+}
+
+/// Which request cannot be answered, why, and what to do about it.
+fn unanswerable(request: &Unfit) -> String {
+    let [subject, why] = [&request.subject, &request.why].map(|text| clean(text));
+    let ticket = &request.ticket;
+    format!(
+        "doctor: the request to join with ticket {ticket}, for {subject}, cannot be answered: \
+         {why}\ndoctor: take it back with: doctor tickets revoke {ticket}; then make another: \
+         doctor enrol-doctor\n"
+    )
 }
 
 fn confirm(newcomer: &Waiting) -> bool {
@@ -265,11 +283,8 @@ fn newcomer_failed(error: &NewcomerError) -> Failure {
 pub fn text(answer: &Answer) -> String {
     match answer {
         Answer::Invited { text, .. } => text.clone(),
-        Answer::Waiting(waiting) => {
-            let lines: Vec<String> = waiting.iter().map(asks).collect();
-            lines.join("\n")
-        }
-        Answer::Admitted => String::new(),
+        // The command that asks for it prints what came of it.
+        Answer::Waiting(_) | Answer::Admitted => String::new(),
     }
 }
 

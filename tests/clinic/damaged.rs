@@ -1,0 +1,79 @@
+//! Requests to join that cannot be answered, among others that can.
+
+use std::fs;
+
+use telemed::doctor::joining::{self, Looked};
+use telemed::doctor::newcomer::Progress;
+use telemed::doctor::setup::ROOT_KEY;
+use telemed::elgamal::Group;
+use telemed::identity::certificate::Role;
+use telemed::identity::join::{JoinRequest, NewcomerKeys};
+use telemed::random::OsRandom;
+
+use crate::{Scene, go_on, newcomer, now};
+
+#[test]
+fn a_second_request_for_a_name_keeps_nobody_else_waiting() {
+    let Some(scene) = Scene::new() else { return };
+    let clinic = scene.practice.store.clinic().unwrap();
+    for _ in 0..2 {
+        let ticket = scene.invite("D2", Role::Doctor).unwrap();
+        let keys = NewcomerKeys::generate(&Group::ffdhe2048(), &mut OsRandom);
+        let request = JoinRequest::make(&keys, &ticket, now(), &mut OsRandom);
+        clinic
+            .put_join_request(&ticket.id, request.as_bytes())
+            .unwrap();
+    }
+    let ticket = scene.invite("D3", Role::Doctor).unwrap();
+    let (directory, store) = (scene.directory("D3"), scene.store("D3"));
+    let third = newcomer(&directory, &*store, &ticket);
+    go_on(third).unwrap();
+    for _ in 0..3 {
+        joining::look(&scene.practice, &mut OsRandom).unwrap();
+    }
+    assert_eq!(go_on(third).unwrap(), Progress::Joined);
+    let staff: Vec<_> = clinic.staff().unwrap();
+    let staff: Vec<_> = staff.iter().map(|row| &*row.id).collect();
+    assert_eq!(staff, ["D1", "D2", "D3"]);
+}
+
+#[test]
+fn a_damaged_request_is_named_and_the_others_are_seen() {
+    let Some(scene) = Scene::new() else { return };
+    let root = scene.practice.directory.path(ROOT_KEY);
+    let away = scene.base.path().join("away.key");
+    fs::rename(&root, &away).unwrap();
+    for name in ["D2", "D3", "D4"] {
+        let ticket = scene.invite(name, Role::Doctor).unwrap();
+        let (directory, store) = (scene.directory(name), scene.store(name));
+        go_on(newcomer(&directory, &*store, &ticket)).unwrap();
+    }
+    scene.attack(
+        "UPDATE join_ticket SET sealed = convert_to(repeat('x', 30000000), 'UTF8')
+             WHERE subject = 'D2';
+         UPDATE join_ticket SET request = '\\x00' WHERE subject = 'D3'",
+    );
+    let asked = joining::waiting(&scene.practice).unwrap();
+    let names: Vec<_> = asked.waiting.iter().map(|it| &*it.subject).collect();
+    assert_eq!(names, ["D4"]);
+    let mut unfit: Vec<_> = asked.unfit.iter().map(|it| &*it.subject).collect();
+    unfit.sort_unstable();
+    assert_eq!(unfit, ["D2", "D3"]);
+    // Her server says it of each, and takes the two tickets back.
+    let looked = joining::look(&scene.practice, &mut OsRandom).unwrap();
+    let refused = looked.iter().filter(|it| matches!(it, Looked::Refused(_)));
+    assert_eq!(refused.count(), 2, "{looked:?}");
+    let needs = |it: &Looked| matches!(it, Looked::NeedsRoot(name) if name == "D4");
+    assert!(looked.iter().any(needs), "{looked:?}");
+    fs::rename(&away, &root).unwrap();
+    let looked = joining::look(&scene.practice, &mut OsRandom).unwrap();
+    let [Looked::Admitted(name, _)] = &looked[..] else {
+        panic!("{looked:?}");
+    };
+    assert_eq!(name, "D4");
+    assert!(
+        joining::look(&scene.practice, &mut OsRandom)
+            .unwrap()
+            .is_empty()
+    );
+}

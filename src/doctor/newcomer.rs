@@ -67,6 +67,8 @@ pub enum NewcomerError {
     Ended(Timestamp),
     /// Somebody else has asked with this ticket.
     UsedByAnother,
+    /// Somebody has joined with it, with other keys than are here.
+    Used,
     /// The answer.
     Answer(JoinError),
     /// The ticket is used up, and the certificate in the database is not hers.
@@ -109,6 +111,11 @@ impl fmt::Display for NewcomerError {
             Self::UsedByAnother => f.write_str(
                 "somebody else has asked to join with this ticket: tell the doctor at once, who \
                  takes it back and makes another one",
+            ),
+            Self::Used => f.write_str(
+                "this ticket was used already: somebody has joined the clinic with it; a ticket is \
+                 good once. If that was you, use the data directory of then; if not, tell the \
+                 doctor at once",
             ),
             Self::Answer(error) => write!(
                 f,
@@ -203,6 +210,10 @@ impl Newcomer<'_> {
         }
         if row.state == JoinState::Used && self.directory.path(JOIN_KEY).exists() {
             return Err(NewcomerError::Papers);
+        }
+        let has_keys = |name| self.directory.path(name).exists();
+        if row.state == JoinState::Used && !has_keys(SIGNING_KEY) {
+            return Err(NewcomerError::Used);
         }
         if row.state == JoinState::Open && now > self.ticket.expires {
             return Err(NewcomerError::Ended(self.ticket.expires));

@@ -275,6 +275,11 @@ fn newcomer_failed(error: &NewcomerError) -> Failure {
         NewcomerError::OneDoctor | NewcomerError::OtherName(_) => {
             Failure::new(Exit::Usage, error.to_string())
         }
+        NewcomerError::UnknownTicket
+        | NewcomerError::Revoked
+        | NewcomerError::Ended(_)
+        | NewcomerError::UsedByAnother
+        | NewcomerError::Used => Failure::new(Exit::Ticket, error.to_string()),
         _ => Failure::new(Exit::Refused, error.to_string()),
     }
 }

@@ -376,3 +376,41 @@ fn an_auditors_login_reads_the_logs_and_writes_to_her_own_alone() {
     let drop = format!("DROP OWNED BY {login}; DROP ROLE {login}");
     admin.batch_execute(&drop).unwrap();
 }
+
+#[test]
+fn a_ticket_to_join_that_is_good_no_more_ends_with_exit_code_5() {
+    let Some(scene) = Scene::new("used_ticket") else {
+        return;
+    };
+    let invite = |name: &str| {
+        let line = ["enrol-doctor", name, "--role", "assistant"];
+        let said = scene.clinic.command(&line).code(0).out;
+        let ticket = said.lines().find(|line| line.starts_with("telemedjoin1-"));
+        ticket.unwrap().to_owned()
+    };
+    let ticket = invite("A1");
+    scene.run("A1", &["enrol", &ticket]).code(0);
+    // The same command goes on with what is there.
+    scene.run("A1", &["enrol", &ticket]).code(0);
+    let directory = scene.clinic.path("doctor");
+    fs::rename(directory.join("A1"), directory.join("away")).unwrap();
+    scene
+        .run("A1", &["enrol", &ticket])
+        .code(5)
+        .complains(&["was used already", "a ticket is good once"]);
+    assert!(!directory.join("A1/join.key").exists());
+    let ticket = invite("A2");
+    let listed = scene.clinic.command(&["--plain", "tickets"]).code(0).out;
+    let row = listed.lines().find(|line| line.contains("A2")).unwrap();
+    let code = row
+        .split('\t')
+        .find(|field| field.len() >= 6 && field.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    scene
+        .clinic
+        .command(&["tickets", "revoke", code.unwrap()])
+        .code(0);
+    scene
+        .run("A2", &["enrol", &ticket])
+        .code(5)
+        .complains(&["was taken back"]);
+}

@@ -45,8 +45,8 @@ pub use reach::{Absence, ReachStore, is_away};
 pub use records::{ConsultationRow, DeviceRow, RecordRow, RecordStore};
 pub use sqlite::SqliteStore;
 pub use trust::{
-    CertificateRow, CertificateState, PapersChange, PrekeyRow, Revocable, TicketRow, TicketState,
-    TicketUsed, TrustStore,
+    CertificateRow, CertificateState, KeyChange, PrekeyRow, Revocable, Revoked, TicketRow,
+    TicketState, TicketUsed, TrustStore,
 };
 
 use crate::audit::Entry;

@@ -11,6 +11,8 @@
 
 #[path = "clinic/damaged.rs"]
 mod damaged;
+#[path = "clinic/replacing.rs"]
+mod replacing;
 #[path = "clinic/revoking.rs"]
 mod revoking;
 #[path = "clinic/roles.rs"]

@@ -8,7 +8,7 @@
 mod key;
 mod leftovers;
 
-pub use key::{Replaced, finish_key_change, replace_key};
+pub use key::{Replaced, devices_at_stake, finish_key_change, replace_key};
 pub use leftovers::{remove_ended_prekeys, remove_leftovers};
 
 use std::fmt;
@@ -23,6 +23,7 @@ use crate::clock::{Timestamp, in_words};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::doctor::practice::Practice;
 use crate::doctor::setup::{DoctorPapers, ROOT_KEY, SetupError};
+use crate::doctor::staff::StaffError;
 use crate::elgamal::SignSecret;
 use crate::hex;
 use crate::identity::authority::certify_doctor;
@@ -31,7 +32,7 @@ use crate::identity::data_dir::{self, DataDir};
 use crate::identity::id::Identifier;
 use crate::random::{OsRandom, Random};
 use crate::secret::SecretBytes;
-use crate::store::{PapersChange, Store, StoreError, fact};
+use crate::store::{Store, StoreError, fact};
 
 /// From so long before the end of a certificate on, people are told of it.
 pub const REMIND: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -263,6 +264,14 @@ fn shown(practice: &Practice) -> Result<Shown, StoreError> {
     })
 }
 
+/// What goes wrong where the list of revoked doctors is looked at.
+fn staff_failed(error: StaffError) -> AuthorityError {
+    match error {
+        StaffError::Store(error) => error.into(),
+        _ => SetupError::Inconsistent("the list of revoked doctors").into(),
+    }
+}
+
 /// Why the doctor's authority is as it was.
 #[derive(Debug)]
 pub enum AuthorityError {
@@ -277,6 +286,8 @@ pub enum AuthorityError {
     Clock(Timestamp),
     /// The list of revoked doctors is full.
     ListFull,
+    /// The list of revoked doctors has changed since it was looked at.
+    Overtaken,
     /// Files.
     Setup(SetupError),
 }
@@ -293,6 +304,10 @@ impl fmt::Display for AuthorityError {
                  the clock first"
             ),
             Self::ListFull => f.write_str("the list of revoked doctors is full"),
+            Self::Overtaken => f.write_str(
+                "the clinic's list of revoked doctors has changed meanwhile, and the key was not \
+                 replaced; say the same again",
+            ),
             Self::Setup(error) => write!(f, "{error}"),
         }
     }
@@ -392,14 +407,10 @@ pub(super) fn renew(
         (fact::DOCTOR_CERTIFICATE, next.certificate.as_bytes()),
         (fact::EARLIER_CERTIFICATES, &earlier[..]),
     ];
-    let change = PapersChange {
-        facts: &facts,
-        prekey: None,
-    };
     let bytes = next.certificate.as_bytes();
     practice
         .store
-        .change_papers(&change, &[entry], bytes, &mut sign)?;
+        .change_papers(&facts, &[entry], bytes, &mut sign)?;
     let devices = part();
     practice.replace_identity(next);
     Ok(Answer::Renewed {

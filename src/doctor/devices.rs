@@ -18,7 +18,7 @@ use crate::hex;
 use crate::identity::certificate::{Certificate, Fingerprint, Serial};
 use crate::identity::id::Identifier;
 use crate::identity::known_doctor::fingerprint_groups;
-use crate::store::{CertificateState, Revocable, StoreError, TicketRow, TicketState};
+use crate::store::{CertificateState, ClinicStore, Revocable, StoreError, TicketRow, TicketState};
 
 /// The longest reason, in bytes: it stands in the audit log.
 const MAX_REASON: usize = 500;
@@ -140,6 +140,8 @@ pub struct Device {
     pub ends_soon: bool,
     /// Short name of the ticket it was enrolled with.
     pub ticket: Option<String>,
+    /// In a clinic of several the doctor at whose server it was enrolled.
+    pub enrolled_by: Option<String>,
     /// The fingerprint of its signing key, in groups of digits.
     pub key: String,
 }
@@ -271,6 +273,8 @@ fn nobody(patient: &Identifier) -> String {
 fn devices(practice: &Practice, only: Option<&Identifier>) -> Result<Vec<Device>, String> {
     let store = &practice.store;
     let now = practice.now();
+    let issuers = store.clinic().map(ClinicStore::issuers).transpose();
+    let mut issuers = issuers.map_err(told)?.unwrap_or_default();
     let mut numbers: HashMap<String, u32> = HashMap::new();
     let mut devices = Vec::new();
     for row in store.certificates().map_err(told)? {
@@ -295,6 +299,7 @@ fn devices(practice: &Practice, only: Option<&Identifier>) -> Result<Vec<Device>
             ends: row.not_after,
             ends_soon: is_near && !ended && !row.state.is_stopped(),
             ticket: row.ticket.as_ref().map(ticket_code),
+            enrolled_by: issuers.remove(&row.serial),
             key: Certificate::key_id_in(&row.bytes)
                 .map_or_else(String::new, |key| fingerprint_groups(&key)),
             patient: row.subject,

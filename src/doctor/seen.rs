@@ -245,6 +245,7 @@ pub fn put_back(
             member: &row.id,
             known: found.as_bytes(),
             list: found.as_bytes(),
+            devices: None,
         };
         let detail = format!("again, as list {newer} says");
         let entry = Entry::new(now, SERVER, Action::StaffRevoked, &row.id, &detail);

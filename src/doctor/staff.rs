@@ -4,6 +4,10 @@
 //! The root's secret stays in the command that asks: it signs the next list of
 //! revoked doctors, and what is put into the database here is that list.
 
+mod enrolled;
+
+pub use enrolled::Enrolled;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -23,8 +27,8 @@ use crate::identity::id::{Identifier, IdentifierError};
 use crate::identity::revocation::RevokedDoctors;
 use crate::identity::roster::RosterEntry;
 use crate::random::Random;
-use crate::store::clinic::{Removal, StaffRow};
-use crate::store::{ClinicStore, Store, StoreError, fact};
+use crate::store::clinic::{Devices, Removal, StaffRow};
+use crate::store::{ClinicStore, Revoked, Store, StoreError, fact};
 
 /// What can be asked about who works in the clinic.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
@@ -34,6 +38,10 @@ pub enum Request {
     Show {
         /// Her name.
         member: String,
+        /// The devices she has enrolled are to be revoked: it does not matter then
+        /// whether she is revoked already.
+        #[serde(default)]
+        devices: Option<Enrolled>,
     },
     /// Revoke her certificates, which this list names.
     Revoke {
@@ -44,6 +52,9 @@ pub enum Request {
         list: String,
         /// Why.
         reason: String,
+        /// Revoke devices that she has enrolled, too.
+        #[serde(default)]
+        devices: Option<Enrolled>,
     },
 }
 
@@ -59,6 +70,12 @@ pub enum Answer {
         member: Member,
         /// Number of the list that names them.
         revoked_number: u64,
+        /// So many devices that she has enrolled were revoked with her; none if that
+        /// was not asked for.
+        devices: Option<usize>,
+        /// The patients whose devices these are, in order of their names: each needs
+        /// a new ticket.
+        enrol_anew: Vec<String>,
     },
 }
 
@@ -78,6 +95,9 @@ pub struct Member {
     pub serials: Vec<Serial>,
     /// So many patients are hers.
     pub patients: usize,
+    /// So many devices that she has enrolled, of those that were asked about, are
+    /// not revoked and have not ended.
+    pub enrolled: usize,
     /// So many devices are connected to her server.
     pub connected: usize,
     /// The clinic's other doctors.
@@ -177,18 +197,17 @@ impl From<StoreError> for StaffError {
 pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, StaffError> {
     let named = |member: &str| member.parse().map_err(StaffError::Name);
     match request {
-        Request::Show { member } => Ok(Answer::Shown(show(practice, &named(member)?)?)),
+        Request::Show { member, devices } => {
+            Ok(Answer::Shown(show(practice, &named(member)?, *devices)?))
+        }
         Request::Revoke {
             member,
             list,
             reason,
+            devices,
         } => {
             let list = hex::decode(list).ok_or(StaffError::Unfit("it is malformed"))?;
-            let (member, revoked_number) = revoke(practice, &named(member)?, &list, reason)?;
-            Ok(Answer::Revoked {
-                member,
-                revoked_number,
-            })
+            revoke(practice, &named(member)?, (&list, reason), *devices)
         }
     }
 }
@@ -259,19 +278,25 @@ pub(super) fn doctors(staff: Vec<StaffRow>) -> Vec<String> {
     doctors.map(|row| row.id).collect()
 }
 
-/// Who somebody is who works in the clinic and is not this doctor.
+/// Who somebody is who works in the clinic and is not this doctor. Where devices
+/// that she has enrolled are asked for she may have left, too.
 ///
 /// # Errors
 /// [`StaffError`].
-pub fn show(practice: &Practice, member: &Identifier) -> Result<Member, StaffError> {
+pub fn show(
+    practice: &Practice,
+    member: &Identifier,
+    devices: Option<Enrolled>,
+) -> Result<Member, StaffError> {
     let list = revoked_list(&*practice.store, &practice.identity().root)?;
-    show_with(practice, member, &list)
+    show_with(practice, member, &list, devices)
 }
 
 fn show_with(
     practice: &Practice,
     member: &Identifier,
     list: &RevokedDoctors,
+    devices: Option<Enrolled>,
 ) -> Result<Member, StaffError> {
     let clinic = clinic(practice)?;
     let identity = practice.identity();
@@ -288,8 +313,14 @@ fn show_with(
         .collect();
     let staff = clinic.staff()?;
     let is_other = |id: &String| id != member.as_str() && id != identity.identifier().as_str();
-    let Some(newest) = good.iter().max_by_key(|each| each.subject().not_before) else {
-        let is_known = all.iter().any(|each| of_her(&each));
+    let newest = |all: &[&VerifiedCertificate]| {
+        let newest = all.iter().max_by_key(|each| each.subject().not_before);
+        newest.map(|newest| VerifiedCertificate::clone(newest))
+    };
+    let former = newest(&all.iter().filter(of_her).collect::<Vec<_>>());
+    let is_known = former.is_some();
+    let former = former.filter(|_| devices.is_some());
+    let Some(newest) = newest(&good).or(former) else {
         return Err(match is_known {
             true => StaffError::Already(member.clone()),
             false => {
@@ -308,6 +339,7 @@ fn show_with(
         until: newest.subject().not_after,
         serials: good.iter().map(|each| each.subject().serial).collect(),
         patients: clinic.patients_of(member.as_str())?.len(),
+        enrolled: enrolled::count(practice, member, &all, devices.unwrap_or_default())?,
         connected: present
             .iter()
             .filter(|row| row.doctor == member.as_str())
@@ -349,22 +381,22 @@ pub fn next_list(
 }
 
 /// Revokes somebody's certificates with a list that the root has signed, takes
-/// her out of the clinic, and logs that; gives the list's number. All nodes hear
-/// of it, and patients when they connect.
+/// her out of the clinic, revokes devices that she has enrolled if that is asked
+/// for, and logs that. All nodes hear of it, and patients when they connect.
 ///
 /// # Errors
 /// [`StaffError`]; nothing was changed.
 pub fn revoke(
     practice: &Practice,
     member: &Identifier,
-    list: &[u8],
-    reason: &str,
-) -> Result<(Member, u64), StaffError> {
+    (list, reason): (&[u8], &str),
+    devices: Option<Enrolled>,
+) -> Result<Answer, StaffError> {
     let identity = practice.identity();
     let next = RevokedDoctors::accept(list, &identity.root)
         .map_err(|_| StaffError::Unfit("this clinic's root has not signed it"))?;
     let known = revoked_list(&*practice.store, &identity.root)?;
-    let shown = show_with(practice, member, &known)?;
+    let shown = show_with(practice, member, &known, devices)?;
     if next.contains(&identity.certificate.subject().serial) {
         return Err(StaffError::Unfit("it names this doctor's own certificate"));
     }
@@ -378,20 +410,32 @@ pub fn revoke(
     if next.number() <= known.number() || !next.holds_all_of(&known) || !names_her {
         return Err(StaffError::Overtaken);
     }
-    let detail = format!(
-        "{}, certificates {}, list {}: {reason}",
-        shown.role,
-        shown.serials_in_hex().join(", "),
-        next.number()
-    );
+    let what = match shown.serials_in_hex() {
+        serials if serials.is_empty() => "revoked before".to_owned(),
+        serials => format!("certificates {}", serials.join(", ")),
+    };
+    let detail = format!("{}, {what}, list {}: {reason}", shown.role, next.number());
     let entry = practice.by_doctor(Action::StaffRevoked, member.as_str(), &detail);
+    let signed = devices.map(|_| enrolled::signed_by(practice, member));
+    let signed = signed.transpose()?.unwrap_or_default();
+    let of_device = |revoked: &Revoked| enrolled::entry(practice, member, revoked, reason);
     let removal = Removal {
         member: member.as_str(),
         known: known.as_bytes(),
         list: next.as_bytes(),
+        devices: devices.map(|which| Devices {
+            since: which.since,
+            also: &signed,
+            entry: &of_device,
+        }),
     };
-    match clinic(practice)?.remove_member(&removal, &[entry])? {
-        true => Ok((shown, next.number())),
-        false => Err(StaffError::Overtaken),
-    }
+    let revoked = clinic(practice)?.remove_member(&removal, &[entry])?;
+    let revoked = revoked.ok_or(StaffError::Overtaken)?;
+    let patients: BTreeSet<_> = revoked.iter().map(|it| it.patient.clone()).collect();
+    Ok(Answer::Revoked {
+        member: shown,
+        revoked_number: next.number(),
+        devices: devices.map(|_| revoked.len()),
+        enrol_anew: patients.into_iter().collect(),
+    })
 }

@@ -287,6 +287,13 @@ impl Certificate {
         Some(kdf::hash32(&[&label::KEY_ID.encoded(), key]))
     }
 
+    /// The name of the key that has signed the certificate in `bytes`, by its own
+    /// word: looked up by place, as [`Certificate::holds_key`].
+    #[must_use]
+    pub fn issuer_in(bytes: &[u8]) -> Option<KeyId> {
+        bytes.get(1 + 16 + 16..)?.first_chunk().copied()
+    }
+
     /// The whole certificate.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::codec::Writer;
-use crate::store::{Store, StoreError};
+use crate::store::{Revoked, Store, StoreError};
 
 /// What has become of a ticket for joining. Its end is not a state: see
 /// [`JoinTicketRow::expires`].
@@ -125,7 +125,7 @@ pub struct StaffRow {
 }
 
 /// Somebody who is taken out of the clinic.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy)]
 pub struct Removal<'a> {
     /// Who.
     pub member: &'a str,
@@ -133,6 +133,20 @@ pub struct Removal<'a> {
     pub known: &'a [u8],
     /// The one that follows it, and names her certificates.
     pub list: &'a [u8],
+    /// Whether the patients' devices that she has enrolled are revoked with her.
+    pub devices: Option<Devices<'a>>,
+}
+
+/// Devices that a doctor has enrolled.
+#[derive(Clone, Copy)]
+pub struct Devices<'a> {
+    /// Only those that were enrolled at this time or later.
+    pub since: Option<Timestamp>,
+    /// These, too, whoever has enrolled them: the serial numbers of their
+    /// certificates.
+    pub also: &'a [[u8; 16]],
+    /// What the audit log says of each that is revoked.
+    pub entry: &'a dyn Fn(&Revoked) -> Entry,
 }
 
 /// What only a clinic of several doctors has.
@@ -199,10 +213,19 @@ pub trait ClinicStore {
     /// Takes somebody out of the clinic: puts the list of revoked doctors in the
     /// place of the one that was looked at, forgets where she is reached and
     /// which devices are connected to her, takes back the tickets that were made
-    /// by or for her and are of use still, and logs that: all or nothing. Whose
-    /// patients her patients are does not change. False, and nothing is changed,
-    /// if the list is another one by now.
-    fn remove_member(&self, removal: &Removal<'_>, audit: &[Entry]) -> Result<bool, StoreError>;
+    /// by or for her and are of use still, revokes devices that she has enrolled, if
+    /// that is asked for, and logs that: all or nothing. Whose patients her patients
+    /// are does not change. Gives the devices that were revoked. None, and nothing
+    /// is changed, if the list is another one by now.
+    fn remove_member(
+        &self,
+        removal: &Removal<'_>,
+        audit: &[Entry],
+    ) -> Result<Option<Vec<Revoked>>, StoreError>;
+
+    /// Who has issued each patient's certificate, by its serial number: the doctor
+    /// at whose server the device was enrolled. It is the store's word.
+    fn issuers(&self) -> Result<BTreeMap<[u8; 16], String>, StoreError>;
 
     /// Puts a list of revoked doctors in the place of the one that was looked at,
     /// and logs that. False, and nothing is changed, if it is another one by now.

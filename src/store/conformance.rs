@@ -52,6 +52,7 @@ macro_rules! conformance_tests {
             the_last_timestamp_there_is_fits,
             prekeys_are_listed_and_removed,
             papers_change_in_one_step,
+            a_key_changes_with_the_list_that_was_looked_at_or_not_at_all,
             audit_entries_form_a_chain,
             audit_entries_are_found,
             an_enrolment_and_a_freezing_are_logged_once,

@@ -178,14 +178,30 @@ pub struct PrekeyRow {
     pub not_after: Timestamp,
 }
 
-/// What changes with the doctor's papers.
-#[derive(Clone, Copy, Debug)]
-pub struct PapersChange<'a> {
-    /// The facts that have new values.
+/// The doctor's signing key is replaced.
+#[derive(Clone, Copy)]
+pub struct KeyChange<'a> {
+    /// The list of revoked doctors that was looked at.
+    pub known: &'a [u8],
+    /// The one that follows it.
+    pub list: &'a [u8],
+    /// The facts that have new values besides.
     pub facts: &'a [(&'a str, &'a [u8])],
-    /// With a new signing key its first prekey: all others are forgotten, and
-    /// all certificates are revoked.
-    pub prekey: Option<&'a PrekeyRow>,
+    /// The new key's first prekey: all others are forgotten.
+    pub prekey: &'a PrekeyRow,
+    /// What the audit log says of it.
+    pub audit: &'a [Entry],
+    /// What it says of each thing that this revokes, and whose that was.
+    pub revoked: &'a dyn Fn(&Revoked) -> Entry,
+}
+
+/// Something that was revoked now, and was not before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Revoked {
+    /// Whose it was.
+    pub patient: String,
+    /// What.
+    pub what: Revocable,
 }
 
 /// Certificates and what leads to them.
@@ -304,16 +320,28 @@ pub trait TrustStore {
     /// All prekeys, the one that began first first.
     fn prekeys(&self) -> Result<Vec<PrekeyRow>, StoreError>;
 
-    /// Changes the doctor's papers, logs that, and signs a head of the log: all
-    /// or nothing. `certificate` and `sign` as for
+    /// Gives these facts of the doctor's papers new values, logs that, and signs a
+    /// head of the log: all or nothing. `certificate` and `sign` as for
     /// [`AuditStore::append_signed`](super::AuditStore::append_signed).
     fn change_papers(
         &self,
-        change: &PapersChange<'_>,
+        facts: &[(&str, &[u8])],
         audit: &[Entry],
         certificate: &[u8],
         sign: &mut dyn FnMut(u64, Link) -> Head,
     ) -> Result<Head, StoreError>;
+
+    /// Replaces the doctor's signing key, and revokes the certificates and open
+    /// tickets that she has issued; where a store is one doctor's, all there are.
+    /// Logs that, with an entry for each thing that was not revoked before, and
+    /// signs a head of the log: all or nothing. Gives what was revoked. None, and
+    /// nothing is changed, if the list of revoked doctors is another one by now.
+    fn change_key(
+        &self,
+        change: &KeyChange<'_>,
+        certificate: &[u8],
+        sign: &mut dyn FnMut(u64, Link) -> Head,
+    ) -> Result<Option<Vec<Revoked>>, StoreError>;
 
     /// Forgets a prekey, and logs that; says whether there was one. If not,
     /// nothing is logged.

@@ -3,7 +3,7 @@
 use super::*;
 
 use telemed::doctor::member;
-use telemed::doctor::staff::{self, StaffError};
+use telemed::doctor::staff::{self, Answer, StaffError};
 use telemed::doctor::transfer::{TransferError, transfer, transfer_all};
 use telemed::identity::revocation::RevokedDoctors;
 use telemed::store::clinic::JoinTicketRow;
@@ -23,8 +23,8 @@ impl Scene {
     }
 
     /// The list that names somebody, too.
-    fn next_list(&self, name: &str) -> RevokedDoctors {
-        let member = staff::show(&self.practice, &id(name)).unwrap();
+    pub(super) fn next_list(&self, name: &str) -> RevokedDoctors {
+        let member = staff::show(&self.practice, &id(name), None).unwrap();
         let (root, secret) = (&self.practice.identity().root, self.root());
         let store = &*self.practice.store;
         let root = (root, &secret);
@@ -33,8 +33,16 @@ impl Scene {
 
     pub(super) fn revoke(&self, name: &str) -> Result<u64, StaffError> {
         let list = self.next_list(name);
-        let done = staff::revoke(&self.practice, &id(name), list.as_bytes(), "has left");
-        done.map(|(_, number)| number)
+        let done = staff::revoke(
+            &self.practice,
+            &id(name),
+            (list.as_bytes(), "has left"),
+            None,
+        );
+        done.map(|done| match done {
+            Answer::Revoked { revoked_number, .. } => revoked_number,
+            Answer::Shown(_) => panic!("it was not asked who she is"),
+        })
     }
 
     pub fn staff(&self) -> Vec<String> {
@@ -74,7 +82,7 @@ fn a_doctor_who_is_revoked_stands_in_the_list_and_is_nobody_in_the_clinic() {
         .unwrap()
         .put_roster_entry(b"an entry")
         .unwrap();
-    let member = staff::show(&scene.practice, &id("D2")).unwrap();
+    let member = staff::show(&scene.practice, &id("D2"), None).unwrap();
     assert_eq!((&*member.role, member.patients), ("doctor", 1));
     assert_eq!(member.serials, [serial(&directory, &*store)]);
     assert_eq!(member.colleagues, ["D1"]);
@@ -96,7 +104,7 @@ fn a_doctor_who_is_revoked_stands_in_the_list_and_is_nobody_in_the_clinic() {
     let identity = setup::load(&directory, &*store, now(), &mut OsRandom).unwrap();
     assert!(identity.is_revoked());
 
-    let again = staff::show(&scene.practice, &id("D2")).unwrap_err();
+    let again = staff::show(&scene.practice, &id("D2"), None).unwrap_err();
     assert!(matches!(again, StaffError::Already(_)), "{again}");
     // Nobody is let off when the next one goes.
     scene.revoke("A1").unwrap();
@@ -108,16 +116,21 @@ fn a_doctor_who_is_revoked_stands_in_the_list_and_is_nobody_in_the_clinic() {
 #[test]
 fn nobody_is_revoked_by_herself_nor_with_a_list_that_lets_somebody_off() {
     let Some(scene) = Scene::new() else { return };
-    let oneself = staff::show(&scene.practice, &id("D1")).unwrap_err();
+    let oneself = staff::show(&scene.practice, &id("D1"), None).unwrap_err();
     assert!(matches!(oneself, StaffError::Oneself(_)), "{oneself}");
     scene.joined("D2", Role::Doctor);
     scene.joined("D3", Role::Doctor);
-    let nobody = staff::show(&scene.practice, &id("D9")).unwrap_err();
+    let nobody = staff::show(&scene.practice, &id("D9"), None).unwrap_err();
     assert!(nobody.to_string().contains("but D2, D3"), "{nobody}");
 
     let (both, of_third) = (scene.next_list("D2"), scene.next_list("D3"));
     let revoke = |name: &str, list: &RevokedDoctors| {
-        staff::revoke(&scene.practice, &id(name), list.as_bytes(), "has left")
+        staff::revoke(
+            &scene.practice,
+            &id(name),
+            (list.as_bytes(), "has left"),
+            None,
+        )
     };
     // It names somebody else.
     let error = revoke("D2", &of_third).unwrap_err();
@@ -130,7 +143,7 @@ fn nobody_is_revoked_by_herself_nor_with_a_list_that_lets_somebody_off() {
     let identity = scene.practice.identity();
     let (root, secret) = (&identity.root, scene.root());
     let clinic = &root.subject().clinic;
-    let member = staff::show(&scene.practice, &id("D3")).unwrap();
+    let member = staff::show(&scene.practice, &id("D3"), None).unwrap();
     let later = now().plus(HOUR);
     let next = identity
         .revoked
@@ -234,10 +247,16 @@ fn whose_certificate_has_ended_is_revoked_replaced_and_relieved_of_her_patients(
     let works = scene.invite("A1", Role::Assistant).unwrap_err();
     assert!(works.to_string().contains("revoke-doctor A1"), "{works}");
     for name in ["A1", "D2"] {
-        let shown = staff::show(&practice, &id(name)).unwrap();
+        let shown = staff::show(&practice, &id(name), None).unwrap();
         assert!(shown.until < Later.now());
         let list = scene.next_list(name);
-        staff::revoke(&practice, &id(name), list.as_bytes(), "it has ended").unwrap();
+        staff::revoke(
+            &practice,
+            &id(name),
+            (list.as_bytes(), "it has ended"),
+            None,
+        )
+        .unwrap();
     }
     assert_eq!(
         transfer_all(&practice, &id("D2"), &id("D1")).unwrap(),

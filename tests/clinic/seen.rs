@@ -134,7 +134,7 @@ fn nobody_is_let_off_by_revoking_from_an_older_list() {
     scene.put_list(&old);
     let error = scene.revoke("D2").unwrap_err();
     assert!(matches!(error, StaffError::Unfit(_)), "{error}");
-    assert!(staff::show(&scene.practice, &id("D2")).is_ok());
+    assert!(staff::show(&scene.practice, &id("D2"), None).is_ok());
 }
 
 #[test]

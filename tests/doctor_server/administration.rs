@@ -11,11 +11,12 @@ pub(super) fn revoke(first: &Practice, name: &str) {
     let practice = first.server().practice();
     let papers = first.papers();
     let name = name.parse().unwrap();
-    let member = staff::show(practice, &name).unwrap();
+    let member = staff::show(practice, &name, None).unwrap();
     let secret = first.root(&papers);
     let (root, store) = ((&papers.root, &secret), &*first.store);
     let list = staff::next_list(store, root, &member.serials, first.now(), &mut OsRandom);
-    staff::revoke(practice, &name, list.unwrap().as_bytes(), "has left").unwrap();
+    let list = list.unwrap();
+    staff::revoke(practice, &name, (list.as_bytes(), "has left"), None).unwrap();
 }
 
 fn transferred(event: &Event, name: &str) -> Option<()> {

@@ -89,11 +89,15 @@ fn a_doctor_who_is_revoked_is_out_and_her_name_may_be_given_again() {
         .code(1)
         .complains(&["nobody of the name D3"]);
     revoke("D2", &[]).code(2).complains(&["say --yes"]);
+    revoke("D2", &["--yes", "--since", "2026-03-01"])
+        .code(2)
+        .complains(&["--since needs --devices"]);
     let named = ["--yes", "--root-key", root.to_str().unwrap()];
     let revoked = revoke("D2", &named).code(0);
     revoked
         .says("D2 is revoked")
         .says("1 patient is still D2's")
+        .says("let in as before: 1.")
         .says("transfer --from D2 D1")
         .says("Who follows needs another name, since patients' programs")
         .says("the database's password");

@@ -93,7 +93,7 @@ pub struct Sign {
     name = "revoke-doctor",
     help_triggers("-h", "--help"),
     usage = "NAME --reason TEXT [OPTIONS]",
-    note = "All servers hear of it at once, and patients when they connect; hers stops.\nShe still has the data key and the database's password: change that at\nPostgreSQL. Another doctor gets another name:\npatients' programs that know this one take no other key under it."
+    note = "All servers hear of it at once, and patients when they connect; hers stops.\nDevices that she has enrolled stay, unless --devices is said: say it if her\nmachine was stolen, also later.\nShe still has the data key and the database's password: change that at\nPostgreSQL. Another doctor gets another name:\npatients' programs that know this one take no other key under it."
 )]
 pub struct RevokeDoctor {
     /// identifier of the colleague, such as D2
@@ -108,6 +108,12 @@ pub struct RevokeDoctor {
     /// why; it stands in the audit log
     #[argh(option, arg_name = "text")]
     pub reason: String,
+    /// also revoke the patients' devices that she has enrolled
+    #[argh(switch)]
+    pub devices: bool,
+    /// with --devices: only those enrolled since this day or time
+    #[argh(option, arg_name = "time")]
+    pub since: Option<String>,
     /// do not ask
     #[argh(switch)]
     pub yes: bool,
@@ -120,7 +126,7 @@ pub struct RevokeDoctor {
     name = "replace-key",
     help_triggers("-h", "--help"),
     usage = "--reason TEXT [OPTIONS]",
-    note = "No server may run. All patients' certificates are revoked: each patient needs\na new ticket, and keeps her messages. What is on file stays as it is."
+    note = "Her server may not run. The certificates of all patients whom she has enrolled\nare revoked: each needs a new ticket, and keeps her messages. What is on file\nstays as it is."
 )]
 pub struct ReplaceKey {
     /// the root key (default root.key in the doctor's directory)

@@ -43,8 +43,9 @@ pub fn run(options: &DoctorOptions, id: &Identifier, task: &AuthorityTask) -> Re
             name,
             root,
             reason,
+            devices,
             yes,
-        } => return staff::revoke(options, id, (name, reason), root, *yes),
+        } => return staff::revoke(options, id, (name, reason), (root, *devices), *yes),
         AuthorityTask::ReplaceKey { root, reason, yes } => {
             return replace_key(options, id, root, reason, *yes);
         }
@@ -259,10 +260,13 @@ fn confirm(practice: &Practice) -> Result<(), Failure> {
         let sentence = "nobody is there to be asked, nothing was replaced";
         return Err(Failure::new(Exit::Usage, sentence).hint("say --yes"));
     }
-    let patients = practice.store.active_devices(None, practice.now());
-    let devices = patients.map_err(|error| store_failed(&error))?.len();
+    let devices = authority::devices_at_stake(practice).map_err(|error| store_failed(&error))?;
+    let whose = match practice.store.clinic() {
+        Some(_) => "all patients whom this doctor has enrolled",
+        None => "all patients",
+    };
     let question = format!(
-        "The certificates of all patients are revoked ({devices} devices): each needs a new \
+        "The certificates of {whose} are revoked ({devices} devices): each needs a new \
          ticket.\nReplace the signing key? Type yes: "
     );
     match input::says_yes(&question) {

@@ -130,6 +130,8 @@ fn device_text(device: &Device) -> String {
         .ticket
         .as_deref()
         .map_or_else(String::new, |ticket| format!(", with ticket {ticket}"));
+    let by = device.enrolled_by.as_deref();
+    let by = by.map_or_else(String::new, |doctor| format!(" by {}", clean(doctor)));
     let end = match device.state.as_str() {
         "ended" => "ended",
         _ => "ends",
@@ -139,7 +141,7 @@ fn device_text(device: &Device) -> String {
         false => String::new(),
     };
     format!(
-        "{}: {}\n  enrolled {}{ticket}, last seen {seen}\n  certificate {end} {}{renew}\n  \
+        "{}: {}\n  enrolled {}{by}{ticket}, last seen {seen}\n  certificate {end} {}{renew}\n  \
          key {}",
         named(device),
         clean(&device.state),
@@ -248,6 +250,7 @@ fn device_object(device: &Device) -> Object {
         .with("last_seen", device.last_seen)
         .with("ends", device.ends)
         .with("ticket", device.ticket.as_deref())
+        .with("enrolled_by", device.enrolled_by.as_deref())
         .with("key", device.key.as_str())
 }
 

@@ -12,7 +12,7 @@ use crate::cli::output::Object;
 use crate::cli::text::sentence;
 use crate::clock::{Clock, SystemClock};
 use crate::control;
-use crate::doctor::staff::{self, Answer, Member, Request, StaffError};
+use crate::doctor::staff::{self, Answer, Enrolled, Member, Request, StaffError};
 use crate::doctor::{office, setup};
 use crate::hex;
 use crate::identity::data_dir;
@@ -33,11 +33,11 @@ pub fn revoke(
     options: &DoctorOptions,
     id: &Identifier,
     (name, reason): (&Identifier, &str),
-    from: &RootFile,
+    (from, devices): (&RootFile, Option<Enrolled>),
     yes: bool,
 ) -> Result<(), Failure> {
     let member = name.to_string();
-    let Answer::Shown(shown) = ask(options, id, Request::Show { member })? else {
+    let Answer::Shown(shown) = ask(options, id, Request::Show { member, devices })? else {
         return Err(unexpected());
     };
     if !yes && !io::stdin().is_terminal() {
@@ -52,7 +52,7 @@ pub fn revoke(
     let secret = root_secret(options, id, &papers.root, from)?;
     eprint(&format!("{}\n", described(&shown)));
     if !yes {
-        confirm(&shown)?;
+        confirm(&shown, devices)?;
     }
     let (root, now) = ((&papers.root, &secret), SystemClock.now());
     let list = staff::next_list(&*store, root, &shown.serials, now, &mut OsRandom);
@@ -61,6 +61,7 @@ pub fn revoke(
         member: shown.name,
         list: hex::encode(list.as_bytes()),
         reason: reason.to_owned(),
+        devices,
     };
     let answer = ask(options, id, request)?;
     options.form.print(&text(&answer), &objects(&answer))
@@ -81,29 +82,37 @@ fn described(member: &Member) -> String {
         1 => "; 1 device is connected to her".to_owned(),
         count => format!("; {count} devices are connected to her"),
     };
-    format!(
-        "{} works in this clinic as {}.\n  key {}\n  certificate {}, until {}\n  patients: {}\
-         {connected}",
-        member.name,
-        member.role,
-        fingerprint_groups(&member.key),
-        member.serials_in_hex().join(", "),
-        member.until,
-        member.patients
-    )
+    let (name, role, key) = (&member.name, &member.role, fingerprint_groups(&member.key));
+    let who = match member.serials_in_hex() {
+        serials if serials.is_empty() => {
+            format!("{name} worked in this clinic as {role} and is revoked.\n  key {key}")
+        }
+        serials => format!(
+            "{name} works in this clinic as {role}.\n  key {key}\n  certificate {}, until {}",
+            serials.join(", "),
+            member.until
+        ),
+    };
+    let (patients, enrolled) = (member.patients, member.enrolled);
+    format!("{who}\n  patients: {patients}{connected}\n  devices she has enrolled: {enrolled}")
 }
 
 /// What a doctor's name is good for when she is gone.
 const DOCTORS_NAME: &str = "who follows needs another name, since patients' programs that know \
      this one take no other key under it";
 
-fn confirm(member: &Member) -> Result<(), Failure> {
+fn confirm(member: &Member, devices: Option<Enrolled>) -> Result<(), Failure> {
     let name = &member.name;
     let again = match member.role.as_str() {
         "doctor" => DOCTORS_NAME,
         _ => "the name may be given again, with other keys",
     };
-    let question = format!("That cannot be undone; {again}.\nRevoke {name}? Type yes: ");
+    let too = match devices {
+        None => "",
+        Some(Enrolled { since: None }) => " and these devices",
+        Some(Enrolled { since: Some(_) }) => " and those of these devices that are so new",
+    };
+    let question = format!("That cannot be undone; {again}.\nRevoke {name}{too}? Type yes: ");
     match input::says_yes(&question) {
         true => Ok(()),
         false => Err(Failure::new(Exit::Failure, "nobody was revoked")),
@@ -117,11 +126,40 @@ pub fn text(answer: &Answer) -> String {
         Answer::Revoked {
             member,
             revoked_number,
-        } => revoked(member, *revoked_number),
+            devices,
+            enrol_anew,
+        } => revoked(
+            member,
+            *revoked_number,
+            devices.map(|count| (count, enrol_anew)),
+        ),
     }
 }
 
-fn revoked(member: &Member, number: u64) -> String {
+/// What becomes of the devices she has enrolled.
+fn of_devices(member: &Member, revoked: Option<(usize, &Vec<String>)>) -> Option<String> {
+    let name = &member.name;
+    match revoked {
+        None if member.enrolled == 0 => None,
+        None => Some(format!(
+            "Devices that {name} has enrolled and that are let in as before: {}. If her machine or \
+             her keys may be in other hands, revoke them, too: doctor authority revoke-doctor \
+             {name} --devices --reason TEXT",
+            member.enrolled
+        )),
+        Some((0, _)) => Some(format!(
+            "No device that {name} has enrolled was left to be revoked."
+        )),
+        Some((count, patients)) => Some(format!(
+            "Devices that {name} has enrolled, revoked now: {count}. Each of these {} patients \
+             needs a new ticket (doctor enrol PATIENT): {}",
+            patients.len(),
+            patients.join(", ")
+        )),
+    }
+}
+
+fn revoked(member: &Member, number: u64, devices: Option<(usize, &Vec<String>)>) -> String {
     let name = &member.name;
     let to = member.colleagues.first().map_or("DOCTOR", String::as_str);
     let mut lines = vec![format!(
@@ -141,6 +179,7 @@ fn revoked(member: &Member, number: u64) -> String {
             ));
         }
     }
+    lines.extend(of_devices(member, devices));
     if member.role == "doctor" {
         lines.push(sentence(DOCTORS_NAME));
     }
@@ -163,6 +202,8 @@ pub fn objects(answer: &Answer) -> Vec<Object> {
         Answer::Revoked {
             member,
             revoked_number,
+            devices,
+            enrol_anew,
         } => {
             vec![
                 Object::new("staff_revoked")
@@ -171,7 +212,10 @@ pub fn objects(answer: &Answer) -> Vec<Object> {
                     .with("key", hex::encode(&member.key))
                     .with("serials", member.serials_in_hex())
                     .with("revoked_number", *revoked_number)
-                    .with("patients", member.patients),
+                    .with("patients", member.patients)
+                    .with("enrolled", member.enrolled)
+                    .with("devices", *devices)
+                    .with("enrol_anew", enrol_anew.clone()),
             ]
         }
     }

@@ -158,7 +158,8 @@ fn root(text: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-fn since(text: &str) -> Result<u64, String> {
+/// The beginning of a day, or a time, in milliseconds since 1970.
+pub(super) fn since(text: &str) -> Result<u64, String> {
     instant(text, false)
 }
 

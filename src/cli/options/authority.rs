@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 use super::super::args::authority::AuthorityCommand;
 use super::super::exit::Failure;
+use super::super::normalise::usage;
+use super::audit;
 use super::value::{identifier, path, value};
+use crate::clock::Timestamp;
 use crate::doctor::devices::check_reason;
+use crate::doctor::staff::Enrolled;
 use crate::identity::id::Identifier;
 
 /// The longest reason, in bytes: the audit log cuts what is longer.
@@ -35,6 +39,8 @@ pub enum AuthorityTask {
         root: RootFile,
         /// Why.
         reason: String,
+        /// The devices she has enrolled, too.
+        devices: Option<Enrolled>,
         /// Not to ask.
         yes: bool,
     },
@@ -89,6 +95,7 @@ impl AuthorityTask {
                 name: value("NAME", &args.name, identifier)?,
                 root: RootFile::new(args.root_key, args.root_passphrase_file)?,
                 reason: value("--reason", &args.reason, check_reason)?,
+                devices: enrolled(args.devices, args.since)?,
                 yes: args.yes,
             },
             AuthorityCommand::ReplaceKey(args) => Self::ReplaceKey {
@@ -98,6 +105,15 @@ impl AuthorityTask {
             },
         })
     }
+}
+
+fn enrolled(devices: bool, since: Option<String>) -> Result<Option<Enrolled>, Failure> {
+    if since.is_some() && !devices {
+        return Err(usage("--since needs --devices"));
+    }
+    let millis = since.map(|text| value("--since", &text, audit::since));
+    let since = millis.transpose()?.map(Timestamp::from_millis);
+    Ok(devices.then_some(Enrolled { since }))
 }
 
 fn reason(text: &str) -> Result<String, String> {

@@ -5,15 +5,16 @@
 //! places. Killed in between, the next program that opens the practice does the
 //! last step.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use crate::audit::head::Head;
 use crate::audit::{Action, Entry};
 use crate::doctor::authority::leftovers::unused_prekeys;
-use crate::doctor::authority::{AuthorityError, check_clock, encode_earlier};
+use crate::doctor::authority::{AuthorityError, check_clock, encode_earlier, staff_failed};
 use crate::doctor::practice::Practice;
 use crate::doctor::setup::{self, SIGNING_KEY, SetupError, prekey_file};
-use crate::doctor::staff::{self, StaffError};
+use crate::doctor::staff;
 use crate::doctor::tickets::ticket_code;
 use crate::elgamal::SignSecret;
 use crate::hex;
@@ -21,9 +22,13 @@ use crate::identity::authority::{DoctorIdentity, OwnPrekey, certify_doctor};
 use crate::identity::certificate::KeyId;
 use crate::identity::data_dir::DataDir;
 use crate::identity::key_file::{self, KeyKind};
+use crate::identity::revocation::RevokedDoctors;
 use crate::new_file::sync_directory_of;
 use crate::random::{OsRandom, Random};
-use crate::store::{CertificateState, PapersChange, PrekeyRow, Store, TicketState, fact};
+use crate::store::{
+    CertificateRow, CertificateState, ClinicStore, KeyChange, PrekeyRow, Revocable, Revoked, Store,
+    StoreError, fact,
+};
 
 /// The new signing key until it takes the old one's place.
 pub(super) const NEXT_KEY: &str = "signing-next.key";
@@ -50,12 +55,13 @@ pub struct Replaced {
 }
 
 /// Gives the doctor another signing key. The old certificate stands in the list
-/// of revoked doctors from then on, and the certificates of all patients are
-/// revoked: whoever has the old key could have issued some. No server may run
-/// on the practice.
+/// of revoked doctors from then on, and the certificates of all patients whom she
+/// has enrolled are revoked: whoever has the old key could have issued some. No
+/// server of hers may run.
 ///
 /// # Errors
-/// [`AuthorityError`]. The doctor has the key she had then, unless the database
+/// [`AuthorityError`]; [`AuthorityError::Overtaken`] if somebody else has signed a
+/// list of revoked doctors meanwhile. The doctor has the key she had then, unless the database
 /// cannot tell whether what it wrote is on the disk: whoever opens the practice
 /// next goes on with the key that the database names.
 pub fn replace_key(
@@ -66,18 +72,13 @@ pub fn replace_key(
 ) -> Result<Replaced, AuthorityError> {
     let (identity, now) = (practice.identity(), practice.now());
     check_clock(&identity.certificate, now)?;
+    let known = known_list(practice, &identity)?;
     let signing = SignSecret::generate(identity.group(), random);
     let prekey = OwnPrekey::generate(&signing, now, random);
     let new_key = signing.verifying_key().clone();
     let issuer = (&identity.root, root);
     let certificate = certify_doctor(issuer, &identity.certificate, new_key, now, random);
     let old = identity.certificate.subject();
-    // Another doctor may have revoked somebody since this one was opened.
-    let known =
-        staff::revoked_list(&*practice.store, &identity.root).map_err(|error| match error {
-            StaffError::Store(error) => AuthorityError::Store(error),
-            _ => SetupError::Inconsistent("the list of revoked doctors").into(),
-        })?;
     let revoked = known
         .extend(root, &old.clinic, &old.serial, now, random)
         .ok_or(AuthorityError::ListFull)?;
@@ -89,74 +90,95 @@ pub fn replace_key(
         revoked,
         earlier: identity.with_current_as_earlier(),
     };
-    let (entries, mut replaced) = entries(practice, &identity, &next, reason)?;
     let row = write_keys(practice, &next)?;
     // If this fails, the keys stay: it may be on the disk all the same.
-    commit(practice, &next, &row, &entries)?;
+    let Some(revoked) = commit(practice, (&identity, &known), &next, &row, reason)? else {
+        remove_next(practice)?;
+        return Err(AuthorityError::Overtaken);
+    };
+    let (old, new) = (identity.certificate.key_id(), next.certificate.key_id());
+    let revoked_number = next.revoked.number();
     practice.replace_identity(next);
     let finished = finish_key_change(&practice.directory, &*practice.store);
-    replaced.unfinished = finished.err().map(|error| error.to_string());
-    Ok(replaced)
+    let patients = revoked.iter().filter(|it| is_device(it));
+    let patients: Vec<_> = patients.map(|it| &*it.patient).collect();
+    Ok(Replaced {
+        old,
+        new,
+        revoked_number,
+        devices: patients.len(),
+        patients: BTreeSet::from_iter(patients).len(),
+        unfinished: finished.err().map(|error| error.to_string()),
+    })
 }
 
-/// What the audit log says of it: an entry for each certificate that is
-/// revoked.
-fn entries(
+const fn is_device(revoked: &Revoked) -> bool {
+    matches!(revoked.what, Revocable::Certificate(_))
+}
+
+/// The list of revoked doctors as it is now: another doctor may have revoked
+/// somebody since this one was opened.
+fn known_list(
     practice: &Practice,
-    old: &DoctorIdentity,
-    new: &DoctorIdentity,
-    reason: &str,
-) -> Result<(Vec<Entry>, Replaced), AuthorityError> {
-    let (old_key, new_key) = (old.certificate.key_id(), new.certificate.key_id());
+    identity: &DoctorIdentity,
+) -> Result<RevokedDoctors, AuthorityError> {
+    let known = staff::revoked_list(&*practice.store, &identity.root).map_err(staff_failed)?;
+    match known.contains(&identity.certificate.subject().serial) {
+        true => Err(SetupError::Dismissed(identity.identifier().clone()).into()),
+        false => Ok(known),
+    }
+}
+
+/// How many devices' certificates a change of the key would revoke: those that
+/// this doctor has issued, or all where a practice is one doctor's.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn devices_at_stake(practice: &Practice) -> Result<usize, StoreError> {
+    let (store, identity) = (&practice.store, practice.identity());
+    let issuers = store.clinic().map(ClinicStore::issuers).transpose()?;
+    let is_hers = |row: &CertificateRow| {
+        let issuer = issuers.as_ref().and_then(|all| all.get(&row.serial));
+        issuers.is_none() || issuer.is_some_and(|name| name == identity.identifier().as_str())
+    };
+    let rows = store.certificates()?.into_iter();
+    let at_stake = rows.filter(|row| row.state != CertificateState::Revoked && is_hers(row));
+    Ok(at_stake.count())
+}
+
+/// What the audit log says of the change itself.
+fn entry(practice: &Practice, old: &DoctorIdentity, new: &DoctorIdentity, reason: &str) -> Entry {
     let detail = format!(
         "new signing key {}, certificate {}; certificate {} is revoked: {reason}",
-        hex::encode(&new_key),
+        hex::encode(&new.certificate.key_id()),
         hex::encode(&new.certificate.subject().serial),
         hex::encode(&old.certificate.subject().serial),
     );
-    let doctor = old.identifier().as_str();
-    let mut entries = vec![practice.by_doctor(Action::KeyChanged, doctor, &detail)];
-    let mut patients = Vec::new();
-    for row in practice.store.certificates()? {
-        if row.state == CertificateState::Revoked {
-            continue;
-        }
-        let serial = hex::encode(&row.serial);
-        let detail = format!("certificate {serial}: the doctor's signing key was replaced");
-        entries.push(practice.by_doctor(Action::Revoked, &row.subject, &detail));
-        patients.push(row.subject);
-    }
-    // Whoever has stolen the key may have the tickets' secrets, too.
-    for row in practice.store.tickets()? {
-        if row.state == TicketState::Open {
-            let detail = format!(
-                "ticket {}: the doctor's signing key was replaced",
-                ticket_code(&row.id)
-            );
-            entries.push(practice.by_doctor(Action::TicketRevoked, &row.subject, &detail));
-        }
-    }
-    let devices = patients.len();
-    patients.sort();
-    patients.dedup();
-    let replaced = Replaced {
-        old: old_key,
-        new: new_key,
-        revoked_number: new.revoked.number(),
-        devices,
-        patients: patients.len(),
-        unfinished: None,
+    practice.by_doctor(Action::KeyChanged, old.identifier().as_str(), &detail)
+}
+
+/// What it says of something that is revoked with the key: whoever has stolen that
+/// could have issued certificates, and may have the tickets' secrets, too.
+fn revocation(practice: &Practice, revoked: &Revoked) -> Entry {
+    const WHY: &str = "the doctor's signing key was replaced";
+    let (action, detail) = match &revoked.what {
+        Revocable::Certificate(serial) => (
+            Action::Revoked,
+            format!("certificate {}: {WHY}", hex::encode(serial)),
+        ),
+        Revocable::Ticket(id) => (
+            Action::TicketRevoked,
+            format!("ticket {}: {WHY}", ticket_code(id)),
+        ),
     };
-    Ok((entries, replaced))
+    practice.by_doctor(action, &revoked.patient, &detail)
 }
 
 /// Writes the new secrets beside the old ones.
 fn write_keys(practice: &Practice, next: &DoctorIdentity) -> Result<PrekeyRow, SetupError> {
     let (directory, group) = (&practice.directory, next.group());
     // From an attempt that was cut short.
-    for name in [NEXT_KEY, NEXT_PREKEY] {
-        key_file::remove(&directory.path(name))?;
-    }
+    remove_next(practice)?;
     let secret = next.signing.to_bytes();
     setup::save(directory, NEXT_KEY, KeyKind::DoctorSigning, group, secret)?;
     let own = next
@@ -168,31 +190,42 @@ fn write_keys(practice: &Practice, next: &DoctorIdentity) -> Result<PrekeyRow, S
     Ok(row)
 }
 
+/// Removes new secrets that have not taken the old ones' places.
+fn remove_next(practice: &Practice) -> Result<(), SetupError> {
+    for name in [NEXT_KEY, NEXT_PREKEY] {
+        key_file::remove(&practice.directory.path(name))?;
+    }
+    Ok(())
+}
+
+/// Writes the change into the database, where the list of revoked doctors is still
+/// the one that was looked at; gives what was revoked with the key.
 fn commit(
     practice: &Practice,
+    (old, known): (&DoctorIdentity, &RevokedDoctors),
     next: &DoctorIdentity,
     prekey: &PrekeyRow,
-    entries: &[Entry],
-) -> Result<(), AuthorityError> {
+    reason: &str,
+) -> Result<Option<Vec<Revoked>>, StoreError> {
     let now = practice.now();
     let earlier = encode_earlier(&next.earlier);
     let certificate = next.certificate.as_bytes();
     let facts = [
         (fact::DOCTOR_CERTIFICATE, certificate),
-        (fact::REVOKED_DOCTORS, next.revoked.as_bytes()),
         (fact::EARLIER_CERTIFICATES, &earlier[..]),
         (fact::SIGNING_KEY_CHANGE, &[1]),
     ];
-    let change = PapersChange {
+    let change = KeyChange {
+        known: known.as_bytes(),
+        list: next.revoked.as_bytes(),
         facts: &facts,
-        prekey: Some(prekey),
+        prekey,
+        audit: &[entry(practice, old, next, reason)],
+        revoked: &|revoked| revocation(practice, revoked),
     };
     // The new key vouches for all that the old one has left in the log.
     let mut sign = |number, link| Head::sign(next, (number, link), now, &mut OsRandom);
-    practice
-        .store
-        .change_papers(&change, entries, certificate, &mut sign)?;
-    Ok(())
+    practice.store.change_key(&change, certificate, &mut sign)
 }
 
 /// Puts a new signing key in the place of the old one, if that is still to be

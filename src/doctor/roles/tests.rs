@@ -188,12 +188,16 @@ requests! {
             doctor: name("D1"),
         })), For::Doctors;
     Request::Office(Office::Staff(Staff::Show { .. }))
-        => Request::Office(Office::Staff(Staff::Show { member: name("D2") })), For::Doctors;
+        => Request::Office(Office::Staff(Staff::Show {
+            member: name("D2"),
+            devices: None,
+        })), For::Doctors;
     Request::Office(Office::Staff(Staff::Revoke { .. }))
         => Request::Office(Office::Staff(Staff::Revoke {
             member: name("D2"),
             list: name("00"),
             reason: name("has left"),
+            devices: None,
         })), For::Doctors;
     Request::Office(Office::Patients(Patients::Note { .. }))
         => Request::Office(Office::Patients(Patients::Note {

@@ -231,6 +231,7 @@ pub(in crate::store) fn a_list_is_followed_by_one_that_was_made_from_it(store: &
             member: own,
             known,
             list: b"second",
+            devices: None,
         };
         let logged = [entry(Action::StaffRevoked)];
         clinic.remove_member(&removal, &logged).unwrap()
@@ -240,11 +241,11 @@ pub(in crate::store) fn a_list_is_followed_by_one_that_was_made_from_it(store: &
         staff.map(|row| row.id).collect()
     };
     // Somebody else was revoked since that was read.
-    assert!(!remove(b"another"));
+    assert_eq!(remove(b"another"), None);
     assert_eq!((list(), ids().len()), (b"first".to_vec(), 3));
     assert!(logged(store).is_empty());
-    assert!(remove(b"first"));
-    assert!(!remove(b"first"));
+    assert_eq!(remove(b"first"), Some(Vec::new()));
+    assert_eq!(remove(b"first"), None);
     assert_eq!(
         (list(), ids()),
         (b"second".to_vec(), vec!["D2".into(), "D3".into()])

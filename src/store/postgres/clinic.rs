@@ -7,11 +7,12 @@ use postgres::Row;
 
 use super::connection::value;
 use super::transaction::Lock;
+use super::trust::revoke_issued;
 use super::values::number;
 use super::{PostgresStore, all, audit, bounds};
 use crate::audit::Entry;
 use crate::store::clinic::{ClinicStore, Handed, JoinTicketRow, Removal, StaffRow};
-use crate::store::{Store, StoreError, StoreFault, fact, stored_millis};
+use crate::store::{Revoked, Store, StoreError, StoreFault, fact, stored_millis};
 
 /// Tickets that are read at once, the newest.
 const TICKETS: usize = 10_000;
@@ -56,7 +57,7 @@ const ADD_STAFF: &str = "
     ON CONFLICT (id) DO NOTHING";
 
 /// A later list of revoked doctors in the place of the one that was looked at.
-const FOLLOW: &str = "
+pub(super) const FOLLOW: &str = "
     UPDATE fact SET value = $3 WHERE doctor = '' AND name = $1 AND value = $2";
 
 impl ClinicStore for PostgresStore {
@@ -216,16 +217,21 @@ impl ClinicStore for PostgresStore {
         self.rows(&sql, &[&name], |row| Ok((value(row, 0)?, value(row, 1)?)))
     }
 
-    fn remove_member(&self, removal: &Removal<'_>, entries: &[Entry]) -> Result<bool, StoreError> {
+    fn remove_member(
+        &self,
+        removal: &Removal<'_>,
+        entries: &[Entry],
+    ) -> Result<Option<Vec<Revoked>>, StoreError> {
         let Removal {
             member,
             known,
             list,
+            devices,
         } = removal;
         self.write(Lock::Alone, |connection| {
             let name = fact::REVOKED_DOCTORS;
             if connection.execute(FOLLOW, &[&name, known, list])? == 0 {
-                return Ok(false);
+                return Ok(None);
             }
             for sql in [
                 "DELETE FROM staff WHERE id = $1",
@@ -237,9 +243,21 @@ impl ClinicStore for PostgresStore {
             ] {
                 connection.execute(sql, &[member])?;
             }
-            audit::append(connection, &self.doctor, entries)?;
-            Ok(true)
+            let mut revoked = Vec::new();
+            let mut entries = entries.to_vec();
+            if let Some(devices) = devices {
+                revoked = revoke_issued(connection, member, (devices.since, devices.also))?;
+                entries.extend(revoked.iter().map(devices.entry));
+            }
+            audit::append(connection, &self.doctor, &entries)?;
+            Ok(Some(revoked))
         })
+    }
+
+    fn issuers(&self) -> Result<BTreeMap<[u8; 16], String>, StoreError> {
+        let sql = "SELECT serial, doctor FROM certificate";
+        let rows = self.rows(sql, &[], |row| Ok((value(row, 0)?, value(row, 1)?)))?;
+        Ok(rows.into_iter().collect())
     }
 
     fn put_revoked_list(

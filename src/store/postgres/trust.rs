@@ -3,6 +3,7 @@
 
 use postgres::Row;
 
+use super::clinic::FOLLOW;
 use super::connection::{Connection, Params, value};
 use super::transaction::Lock;
 use super::{PostgresStore, all, audit};
@@ -12,8 +13,8 @@ use crate::clock::Timestamp;
 use crate::identity::certificate::Certificate;
 use crate::secret::Secret;
 use crate::store::{
-    CertificateRow, CertificateState, ClinicStore, PapersChange, PrekeyRow, Revocable, StoreError,
-    StoreFault, TicketRow, TicketState, TicketUsed, TrustStore, stored_millis,
+    CertificateRow, CertificateState, ClinicStore, KeyChange, PrekeyRow, Revocable, Revoked,
+    StoreError, StoreFault, TicketRow, TicketState, TicketUsed, TrustStore, fact, stored_millis,
 };
 
 const CERTIFICATE: &str = "
@@ -67,6 +68,28 @@ fn read_prekey(row: &Row) -> Result<PrekeyRow, StoreFault> {
         not_before: value(row, 2)?,
         not_after: value(row, 3)?,
     })
+}
+
+/// Revokes the patients' certificates that a doctor has issued, since a time or
+/// all, and with them others of these serial numbers; gives those that were not revoked before.
+pub(super) fn revoke_issued(
+    connection: &mut Connection,
+    doctor: &str,
+    (since, also): (Option<Timestamp>, &[[u8; 16]]),
+) -> Result<Vec<Revoked>, StoreFault> {
+    let also: Vec<&[u8]> = also.iter().map(|serial| &serial[..]).collect();
+    all(
+        connection,
+        "UPDATE certificate SET state = 'revoked'
+         WHERE (doctor = $1 OR serial = ANY ($3)) AND state <> 'revoked'
+           AND ($2::bigint IS NULL OR created >= $2)
+         RETURNING subject, serial",
+        &[&doctor, &since.map(stored_millis), &also],
+        |row| {
+            let (patient, what) = (value(row, 0)?, Revocable::Certificate(value(row, 1)?));
+            Ok(Revoked { patient, what })
+        },
+    )
 }
 
 impl PostgresStore {
@@ -364,27 +387,52 @@ impl TrustStore for PostgresStore {
 
     fn change_papers(
         &self,
-        change: &PapersChange<'_>,
+        facts: &[(&str, &[u8])],
         entries: &[Entry],
         certificate: &[u8],
         sign: &mut dyn FnMut(u64, Link) -> Head,
     ) -> Result<Head, StoreError> {
         self.write(Lock::Alone, |connection| {
+            for fact in facts {
+                self.put_fact(connection, fact)?;
+            }
+            audit::append_and_sign(connection, &self.doctor, entries, certificate, sign)
+        })
+    }
+
+    fn change_key(
+        &self,
+        change: &KeyChange<'_>,
+        certificate: &[u8],
+        sign: &mut dyn FnMut(u64, Link) -> Head,
+    ) -> Result<Option<Vec<Revoked>>, StoreError> {
+        self.write(Lock::Alone, |connection| {
+            let name = fact::REVOKED_DOCTORS;
+            if connection.execute(FOLLOW, &[&name, &change.known, &change.list])? == 0 {
+                return Ok(None);
+            }
             for fact in change.facts {
                 self.put_fact(connection, fact)?;
             }
+            let forget = "DELETE FROM prekey WHERE doctor = $1";
+            connection.execute(forget, &[&self.doctor])?;
+            self.insert_prekey(connection, change.prekey)?;
             // What the other doctors issued is still good.
-            if let Some(prekey) = change.prekey {
-                for sql in [
-                    "DELETE FROM prekey WHERE doctor = $1",
-                    "UPDATE certificate SET state = 'revoked' WHERE doctor = $1",
-                    "UPDATE ticket SET state = 'revoked' WHERE doctor = $1 AND state = 'open'",
-                ] {
-                    connection.execute(sql, &[&self.doctor])?;
-                }
-                self.insert_prekey(connection, prekey)?;
-            }
-            audit::append_and_sign(connection, &self.doctor, entries, certificate, sign)
+            let mut revoked = revoke_issued(connection, &self.doctor, (None, &[]))?;
+            revoked.extend(all(
+                connection,
+                "UPDATE ticket SET state = 'revoked' WHERE doctor = $1 AND state = 'open'
+                 RETURNING subject, id",
+                &[&self.doctor],
+                |row| {
+                    let (patient, what) = (value(row, 0)?, Revocable::Ticket(value(row, 1)?));
+                    Ok(Revoked { patient, what })
+                },
+            )?);
+            let mut entries = change.audit.to_vec();
+            entries.extend(revoked.iter().map(change.revoked));
+            audit::append_and_sign(connection, &self.doctor, &entries, certificate, sign)?;
+            Ok(Some(revoked))
         })
     }
 

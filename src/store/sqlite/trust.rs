@@ -10,8 +10,8 @@ use crate::identity::certificate::Certificate;
 use crate::secret::Secret;
 use crate::store::sqlite::{SqliteStore, audit, put_fact};
 use crate::store::{
-    CertificateRow, CertificateState, PapersChange, PrekeyRow, PurgeStore, Revocable, StoreError,
-    StoreFault, TicketRow, TicketState, TicketUsed, TrustStore,
+    CertificateRow, CertificateState, KeyChange, PrekeyRow, PurgeStore, Revocable, Revoked,
+    StoreError, StoreFault, TicketRow, TicketState, TicketUsed, TrustStore, fact,
 };
 
 const CERTIFICATE: &str = "
@@ -29,6 +29,20 @@ fn read_certificate(row: &Row<'_>) -> rusqlite::Result<CertificateRow> {
         created: row.get("created")?,
         not_after: row.get("not_after")?,
     })
+}
+
+/// Does what the statement says; gives what that has revoked.
+fn take_back(
+    connection: &Connection,
+    sql: &str,
+    what: fn([u8; 16]) -> Revocable,
+) -> rusqlite::Result<Vec<Revoked>> {
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| {
+        let (patient, what) = (row.get(0)?, what(row.get(1)?));
+        Ok(Revoked { patient, what })
+    })?;
+    rows.collect()
 }
 
 fn insert_certificate(
@@ -361,23 +375,46 @@ impl TrustStore for SqliteStore {
 
     fn change_papers(
         &self,
-        change: &PapersChange<'_>,
+        facts: &[(&str, &[u8])],
         entries: &[Entry],
         certificate: &[u8],
         sign: &mut dyn FnMut(u64, Link) -> Head,
     ) -> Result<Head, StoreError> {
         self.write(|transaction| {
+            for fact in facts {
+                put_fact(transaction, fact)?;
+            }
+            audit::append_and_sign(transaction, entries, certificate, sign)
+        })
+    }
+
+    fn change_key(
+        &self,
+        change: &KeyChange<'_>,
+        certificate: &[u8],
+        sign: &mut dyn FnMut(u64, Link) -> Head,
+    ) -> Result<Option<Vec<Revoked>>, StoreError> {
+        self.write(|transaction| {
+            let follow = "UPDATE fact SET value = ?3 WHERE name = ?1 AND value = ?2";
+            let list = (fact::REVOKED_DOCTORS, change.known, change.list);
+            if transaction.execute(follow, list)? == 0 {
+                return Ok(None);
+            }
             for fact in change.facts {
                 put_fact(transaction, fact)?;
             }
-            if let Some(prekey) = change.prekey {
-                transaction.execute("DELETE FROM prekey", [])?;
-                insert_prekey(transaction, prekey)?;
-                transaction.execute("UPDATE certificate SET state = 'revoked'", [])?;
-                let open = "UPDATE ticket SET state = 'revoked' WHERE state = 'open'";
-                transaction.execute(open, [])?;
-            }
-            audit::append_and_sign(transaction, entries, certificate, sign)
+            transaction.execute("DELETE FROM prekey", [])?;
+            insert_prekey(transaction, change.prekey)?;
+            let certificates = "UPDATE certificate SET state = 'revoked' WHERE state <> 'revoked'
+                                RETURNING subject, serial";
+            let tickets = "UPDATE ticket SET state = 'revoked' WHERE state = 'open'
+                           RETURNING subject, id";
+            let mut revoked = take_back(transaction, certificates, Revocable::Certificate)?;
+            revoked.extend(take_back(transaction, tickets, Revocable::Ticket)?);
+            let mut entries = change.audit.to_vec();
+            entries.extend(revoked.iter().map(change.revoked));
+            audit::append_and_sign(transaction, &entries, certificate, sign)?;
+            Ok(Some(revoked))
         })
     }
 

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::store::conformance::{certificate, prekey, ticket};
 use crate::store::messages::{Change, IncomingRow, Kind, MessageRow, MessageStore, Work};
 use crate::store::{
-    AuditStore, BackupStore, CertificateState, ConsultationRow, FactStore, PapersChange, RecordRow,
+    AuditStore, BackupStore, CertificateState, ConsultationRow, FactStore, KeyChange, RecordRow,
     RecordStore, TrustStore, fact,
 };
 
@@ -87,9 +87,14 @@ fn a_new_key_of_one_doctor_revokes_what_she_issued() {
     second.add_certificate(&certificate(2)).unwrap();
     second.add_ticket(&ticket(2), &[]).unwrap();
     let next = prekey(2);
-    let change = PapersChange {
+    first.set_facts(&[(fact::REVOKED_DOCTORS, b"one")]).unwrap();
+    let change = KeyChange {
+        known: b"one",
+        list: b"two",
         facts: &[],
-        prekey: Some(&next),
+        prekey: &next,
+        audit: &[entry("D1")],
+        revoked: &|_| entry("D1"),
     };
     let mut sign = |number, link| crate::audit::head::Head {
         number,
@@ -98,9 +103,11 @@ fn a_new_key_of_one_doctor_revokes_what_she_issued() {
         certificate: [9; 32],
         signature: vec![1; 512],
     };
-    first
-        .change_papers(&change, &[entry("D1")], b"certificate", &mut sign)
-        .unwrap();
+    let revoked = first.change_key(&change, b"certificate", &mut sign);
+    let revoked = revoked.unwrap().unwrap();
+    let whose: Vec<_> = revoked.iter().map(|it| &*it.patient).collect();
+    assert_eq!(whose, ["P1"]);
+    assert_eq!(first.audit(1, 9).unwrap().len(), 2);
     let state = |serial: u8| second.certificate(&[serial; 16]).unwrap().unwrap().state;
     assert_eq!(state(1), CertificateState::Revoked);
     assert_eq!(state(2), CertificateState::Inactive);

@@ -1,0 +1,231 @@
+//! A doctor's signing key is replaced in a clinic where others are at work, and
+//! devices that a thief could have enrolled are revoked.
+
+use super::*;
+
+use std::cell::RefCell;
+
+use telemed::doctor::authority::{self, AuthorityError};
+use telemed::doctor::staff::{self, Answer, Enrolled, StaffError};
+use telemed::doctor::tickets;
+use telemed::handshake::enrol::NewKeys;
+use telemed::identity::authority::DoctorIdentity;
+use telemed::random::Random;
+use telemed::store::{CertificateRow, CertificateState};
+
+/// A certificate row of a device, as if the doctor of this store had enrolled it so
+/// long ago.
+fn enrol(store: &dyn Store, patient: &str, number: u8, ago: Duration) {
+    let row = CertificateRow {
+        serial: [number; 16],
+        fingerprint: [number; 32],
+        subject: patient.to_owned(),
+        bytes: vec![number; 100],
+        state: CertificateState::Active,
+        ticket: None,
+        created: now().minus(ago),
+        not_after: now().plus(HOUR),
+    };
+    store.add_certificate(&row).unwrap();
+}
+
+fn state(scene: &Scene, number: u8) -> CertificateState {
+    let row = scene.practice.store.certificate(&[number; 16]).unwrap();
+    row.unwrap().state
+}
+
+/// What the founder's log says since, but for whose it is.
+fn logged(scene: &Scene, action: &str) -> Vec<(String, String)> {
+    let rows = scene.practice.store.audit(1, 999).unwrap().into_iter();
+    let rows = rows.filter(|row| row.action == action);
+    rows.map(|row| (row.subject, row.detail)).collect()
+}
+
+/// Does something when it is first asked for random bytes.
+struct Meanwhile<F: FnOnce()>(RefCell<Option<F>>);
+
+impl<F: FnOnce()> Random for Meanwhile<F> {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        if let Some(done) = self.0.take() {
+            done();
+        }
+        OsRandom.fill(bytes);
+    }
+}
+
+#[test]
+fn a_key_is_not_replaced_over_a_list_that_another_doctor_has_signed_meanwhile() {
+    let Some(scene) = Scene::new() else { return };
+    scene.joined("D2", Role::Doctor);
+    let serial = |scene: &Scene| scene.practice.identity().certificate.subject().serial;
+    let old = serial(&scene);
+    let meanwhile = || {
+        scene.revoke("D2").unwrap();
+    };
+    let mut random = Meanwhile(RefCell::new(Some(meanwhile)));
+    let error =
+        authority::replace_key(&scene.practice, &scene.root(), "a theft", &mut random).unwrap_err();
+    assert!(matches!(error, AuthorityError::Overtaken), "{error}");
+    // Nothing was lost, changed or left behind.
+    assert_eq!(scene.list().serials().len(), 1);
+    assert_eq!(scene.staff(), ["D1"]);
+    assert_eq!(serial(&scene), old);
+    assert!(logged(&scene, "key changed").is_empty());
+    for name in ["signing-next.key", "prekey-next.key"] {
+        assert!(!scene.practice.directory.path(name).exists(), "{name}");
+    }
+    setup::load(
+        &scene.practice.directory,
+        &*scene.practice.store,
+        now(),
+        &mut OsRandom,
+    )
+    .unwrap();
+    let random = &mut OsRandom;
+    authority::replace_key(&scene.practice, &scene.root(), "a theft", random).unwrap();
+    assert_eq!(scene.list().serials().len(), 2);
+    assert!(scene.list().contains(&old));
+}
+
+#[test]
+fn the_log_says_of_a_replaced_key_what_it_has_revoked_and_no_more() {
+    let Some(scene) = Scene::new() else { return };
+    let (_directory, second) = scene.joined("D2", Role::Doctor);
+    let first = &*scene.practice.store;
+    for (number, patient) in [(1, "P1"), (2, "P1"), (3, "P3")] {
+        enrol(first, patient, number, HOUR);
+    }
+    enrol(&*second, "P2", 4, HOUR);
+    let gone = CertificateState::Revoked;
+    assert!(first.set_certificate_state(&[3; 16], gone).unwrap());
+    let (patient, place) = (id("P5"), "clinic.example:4000");
+    tickets::make(&scene.practice, &patient, place, HOUR, &mut OsRandom).unwrap();
+    assert_eq!(authority::devices_at_stake(&scene.practice).unwrap(), 2);
+    let random = &mut OsRandom;
+    let done = authority::replace_key(&scene.practice, &scene.root(), "a theft", random).unwrap();
+    assert_eq!((done.devices, done.patients), (2, 1));
+    let states = [1, 2, 3, 4].map(|number| state(&scene, number));
+    assert_eq!(states, [gone, gone, gone, CertificateState::Active]);
+    let whose: Vec<_> = logged(&scene, "revoked")
+        .into_iter()
+        .map(|it| it.0)
+        .collect();
+    assert_eq!(whose, ["P1", "P1"]);
+    let tickets = logged(&scene, "ticket revoked");
+    assert_eq!(tickets.len(), 1);
+    assert_eq!(tickets[0].0, "P5");
+    assert_eq!(logged(&scene, "key changed").len(), 1);
+}
+
+#[test]
+fn devices_that_a_revoked_doctor_has_enrolled_are_revoked_with_her_if_that_is_asked_for() {
+    let Some(scene) = Scene::new() else { return };
+    let (_directory, second) = scene.joined("D2", Role::Doctor);
+    enrol(&*scene.practice.store, "P1", 1, HOUR);
+    enrol(&*second, "P2", 2, HOUR * 9);
+    enrol(&*second, "P2", 3, HOUR);
+    enrol(&*second, "P3", 4, HOUR);
+    let since = Enrolled {
+        since: Some(now().minus(HOUR * 2)),
+    };
+    let revoke = |devices: Option<Enrolled>| {
+        let member = staff::show(&scene.practice, &id("D2"), devices)?;
+        let identity = scene.practice.identity();
+        let root = (&identity.root, &scene.root());
+        let store = &*scene.practice.store;
+        let list = staff::next_list(store, root, &member.serials, now(), &mut OsRandom)?;
+        let signed = (list.as_bytes(), "her laptop was stolen");
+        match staff::revoke(&scene.practice, &id("D2"), signed, devices)? {
+            Answer::Revoked {
+                member,
+                devices,
+                enrol_anew,
+                ..
+            } => Ok((member.enrolled, devices, enrol_anew)),
+            Answer::Shown(_) => panic!("it was not asked who she is"),
+        }
+    };
+    let active = CertificateState::Active;
+    let states = || [1, 2, 3, 4].map(|number| state(&scene, number));
+    // It says how many there are, and leaves them.
+    assert_eq!(revoke(None).unwrap(), (3, None, Vec::new()));
+    assert_eq!(states(), [active; 4]);
+    assert!(matches!(revoke(None), Err(StaffError::Already(_))));
+    // It is not too late.
+    let (count, done, patients) = revoke(Some(since)).unwrap();
+    assert_eq!((count, done), (2, Some(2)));
+    assert_eq!(patients, ["P2", "P3"]);
+    let gone = CertificateState::Revoked;
+    assert_eq!(states(), [active, active, gone, gone]);
+    let all = Enrolled::default();
+    let (count, done, patients) = revoke(Some(all)).unwrap();
+    assert_eq!((count, done, patients), (1, Some(1), vec!["P2".to_owned()]));
+    assert_eq!(states(), [active, gone, gone, gone]);
+    let entries = logged(&scene, "revoked");
+    let whose: Vec<_> = entries.iter().map(|entry| &*entry.0).collect();
+    assert_eq!(whose, ["P2", "P3", "P2"]);
+    for (_, detail) in &entries {
+        assert!(detail.contains("enrolled by D2"), "{detail}");
+        assert!(detail.ends_with("her laptop was stolen"), "{detail}");
+    }
+}
+
+#[test]
+fn a_device_that_her_key_has_certified_is_revoked_with_her_whoever_the_row_names() {
+    let Some(scene) = Scene::new() else { return };
+    let (directory, second) = scene.joined("D2", Role::Doctor);
+    let thief = setup::load(&directory, &*second, now(), &mut OsRandom).unwrap();
+    let own = scene.practice.identity();
+    let keys = |identity: &DoctorIdentity, number: u8| {
+        let keys = NewKeys::generate(identity.group(), &mut OsRandom);
+        let (signing, encryption) = (
+            keys.signing.verifying_key().clone(),
+            keys.encryption.public().clone(),
+        );
+        let patient = id(&format!("P{number}"));
+        let certificate = identity.certify(&patient, signing, encryption, now(), &mut OsRandom);
+        // All of them by the founder's login.
+        let row = CertificateRow {
+            serial: [number; 16],
+            fingerprint: certificate.fingerprint(),
+            subject: patient.to_string(),
+            bytes: certificate.as_bytes().to_vec(),
+            state: CertificateState::Active,
+            ticket: None,
+            created: now(),
+            not_after: certificate.subject().not_after,
+        };
+        scene.practice.store.add_certificate(&row).unwrap();
+    };
+    keys(&thief, 1);
+    keys(&own, 2);
+    let devices = Some(Enrolled::default());
+    let member = staff::show(&scene.practice, &id("D2"), devices).unwrap();
+    assert_eq!(member.enrolled, 1);
+    let list = scene.next_list("D2");
+    let signed = (list.as_bytes(), "a theft");
+    staff::revoke(&scene.practice, &id("D2"), signed, devices).unwrap();
+    let states = [1, 2].map(|number| state(&scene, number));
+    assert_eq!(
+        states,
+        [CertificateState::Revoked, CertificateState::Active]
+    );
+}
+
+#[test]
+fn devices_say_at_whose_server_they_were_enrolled() {
+    use telemed::doctor::devices::{self, Request};
+    let Some(scene) = Scene::new() else { return };
+    let (_directory, second) = scene.joined("D2", Role::Doctor);
+    enrol(&*scene.practice.store, "P1", 1, HOUR);
+    enrol(&*second, "P2", 2, HOUR);
+    let listed = devices::answer(&scene.practice, &Request::List { patient: None }).unwrap();
+    let devices::Answer::Listed(listed) = listed else {
+        panic!("it was asked which there are");
+    };
+    let by: Vec<_> = listed
+        .iter()
+        .map(|it| (&*it.patient, it.enrolled_by.as_deref().unwrap()))
+        .collect();
+    assert_eq!(by, [("P1", "D1"), ("P2", "D2")]);
+}

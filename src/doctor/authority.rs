@@ -23,7 +23,7 @@ use crate::clock::{Timestamp, in_words};
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::doctor::practice::Practice;
 use crate::doctor::setup::{DoctorPapers, ROOT_KEY, SetupError};
-use crate::doctor::staff::StaffError;
+use crate::doctor::staff::{self, Ending, StaffError};
 use crate::elgamal::SignSecret;
 use crate::hex;
 use crate::identity::authority::certify_doctor;
@@ -98,6 +98,8 @@ pub struct Shown {
     pub revoked: Vec<String>,
     /// Whether it is time to renew the certificate.
     pub renewal: Option<Renewal>,
+    /// Assistants and auditors whose certificates end soon, or have ended.
+    pub ending: Vec<Ending>,
     /// What a command needs to find the doctor, as [`finds`] gives it.
     pub finds: String,
 }
@@ -236,7 +238,7 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, Authorit
     }
 }
 
-fn shown(practice: &Practice) -> Result<Shown, StoreError> {
+fn shown(practice: &Practice) -> Result<Shown, AuthorityError> {
     let identity = practice.identity();
     let subject = identity.certificate.subject();
     let root_key = practice.directory.path(ROOT_KEY);
@@ -260,6 +262,7 @@ fn shown(practice: &Practice) -> Result<Shown, StoreError> {
         revoked_number: identity.revoked.number(),
         revoked: revoked.map(|serial| hex::encode(serial)).collect(),
         renewal: renewal(practice, practice.now()),
+        ending: staff::ending(practice).map_err(staff_failed)?,
         finds: finds(&practice.directory.path(""), identity.identifier()),
     })
 }

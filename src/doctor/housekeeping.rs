@@ -13,6 +13,7 @@ use crate::doctor::authority::{self, Renewal};
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::setup;
 use crate::doctor::shared::Shared;
+use crate::doctor::staff;
 use crate::handshake::registry::{Registry, Standing};
 use crate::identity::certificate::{Fingerprint, Serial};
 use crate::protocol::DisconnectReason;
@@ -65,6 +66,7 @@ pub fn keep_dates(shared: &Arc<Shared>) {
     let mut dates_at = Instant::now();
     // The start has told it.
     let mut reminded = due(shared).map(|_| shared.clock.now());
+    let mut looked_at_staff = None;
     while !shared.is_stopping() {
         thread::park_timeout(TICK);
         let now = Instant::now();
@@ -80,6 +82,7 @@ pub fn keep_dates(shared: &Arc<Shared>) {
             renew_prekeys(shared);
             end_expired(shared);
             remind(shared, &mut reminded);
+            remind_of_staff(shared, &mut looked_at_staff);
         }
         shared.released(&shared.gate.ended_blocks(Instant::now()), false);
         summarise(shared);
@@ -211,6 +214,26 @@ fn remind(shared: &Shared, reminded: &mut Option<Timestamp>) {
             let command = renewal.command();
             shared.tell(Event::Trouble(format!("{renewal}; renew it: {command}")));
         }
+    }
+}
+
+/// Says once a day, and at the start, whose certificates end who have no server that
+/// would say so.
+fn remind_of_staff(shared: &Shared, looked: &mut Option<Timestamp>) {
+    let now = shared.clock.now();
+    if looked.is_some_and(|at| now.since(at) < REMIND_EVERY) {
+        return;
+    }
+    // What cannot be read now is looked at again in a minute.
+    let Ok(ending) = staff::ending(&shared.practice) else {
+        return;
+    };
+    *looked = Some(now);
+    for member in ending {
+        let [first, second] = member.commands();
+        shared.tell(Event::Trouble(format!(
+            "{member}; she joins anew: {first}, then {second}"
+        )));
     }
 }
 

@@ -4,8 +4,10 @@
 //! The root's secret stays in the command that asks: it signs the next list of
 //! revoked doctors, and what is put into the database here is that list.
 
+mod ending;
 mod enrolled;
 
+pub use ending::{Ending, ending};
 pub use enrolled::Enrolled;
 
 use std::collections::BTreeSet;

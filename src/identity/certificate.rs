@@ -103,6 +103,12 @@ impl Role {
         matches!(self, Self::Doctor | Self::Assistant | Self::Auditor)
     }
 
+    /// Whether she works in a clinic without a server of her own.
+    #[must_use]
+    pub const fn lacks_node(self) -> bool {
+        matches!(self, Self::Assistant | Self::Auditor)
+    }
+
     /// Whether its certificates hold an encryption key.
     const fn has_encryption_key(self) -> bool {
         matches!(self, Self::Patient)

@@ -212,6 +212,54 @@ fn a_device_that_her_key_has_certified_is_revoked_with_her_whoever_the_row_names
     );
 }
 
+/// A clock that is ahead.
+struct Ahead(Duration);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus(self.0)
+    }
+}
+
+#[test]
+fn doctors_are_told_in_time_that_an_assistants_certificate_ends() {
+    let Some(scene) = Scene::new() else { return };
+    scene.joined("A1", Role::Assistant);
+    scene.joined("R1", Role::Auditor);
+    scene.joined("D2", Role::Doctor);
+    scene.joined("A2", Role::Assistant);
+    scene.revoke("A2").unwrap();
+    let load = || {
+        let (directory, store) = (&scene.practice.directory, &*scene.practice.store);
+        setup::load(directory, store, now(), &mut OsRandom).unwrap()
+    };
+    let told = |days: u32| {
+        let practice = Practice::open(
+            Arc::clone(&scene.practice.directory),
+            Arc::clone(&scene.practice.store),
+            load(),
+            Arc::new(Ahead(HOUR * 24 * days)),
+        );
+        staff::ending(&practice.unwrap()).unwrap()
+    };
+    assert!(told(334).is_empty());
+    let soon = told(338);
+    let names: Vec<_> = soon.iter().map(|it| (&*it.name, &*it.role)).collect();
+    assert_eq!(names, [("A1", "assistant"), ("R1", "auditor")]);
+    assert!(soon[0].left.is_some() && soon[0].to_string().contains("ends on"));
+    let [first, second] = soon[0].commands();
+    assert!(
+        first.contains(" authority revoke-doctor A1 --reason"),
+        "{first}"
+    );
+    assert!(
+        second.ends_with(" enrol-doctor A1 --role assistant"),
+        "{second}"
+    );
+    let late = told(400);
+    assert!(late[1].left.is_none() && late[1].to_string().contains("has ended"));
+}
+
 #[test]
 fn devices_say_at_whose_server_they_were_enrolled() {
     use telemed::doctor::devices::{self, Request};

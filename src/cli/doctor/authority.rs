@@ -364,6 +364,11 @@ fn shown_text(shown: &Shown) -> String {
             _ => format!("certificates {}", shown.revoked.join(", ")),
         }
     ));
+    for member in &shown.ending {
+        let [first, second] = member.commands();
+        let said = clean(&sentence(&member.to_string()));
+        lines.push(format!("{said} She joins anew:\n  {first}\n  {second}"));
+    }
     lines.join("\n") + &reminder(shown.renewal.as_ref())
 }
 
@@ -404,9 +409,18 @@ fn shown_objects(shown: &Shown) -> Vec<Object> {
             .with("from", prekey.from)
             .with("until", prekey.until)
     });
+    let ending = shown.ending.iter().map(|member| {
+        Object::new("staff_ending")
+            .with("name", member.name.as_str())
+            .with("role", member.role.as_str())
+            .with("until", member.until)
+            .with("ended", member.left.is_none())
+            .with("commands", member.commands().to_vec())
+    });
     let renewal = shown.renewal.as_ref().map(renewal_object);
     std::iter::once(authority)
         .chain(prekeys)
+        .chain(ending)
         .chain(renewal)
         .collect()
 }

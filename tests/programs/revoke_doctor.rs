@@ -169,6 +169,6 @@ fn a_ticket_for_joining_is_listed_and_taken_back() {
         .says("\"state\":\"revoked\"");
     let line = ["enrol", &ticket, "--wait", "5"];
     run(two.other("A1", "third", &line))
-        .code(4)
+        .code(5)
         .complains(&["taken back"]);
 }

@@ -89,7 +89,7 @@ fn every_commit_is_synced_and_deleted_content_overwritten() {
     assert_eq!(pragma("synchronous"), Value::Integer(2));
     assert_eq!(pragma("foreign_keys"), Value::Integer(1));
     assert_eq!(pragma("secure_delete"), Value::Integer(1));
-    assert_eq!(pragma("user_version"), Value::Integer(5));
+    assert_eq!(pragma("user_version"), Value::Integer(6));
 }
 
 #[test]

@@ -99,6 +99,9 @@ actions! {
     ClinicJoined = "clinic joined",
     /// The certificates of one of the clinic's staff were revoked.
     StaffRevoked = "staff revoked",
+    /// An older copy of the clinic's database, or another one, was gone on with by
+    /// somebody's word.
+    OlderDatabase = "older database accepted",
     /// A patient was given to another doctor.
     Transferred = "patient transferred",
     /// A broadcast was written.

@@ -119,6 +119,10 @@ pub struct DoctorArgs {
     /// another machine's disk
     #[argh(option)]
     pub audit_heads: Option<String>,
+    /// go on, this once, with an older copy of the clinic's database than was
+    /// seen
+    #[argh(switch)]
+    pub accept_older_database: bool,
     /// configuration file (default ~/.config/telemed/doctor.toml, or else
     /// /etc/telemed/doctor.toml)
     #[argh(option)]

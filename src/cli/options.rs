@@ -91,6 +91,8 @@ pub struct DoctorOptions {
     pub audit_heads: Option<PathBuf>,
     /// Where the passphrase of the keys comes from.
     pub keys: KeyOptions,
+    /// Whether an older copy of the database is gone on with.
+    pub accept_older_database: bool,
     /// Backups that are made by themselves, if any.
     pub backup: Option<BackupSchedule>,
     /// How results are printed.
@@ -270,6 +272,7 @@ impl DoctorOptions {
             audit_heads: said.option("audit-heads", args.audit_heads, path)?,
             keys: KeyOptions::new(&said, args.passphrase_file, plain_keys, environment)?
                 .found_by(&whose),
+            accept_older_database: args.accept_older_database,
             backup: backup::schedule(&said)?,
             form,
             task: match args.command {

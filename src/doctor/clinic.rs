@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 use crate::doctor::dismissal::{self, Dismissed};
 use crate::doctor::event::{Departure, Event};
 use crate::doctor::joining;
+use crate::doctor::seen;
+use crate::doctor::setup::SetupError;
 use crate::doctor::shared::Shared;
 use crate::identity::certificate::Fingerprint;
 use crate::protocol::DisconnectReason;
@@ -37,6 +39,8 @@ const LOOK: Duration = Duration::from_secs(30);
 const BEAT: Duration = Duration::from_secs(10);
 /// How often it is looked who asks to join.
 const ADMIT: Duration = Duration::from_secs(1);
+/// How often it is noted how far the database is.
+const NOTE: Duration = Duration::from_secs(5 * 60);
 /// How long after a failure the next attempt is made.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -49,6 +53,7 @@ pub(super) fn run(shared: &Arc<Shared>, seat: Option<Box<dyn Seat>>) {
     while !shared.is_stopping() && !shared.dismissal.is() {
         round.go(shared, nodes);
     }
+    round.note_progress(shared);
     if let Some(seat) = round.seat {
         // What it could not take back is taken back at its next start.
         let _ = seat.leave();
@@ -67,6 +72,9 @@ struct Round {
     owed: News,
     try_at: Instant,
     admit_at: Instant,
+    note_at: Instant,
+    /// Whether it was told that the database is another than was seen.
+    is_other_told: bool,
     /// What was said last of who asks to join.
     told: Vec<String>,
 }
@@ -83,6 +91,8 @@ impl Round {
             owed: News::ALL,
             try_at: now,
             admit_at: now,
+            note_at: now + NOTE,
+            is_other_told: false,
             told: Vec::new(),
         }
     }
@@ -144,6 +154,20 @@ impl Round {
         }
     }
 
+    /// Notes in her own directory how far the database is.
+    fn note_progress(&mut self, shared: &Shared) {
+        let practice = &shared.practice;
+        match seen::note_progress(&practice.directory.path(""), &*practice.store) {
+            // That is told by who watches it.
+            Ok(()) | Err(SetupError::Store(_)) => {}
+            Err(_) if self.is_other_told => {}
+            Err(error) => {
+                self.is_other_told = true;
+                shared.tell(Event::Trouble(error.to_string()));
+            }
+        }
+    }
+
     fn catch_up(
         &mut self,
         shared: &Arc<Shared>,
@@ -155,6 +179,10 @@ impl Round {
             return Ok(());
         }
         self.owed = catch_up(shared, self.owed)?;
+        if now >= self.note_at {
+            self.note_at = now + NOTE;
+            self.note_progress(shared);
+        }
         let every = if self.seat.is_some() { LOOK } else { POLL };
         self.look_at = now + every;
         Ok(())

@@ -1,12 +1,19 @@
 //! What one who works in a clinic has seen of its papers: the root, and the
-//! newest list of revoked doctors. It lies in her own directory, where nobody
-//! reaches who can only write to the database, and says if that brings another
-//! root or an older list. A practice in a file has no such thing: there the
+//! newest list of revoked doctors; and how far the database was. It lies in her own
+//! directory, where nobody reaches who can only write to the database, and says if
+//! that brings another root or an older list, or is an older copy. A practice in a file has no such thing: there the
 //! database lies in the same directory, and is restored with it.
 //!
 //! ```text
-//! {"v":1,"root":"<32 bytes in hexadecimal digits>","revoked":"<the list, likewise>"}
+//! {"v":2,"root":"<32 bytes in hexadecimal digits>","revoked":"<the list, likewise>",
+//!  "database":{"id":"<16 bytes, likewise>","audit":31,"message":5}}
 //! ```
+//!
+//! Version 1 had no `database`; neither has the file of who has just joined.
+
+mod marks;
+
+pub use marks::{Marks, accept_older, forget_database, note_progress};
 
 use std::fmt;
 use std::fs;
@@ -14,6 +21,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+use marks::{MarksLine, Missing};
 
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
@@ -31,7 +40,9 @@ use crate::store::{Store, fact};
 pub const CLINIC: &str = "clinic.json";
 
 /// Version of its format.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The first version.
+const FIRST: u32 = 1;
 
 /// Why the papers in the database are not taken.
 #[derive(Debug)]
@@ -51,6 +62,15 @@ pub enum SeenError {
     },
     /// The root has signed two lists with this number.
     Twice(u64),
+    /// It is another database of the same clinic.
+    OtherDatabase,
+    /// The database is an older copy of the one that was seen.
+    OlderDatabase {
+        /// How far it is.
+        found: Marks,
+        /// How far the one was that was seen.
+        seen: Marks,
+    },
 }
 
 impl fmt::Display for SeenError {
@@ -82,6 +102,22 @@ impl fmt::Display for SeenError {
                  key. To go on with the one in the database, remove the file; then let the root \
                  sign another: doctor authority revoke-doctor, or replace-key"
             ),
+            Self::OtherDatabase => f.write_str(
+                "the database is this clinic's, but not the one that is noted there; check \
+                 --store. If it is the one to be gone on with, say so once, with the option \
+                 --accept-older-database",
+            ),
+            Self::OlderDatabase { found, seen } => {
+                let (found, seen) = (*found, *seen);
+                write!(
+                    f,
+                    "the database is an older copy of the one that is noted there: {}. What was \
+                     written since is not in it; check --store, and ask who has restored a \
+                     backup. If the older copy is what is to be gone on with, say so once, with \
+                     the option --accept-older-database",
+                    Missing { found, seen }
+                )
+            }
         }
     }
 }
@@ -92,11 +128,31 @@ struct Line {
     v: u32,
     root: String,
     revoked: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    database: Option<MarksLine>,
+}
+
+impl Line {
+    fn seen(&self) -> Option<Seen> {
+        match (self.v, &self.database) {
+            (FIRST, None) | (VERSION, _) => {}
+            _ => return None,
+        }
+        Some(Seen {
+            root: hex::decode(&self.root)?.try_into().ok()?,
+            revoked: hex::decode(&self.revoked)?,
+            marks: match &self.database {
+                Some(line) => Some(line.marks()?),
+                None => None,
+            },
+        })
+    }
 }
 
 struct Seen {
     root: Fingerprint,
     revoked: Vec<u8>,
+    marks: Option<Marks>,
 }
 
 fn failed(directory: &Path, error: SeenError) -> SetupError {
@@ -110,16 +166,12 @@ fn read(directory: &Path) -> Result<Option<Seen>, SetupError> {
         Err(error) => return Err(failed(directory, SeenError::Io(error))),
     };
     let line = serde_json::from_slice::<Line>(&bytes).ok();
-    let seen = line.filter(|line| line.v == VERSION).and_then(|line| {
-        let root = hex::decode(&line.root)?.try_into().ok()?;
-        let revoked = hex::decode(&line.revoked)?;
-        Some(Seen { root, revoked })
-    });
-    seen.map(Some)
+    line.and_then(|line| line.seen())
+        .map(Some)
         .ok_or_else(|| failed(directory, SeenError::Damaged))
 }
 
-/// Notes these papers in the place of what was noted.
+/// Notes these papers in the place of what was noted, and nothing of the database.
 ///
 /// # Errors
 /// [`SetupError::Seen`].
@@ -128,10 +180,20 @@ pub fn note(
     root: &VerifiedCertificate,
     revoked: &RevokedDoctors,
 ) -> Result<(), SetupError> {
+    let seen = Seen {
+        root: root.fingerprint(),
+        revoked: revoked.as_bytes().to_vec(),
+        marks: None,
+    };
+    write(directory, &seen)
+}
+
+fn write(directory: &Path, seen: &Seen) -> Result<(), SetupError> {
     let line = Line {
         v: VERSION,
-        root: hex::encode(&root.fingerprint()),
-        revoked: hex::encode(revoked.as_bytes()),
+        root: hex::encode(&seen.root),
+        revoked: hex::encode(&seen.revoked),
+        database: seen.marks.map(MarksLine::of),
     };
     let write = || -> io::Result<()> {
         let file = NewFile::in_place_of(&directory.join(CLINIC))?;
@@ -155,8 +217,9 @@ pub fn check_root(directory: &Path, root: &Fingerprint) -> Result<(), SetupError
     }
 }
 
-/// Holds the papers of a clinic of several doctors to what was noted, and notes
-/// them, if they are newer or nothing was, before anybody goes by them.
+/// Holds the papers of a clinic of several doctors, and its database, to what was
+/// noted, and notes them, if they are newer or nothing was, before anybody goes by
+/// them.
 ///
 /// # Errors
 /// [`SetupError::Seen`].
@@ -169,20 +232,29 @@ pub fn hold(
     if store.clinic().is_none() {
         return Ok(());
     }
+    let now = |marks| Seen {
+        root: root.fingerprint(),
+        revoked: revoked.as_bytes().to_vec(),
+        marks,
+    };
     let Some(seen) = read(directory)? else {
-        return note(directory, root, revoked);
+        return write(directory, &now(Marks::of(store)?));
     };
     if seen.root != root.fingerprint() {
         return Err(failed(directory, SeenError::OtherRoot));
     }
+    let found_marks = marks::check(directory, store, &seen)?;
     if seen.revoked == revoked.as_bytes() {
-        return Ok(());
+        return match seen.marks == found_marks {
+            true => Ok(()),
+            false => write(directory, &now(found_marks)),
+        };
     }
     let known = RevokedDoctors::accept(&seen.revoked, root)
         .map_err(|_| failed(directory, SeenError::Damaged))?;
     let (found, seen) = (revoked.number(), known.number());
     if revoked.may_follow(&known) {
-        return note(directory, root, revoked);
+        return write(directory, &now(found_marks));
     }
     Err(failed(
         directory,
@@ -217,6 +289,8 @@ pub fn put_back(
     if store.fact(fact::REVOKED_DOCTORS)?.as_ref() == Some(&seen.revoked) {
         return Ok(None);
     }
+    // Nothing is written into a database that is not to be gone on with.
+    marks::check(directory, store, &seen)?;
     let DoctorPapers {
         root,
         certificate,

@@ -134,6 +134,10 @@ pub trait NodeStore {
     /// The doctor whose view of the store this is.
     fn doctor(&self) -> &str;
 
+    /// Which database this is, also after it was dumped and restored; and the last
+    /// number that was given to a message, 0 for who may not read that.
+    fn state(&self) -> Result<([u8; 16], u64), StoreError>;
+
     /// Takes her seat for the node of this process, which has begun then and holds
     /// these sessions, and hears of changes from now on. What was claimed for
     /// others in her name is released.

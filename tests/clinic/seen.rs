@@ -171,3 +171,91 @@ fn another_root_that_certifies_her_key_is_refused_by_who_has_joined() {
         scene.practice.store.set_facts(&facts).unwrap();
     }
 }
+
+/// What only a program with the numbers of the database noted can see.
+fn marks_in(directory: &DataDir) -> Option<String> {
+    let text = fs::read_to_string(directory.path(CLINIC)).unwrap();
+    let (_, marks) = text.split_once(r#""database":"#)?;
+    Some(marks.to_owned())
+}
+
+#[test]
+fn an_older_copy_of_the_database_is_refused_until_it_is_accepted() {
+    let Some(scene) = Scene::new() else { return };
+    for (name, role) in [("D2", Role::Doctor), ("A1", Role::Assistant)] {
+        let member = scene.joined(name, role);
+        scene.attack("UPDATE counter SET last = 7 WHERE name = 'message'");
+        load(&member).unwrap();
+        scene.attack("UPDATE counter SET last = 6 WHERE name = 'message'");
+        match fault(load(&member).unwrap_err()) {
+            fault @ SeenError::OlderDatabase { found, seen } => {
+                assert_eq!((found.message, seen.message), (6, 7));
+                assert_eq!(found.audit, seen.audit);
+                let said = fault.to_string();
+                assert!(said.contains("number 6, and number 7 was seen"), "{said}");
+                assert!(said.contains("--accept-older-database"), "{said}");
+            }
+            fault => panic!("{fault}"),
+        }
+        // Nothing is put back into it either.
+        let put_back = seen::put_back(&member.0.path(""), &*member.1, now(), &mut OsRandom);
+        assert!(put_back.is_ok_and(|put_back| put_back.is_none()));
+        let accept = || seen::accept_older(&member.0.path(""), &*member.1, now()).unwrap();
+        assert!(accept().is_some());
+        assert!(accept().is_none());
+        load(&member).unwrap();
+        assert_eq!(
+            actions(&*member.1).last().unwrap(),
+            "older database accepted"
+        );
+        // An audit log that ends earlier.
+        load(&member).unwrap();
+        scene.attack(&format!(
+            "DELETE FROM audit_head WHERE doctor = '{name}';
+             DELETE FROM audit_entry WHERE doctor = '{name}' AND number > 1"
+        ));
+        let fault = fault(load(&member).unwrap_err());
+        let said = fault.to_string();
+        assert!(said.contains("ends at entry 1 there"), "{said}");
+        assert!(accept().is_some());
+        load(&member).unwrap();
+    }
+}
+
+#[test]
+fn another_database_of_the_clinic_is_refused_until_it_is_accepted() {
+    let Some(scene) = Scene::new() else { return };
+    let member = scene.joined("D2", Role::Doctor);
+    load(&member).unwrap();
+    scene.attack("UPDATE telemed_schema SET identity = uuid_send(gen_random_uuid())");
+    let fault = fault(load(&member).unwrap_err());
+    assert!(matches!(fault, SeenError::OtherDatabase), "{fault}");
+    let accepted = seen::accept_older(&member.0.path(""), &*member.1, now());
+    assert!(accepted.unwrap().is_some());
+    load(&member).unwrap();
+}
+
+#[test]
+fn a_file_of_the_first_version_is_read_and_how_far_the_database_is_is_noted() {
+    let Some(scene) = Scene::new() else { return };
+    let member = scene.joined("D2", Role::Doctor);
+    load(&member).unwrap();
+    let path = member.0.path(CLINIC);
+    let text = fs::read_to_string(&path).unwrap();
+    let (first, _) = text.split_once(r#","database""#).unwrap();
+    let first = first.replace(r#""v":2"#, r#""v":1"#);
+    fs::write(&path, format!("{first}}}\n")).unwrap();
+    assert_eq!(marks_in(&member.0), None);
+    load(&member).unwrap();
+    let marks = marks_in(&member.0).unwrap();
+    assert!(marks.contains(r#""audit":"#), "{marks}");
+    // It goes with what is in the database.
+    member.1.append_audit(&[]).unwrap();
+    scene.attack("UPDATE counter SET last = 9 WHERE name = 'message'");
+    seen::note_progress(&member.0.path(""), &*member.1).unwrap();
+    assert!(marks_in(&member.0).unwrap().contains(r#""message":9"#));
+    // What is of no version is damaged.
+    fs::write(&path, text.replace(r#""v":2"#, r#""v":1"#)).unwrap();
+    let fault = fault(load(&member).unwrap_err());
+    assert!(matches!(fault, SeenError::Damaged), "{fault}");
+}

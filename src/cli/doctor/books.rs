@@ -160,7 +160,10 @@ fn open(
     passphrase::unlock(&mut directory, &options.keys)?;
     let identity = match is_new {
         true => found(options, id, &directory, &*store)?,
-        false => load(id, &directory, &*store, may_found)?,
+        false => {
+            accept_older(options, &directory, &*store)?;
+            load(id, &directory, &*store, may_found)?
+        }
     };
     if may_found && !is_new {
         remove_leftovers(&directory, &*store)?;
@@ -193,6 +196,7 @@ fn open_without_node(
     store: Arc<dyn Store>,
 ) -> Result<Practice, Failure> {
     passphrase::unlock(&mut directory, &options.keys)?;
+    accept_older(options, &directory, &*store)?;
     let identity = member::load(&directory, &*store, SystemClock.now(), &mut OsRandom)
         .map_err(|error| setup_failed(&error))?;
     check_name(&identity, id, &directory)?;
@@ -306,6 +310,29 @@ pub fn is_revoked(id: &Identifier) -> Failure {
          under another name, since patients' programs take no other key under this one: another \
          doctor makes a ticket with 'doctor enrol-doctor NAME'",
     )
+}
+
+/// Goes on with an older copy of the database, if that was asked for.
+fn accept_older(
+    options: &DoctorOptions,
+    directory: &DataDir,
+    store: &dyn Store,
+) -> Result<(), Failure> {
+    if !options.accept_older_database {
+        return Ok(());
+    }
+    let accepted = seen::accept_older(&directory.path(""), store, SystemClock.now());
+    eprint(match accepted.map_err(|error| setup_failed(&error))? {
+        Some(_) => {
+            "doctor: note: this copy of the clinic's database is gone on with, as asked, and that \
+             is logged; leave out --accept-older-database from now on\n"
+        }
+        None => {
+            "doctor: note: the database is no older copy than was seen: \
+             --accept-older-database was not needed\n"
+        }
+    });
+    Ok(())
 }
 
 /// The doctor's keys and papers, made by an earlier start. With a certificate

@@ -164,6 +164,22 @@ impl NodeStore for PostgresStore {
         &self.doctor
     }
 
+    fn state(&self) -> Result<([u8; 16], u64), StoreError> {
+        let sql = "SELECT identity, has_table_privilege('counter', 'SELECT') FROM telemed_schema";
+        self.read(|connection| {
+            let Some(row) = connection.first(sql, &[])? else {
+                return Err(StoreFault::Foreign);
+            };
+            let (database, may_count) = (value(&row, 0)?, value(&row, 1)?);
+            let last = "SELECT last FROM counter WHERE name = 'message'";
+            match may_count {
+                true => Ok((database, connection.number(last, &[])?)),
+                // An auditor's login.
+                false => Ok((database, 0)),
+            }
+        })
+    }
+
     fn take_seat(
         &self,
         began: Instant,

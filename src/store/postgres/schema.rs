@@ -15,13 +15,14 @@ use crate::store::StoreFault;
 const APPLICATION: &str = "tmc1";
 
 /// Step `n` leads to schema `n + 1`.
-const STEPS: [&[&str]; 6] = [
+const STEPS: [&[&str]; 7] = [
     &[TRUST, AUDIT, RECORDS, MESSAGES, BOOKKEEPING],
     &[CLINIC],
     &[nodes::SCHEMA],
     &[CONTACT],
     &[OWNER],
     &[CERTIFIED_KEYS],
+    &[VERSION, IDENTITY, RECOVERY],
 ];
 
 /// The newest schema.
@@ -266,6 +267,29 @@ CREATE INDEX certificate_second_key
     ON certificate (substring(bytes FROM 147 + (octet_length(bytes) - 146) / 4 FOR 16));
 ";
 
+/// Says which schema it is.
+const VERSION: &str = r#"
+CREATE TABLE IF NOT EXISTS telemed_schema (
+    version BIGINT NOT NULL CHECK (version > 0),
+    application TEXT COLLATE "C" NOT NULL PRIMARY KEY
+);
+"#;
+
+/// Tells this database from any other; copied with it by whatever copies all of
+/// it, and not by `doctor store copy`.
+const IDENTITY: &str = "
+ALTER TABLE telemed_schema ADD COLUMN identity BYTEA NOT NULL
+    DEFAULT uuid_send(gen_random_uuid()) CHECK (octet_length(identity) = 16);
+";
+
+/// A new recovery code concerns all doctors: their servers hear of it.
+const RECOVERY: &str = "
+DROP TRIGGER fact_notify ON fact;
+CREATE TRIGGER fact_notify AFTER INSERT OR UPDATE ON fact
+    FOR EACH ROW WHEN (new.name IN ('revoked doctors', 'recovery by'))
+    EXECUTE FUNCTION telemed_notify();
+";
+
 /// The number of the schema, 0 if there is none yet. Refuses tables that are not
 /// ours or are newer than this program.
 fn version(connection: &mut Connection) -> Result<i64, StoreFault> {
@@ -332,11 +356,7 @@ pub(super) fn migrate(
         connection.batch(batch)?;
     }
     connection.batch(&format!(
-        "CREATE TABLE IF NOT EXISTS telemed_schema (
-             version BIGINT NOT NULL CHECK (version > 0),
-             application TEXT COLLATE \"C\" NOT NULL PRIMARY KEY
-         );
-         INSERT INTO telemed_schema VALUES ({NEWEST}, '{APPLICATION}')
+        "INSERT INTO telemed_schema VALUES ({NEWEST}, '{APPLICATION}')
          ON CONFLICT (application) DO UPDATE SET version = excluded.version;
          COMMIT"
     ))?;

@@ -290,7 +290,7 @@ fn an_auditor_is_shown_no_other_root_and_no_log_of_nobody() {
     let noted = scene.clinic.doctor_files().with_file_name("R1");
     let noted = noted.join("clinic.json");
     let text = fs::read_to_string(&noted).unwrap();
-    let other = format!("{{\"v\":1,\"root\":\"{}", "0".repeat(64));
+    let other = format!("{{\"v\":2,\"root\":\"{}", "0".repeat(64));
     let text = other.clone() + &text[other.len()..];
     fs::write(&noted, text).unwrap();
     verify()
@@ -413,4 +413,29 @@ fn a_ticket_to_join_that_is_good_no_more_ends_with_exit_code_5() {
         .run("A2", &["enrol", &ticket])
         .code(5)
         .complains(&["was taken back"]);
+}
+
+#[test]
+fn an_older_copy_of_the_database_is_gone_on_with_only_if_that_is_said() {
+    let Some(scene) = Scene::new("older") else {
+        return;
+    };
+    scene.join("A1", "assistant");
+    let name = &scene.schema.name;
+    let put = |last: u32| {
+        let sql = format!("UPDATE {name}.counter SET last = {last} WHERE name = 'message'");
+        scene.schema.client().batch_execute(&sql).unwrap();
+    };
+    put(5);
+    scene.run("A1", &["list"]).code(0);
+    put(4);
+    scene.run("A1", &["list"]).code(7).complains(&[
+        "older copy",
+        "number 5 was seen",
+        "--accept-older-database",
+    ]);
+    scene
+        .run("A1", &["--accept-older-database", "list"])
+        .code(0);
+    scene.run("A1", &["list"]).code(0);
 }

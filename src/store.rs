@@ -92,6 +92,10 @@ pub mod fact {
     pub const RECOVERY: &str = "recovery";
     /// The same under a code that is being handed over and is not good yet.
     pub const PENDING_RECOVERY: &str = "pending recovery";
+    /// Who made the recovery code that is good, and when, in a clinic.
+    pub const RECOVERY_BY: &str = "recovery by";
+    /// The hash of what this doctor knows as [`RECOVERY`].
+    pub const RECOVERY_KNOWN: &str = "recovery known";
     /// That no message lies here any more which says for whom it is in its row
     /// alone, as earlier versions had it. In files only.
     pub const MESSAGES_ADDRESSED: &str = "messages addressed";
@@ -106,7 +110,7 @@ pub mod fact {
     /// Those that all doctors of a clinic share, where several use one store.
     /// All others are each doctor's own.
     #[cfg(feature = "postgres")]
-    pub(super) const SHARED: [&str; 7] = [
+    pub(super) const SHARED: [&str; 8] = [
         COPYING,
         ROOT_CERTIFICATE,
         REVOKED_DOCTORS,
@@ -114,6 +118,7 @@ pub mod fact {
         DATA_KEY,
         RECOVERY,
         PENDING_RECOVERY,
+        RECOVERY_BY,
     ];
 
     /// What a patient knows of another doctor of her clinic: when it was

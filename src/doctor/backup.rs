@@ -42,6 +42,8 @@ pub enum Request {
         /// Where, as an absolute path.
         file: PathBuf,
     },
+    /// Whose backups does the recovery code open too?
+    Sharers,
     /// Make a new recovery code, which is not good yet.
     NewCode,
     /// Make that code good: the doctor has it.
@@ -59,6 +61,8 @@ pub enum Request {
 pub enum Answer {
     /// A backup was made.
     Made(Made),
+    /// The clinic's other doctors.
+    Sharers(Vec<String>),
     /// The new recovery code.
     NewCode {
         /// The code.
@@ -99,6 +103,9 @@ pub fn answer(practice: &Practice, request: Request) -> Result<Answer, String> {
                 .map(Answer::Made)
                 .map_err(|failure| failure.to_string())
         }
+        Request::Sharers => recovery::sharers(practice)
+            .map(Answer::Sharers)
+            .map_err(|error| error.to_string()),
         Request::NewCode => recovery::make(practice)
             .map(|new| Answer::NewCode {
                 code: CodeText::of(&new.code),

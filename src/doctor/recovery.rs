@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 
 use crate::audit::Action;
 use crate::doctor::practice::Practice;
+use crate::doctor::staff;
+use crate::identity::id::Identifier;
+use crate::kdf::hash32;
 use crate::random::OsRandom;
 use crate::store::{StoreError, fact};
 use crate::vault::RecoveryCode;
@@ -101,7 +104,55 @@ pub fn make(practice: &Practice) -> Result<NewCode, StoreError> {
 pub fn keep(practice: &Practice, wrapped: &[u8]) -> Result<bool, StoreError> {
     let entry = practice.by_doctor(Action::KeyChanged, "", "new recovery code");
     let (from, to) = (fact::PENDING_RECOVERY, fact::RECOVERY);
-    practice.store.move_fact(from, wrapped, to, &[entry])
+    let is_kept = practice.store.move_fact(from, wrapped, to, &[entry])?;
+    if is_kept && practice.store.clinic().is_some() {
+        let by = practice.identity().identifier().to_string();
+        practice.store.set_facts(&[
+            (fact::RECOVERY_KNOWN, &hash32(&[wrapped])),
+            (fact::RECOVERY_BY, by.as_bytes()),
+        ])?;
+    }
+    Ok(is_kept)
+}
+
+/// The clinic's other doctors, whose backups the recovery code opens too.
+///
+/// # Errors
+/// [`StoreError`] if the store cannot be read.
+pub fn sharers(practice: &Practice) -> Result<Vec<String>, StoreError> {
+    let Some(clinic) = practice.store.clinic() else {
+        return Ok(Vec::new());
+    };
+    let mut doctors = staff::doctors(clinic.staff()?);
+    doctors.retain(|name| name != practice.identity().identifier().as_str());
+    Ok(doctors)
+}
+
+/// Whether another doctor has made the recovery code that is good since it was last
+/// asked, in a sentence. At the first time it is only noted which one is good.
+///
+/// # Errors
+/// [`StoreError`] if it cannot be read or noted.
+pub fn changed_elsewhere(practice: &Practice) -> Result<Option<String>, StoreError> {
+    let store = &practice.store;
+    let Some(wrapped) = store.fact(fact::RECOVERY)? else {
+        return Ok(None);
+    };
+    let (known, now) = (store.fact(fact::RECOVERY_KNOWN)?, hash32(&[&wrapped]));
+    if known.as_deref() == Some(&now[..]) {
+        return Ok(None);
+    }
+    store.set_facts(&[(fact::RECOVERY_KNOWN, &now)])?;
+    if known.is_none() {
+        return Ok(None);
+    }
+    let by = store.fact(fact::RECOVERY_BY)?.unwrap_or_default();
+    let by: Option<Identifier> = str::from_utf8(&by).ok().and_then(|by| by.parse().ok());
+    let by = by.map_or_else(|| "another doctor".to_owned(), |by| format!("doctor {by}"));
+    Ok(Some(format!(
+        "{by} has made a new recovery code for the clinic: the one before opens only backups \
+         that were made until then"
+    )))
 }
 
 /// Where a service leaves its first recovery code.

@@ -178,9 +178,11 @@ const fn about_patients(request: &patients::Request) -> For {
 const fn about_backup(request: &backup::Request) -> For {
     use backup::Request;
     match request {
-        Request::Make { .. } | Request::NewCode | Request::KeepCode { .. } | Request::Wrapped => {
-            For::Doctors
-        }
+        Request::Make { .. }
+        | Request::Sharers
+        | Request::NewCode
+        | Request::KeepCode { .. }
+        | Request::Wrapped => For::Doctors,
     }
 }
 

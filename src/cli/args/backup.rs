@@ -55,6 +55,9 @@ pub struct Restore {
 #[derive(FromArgs, ArgsInfo, PartialEq, Eq, Debug)]
 #[argh(subcommand, name = "recovery-code", help_triggers("-h", "--help"))]
 pub struct RecoveryCode {
+    /// do not ask, in a clinic of several doctors
+    #[argh(switch)]
+    pub yes: bool,
     /// what else to do
     #[argh(subcommand)]
     pub command: Option<RecoveryCodeCommand>,

@@ -5,7 +5,7 @@ mod words;
 
 use std::env;
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{self, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,9 +16,10 @@ use crate::backup::{self, BackupError, Reader};
 use crate::cli::Program;
 use crate::cli::doctor::{self, code, failed, unexpected};
 use crate::cli::exit::{Exit, Failure, eprint, hand_out};
+use crate::cli::input;
 use crate::cli::options::{BackupTask, CodeSource, DoctorOptions};
 use crate::cli::passphrase;
-use crate::cli::text::quoted;
+use crate::cli::text::{clean, quoted};
 use crate::clock::{Clock, SystemClock};
 use crate::control;
 use crate::doctor::backup::{
@@ -44,7 +45,7 @@ pub fn run(options: &DoctorOptions, task: &BackupTask) -> Result<(), Failure> {
             }
             options.form.print(&text(&answer), &[object(&answer)])
         }
-        BackupTask::NewCode => new_code(options),
+        BackupTask::NewCode { yes } => new_code(options, *yes),
         BackupTask::CheckCode(source) => check_code(options, source),
         BackupTask::Verify(file, source) => verify_file(options, file, source),
         BackupTask::Restore(file, source, heads) => {
@@ -91,7 +92,13 @@ fn is_here(made: &Made) -> Result<(), Failure> {
 }
 
 /// Shows a new recovery code, and makes it good once it is shown.
-fn new_code(options: &DoctorOptions) -> Result<(), Failure> {
+fn new_code(options: &DoctorOptions, yes: bool) -> Result<(), Failure> {
+    let Answer::Sharers(others) = ask(options, Request::Sharers)? else {
+        return Err(unexpected());
+    };
+    if !yes && !others.is_empty() {
+        confirm_new_code(&others)?;
+    }
     let shown = ask(options, Request::NewCode)?;
     let void = |failure: Failure| {
         let sentence = format!("the new recovery code is not good: {failure}");
@@ -109,6 +116,26 @@ fn new_code(options: &DoctorOptions) -> Result<(), Failure> {
     ask(options, Request::KeepCode { wrapped }).map_err(void)?;
     eprint(&format!("{}\n", words::NEW_CODE));
     Ok(())
+}
+
+/// Asks before the recovery code that other doctors keep becomes void.
+fn confirm_new_code(others: &[String]) -> Result<(), Failure> {
+    let others = clean(&others.join(", "));
+    let unchanged = "nothing has changed, and the older recovery code stays good";
+    if !io::stdin().is_terminal() {
+        let sentence =
+            format!("the recovery code is also that of {others}, and nobody is there to be asked");
+        return Err(Failure::new(Exit::Usage, sentence).hint(format!("{unchanged}; say --yes")));
+    }
+    let question = format!(
+        "The recovery code is the whole clinic's, and also that of {others}: the one they keep \
+         will open only backups that were made until now, and they need the new one.\n\
+         Type yes to make a new one: "
+    );
+    match input::says_yes(&question) {
+        true => Ok(()),
+        false => Err(Failure::new(Exit::Failure, unchanged)),
+    }
 }
 
 /// The server's directory may be another one.

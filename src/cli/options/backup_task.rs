@@ -18,7 +18,10 @@ pub enum BackupTask {
     /// Restore this one, with a file of heads.
     Restore(PathBuf, CodeSource, Option<PathBuf>),
     /// Make a new recovery code.
-    NewCode,
+    NewCode {
+        /// Whether nobody is asked.
+        yes: bool,
+    },
     /// Check a recovery code.
     CheckCode(CodeSource),
 }
@@ -64,7 +67,7 @@ impl BackupTask {
 
     pub(super) fn recovery_code(args: RecoveryCode) -> Result<Self, Failure> {
         match args.command {
-            None => Ok(Self::NewCode),
+            None => Ok(Self::NewCode { yes: args.yes }),
             Some(RecoveryCodeCommand::Check(args)) => {
                 CodeSource::new(args.recovery_code_file).map(Self::CheckCode)
             }

@@ -11,6 +11,7 @@ use crate::doctor::dismissal::{self, Dismissed};
 use crate::doctor::event::Event;
 use crate::doctor::office;
 use crate::doctor::practice::SERVER;
+use crate::doctor::recovery;
 use crate::doctor::roster;
 use crate::doctor::setup;
 use crate::doctor::shared::Shared;
@@ -36,7 +37,8 @@ pub(super) fn catch_up(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<()
     let identity = shared.identity();
     put_own_entry(shared, nodes, &identity)?;
     tell_roster(shared, nodes, &identity)?;
-    tell_unfit(shared, nodes)
+    tell_unfit(shared, nodes)?;
+    tell_recovery(shared)
 }
 
 /// Goes on with a newer list of revoked doctors. Patients learn it with a full
@@ -116,6 +118,17 @@ fn put_own_entry(
 /// of two, would keep it for ever.
 fn is_early(entry: &RosterEntry, now: Timestamp) -> bool {
     entry.made() > now.plus(AHEAD)
+}
+
+/// Says, once, that another doctor has made a new recovery code, and logs it here
+/// too: hers may be on paper somewhere.
+fn tell_recovery(shared: &Shared) -> Result<(), StoreError> {
+    if let Some(sentence) = recovery::changed_elsewhere(&shared.practice)? {
+        let now = shared.clock.now();
+        shared.note(Entry::new(now, SERVER, Action::KeyChanged, "", &sentence));
+        shared.tell(Event::Clinic(sentence));
+    }
+    Ok(())
 }
 
 /// Says, once, that rows of other nodes are not read.

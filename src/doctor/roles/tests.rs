@@ -209,6 +209,8 @@ requests! {
     Request::Office(Office::Backup(Backup::Make { .. }))
         => Request::Office(Office::Backup(Backup::Make { file: "/nowhere/a.backup".into() })),
         For::Doctors;
+    Request::Office(Office::Backup(Backup::Sharers))
+        => Request::Office(Office::Backup(Backup::Sharers)), For::Doctors;
     Request::Office(Office::Backup(Backup::NewCode))
         => Request::Office(Office::Backup(Backup::NewCode)), For::Doctors;
     Request::Office(Office::Backup(Backup::KeepCode { .. }))

@@ -439,3 +439,44 @@ fn an_older_copy_of_the_database_is_gone_on_with_only_if_that_is_said() {
         .code(0);
     scene.run("A1", &["list"]).code(0);
 }
+
+#[test]
+fn a_new_recovery_code_is_made_if_the_other_doctors_are_known_and_they_are_told() {
+    let Some(scene) = Scene::new("recovery") else {
+        return;
+    };
+    scene.clinic.command(&["recovery-code"]).code(0);
+    scene.join("D2", "doctor");
+    let store = scene.schema.store();
+    let line = ["--id", "D2", "--store", &store, "--listen", LOOPBACK];
+    let mut second = Doctor::start(scene.clinic.doctor(&line));
+    // Her server knows which one is good.
+    let name = &scene.schema.name;
+    let known =
+        format!("SELECT count(*) FROM {name}.fact WHERE doctor = 'D2' AND name = 'recovery known'");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let known = || -> i64 {
+        let row = scene.schema.client().query_one(&known, &[]).unwrap();
+        row.get(0)
+    };
+    while known() == 0 {
+        assert!(std::time::Instant::now() < deadline, "nothing is noted");
+    }
+    scene
+        .clinic
+        .command(&["recovery-code"])
+        .code(2)
+        .complains(&["also that of D2", "nothing has changed", "--yes"]);
+    scene.clinic.command(&["recovery-code", "--yes"]).code(0);
+    second
+        .program
+        .expect("doctor D1 has made a new recovery code for the clinic");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let log = scene.run("D2", &["audit", "list"]).code(0).out;
+        if log.contains("doctor D1 has made a new recovery code") {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{log}");
+    }
+}

@@ -14,7 +14,8 @@ pub fn object(answer: &Answer) -> Object {
             .with("root_key", made.root_key)
             .with("root_key_left_out", made.root_key_left_out),
         Answer::NewCode { code, .. } => Object::new("recovery_code").with("code", code.expose()),
-        Answer::CodeKept => code_checked(true),
+        // The command that asks for it prints what came of it.
+        Answer::CodeKept | Answer::Sharers(_) => code_checked(true),
         Answer::Wrapped(wrapped) => code_checked(wrapped.is_some()),
     }
 }

@@ -15,7 +15,7 @@ pub fn text(answer: &Answer) -> String {
     match answer {
         Answer::Made(made) => self::made(made),
         Answer::NewCode { code, .. } => code.expose().to_owned(),
-        Answer::CodeKept | Answer::Wrapped(_) => String::new(),
+        Answer::Sharers(_) | Answer::CodeKept | Answer::Wrapped(_) => String::new(),
     }
 }
 

@@ -157,6 +157,8 @@ pub enum CopyError {
     Moved(Place, String),
     /// The target holds something else.
     NotEmpty(Place),
+    /// Another practice is being copied to the target.
+    OtherPractice(Place),
     /// Something that a copy cannot take along, or somebody who is at work there.
     Objection(Place, String),
     /// What was written is not what is read.
@@ -175,6 +177,11 @@ impl fmt::Display for CopyError {
                 f,
                 "'{place}' is not empty, and what is in it is not from this copy: nothing was \
                  changed; name a new database, or move the file away"
+            ),
+            Self::OtherPractice(place) => write!(
+                f,
+                "the copy of another practice was begun in '{place}': nothing was changed; name a \
+                 new database, or, if that copy is of no use any more, empty it first"
             ),
             Self::Objection(place, sentence) => write!(f, "'{place}' {sentence}"),
             Self::Differs(place, table) => write!(
@@ -306,10 +313,21 @@ fn origin_of(source: &mut dyn End) -> Result<Vec<u8>, CopyError> {
     Ok(origin)
 }
 
+/// Whether two are states of one practice: they begin with its root certificate,
+/// which is longer than the number that may follow.
+fn are_of_one(begun: &[u8], origin: &[u8]) -> bool {
+    let shorter = begun.len().min(origin.len());
+    let root = shorter.saturating_sub(size_of::<i64>());
+    begun.get(..root) == origin.get(..root)
+}
+
 /// Takes an empty target, or one that this copy has begun with. What was begun
 /// with another state of the practice is thrown away.
 fn begin(target: &mut dyn End, origin: &[u8]) -> Result<(), CopyError> {
     if let Some(begun) = at(target, |end| end.mark(fact::COPYING))? {
+        if !are_of_one(&begun, origin) {
+            return Err(CopyError::OtherPractice(target.place()));
+        }
         if begun != origin {
             at(target, |end| end.clear())?;
         }

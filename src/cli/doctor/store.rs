@@ -3,10 +3,11 @@
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use crate::cli::doctor::{books, failed, store_failed};
+use crate::cli::doctor::{books, failed, setup_failed, store_failed};
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::options::{CopyTask, DoctorOptions, StoreEnd};
 use crate::cli::output::{Form, Object};
+use crate::doctor::seen;
 use crate::identity::data_dir::{self, DATABASE, DataDir};
 use crate::identity::id::Identifier;
 use crate::store::{Copied, CopyError, CopyPlace, CopyProgress, Phase, StoreChoice, move_practice};
@@ -40,28 +41,47 @@ pub fn copy(options: &DoctorOptions, id: &Identifier, task: &CopyTask) -> Result
             locks.push(data_dir::lock_around(path).map_err(|error| failed(&error))?);
         }
     }
-    let name = match &task.to {
-        StoreEnd::Usual(choice) => choice.to_string(),
-        StoreEnd::File(path) => path.display().to_string(),
-    };
+    let name = name_of(&task.to);
     let mut progress = Progress::new(options.form == Form::People && io::stderr().is_terminal());
     let copied = move_practice((&from, &to), id.as_str(), &name, &mut |at| {
         progress.tell(at)
     });
     progress.end();
-    let copied = copied.map_err(|error| not_copied(&error))?;
+    let copied = copied.map_err(|error| not_copied(&error, &again(options, id, task)))?;
+    // It is not in the database any more that was seen before.
+    seen::forget_database(&directory.path("")).map_err(|error| setup_failed(&error))?;
     options
         .form
         .print(&text(&copied, &task.to, &name), &objects(&copied, &name))
 }
 
-fn not_copied(error: &CopyError) -> Failure {
-    let failure = match error {
-        CopyError::Store(error) => store_failed(error),
-        CopyError::Differs(..) => Failure::new(Exit::Integrity, error.to_string()),
-        _ => return Failure::new(Exit::Failure, error.to_string()),
-    };
-    failure.hint("the practice is where it was; the same command goes on with the copy")
+/// The same command once more.
+fn again(options: &DoctorOptions, id: &Identifier, task: &CopyTask) -> String {
+    let [from, to] = [&task.from, &task.to].map(name_of);
+    let data = &options.data_option;
+    format!("doctor{data} --id {id} store copy --from '{from}' --to '{to}'")
+}
+
+fn name_of(end: &StoreEnd) -> String {
+    match end {
+        StoreEnd::Usual(choice) => choice.to_string(),
+        StoreEnd::File(path) => path.display().to_string(),
+    }
+}
+
+fn not_copied(error: &CopyError, again: &str) -> Failure {
+    match error {
+        CopyError::Store(error) => store_failed(error).hint(format!(
+            "the practice is where it was, and good; the copy goes on where it stopped with: \
+             {again}"
+        )),
+        CopyError::Differs(..) => Failure::new(Exit::Integrity, error.to_string()).hint(format!(
+            "the practice is where it was, and good; make the target anew, empty, and then: \
+             {again}"
+        )),
+        _ => Failure::new(Exit::Failure, error.to_string())
+            .hint("the practice is where it was, and good"),
+    }
 }
 
 fn text(copied: &Copied, to: &StoreEnd, name: &str) -> String {
@@ -85,7 +105,11 @@ fn text(copied: &Copied, to: &StoreEnd, name: &str) -> String {
         #[cfg(feature = "postgres")]
         StoreEnd::Usual(StoreChoice::Server(_)) => format!(
             "The practice is there now. From now on: doctor --store '{name}', or in the \
-             configuration file: store = \"{name}\". The old store is kept, and not used any more."
+             configuration file: store = \"{name}\". The old store is kept, and not used any more.\n\
+             Next: start the server there (doctor --store '{name}' serve), make a backup (doctor \
+             --store '{name}' backup FILE), and let colleagues join (doctor --store '{name}' \
+             enrol-doctor NAME). When all is well, put the old store where backups are kept, or \
+             delete it."
         ),
         StoreEnd::File(_) => format!(
             "The practice is in '{name}' now; to use it, put it in the data directory's place of \

@@ -146,6 +146,24 @@ fn what_was_begun_with_another_state_is_thrown_away() {
 }
 
 #[test]
+fn the_copy_of_another_practice_is_left_alone() {
+    let directory = TempDir::new().unwrap();
+    let source = practice(&directory.path().join("a.db"), 3);
+    let root = (fact::ROOT_CERTIFICATE, &b"the root of this clinic"[..]);
+    source.set_facts(&[root]).unwrap();
+    let target = SqliteStore::open(&directory.path().join("b.db")).unwrap();
+    let others = b"the root of some other one \0\0\0\0\0\0\x01";
+    target
+        .set_facts(&[(fact::COPYING, others), ("a", b"1")])
+        .unwrap();
+    drop((source, target));
+    let error = moved(&directory, "a.db", "b.db").unwrap_err();
+    assert!(matches!(error, CopyError::OtherPractice(_)), "{error}");
+    let target = SqliteStore::open(&directory.path().join("b.db")).unwrap();
+    assert_eq!(target.fact("a").unwrap().unwrap(), b"1");
+}
+
+#[test]
 fn a_target_with_anything_else_in_it_is_left_alone() {
     let directory = TempDir::new().unwrap();
     drop(practice(&directory.path().join("old"), 1));

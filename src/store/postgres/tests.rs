@@ -6,6 +6,7 @@ mod faults;
 mod nodes;
 mod proxy;
 mod seat;
+mod receipts;
 mod shared;
 mod tls;
 

@@ -65,6 +65,7 @@ pub(super) fn commit(
             Work::Incoming(row) => came.push((index, row)),
         }
     }
+    hold(connection, &[&sent, &given_with, &delivered, &confirmed])?;
     let mut new = note_sent(connection, &sent)?;
     // That it was sent is nothing new of a receipt.
     note_sent(connection, &given_with)?;
@@ -114,22 +115,59 @@ impl<'c> Crowd<'c> {
 }
 
 /// The crowd in parameters $1 to $4, as the table `given`: of what is said twice,
-/// the first.
-const GIVEN: &str = "(SELECT DISTINCT ON (message, device) change, message, device, at
-    FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[])
-        AS all_given (change, message, device, at)
-    ORDER BY message, device, change) AS given";
+/// the first. Made before it is joined, and joined with nothing but deliveries:
+/// the server must come to each of these through both its message and its device,
+/// as a message may have thousands of them.
+const GIVEN: &str = "WITH given AS MATERIALIZED (
+        SELECT DISTINCT ON (message, device) change, message, device, at
+        FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[])
+            AS all_given (change, message, device, at)
+        ORDER BY message, device, change)";
 
 /// The same with the sealed confirmations in parameter $5.
-const CONFIRMED: &str = "(SELECT DISTINCT ON (message, device)
-        change, message, device, at, sealed
-    FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[])
-        AS all_given (change, message, device, at, sealed)
-    ORDER BY message, device, change) AS given";
+const CONFIRMED: &str = "WITH given AS MATERIALIZED (
+        SELECT DISTINCT ON (message, device) change, message, device, at, sealed
+        FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[])
+            AS all_given (change, message, device, at, sealed)
+        ORDER BY message, device, change)";
+
+/// The devices of the patients of whom $1 and $2 speak, as the table `concerned`,
+/// as far as they are recipients of these messages.
+const CONCERNED: &str = "WITH given AS MATERIALIZED (
+        SELECT DISTINCT message, device
+        FROM unnest($1::bigint[], $2::bytea[]) AS given (message, device)
+        WHERE (SELECT urgent FROM message WHERE message.number = given.message)),
+    spoken AS MATERIALIZED (
+        SELECT DISTINCT delivery.message, delivery.patient
+        FROM given JOIN delivery
+            ON delivery.message = given.message AND delivery.device = given.device),
+    concerned AS MATERIALIZED (
+        SELECT spoken.message, certificate.fingerprint AS device
+        FROM spoken JOIN certificate ON certificate.subject = spoken.patient)";
 
 /// The index of the change that a row is about.
 fn change(row: &Row) -> Result<usize, StoreFault> {
     value(row, 0)
+}
+
+/// Holds the rows that changes of urgent messages look at or write, before
+/// anything is changed. Whether such a message is open for a device depends on what
+/// the patient's other devices have said: two nodes that write at the same moment
+/// would each miss what the other writes. Always in the same order, so that none
+/// waits for the other in turn.
+fn hold(connection: &mut Connection, crowds: &[&Crowd<'_>]) -> Result<(), StoreFault> {
+    let messages: Vec<i64> = crowds.iter().flat_map(|it| it.messages.clone()).collect();
+    let devices: Vec<&[u8]> = crowds.iter().flat_map(|it| it.devices.clone()).collect();
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "{CONCERNED}
+         SELECT 1 FROM delivery JOIN concerned
+             ON delivery.message = concerned.message AND delivery.device = concerned.device
+         ORDER BY delivery.message, delivery.device FOR NO KEY UPDATE OF delivery"
+    );
+    connection.execute(&sql, &[&messages, &devices]).map(drop)
 }
 
 fn note_sent(connection: &mut Connection, crowd: &Crowd<'_>) -> Result<Vec<usize>, StoreFault> {
@@ -137,31 +175,13 @@ fn note_sent(connection: &mut Connection, crowd: &Crowd<'_>) -> Result<Vec<usize
         return Ok(Vec::new());
     }
     let sql = format!(
-        "UPDATE delivery SET sent = given.at FROM {GIVEN}
+        "{GIVEN}
+         UPDATE delivery SET sent = given.at FROM given
          WHERE delivery.message = given.message AND delivery.device = given.device
            AND delivery.sent IS NULL
          RETURNING given.change"
     );
     all(connection, &sql, &crowd.params(), change)
-}
-
-/// Whether an urgent message is open for a device depends on what the patient's
-/// other devices have said: their rows are held before any is looked at, or two
-/// nodes that write at the same moment would each miss what the other writes.
-/// Always in the same order, so that none waits for the other in turn.
-fn hold(connection: &mut Connection, crowd: &Crowd<'_>) -> Result<(), StoreFault> {
-    let sql = "
-        SELECT 1 FROM delivery
-        WHERE (message, device) IN (
-            SELECT spoken.message, certificate.fingerprint
-            FROM unnest($1::bigint[], $2::bytea[]) AS given (message, device)
-                 JOIN message ON message.number = given.message AND message.urgent
-                 JOIN delivery AS spoken
-                     ON spoken.message = given.message AND spoken.device = given.device
-                 JOIN certificate ON certificate.subject = spoken.patient)
-        ORDER BY message, device FOR NO KEY UPDATE";
-    connection.execute(sql, &[&crowd.messages, &crowd.devices])?;
-    Ok(())
 }
 
 /// What is urgent stays open until the patient has confirmed it, on any device.
@@ -172,11 +192,13 @@ fn note_delivered(
     if crowd.is_empty() {
         return Ok(Vec::new());
     }
-    hold(connection, crowd)?;
     let sql = format!(
-        "UPDATE delivery SET delivered = given.at,
-             open = delivery.open AND message.urgent AND NOT {}
-         FROM {GIVEN} JOIN message ON message.number = given.message
+        "{GIVEN}
+         UPDATE delivery SET delivered = given.at,
+             open = delivery.open
+                 AND (SELECT urgent FROM message WHERE message.number = delivery.message)
+                 AND NOT {}
+         FROM given
          WHERE delivery.message = given.message AND delivery.device = given.device
            AND delivery.delivered IS NULL
          RETURNING given.change",
@@ -186,6 +208,7 @@ fn note_delivered(
 }
 
 /// The patient has confirmed: no device that has the message is given it again.
+/// What is not urgent is closed by its delivery.
 fn note_confirmed(
     connection: &mut Connection,
     crowd: &Crowd<'_>,
@@ -193,10 +216,10 @@ fn note_confirmed(
     if crowd.is_empty() {
         return Ok(Vec::new());
     }
-    hold(connection, crowd)?;
     let sql = format!(
-        "UPDATE delivery SET confirmed = given.at, sealed_confirmation = given.sealed
-         FROM {CONFIRMED}
+        "{CONFIRMED}
+         UPDATE delivery SET confirmed = given.at, sealed_confirmation = given.sealed
+         FROM given
          WHERE delivery.message = given.message AND delivery.device = given.device
            AND delivery.confirmed IS NULL
          RETURNING given.change"
@@ -204,15 +227,13 @@ fn note_confirmed(
     let [changes, messages, devices, times] = crowd.params();
     let params: Params<'_> = &[changes, messages, devices, times, &crowd.confirmations];
     let new = all(connection, &sql, params, change)?;
-    let close = "
-        UPDATE delivery SET open = FALSE
-        WHERE open AND delivered IS NOT NULL AND (message, device) IN (
-            SELECT spoken.message, certificate.fingerprint
-            FROM unnest($1::bigint[], $2::bytea[]) AS given (message, device)
-                 JOIN delivery AS spoken
-                     ON spoken.message = given.message AND spoken.device = given.device
-                 JOIN certificate ON certificate.subject = spoken.patient)";
-    connection.execute(close, &[messages, devices])?;
+    let close = format!(
+        "{CONCERNED}
+         UPDATE delivery SET open = FALSE FROM concerned
+         WHERE delivery.message = concerned.message AND delivery.device = concerned.device
+           AND delivery.open AND delivery.delivered IS NOT NULL"
+    );
+    connection.execute(&close, &[messages, devices])?;
     Ok(new)
 }
 

@@ -41,7 +41,7 @@ pub use messages::MessageStore;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresAddress, PostgresAddressError, PostgresStore};
 pub use purge::{PurgeStore, Purgeable};
-pub use reach::{Absence, ReachStore, is_away};
+pub use reach::{Absence, ReachStore, is_away, may_pass};
 pub use records::{ConsultationRow, DeviceRow, RecordRow, RecordStore};
 pub use sqlite::SqliteStore;
 pub use trust::{

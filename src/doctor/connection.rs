@@ -205,7 +205,7 @@ fn join(
     line.tell_roster();
     match newest {
         Ok(newest) => line.begin_with_missed(newest),
-        Err(error) => line.cannot_give(&error),
+        Err(error) => line.cannot_read(&error),
     }
     shared.tables.sessions.served(&line.device, line.id);
     shared.clinic.served(line.id);

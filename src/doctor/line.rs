@@ -166,7 +166,8 @@ impl Line {
     }
 
     /// Tells that the store cannot be read. What was not given is given at the
-    /// next session.
+    /// next session, which begins soon if the store is to blame: nobody else gives
+    /// what this one lacks.
     pub(super) fn cannot_read(&self, error: &(dyn std::error::Error + 'static)) {
         if self.note_unsettled(error) {
             return;
@@ -177,8 +178,7 @@ impl Line {
         )));
     }
 
-    /// That the store is away is told elsewhere; when it is back this session is
-    /// begun anew.
+    /// See [`Shared::note_unsettled`].
     fn note_unsettled(&self, error: &(dyn std::error::Error + 'static)) -> bool {
         self.shared.note_unsettled(&self.device, self.id, error)
     }

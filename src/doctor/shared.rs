@@ -35,7 +35,7 @@ use crate::identity::certificate::Fingerprint;
 use crate::identity::id::Identifier;
 use crate::protocol::DisconnectReason;
 use crate::session::table::{Connected, SessionId};
-use crate::store::is_away;
+use crate::store::{is_away, may_pass};
 
 /// Refusals of strangers that are shown one by one in a minute; the rest is
 /// counted.
@@ -259,9 +259,10 @@ impl Shared {
         }
     }
 
-    /// Notes that something could not be done for a session, if that is because
-    /// the store is away: when it is back the session is begun anew, and what was
-    /// not given or answered comes again. Says whether it is noted.
+    /// Notes that something could not be done for a session because of the store:
+    /// the session is begun anew, when one that is away is back, or after a while,
+    /// and what was not given or answered comes again. Says whether it is away,
+    /// which is told elsewhere.
     pub fn note_unsettled(
         &self,
         device: &Fingerprint,
@@ -269,20 +270,16 @@ impl Shared {
         error: &(dyn Error + 'static),
     ) -> bool {
         let away = is_away(error);
-        if away {
-            self.unsettled().insert(*device, (id, Instant::now()));
+        // Nobody looks after the sessions of a store on this machine.
+        if away || (may_pass(error) && self.practice.store.may_be_away()) {
+            let at = Instant::now() + if away { Duration::ZERO } else { ANEW };
+            let mut unsettled = self.unsettled();
+            let due = unsettled.entry(*device).or_insert((id, at));
+            if due.0 != id || at < due.1 {
+                *due = (id, at);
+            }
         }
         away
-    }
-
-    /// Notes that a session was not given everything because the store has failed,
-    /// which is there: it is begun anew after a while.
-    pub(super) fn note_ungiven(&self, device: &Fingerprint, id: SessionId) {
-        // Nobody looks after the sessions of a store on this machine.
-        if self.practice.store.may_be_away() {
-            let at = Instant::now() + ANEW;
-            self.unsettled().insert(*device, (id, at));
-        }
     }
 
     /// Tells that a message is given to nobody: once of each, however many it is

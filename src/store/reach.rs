@@ -41,20 +41,44 @@ pub trait ReachStore {
 /// go well when it is back.
 #[must_use]
 pub fn is_away(error: &(dyn Error + 'static)) -> bool {
+    store_fault(error).is_some_and(is_away_for)
+}
+
+/// Whether an error comes from a store that is there and could not do something
+/// now, as one that is busy or full: it may go well later.
+#[must_use]
+pub fn may_pass(error: &(dyn Error + 'static)) -> bool {
+    store_fault(error).is_some_and(may_pass_for)
+}
+
+/// What was wrong with the store, if an error comes from there.
+fn store_fault<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e StoreFault> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<StoreError>() {
-            return is_away_for(error.fault());
+            return Some(error.fault());
         }
         next = error.source();
     }
-    false
+    None
 }
 
 fn is_away_for(fault: &StoreFault) -> bool {
     match fault {
         StoreFault::Away { .. } | StoreFault::Unknown => true,
         StoreFault::NotLogged(fault) => is_away_for(fault),
+        _ => false,
+    }
+}
+
+fn may_pass_for(fault: &StoreFault) -> bool {
+    match fault {
+        StoreFault::Busy
+        | StoreFault::Full
+        | StoreFault::ReadOnly
+        | StoreFault::Failed(_)
+        | StoreFault::Poisoned => true,
+        StoreFault::NotLogged(fault) => may_pass_for(fault),
         _ => false,
     }
 }

@@ -12,7 +12,6 @@ use crate::protocol::message::Message;
 use crate::secret::SecretBytes;
 use crate::session::outbox::{Pushed, QueueFull};
 use crate::store::messages::{Change, Kind, MessageRow, Work};
-use crate::store::{StoreError, is_away};
 
 /// How many messages from before a session are sent ahead of their receipts.
 const IN_FLIGHT: usize = 32;
@@ -34,7 +33,7 @@ impl Line {
         let store = &self.shared.practice.store;
         let now = self.shared.clock.now();
         if let Err(error) = store.welcome(&self.device, self.peer.as_str(), now) {
-            self.cannot_give(&error);
+            self.cannot_read(&error);
         }
         self.missed.up_to = newest;
         self.send_missed();
@@ -43,15 +42,6 @@ impl Line {
     /// Whether it is time to give more of what is from before this session.
     pub(super) fn has_missed(&self) -> bool {
         self.in_flight.len() <= IN_FLIGHT / 2 && self.missed.after < self.missed.up_to
-    }
-
-    /// Tells that not everything that is kept could be given now. The session is
-    /// begun anew: nobody else gives what it lacks.
-    pub(in crate::doctor) fn cannot_give(&self, error: &StoreError) {
-        self.cannot_read(error);
-        if !is_away(error) {
-            self.shared.note_ungiven(&self.device, self.id);
-        }
     }
 
     /// Gives what is open for this device, a few messages at a time, so that
@@ -75,7 +65,7 @@ impl Line {
             Ok(rows) => rows,
             Err(error) => {
                 self.missed.after = up_to;
-                self.cannot_give(&error);
+                self.cannot_read(&error);
                 return false;
             }
         };
@@ -97,7 +87,7 @@ impl Line {
                 Ok(_) => return false,
                 Err(BookError::Store(error)) => {
                     self.missed.after = up_to;
-                    self.cannot_give(&error);
+                    self.cannot_read(&error);
                     return false;
                 }
                 Err(error) => self.shared.tell_refused(row.number, &error),

@@ -8,6 +8,7 @@ use telemed::elgamal::SignSecret;
 use telemed::handshake::resume;
 use telemed::identity::authority::certify_staff;
 use telemed::identity::certificate::Role;
+use telemed::protocol::opcode;
 use telemed::store::clinic::StaffRow;
 
 use super::forged::put;
@@ -107,6 +108,49 @@ fn a_session_for_which_the_database_was_busy_is_begun_anew() {
     lock.commit().unwrap();
     assert_eq!(session.disconnected(), DisconnectReason::Expired);
     assert_eq!(connect_to(&mut person, &first).message().text, "kept");
+}
+
+#[test]
+fn a_session_is_begun_anew_after_what_was_written_while_the_database_was_busy() {
+    let Some((schema, first, _second)) = two() else {
+        return;
+    };
+    let mut person = first.enrol("P1");
+    let mut session = connect_to(&mut person, &first);
+    session.epoch();
+    let mut admin = schema.admin();
+    let mut lock = admin.transaction().unwrap();
+    lock.batch_execute("LOCK TABLE incoming IN SHARE MODE")
+        .unwrap();
+    let message = session.write("it hurts", first.now());
+    session.send(opcode::PRIVATE, &message.encode());
+    eventually("it waits", || waiting(&schema, "incoming") == 1);
+    eventually("it is given up", || waiting(&schema, "incoming") == 0);
+    lock.commit().unwrap();
+    assert_eq!(session.disconnected(), DisconnectReason::Expired);
+}
+
+#[test]
+fn a_session_is_begun_anew_after_a_receipt_that_came_while_the_database_was_busy() {
+    let Some((schema, first, _second)) = two() else {
+        return;
+    };
+    let mut person = first.enrol("P1");
+    let mut session = connect_to(&mut person, &first);
+    session.epoch();
+    let sent = first.server().send(&to_clinic("kept")).unwrap();
+    let mut admin = schema.admin();
+    let mut lock = admin.transaction().unwrap();
+    lock.batch_execute("LOCK TABLE delivery IN SHARE MODE")
+        .unwrap();
+    assert_eq!(session.message().text, "kept");
+    eventually("it waits", || waiting(&schema, "delivery") == 1);
+    eventually("it is given up", || waiting(&schema, "delivery") == 0);
+    lock.commit().unwrap();
+    assert_eq!(session.disconnected(), DisconnectReason::Expired);
+    let mut session = connect_to(&mut person, &first);
+    assert_eq!(session.message().text, "kept");
+    first.wait_for_state(sent.number, "P1", "delivered");
 }
 
 #[test]

@@ -106,12 +106,19 @@ fn numbers(connection: &mut Connection, message: Option<u64>) -> Result<Vec<i64>
     }
 }
 
+/// The largest number that is given, far from where counting on would overflow.
+const LARGEST: i64 = i64::MAX / 2;
+
 /// The last number of this kind that was given. Nobody else is given one until
 /// this transaction has ended.
 fn last_number(connection: &mut Connection, name: &str) -> Result<i64, StoreFault> {
     let sql = "SELECT last FROM counter WHERE name = $1 FOR UPDATE";
-    match connection.first(sql, &[&name])? {
-        Some(row) => value(&row, 0),
+    let last = connection.first(sql, &[&name])?.map(|row| value(&row, 0));
+    match last.transpose()? {
+        Some(last @ 0..LARGEST) => Ok(last),
+        Some(last) => Err(StoreFault::Damaged(format!(
+            "the counter of '{name}' stands at {last}"
+        ))),
         None => Err(StoreFault::Damaged(format!(
             "the counter of '{name}' is gone"
         ))),
@@ -203,7 +210,9 @@ impl MessageStore for PostgresStore {
     }
 
     fn newest_message(&self) -> Result<u64, StoreError> {
-        let sql = "SELECT coalesce(max(number), 0) FROM message";
+        // Not the largest number in the table: a row that somebody has put there
+        // under a number of his own would hide all that come after it.
+        let sql = "SELECT last FROM counter WHERE name = 'message'";
         self.read(|connection| connection.number(sql, &[]))
     }
 

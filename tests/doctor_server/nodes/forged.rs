@@ -91,6 +91,29 @@ fn however_much_is_refused_what_lies_behind_it_is_given_and_each_is_told_once() 
     assert_eq!(told.iter().filter_map(refused).count(), FORGED);
 }
 
+/// Numbers say what a session was given: one of somebody's own choice must not
+/// stand for all that come before it.
+#[test]
+fn a_row_under_a_number_to_come_keeps_no_message_back() {
+    let Some((schema, first, second)) = two() else {
+        return;
+    };
+    let mut person = first.enrol("P1");
+    let mut session = connect_to(&mut person, &second);
+    session.epoch();
+    put(&first, "D1", "Take twice the dose.");
+    let forge = "ALTER TABLE delivery DROP CONSTRAINT delivery_message_fkey;
+                 UPDATE delivery SET message = 9000000000000000000;
+                 UPDATE message SET number = 9000000000000000000;
+                 SELECT pg_notify(current_schema(), 'message')";
+    schema.admin().batch_execute(forge).unwrap();
+    let patient = "P1".parse().unwrap();
+    for text in ["one", "two"] {
+        first.server().message(&patient, text).unwrap();
+        assert_eq!(session.message().text, text);
+    }
+}
+
 /// That a node gives somebody nothing that is for others.
 fn wait_for_refusal(practice: &Practice) {
     practice.wait_for("the word that it is for others", |event| match event {

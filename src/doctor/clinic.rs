@@ -178,7 +178,9 @@ impl Round {
         if self.owed.is_none() {
             return Ok(());
         }
-        self.owed = catch_up(shared, self.owed)?;
+        let (left, result) = catch_up(shared, self.owed);
+        self.owed = left;
+        result?;
         if now >= self.note_at {
             self.note_at = now + NOTE;
             self.note_progress(shared);
@@ -226,13 +228,25 @@ pub(super) fn claim(shared: &Shared, id: SessionId) -> bool {
     let Some(claim) = shared.clinic.claim(id) else {
         return true;
     };
-    match nodes.claim(&claim) {
-        Ok(false) => {
-            moved(shared, &claim, id);
-            false
-        }
-        Ok(true) | Err(_) => true,
+    let is_here = claim_for(shared, nodes, id, &claim).unwrap_or(true);
+    if !is_here {
+        moved(shared, &claim, id);
     }
+    is_here
+}
+
+/// Claims a session; false if its device has a newer one elsewhere.
+fn claim_for(
+    shared: &Shared,
+    nodes: &dyn NodeStore,
+    id: SessionId,
+    claim: &Claim,
+) -> Result<bool, StoreError> {
+    let stamp = nodes.claim(claim)?;
+    if let Some(stamp) = stamp {
+        shared.clinic.claimed(id, stamp);
+    }
+    Ok(stamp.is_some())
 }
 
 /// Ends a session whose device has a newer one at another node.

@@ -21,8 +21,23 @@ pub struct Claim {
     pub session: SessionName,
     /// When its first message was answered. Of two sessions of a device the one
     /// that was answered later is the newer, by the store's clock.
-    pub answered: Instant,
+    pub answered: Answered,
 }
+
+/// When the first message of a session was answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answered {
+    /// By this machine's clock, of a session that was never claimed.
+    Here(Instant),
+    /// By the store's, which said so when the session was claimed first. This
+    /// machine's clock stands still while it sleeps: a session whose age were
+    /// measured again later would become younger.
+    Stored(Stamp),
+}
+
+/// A time by the store's clock, in microseconds since 1970.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stamp(pub i64);
 
 /// A node: a server of one of the clinic's doctors.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -154,17 +169,18 @@ pub trait NodeStore {
     /// The nodes, in order of their doctors.
     fn running(&self) -> Result<Vec<NodeRow>, StoreError>;
 
-    /// Says that her node holds a session; false, and nothing is changed, if the
-    /// device has a newer one elsewhere.
-    fn claim(&self, claim: &Claim) -> Result<bool, StoreError>;
+    /// Says that her node holds a session; none, and nothing is changed, if the
+    /// device has a newer one elsewhere. One that bears a time that is still to
+    /// come is not newer.
+    fn claim(&self, claim: &Claim) -> Result<Option<Stamp>, StoreError>;
 
     /// Says that sessions of her node are over. Those that were claimed since
     /// then for the same devices stay.
     fn release(&self, sessions: &[(Device, SessionName)]) -> Result<(), StoreError>;
 
-    /// Those of these sessions of her node whose devices have newer ones
-    /// elsewhere. What nobody holds is claimed again.
-    fn lost(&self, claims: &[Claim]) -> Result<Vec<SessionName>, StoreError>;
+    /// Those of these sessions of her node that are not claimed: their devices
+    /// have others, or none that the store knows of.
+    fn unclaimed(&self, claims: &[Claim]) -> Result<Vec<SessionName>, StoreError>;
 
     /// Who is connected in the clinic, ordered by doctor, patient and device.
     fn present(&self) -> Result<Vec<PresenceRow>, StoreError>;

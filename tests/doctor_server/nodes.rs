@@ -382,6 +382,32 @@ fn patients_are_told_where_the_clinics_doctors_are_as_soon_as_there_are_two() {
 }
 
 #[test]
+fn news_that_cannot_be_looked_at_now_keep_no_others_back() {
+    let Some(schema) = Schema::new() else { return };
+    let first = Practice::in_clinic(&schema);
+    let mut person = first.admit_one("P1");
+    let mut session = connect_to(&mut person, &first);
+    let second = first.colleague(&schema, "D2");
+    for (practice, address) in [(&first, "one.example:4000"), (&second, "two.example:4000")] {
+        let facts = [(fact::ADDRESS, address.as_bytes())];
+        practice.store.set_facts(&facts).unwrap();
+    }
+    let mut admin = schema.admin();
+    let mut lock = admin.transaction().unwrap();
+    // Whether there are messages is asked of this table.
+    lock.batch_execute("LOCK TABLE counter IN ACCESS EXCLUSIVE MODE")
+        .unwrap();
+    let tell = "SELECT pg_notify(current_schema(), 'message'); DELETE FROM roster";
+    schema.admin().batch_execute(tell).unwrap();
+    let entries = session.until("a roster", |got| match got {
+        Got::Roster(entries) => Some(entries.clone()),
+        _ => None,
+    });
+    assert_eq!(entries.len(), 2);
+    lock.commit().unwrap();
+}
+
+#[test]
 fn a_patient_who_is_given_to_another_doctor_is_hers_and_she_is_told() {
     let Some((_schema, first, second)) = two() else {
         return;

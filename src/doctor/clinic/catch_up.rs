@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::held::Behind;
-use super::{moved, papers};
+use super::{claim_for, moved, papers};
 use crate::doctor::authors::Authors;
 use crate::doctor::event::Event;
 use crate::doctor::housekeeping;
@@ -25,47 +25,51 @@ use crate::store::nodes::{News, NodeStore};
 /// at the next look. Its queue holds four times as many.
 const AT_ONCE: usize = 64;
 
-/// Catches up with what has changed; gives what it leaves for the next time.
-///
-/// # Errors
-/// [`StoreError`]: it is to be done again.
-pub(in crate::doctor) fn catch_up(shared: &Arc<Shared>, news: News) -> Result<News, StoreError> {
+/// Catches up with what has changed; gives what it leaves for the next time, and
+/// the first error that kept it from something: what one kind of news fails at
+/// keeps no other back.
+pub(in crate::doctor) fn catch_up(
+    shared: &Arc<Shared>,
+    news: News,
+) -> (News, Result<(), StoreError>) {
     let store = Arc::clone(&shared.practice.store);
-    let mut left = News::default();
+    let (mut left, mut result) = (News::default(), Ok(()));
     let Some(nodes) = store.nodes() else {
-        return Ok(left);
+        return (left, result);
     };
-    // Whoever is put out is not given anything any more.
-    if news.certificates {
+    let mut is_left = |is_news: bool, work: &dyn Fn() -> Result<bool, StoreError>| {
+        is_news
+            && work().unwrap_or_else(|error| {
+                if result.is_ok() {
+                    result = Err(error);
+                }
+                true
+            })
+    };
+    let done = |()| false;
+    // A doctor who was put out gives nothing any more, nor is a device that was
+    // given anything.
+    left.papers = is_left(news.papers, &|| papers::catch_up(shared, nodes).map(done));
+    left.certificates = is_left(news.certificates, &|| {
         housekeeping::check_certificates(shared)?;
         // It is not looked while the store is known to be away.
-        left.certificates = store.absence().is_some();
-    }
-    if news.claims {
-        end_moved(shared, nodes)?;
-    }
-    if news.messages {
-        left.messages = give(shared, nodes)?;
-    }
-    if news.transfers {
-        tell_transfers(shared, nodes)?;
-    }
-    if news.letters {
-        left.letters = tell_letters(shared, nodes)?;
-    }
-    if news.papers {
-        papers::catch_up(shared, nodes)?;
-    }
-    Ok(left)
+        Ok(store.absence().is_some())
+    });
+    left.claims = is_left(news.claims, &|| end_moved(shared, nodes).map(done));
+    left.messages = is_left(news.messages, &|| give(shared, nodes));
+    left.transfers = is_left(news.transfers, &|| tell_transfers(shared, nodes).map(done));
+    left.letters = is_left(news.letters, &|| tell_letters(shared, nodes));
+    (left, result)
 }
 
 /// Ends the sessions whose devices have newer ones elsewhere.
 fn end_moved(shared: &Shared, nodes: &dyn NodeStore) -> Result<(), StoreError> {
     let claims = shared.clinic.claims();
     let all: Vec<_> = claims.values().copied().collect();
-    let lost: HashSet<_> = nodes.lost(&all)?.into_iter().collect();
+    let unclaimed: HashSet<_> = nodes.unclaimed(&all)?.into_iter().collect();
     for (id, claim) in claims {
-        if lost.contains(&claim.session) {
+        // It may be nobody's: the server has forgotten, or could not be asked.
+        if unclaimed.contains(&claim.session) && !claim_for(shared, nodes, id, &claim)? {
             moved(shared, &claim, id);
         }
     }

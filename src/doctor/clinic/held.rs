@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::identity::certificate::Fingerprint;
 use crate::random::{self, Random};
 use crate::session::table::SessionId;
-use crate::store::nodes::{Claim, SessionName};
+use crate::store::nodes::{Answered, Claim, SessionName, Stamp};
 
 /// The sessions of a node among others.
 pub(in crate::doctor) struct Clinic {
@@ -43,7 +43,7 @@ struct State {
 struct Held {
     device: Fingerprint,
     /// When its first message was answered.
-    answered: Instant,
+    answered: Answered,
     /// The message up to which it was given everything.
     given: u64,
     /// Whether its own thread has begun to give it what is from before it: nothing
@@ -94,7 +94,7 @@ impl Clinic {
     ) {
         let held = Held {
             device,
-            answered,
+            answered: Answered::Here(answered),
             given: newest.unwrap_or(0),
             is_served: false,
         };
@@ -151,7 +151,14 @@ impl Clinic {
         }
     }
 
-    /// The same of all sessions.
+    /// A session is claimed: from now on it is as old as the store says.
+    pub(super) fn claimed(&self, id: SessionId, stamp: Stamp) {
+        if let Some(held) = self.state().held.get_mut(&id) {
+            held.answered = Answered::Stored(stamp);
+        }
+    }
+
+    /// What to claim all sessions with.
     pub(super) fn claims(&self) -> HashMap<SessionId, Claim> {
         let state = self.state();
         let held = state.held.iter();

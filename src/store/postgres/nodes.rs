@@ -17,7 +17,9 @@ use super::values::number;
 use super::{PostgresStore, bounds};
 use crate::clock::Timestamp;
 use crate::store::messages::{Device, IncomingRow};
-use crate::store::nodes::{Claim, News, NodeRow, NodeStore, PresenceRow, Seat, SessionName};
+use crate::store::nodes::{
+    Answered, Claim, News, NodeRow, NodeStore, PresenceRow, Seat, SessionName, Stamp,
+};
 use crate::store::{StoreError, StoreFault, stored_millis};
 
 /// Each trigger notifies once a statement, and the server tells what is the same
@@ -63,13 +65,19 @@ CREATE TRIGGER fact_notify AFTER INSERT OR UPDATE ON fact
 "#;
 
 /// A session is newer if it was answered later; one that is claimed again is the
-/// same.
+/// same. $4 is its age, or $5 the time that was given to it before, in
+/// microseconds. What bears a time that is still to come was written by somebody
+/// else, or before the clock was set back: it keeps nobody out.
 const CLAIM: &str = "
     INSERT INTO presence (device, doctor, session, answered)
-    VALUES ($1, $2, $3, transaction_timestamp() - $4::bigint * interval '1 microsecond')
+    VALUES ($1, $2, $3, coalesce(
+        transaction_timestamp() - $4::bigint * interval '1 microsecond',
+        timestamptz 'epoch' + $5::bigint * interval '1 microsecond'))
     ON CONFLICT (device) DO UPDATE
     SET doctor = excluded.doctor, session = excluded.session, answered = excluded.answered
-    WHERE presence.session = excluded.session OR presence.answered <= excluded.answered";
+    WHERE presence.session = excluded.session OR presence.answered <= excluded.answered
+       OR presence.answered > clock_timestamp()
+    RETURNING (extract(epoch FROM answered) * 1000000)::bigint";
 
 const BEAT: &str = "
     INSERT INTO node (doctor, started, seen)
@@ -128,15 +136,15 @@ pub(super) fn end(connection: &mut Connection, doctor: &str) -> Result<(), Store
 
 impl PostgresStore {
     /// Runs a statement that may be done twice, without waiting for the disk.
-    fn jot(&self, sql: &str, params: Params<'_>) -> Result<u64, StoreError> {
-        self.jot_with(|connection| connection.execute(sql, params))
+    fn jot(&self, sql: &str, params: Params<'_>) -> Result<(), StoreError> {
+        self.jot_with(|connection| connection.execute(sql, params).map(drop))
     }
 
-    /// The same of a statement that depends on when it is run.
-    fn jot_with(
+    /// The same of a statement that depends on when it is run, or that answers.
+    fn jot_with<T>(
         &self,
-        mut statement: impl FnMut(&mut Connection) -> Result<u64, StoreFault>,
-    ) -> Result<u64, StoreError> {
+        mut statement: impl FnMut(&mut Connection) -> Result<T, StoreFault>,
+    ) -> Result<T, StoreError> {
         self.read(|connection| {
             connection.batch("BEGIN; SET LOCAL synchronous_commit = off")?;
             let done = statement(connection);
@@ -144,18 +152,6 @@ impl PostgresStore {
             connection.batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
             done
         })
-    }
-
-    fn claim_one(&self, claim: &Claim) -> Result<bool, StoreError> {
-        let (device, session) = (claim.device.as_slice(), claim.session.as_slice());
-        let claimed = self.jot_with(|connection| {
-            // How old it is now that the transaction has begun: while a connection
-            // or a lock is waited for a newer session may begin elsewhere.
-            let age = age(claim.answered);
-            let params: Params<'_> = &[&device, &self.doctor, &session, &age];
-            connection.execute(CLAIM, params)
-        })?;
-        Ok(claimed > 0)
     }
 }
 
@@ -210,8 +206,19 @@ impl NodeStore for PostgresStore {
         })
     }
 
-    fn claim(&self, claim: &Claim) -> Result<bool, StoreError> {
-        self.claim_one(claim)
+    fn claim(&self, claim: &Claim) -> Result<Option<Stamp>, StoreError> {
+        let (device, session) = (claim.device.as_slice(), claim.session.as_slice());
+        self.jot_with(|connection| {
+            // How old it is now that the transaction has begun: while a connection
+            // or a lock is waited for a newer session may begin elsewhere.
+            let (age, stamp) = match claim.answered {
+                Answered::Here(at) => (Some(age(at)), None),
+                Answered::Stored(Stamp(stamp)) => (None, Some(stamp)),
+            };
+            let params: Params<'_> = &[&device, &self.doctor, &session, &age, &stamp];
+            let row = connection.first(CLAIM, params)?;
+            row.map(|row| value(&row, 0).map(Stamp)).transpose()
+        })
     }
 
     fn release(&self, sessions: &[(Device, SessionName)]) -> Result<(), StoreError> {
@@ -220,28 +227,18 @@ impl NodeStore for PostgresStore {
         let sql = "DELETE FROM presence
                    USING unnest($1::bytea[], $2::bytea[]) AS given (device, session)
                    WHERE presence.device = given.device AND presence.session = given.session";
-        self.jot(sql, &[&devices, &sessions]).map(drop)
+        self.jot(sql, &[&devices, &sessions])
     }
 
-    fn lost(&self, claims: &[Claim]) -> Result<Vec<SessionName>, StoreError> {
+    fn unclaimed(&self, claims: &[Claim]) -> Result<Vec<SessionName>, StoreError> {
         let devices: Vec<&[u8]> = claims.iter().map(|claim| &claim.device[..]).collect();
         let sessions: Vec<&[u8]> = claims.iter().map(|claim| &claim.session[..]).collect();
-        let sql = "SELECT place
-                   FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY
-                            AS given (device, session, place)
+        let sql = "SELECT given.session
+                   FROM unnest($1::bytea[], $2::bytea[]) AS given (device, session)
                         LEFT JOIN presence ON presence.device = given.device
                    WHERE presence.session IS DISTINCT FROM given.session";
         let params: Params<'_> = &[&devices, &sessions];
-        let places: Vec<usize> = self.rows(sql, params, |row| value(row, 0))?;
-        let mut lost = Vec::new();
-        for place in places {
-            if let Some(claim) = claims.get(place.saturating_sub(1))
-                && !self.claim_one(claim)?
-            {
-                lost.push(claim.session);
-            }
-        }
-        Ok(lost)
+        self.rows(sql, params, |row| value(row, 0))
     }
 
     fn present(&self) -> Result<Vec<PresenceRow>, StoreError> {

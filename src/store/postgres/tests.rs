@@ -5,8 +5,8 @@ mod copy;
 mod faults;
 mod nodes;
 mod proxy;
-mod seat;
 mod receipts;
+mod seat;
 mod shared;
 mod tls;
 

@@ -8,7 +8,7 @@ use super::faults::wait_until;
 use super::shared::{at, incoming, message};
 use crate::store::conformance::certificate;
 use crate::store::messages::{Change, MessageStore, Work};
-use crate::store::nodes::{Claim, News, NodeStore};
+use crate::store::nodes::{Answered, Claim, News, NodeStore};
 use crate::store::{CertificateState, ClinicStore, FactStore, PostgresStore, TrustStore, fact};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -18,7 +18,7 @@ fn claim(device: u8, session: u8, seconds: u64) -> Claim {
     Claim {
         device: [device; 32],
         session: [session; 16],
-        answered: Instant::now() - Duration::from_secs(seconds),
+        answered: Answered::Here(Instant::now() - Duration::from_secs(seconds)),
     }
 }
 
@@ -32,25 +32,29 @@ fn a_device_is_where_it_was_answered_last() {
     let _seat = first.take_seat(Instant::now(), &[]).unwrap();
     let seat = second.take_seat(Instant::now(), &[]).unwrap();
     let (old, new) = (claim(1, 1, 60), claim(1, 2, 5));
-    assert!(first.claim(&old).unwrap());
-    assert!(first.lost(&[old]).unwrap().is_empty());
-    assert!(second.claim(&new).unwrap());
+    assert!(first.claim(&old).unwrap().is_some());
+    assert!(first.unclaimed(&[old]).unwrap().is_empty());
+    assert!(second.claim(&new).unwrap().is_some());
     // Late, as when somebody held it back.
-    assert!(!first.claim(&old).unwrap());
-    assert_eq!(first.lost(&[old]).unwrap(), [old.session]);
-    assert!(second.lost(&[new]).unwrap().is_empty());
+    assert!(first.claim(&old).unwrap().is_none());
+    assert_eq!(first.unclaimed(&[old]).unwrap(), [old.session]);
+    assert!(second.unclaimed(&[new]).unwrap().is_empty());
     let present = first.present().unwrap();
     assert_eq!(present.len(), 1);
     assert_eq!((&*present[0].doctor, present[0].device), ("D2", [1; 32]));
     assert_eq!(present[0].patient, certificate(1).subject);
     // The end of the old one does not end the new one.
     first.release(&[([1; 32], old.session)]).unwrap();
-    assert!(second.lost(&[new]).unwrap().is_empty());
+    assert!(second.unclaimed(&[new]).unwrap().is_empty());
     second.release(&[([1; 32], new.session)]).unwrap();
     assert!(first.present().unwrap().is_empty());
-    // What was forgotten is claimed again.
+    // What was forgotten is known as such, and claimed again.
     let more = claim(2, 3, 1);
-    assert!(second.lost(&[new, more]).unwrap().is_empty());
+    let unclaimed = second.unclaimed(&[new, more]).unwrap();
+    assert_eq!(unclaimed.len(), 2);
+    for claim in [new, more] {
+        assert!(second.claim(&claim).unwrap().is_some());
+    }
     assert_eq!(first.present().unwrap().len(), 2);
     // A node that was killed starts without sessions, one that ends leaves none.
     drop(seat);
@@ -58,7 +62,7 @@ fn a_device_is_where_it_was_answered_last() {
     let present = first.present().unwrap();
     assert_eq!(present.len(), 1, "what it says it holds");
     assert_eq!(present[0].device, more.device);
-    assert!(second.claim(&new).unwrap());
+    assert!(second.claim(&new).unwrap().is_some());
     seat.leave().unwrap();
     assert!(first.present().unwrap().is_empty());
     let nodes = first.running().unwrap();
@@ -73,7 +77,7 @@ fn a_claim_that_had_to_wait_makes_its_session_no_newer() {
     let [first, second] = ["D1", "D2"].map(|doctor| schema.open(doctor).unwrap());
     first.add_certificate(&certificate(1)).unwrap();
     let (old, new) = (claim(1, 1, 2), claim(1, 2, 1));
-    assert!(second.claim(&new).unwrap());
+    assert!(second.claim(&new).unwrap().is_some());
     let mut admin = schema.admin();
     let mut lock = admin.transaction().unwrap();
     lock.batch_execute("LOCK TABLE presence IN ACCESS EXCLUSIVE MODE")
@@ -87,9 +91,41 @@ fn a_claim_that_had_to_wait_makes_its_session_no_newer() {
             lock.query_one(waiting, &[]).unwrap().get::<_, i64>(0) > 0
         });
         lock.commit().unwrap();
-        assert!(!late.join().unwrap().unwrap());
+        assert!(late.join().unwrap().unwrap().is_none());
     });
-    assert!(second.lost(&[new]).unwrap().is_empty());
+    assert!(second.unclaimed(&[new]).unwrap().is_empty());
+}
+
+/// As after a sleep of the machine, during which its clock stood still.
+#[test]
+fn a_session_that_is_claimed_again_is_as_old_as_it_was() {
+    let Some(schema) = Schema::new() else { return };
+    let [first, second] = ["D1", "D2"].map(|doctor| schema.open(doctor).unwrap());
+    let (old, new) = (claim(1, 1, 60), claim(1, 2, 30));
+    let stamp = first.claim(&old).unwrap().unwrap();
+    assert!(second.claim(&new).unwrap().is_some());
+    let again = Claim {
+        answered: Answered::Stored(stamp),
+        ..old
+    };
+    assert!(first.claim(&again).unwrap().is_none());
+    // To the microsecond.
+    second.release(&[(new.device, new.session)]).unwrap();
+    assert_eq!(first.claim(&again).unwrap(), Some(stamp));
+    assert_eq!(first.claim(&again).unwrap(), Some(stamp));
+}
+
+#[test]
+fn what_bears_a_time_to_come_keeps_nobody_out() {
+    let Some(schema) = Schema::new() else { return };
+    let [first, second] = ["D1", "D2"].map(|doctor| schema.open(doctor).unwrap());
+    assert!(first.claim(&claim(1, 1, 60)).unwrap().is_some());
+    let forge = "UPDATE presence SET answered = clock_timestamp() + interval '1 year'";
+    schema.admin().batch_execute(forge).unwrap();
+    let real = claim(1, 2, 5);
+    assert!(second.claim(&real).unwrap().is_some());
+    assert!(first.claim(&claim(1, 1, 60)).unwrap().is_none());
+    assert!(second.unclaimed(&[real]).unwrap().is_empty());
 }
 
 #[test]

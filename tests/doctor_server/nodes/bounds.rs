@@ -24,6 +24,10 @@ fn rows_that_cannot_be_stop_no_other_node_and_are_told_once() {
         first.store.nodes().unwrap().running().unwrap().len() == 2
     });
     let mut admin = schema.admin();
+    eventually("the device is noted", || {
+        let count = "SELECT count(*) FROM presence";
+        admin.query_one(count, &[]).unwrap().get::<_, i64>(0) == 1
+    });
     admin
         .batch_execute(
             r"INSERT INTO node VALUES ('D7', 'infinity', 'infinity'), ('D8', '-infinity', '-infinity'),

@@ -52,9 +52,10 @@ fn what_bears_the_name_of_no_assistant_is_given_to_nobody_and_the_rest_goes_on()
     let mut session = connect_to(&mut person, &second);
     put(&first, "D1", "Take twice the dose.");
     let patient = "P1".parse().unwrap();
-    first.server().message(&patient, "from D1").unwrap();
+    let sent = first.server().message(&patient, "from D1").unwrap();
     assert_eq!(session.message().text, "from D1");
     second.wait_for("the word that it is refused", refused);
+    first.wait_for_state(sent.number, "P1", "delivered");
     // Nor when she comes anew.
     session.leave();
     second.wait_for_members(0);
@@ -143,14 +144,16 @@ fn rows_that_name_another_patient_give_her_nothing_that_is_not_for_her() {
         );
         admin.batch_execute(&sql).unwrap();
     }
-    first.server().message(&p2, "for P2").unwrap();
+    let sent = first.server().message(&p2, "for P2").unwrap();
     assert_eq!(session.message().text, "for P2");
+    first.wait_for_state(sent.number, "P2", "delivered");
     session.leave();
     second.wait_for_members(0);
     let mut session = connect_to(&mut other, &second);
     wait_for_refusal(&second);
-    first.server().message(&p2, "once more").unwrap();
+    let sent = first.server().message(&p2, "once more").unwrap();
     assert_eq!(session.message().text, "once more");
+    first.wait_for_state(sent.number, "P2", "delivered");
     // The message becomes hers.
     session.leave();
     second.wait_for_members(0);

@@ -235,7 +235,8 @@ pub(super) fn claim(shared: &Shared, id: SessionId) -> bool {
     is_here
 }
 
-/// Claims a session; false if its device has a newer one elsewhere.
+/// Claims a session; false if its device has a newer one elsewhere, or if it is
+/// over.
 fn claim_for(
     shared: &Shared,
     nodes: &dyn NodeStore,
@@ -246,7 +247,12 @@ fn claim_for(
     if let Some(stamp) = stamp {
         shared.clinic.claimed(id, stamp);
     }
-    Ok(stamp.is_some())
+    let is_over = shared.clinic.claim(id).is_none();
+    if stamp.is_some() && is_over {
+        // It ended meanwhile, and was released before it was claimed.
+        shared.clinic.put_back(vec![(claim.device, claim.session)]);
+    }
+    Ok(stamp.is_some() && !is_over)
 }
 
 /// Ends a session whose device has a newer one at another node.

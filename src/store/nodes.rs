@@ -178,6 +178,12 @@ pub trait NodeStore {
     /// then for the same devices stay.
     fn release(&self, sessions: &[(Device, SessionName)]) -> Result<(), StoreError>;
 
+    /// Releases what is claimed in her name for other sessions than these, which
+    /// her node holds, and was answered more than a minute ago, or at a time that
+    /// has not come: what a statement has left that was carried out after its
+    /// session was over.
+    fn release_others(&self, held: &[SessionName]) -> Result<(), StoreError>;
+
     /// Those of these sessions of her node that are not claimed: their devices
     /// have others, or none that the store knows of.
     fn unclaimed(&self, claims: &[Claim]) -> Result<Vec<SessionName>, StoreError>;

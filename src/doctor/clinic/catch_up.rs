@@ -62,10 +62,13 @@ pub(in crate::doctor) fn catch_up(
     (left, result)
 }
 
-/// Ends the sessions whose devices have newer ones elsewhere.
+/// Ends the sessions whose devices have newer ones elsewhere, and releases what is
+/// claimed for sessions that are over.
 fn end_moved(shared: &Shared, nodes: &dyn NodeStore) -> Result<(), StoreError> {
     let claims = shared.clinic.claims();
     let all: Vec<_> = claims.values().copied().collect();
+    let held: Vec<_> = all.iter().map(|claim| claim.session).collect();
+    nodes.release_others(&held)?;
     let unclaimed: HashSet<_> = nodes.unclaimed(&all)?.into_iter().collect();
     for (id, claim) in claims {
         // It may be nobody's: the server has forgotten, or could not be asked.

@@ -230,6 +230,15 @@ impl NodeStore for PostgresStore {
         self.jot(sql, &[&devices, &sessions])
     }
 
+    fn release_others(&self, held: &[SessionName]) -> Result<(), StoreError> {
+        let held: Vec<&[u8]> = held.iter().map(|session| &session[..]).collect();
+        let sql = "DELETE FROM presence
+                   WHERE doctor = $1 AND session <> ALL ($2::bytea[])
+                     AND NOT answered BETWEEN clock_timestamp() - interval '1 minute'
+                                          AND clock_timestamp() + interval '1 minute'";
+        self.jot(sql, &[&self.doctor, &held])
+    }
+
     fn unclaimed(&self, claims: &[Claim]) -> Result<Vec<SessionName>, StoreError> {
         let devices: Vec<&[u8]> = claims.iter().map(|claim| &claim.device[..]).collect();
         let sessions: Vec<&[u8]> = claims.iter().map(|claim| &claim.session[..]).collect();

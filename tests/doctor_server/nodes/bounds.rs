@@ -1,5 +1,5 @@
 //! Rows that a broken node, or whoever else can write to the database, puts there
-//! for the others.
+//! for the others, and those that nobody takes away.
 
 use super::*;
 
@@ -94,4 +94,39 @@ fn where_a_doctor_is_reached_is_said_anew_if_it_is_from_a_time_that_has_not_come
             entry.made() < early
         })
     });
+}
+
+#[test]
+fn what_is_claimed_for_a_session_that_is_over_is_released() {
+    let Some((schema, first, _second)) = two() else {
+        return;
+    };
+    eventually("the nodes run", || {
+        first.store.nodes().unwrap().running().unwrap().len() == 2
+    });
+    let mut person = first.admit_one("P1");
+    let mut session = connect_to(&mut person, &first);
+    let mut admin = schema.admin();
+    let count = "SELECT count(*) FROM presence WHERE doctor = 'D1'";
+    eventually("her session is claimed", || {
+        admin.query_one(count, &[]).unwrap().get::<_, i64>(0) == 1
+    });
+    // As when a claim was carried out after its session had been released; what
+    // comes from another node is heard of at once.
+    admin
+        .batch_execute(
+            r"INSERT INTO presence VALUES
+                  (sha256('1'), 'D2', substring(sha256('1') FOR 16), now() - interval '2 minutes'),
+                  (sha256('2'), 'D2', substring(sha256('2') FOR 16), 'infinity');
+              UPDATE presence SET doctor = 'D1' WHERE doctor = 'D2'",
+        )
+        .unwrap();
+    eventually("the others are released", || {
+        admin.query_one(count, &[]).unwrap().get::<_, i64>(0) == 1
+    });
+    first
+        .server()
+        .message(&"P1".parse().unwrap(), "Still here.")
+        .unwrap();
+    assert_eq!(session.message().text, "Still here.");
 }

@@ -4,7 +4,7 @@
 mod processor;
 #[path = "../common/receipts.rs"]
 mod receipts;
-#[path = "../common/schema.rs"]
+#[path = "../../tests/support/schema.rs"]
 mod schema;
 
 use std::env;

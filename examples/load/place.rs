@@ -90,7 +90,7 @@ impl Books {
 }
 
 #[cfg(feature = "postgres")]
-#[path = "../../benches/common/schema.rs"]
+#[path = "../../tests/support/schema.rs"]
 mod schema;
 
 #[cfg(feature = "postgres")]

@@ -1,10 +1,12 @@
 //! A schema of its own on the server in `TELEMED_TEST_POSTGRES`.
 
-use std::env;
+#[path = "schema.rs"]
+mod schema;
 
-use postgres::{Client, NoTls};
-use telemed::hex;
-use telemed::random::{self, OsRandom};
+use std::env;
+use std::ops::Deref;
+
+use postgres::Client;
 use telemed::store::{PostgresAddress, PostgresStore};
 
 use super::skip;
@@ -12,9 +14,14 @@ use super::skip;
 const ADDRESS: &str = "TELEMED_TEST_POSTGRES";
 
 /// Dropped with everything in it.
-pub struct Schema {
-    url: String,
-    pub name: String,
+pub struct Schema(schema::Schema);
+
+impl Deref for Schema {
+    type Target = schema::Schema;
+
+    fn deref(&self) -> &schema::Schema {
+        &self.0
+    }
 }
 
 impl Schema {
@@ -24,29 +31,17 @@ impl Schema {
             skip::skip(&format!("no PostgreSQL server in {ADDRESS}"));
             return None;
         };
-        let name: [u8; 8] = random::array(&mut OsRandom);
-        let name = format!("telemed_test_{}", hex::encode(&name));
-        let schema = Self { url, name };
-        let create = format!("CREATE SCHEMA {}", schema.name);
-        schema.admin().batch_execute(&create).unwrap();
-        Some(schema)
+        Some(Self(schema::Schema::create(&url).unwrap()))
     }
 
     /// A connection beside those of the nodes.
     pub fn admin(&self) -> Client {
-        let mut client = Client::connect(&self.url, NoTls).unwrap();
-        let path = format!("SET search_path = {}", self.name);
-        client.batch_execute(&path).unwrap();
-        client
+        self.client().unwrap()
     }
 
     /// The schema's address, as it is typed.
     pub fn url(&self) -> String {
-        let separator = if self.url.contains('?') { '&' } else { '?' };
-        format!(
-            "{}{separator}options=-csearch_path%3D{}",
-            self.url, self.name
-        )
+        self.address()
     }
 
     /// A doctor's view of it.
@@ -65,18 +60,6 @@ impl Schema {
                    WHERE application_name = $1";
         let name = format!("telemed {doctor}");
         self.admin().execute(sql, &[&name]).unwrap();
-    }
-}
-
-impl Drop for Schema {
-    fn drop(&mut self) {
-        let drop = format!(
-            "SET lock_timeout = '5s'; DROP SCHEMA IF EXISTS {} CASCADE",
-            self.name
-        );
-        if let Ok(mut admin) = Client::connect(&self.url, NoTls) {
-            let _ = admin.batch_execute(&drop);
-        }
     }
 }
 

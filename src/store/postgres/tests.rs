@@ -10,6 +10,8 @@ mod seat;
 mod shared;
 mod tls;
 
+#[path = "../../../tests/support/schema.rs"]
+mod schema;
 #[path = "../../../tests/support/skip.rs"]
 mod skip;
 
@@ -19,8 +21,6 @@ use std::ops::Deref;
 use postgres::{Client, NoTls};
 
 use super::{PostgresAddress, PostgresStore};
-use crate::hex;
-use crate::random::{self, OsRandom};
 use crate::store::conformance::conformance_tests;
 use crate::store::{FactStore, StoreError, StoreFault};
 
@@ -28,10 +28,36 @@ const ADDRESS: &str = "TELEMED_TEST_POSTGRES";
 
 /// A schema of its own on the server, dropped with everything in it.
 struct Schema {
-    url: String,
+    schema: schema::Schema,
+    /// Dropped after it.
+    #[expect(dead_code, reason = "removed on drop")]
+    database: Option<Database>,
+}
+
+/// A database that was made for one test.
+struct Database {
+    server: String,
     name: String,
-    /// Where the database was made that is dropped with it.
-    made_at: Option<String>,
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // It runs in no transaction.
+        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let dropped =
+            Client::connect(&self.server, NoTls).and_then(|mut admin| admin.batch_execute(&drop));
+        if !std::thread::panicking() {
+            dropped.unwrap();
+        }
+    }
+}
+
+impl Deref for Schema {
+    type Target = schema::Schema;
+
+    fn deref(&self) -> &schema::Schema {
+        &self.schema
+    }
 }
 
 impl Schema {
@@ -41,39 +67,29 @@ impl Schema {
             skip::skip(&format!("no PostgreSQL server in {ADDRESS}"));
             return None;
         };
-        let name: [u8; 8] = random::array(&mut OsRandom);
-        let name = format!("telemed_test_{}", hex::encode(&name));
-        let made_at = None;
-        let schema = Self { url, name, made_at };
-        schema.create();
-        Some(schema)
+        Some(Self {
+            schema: schema::Schema::create(&url).unwrap(),
+            database: None,
+        })
     }
 
     /// The same in a database of its own, where nobody else is connected.
     fn alone() -> Option<Self> {
-        let mut schema = Self::new()?;
-        let create = format!("CREATE DATABASE {}", schema.name);
-        schema.admin().batch_execute(&create).unwrap();
-        let at = schema.url.clone();
+        let outer = Self::new()?;
+        let (name, at) = (outer.name.clone(), outer.url.clone());
+        let create = format!("CREATE DATABASE {name}");
+        outer.admin().batch_execute(&create).unwrap();
         let (server, rest) = at.rsplit_once('/').unwrap();
-        let options = rest.split_once('?').map_or("", |(_, options)| options);
-        schema.url = format!("{server}/{}?{options}", schema.name);
-        schema.made_at = Some(at);
-        schema.create();
-        Some(schema)
-    }
-
-    fn create(&self) {
-        let create = format!("CREATE SCHEMA {}", self.name);
-        self.admin().batch_execute(&create).unwrap();
+        let options = rest.find('?').map_or("", |at| &rest[at..]);
+        let url = format!("{server}/{name}{options}");
+        let database = Some(Database { server: at, name });
+        let schema = schema::Schema::create(&url).unwrap();
+        Some(Self { schema, database })
     }
 
     /// A connection beside the store's.
     fn admin(&self) -> Client {
-        let mut client = Client::connect(&self.url, NoTls).unwrap();
-        let path = format!("SET search_path = {}", self.name);
-        client.batch_execute(&path).unwrap();
-        client
+        self.client().unwrap()
     }
 
     /// The address of the schema, by way of this server.
@@ -96,30 +112,6 @@ fn with_path(url: &str, path: &str) -> PostgresAddress {
     let path = path.replace(',', "%2C");
     let url = format!("{url}{separator}options=-csearch_path%3D{path}");
     url.parse().unwrap()
-}
-
-impl Drop for Schema {
-    fn drop(&mut self) {
-        let drop = format!(
-            "SET lock_timeout = '5s'; DROP SCHEMA IF EXISTS {} CASCADE",
-            self.name
-        );
-        let url = self.made_at.as_ref().unwrap_or(&self.url);
-        let dropped = Client::connect(url, NoTls).and_then(|mut admin| {
-            admin.batch_execute(&drop)?;
-            match self.made_at {
-                None => Ok(()),
-                // It runs in no transaction.
-                Some(_) => admin.batch_execute(&format!(
-                    "DROP DATABASE IF EXISTS {} WITH (FORCE)",
-                    self.name
-                )),
-            }
-        });
-        if !std::thread::panicking() {
-            dropped.unwrap();
-        }
-    }
 }
 
 /// A doctor's store in a schema of its own.

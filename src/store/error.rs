@@ -237,9 +237,8 @@ impl StoreFault {
             ),
             Self::Away { since, reason } => write!(
                 f,
-                "the database '{place}' does not answer since {} ({reason}); see that its \
-                 server runs and can be reached, nothing was changed",
-                since.to_rfc3339()
+                "the database '{place}' does not answer since {since} ({reason}); see that its \
+                 server runs and can be reached, nothing was changed"
             ),
             Self::Refused(reason) => write!(f, "cannot use the database '{place}': {reason}"),
             Self::Unknown => write!(
@@ -251,7 +250,7 @@ impl StoreFault {
             Self::SeatTaken { doctor, since, at } => {
                 write!(f, "doctor {doctor} is being served already")?;
                 if let Some(since) = since {
-                    write!(f, ", since {}", since.to_rfc3339())?;
+                    write!(f, ", since {since}")?;
                 }
                 match at {
                     Some(at) => write!(f, ", by a program at {at}")?,
@@ -312,6 +311,30 @@ impl From<rusqlite::Error> for StoreFault {
             (ErrorCode::ReadOnly | ErrorCode::PermissionDenied, _) => Self::ReadOnly,
             (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => Self::Busy,
             _ => Self::Failed(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_sentences_are_local_as_everywhere() {
+        let since = Timestamp::from_millis(1_772_370_309_000);
+        let (doctor, reason) = ("D1".to_owned(), "timed out".into());
+        for fault in [
+            StoreFault::Away { since, reason },
+            StoreFault::SeatTaken {
+                doctor,
+                since: Some(since),
+                at: None,
+            },
+        ] {
+            let error = StoreError::new(Place::Server("db/clinic".to_owned()), fault);
+            let said = error.to_string();
+            assert!(said.contains(&format!("since {since}")), "{said}");
+            assert!(!said.contains(&since.to_rfc3339()), "{said}");
         }
     }
 }

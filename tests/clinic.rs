@@ -17,6 +17,8 @@ mod replacing;
 mod revoking;
 #[path = "clinic/roles.rs"]
 mod roles;
+#[path = "support/schema.rs"]
+mod schema;
 #[path = "clinic/seen.rs"]
 mod seen;
 #[path = "support/skip.rs"]
@@ -26,7 +28,7 @@ use std::env;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postgres::{Client, NoTls};
+use schema::Schema;
 use telemed::clock::{Clock, SystemClock, Timestamp};
 use telemed::doctor::joining::{self, JoiningError, Looked};
 use telemed::doctor::newcomer::{JOIN_KEY, Newcomer, NewcomerError, Progress};
@@ -40,7 +42,7 @@ use telemed::identity::data_dir::DataDir;
 use telemed::identity::id::Identifier;
 use telemed::identity::join::{JoinRequest, JoinTicket, NewcomerKeys};
 use telemed::identity::key_file::{Cost, KeyKind, Passphrase};
-use telemed::random::{self, OsRandom};
+use telemed::random::OsRandom;
 use telemed::secret::{Secret, SecretBytes};
 use telemed::store::clinic::JoinState;
 use telemed::store::{PostgresStore, Store, fact};
@@ -61,8 +63,7 @@ fn now() -> Timestamp {
 struct Scene {
     base: TempDir,
     practice: Practice,
-    url: String,
-    schema: String,
+    schema: Schema,
 }
 
 impl Scene {
@@ -77,16 +78,11 @@ impl Scene {
             skip::skip("no PostgreSQL server in TELEMED_TEST_POSTGRES");
             return None;
         };
-        let name: [u8; 8] = random::array(&mut OsRandom);
-        let schema = format!("telemed_test_{}", hex::encode(&name));
-        let mut admin = Client::connect(&url, NoTls).unwrap();
-        admin
-            .batch_execute(&format!("CREATE SCHEMA {schema}"))
-            .unwrap();
+        let schema = Schema::create(&url).unwrap();
         let base = TempDir::new().unwrap();
         let mut directory = DataDir::create_or_open(base.path(), "D1").unwrap();
         prepare(&mut directory);
-        let store = open(&url, &schema, "D1");
+        let store = open(&schema, "D1");
         let (group, doctor) = (Group::ffdhe2048(), id("D1"));
         let random = &mut OsRandom;
         let identity = setup::found(&directory, &*store, &group, &doctor, now(), random).unwrap();
@@ -95,13 +91,12 @@ impl Scene {
         Some(Self {
             base,
             practice,
-            url,
             schema,
         })
     }
 
     fn store(&self, doctor: &str) -> Arc<dyn Store> {
-        open(&self.url, &self.schema, doctor)
+        open(&self.schema, doctor)
     }
 
     fn directory(&self, name: &str) -> DataDir {
@@ -120,9 +115,7 @@ impl Scene {
 
     /// Whoever can write to the database.
     fn attack(&self, sql: &str) {
-        let mut admin = Client::connect(&self.url, NoTls).unwrap();
-        let path = format!("SET search_path = {}", self.schema);
-        admin.batch_execute(&path).unwrap();
+        let mut admin = self.schema.client().unwrap();
         admin.batch_execute(sql).unwrap();
     }
 
@@ -138,21 +131,9 @@ impl Scene {
     }
 }
 
-impl Drop for Scene {
-    fn drop(&mut self) {
-        let drop = format!("DROP SCHEMA IF EXISTS {} CASCADE", self.schema);
-        let dropped =
-            Client::connect(&self.url, NoTls).and_then(|mut admin| admin.batch_execute(&drop));
-        if !std::thread::panicking() {
-            dropped.unwrap();
-        }
-    }
-}
-
-fn open(url: &str, schema: &str, doctor: &str) -> Arc<dyn Store> {
-    let separator = if url.contains('?') { '&' } else { '?' };
-    let address = format!("{url}{separator}options=-csearch_path%3D{schema}");
-    Arc::new(PostgresStore::open(&address.parse().unwrap(), doctor).unwrap())
+fn open(schema: &Schema, doctor: &str) -> Arc<dyn Store> {
+    let address = schema.address().parse().unwrap();
+    Arc::new(PostgresStore::open(&address, doctor).unwrap())
 }
 
 fn newcomer<'a>(

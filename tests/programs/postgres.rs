@@ -3,14 +3,17 @@
 //! `TELEMED_TEST_POSTGRES`; `make test-postgres` starts one.
 
 mod roles;
+#[path = "../support/schema.rs"]
+mod schema;
 
 use std::env;
 use std::io::{BufRead, BufReader};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use postgres::{Client, NoTls};
+use postgres::Client;
 use telemed::store::messages::{Kind, MessageRow, MessageStore};
 use telemed::store::{SqliteStore, StoreError};
 
@@ -22,51 +25,42 @@ const ADDRESS: &str = "TELEMED_TEST_POSTGRES";
 const LOOPBACK: &str = "127.0.0.1:0";
 
 /// A schema of its own on a server, dropped with everything in it.
-pub struct Schema {
-    server: String,
-    name: String,
+pub struct Schema(schema::Schema);
+
+impl Deref for Schema {
+    type Target = schema::Schema;
+
+    fn deref(&self) -> &schema::Schema {
+        &self.0
+    }
 }
 
 impl Schema {
-    pub fn new(name: &str) -> Option<Self> {
+    pub fn new() -> Option<Self> {
         let Ok(server) = env::var(ADDRESS) else {
             skip(&format!("no PostgreSQL server in {ADDRESS}"));
             return None;
         };
-        Some(Self::at(server, name))
+        Some(Self::at(&server))
     }
 
-    fn at(server: String, name: &str) -> Self {
-        let name = format!("telemed_programs_{name}_{}", std::process::id());
-        let schema = Self { server, name };
-        let create = format!("CREATE SCHEMA {}", schema.name);
-        schema.client().batch_execute(&create).unwrap();
-        schema
+    fn at(server: &str) -> Self {
+        Self(schema::Schema::create(server).unwrap())
     }
 
     /// What `--store` is given.
     pub fn store(&self) -> String {
-        format!("{}?options=-csearch_path%3D{}", self.server, self.name)
+        self.address()
     }
 
     fn client(&self) -> Client {
-        Client::connect(&self.server, NoTls).unwrap()
+        self.0.client().unwrap()
     }
 
     fn count(&self, table: &str) -> i64 {
-        let sql = format!("SELECT count(*) FROM {}.{table}", self.name);
+        let sql = format!("SELECT count(*) FROM {table}");
         let row = self.client().query_one(&sql, &[]);
         row.map_or(0, |row| row.get(0))
-    }
-}
-
-impl Drop for Schema {
-    fn drop(&mut self) {
-        let drop = format!("DROP SCHEMA {} CASCADE", self.name);
-        // Where the server is gone, so is the schema.
-        if let Ok(mut client) = Client::connect(&self.server, NoTls) {
-            let _ = client.batch_execute(&drop);
-        }
     }
 }
 
@@ -95,7 +89,7 @@ fn shown(path: &Path) -> &str {
 
 #[test]
 fn a_practice_on_a_server_survives_a_kill_and_can_be_backed_up() {
-    let Some(schema) = Schema::new("serves") else {
+    let Some(schema) = Schema::new() else {
         return;
     };
     let (clinic, store) = (Clinic::new(), schema.store());
@@ -170,7 +164,7 @@ fn fill(path: &Path, count: u32) -> Result<(), StoreError> {
 
 #[test]
 fn a_practice_is_moved_even_if_the_copy_is_killed_in_the_middle() {
-    let Some(schema) = Schema::new("moves") else {
+    let Some(schema) = Schema::new() else {
         return;
     };
     let (clinic, store) = (Clinic::new(), schema.store());
@@ -318,7 +312,7 @@ fn while_the_server_is_away_sessions_go_on_and_nothing_is_accepted() {
     let Some(server) = OwnServer::start() else {
         return;
     };
-    let schema = Schema::at(server.url.clone(), "away");
+    let schema = Schema::at(&server.url);
     let (clinic, store) = (Clinic::new(), schema.store());
     let mut doctor = serve(&clinic, LOOPBACK, &store);
     for patient in ["P1", "P2"] {

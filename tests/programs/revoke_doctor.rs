@@ -40,7 +40,7 @@ impl Two {
 
 #[test]
 fn a_doctor_who_is_revoked_is_out_and_her_name_may_be_given_again() {
-    let Some(schema) = Schema::new("revokes") else {
+    let Some(schema) = Schema::new() else {
         return;
     };
     let two = Two {
@@ -140,7 +140,7 @@ fn a_doctor_who_is_revoked_is_out_and_her_name_may_be_given_again() {
 
 #[test]
 fn a_ticket_for_joining_is_listed_and_taken_back() {
-    let Some(schema) = Schema::new("tickets") else {
+    let Some(schema) = Schema::new() else {
         return;
     };
     let two = Two {

@@ -19,8 +19,8 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(name: &str) -> Option<Self> {
-        let schema = Schema::new(name)?;
+    fn new() -> Option<Self> {
+        let schema = Schema::new()?;
         let clinic = Clinic::new();
         let doctor = serve(&clinic, LOOPBACK, &schema.store());
         Some(Self {
@@ -63,7 +63,7 @@ impl Scene {
 
 #[test]
 fn an_assistant_reaches_patients_through_the_doctors_server_and_sees_what_came_of_it() {
-    let Some(mut scene) = Scene::new("assistant") else {
+    let Some(mut scene) = Scene::new() else {
         return;
     };
     scene.join("A1", "assistant");
@@ -137,7 +137,7 @@ fn an_assistant_reaches_patients_through_the_doctors_server_and_sees_what_came_o
 
 #[test]
 fn what_is_for_doctors_is_refused_to_an_assistant_in_a_sentence() {
-    let Some(scene) = Scene::new("refused") else {
+    let Some(scene) = Scene::new() else {
         return;
     };
     scene.join("A1", "assistant");
@@ -194,7 +194,7 @@ fn what_is_for_doctors_is_refused_to_an_assistant_in_a_sentence() {
 
 #[test]
 fn an_auditor_verifies_every_log_and_sees_no_patient() {
-    let Some(scene) = Scene::new("auditor") else {
+    let Some(scene) = Scene::new() else {
         return;
     };
     scene.join("A1", "assistant");
@@ -261,7 +261,7 @@ fn an_auditor_verifies_every_log_and_sees_no_patient() {
 
 #[test]
 fn an_auditor_is_shown_no_other_root_and_no_log_of_nobody() {
-    let Some(scene) = Scene::new("shown") else {
+    let Some(scene) = Scene::new() else {
         return;
     };
     scene.join("R1", "auditor");
@@ -310,7 +310,7 @@ fn grants(schema: &str, login: &str) -> String {
 
 #[test]
 fn an_auditors_login_reads_the_logs_and_writes_to_her_own_alone() {
-    let Some(scene) = Scene::new("login") else {
+    let Some(scene) = Scene::new() else {
         return;
     };
     scene.join("R1", "auditor");
@@ -322,9 +322,9 @@ fn an_auditors_login_reads_the_logs_and_writes_to_her_own_alone() {
     admin.batch_execute(&statements).unwrap();
     let server = scene
         .schema
-        .server
+        .url
         .replacen("telemed@", &format!("{login}@"), 1);
-    assert_ne!(server, scene.schema.server);
+    assert_ne!(server, scene.schema.url);
     let store = format!("{server}?options=-csearch_path%3D{}", scene.schema.name);
     let audit = |line: &[&str]| {
         let line = [&["--id", "R1", "--store", &store, "audit"], line].concat();
@@ -379,7 +379,7 @@ fn an_auditors_login_reads_the_logs_and_writes_to_her_own_alone() {
 
 #[test]
 fn a_ticket_to_join_that_is_good_no_more_ends_with_exit_code_5() {
-    let Some(scene) = Scene::new("used_ticket") else {
+    let Some(scene) = Scene::new() else {
         return;
     };
     let invite = |name: &str| {
@@ -417,7 +417,7 @@ fn a_ticket_to_join_that_is_good_no_more_ends_with_exit_code_5() {
 
 #[test]
 fn an_older_copy_of_the_database_is_gone_on_with_only_if_that_is_said() {
-    let Some(scene) = Scene::new("older") else {
+    let Some(scene) = Scene::new() else {
         return;
     };
     scene.join("A1", "assistant");
@@ -442,7 +442,7 @@ fn an_older_copy_of_the_database_is_gone_on_with_only_if_that_is_said() {
 
 #[test]
 fn a_new_recovery_code_is_made_if_the_other_doctors_are_known_and_they_are_told() {
-    let Some(scene) = Scene::new("recovery") else {
+    let Some(scene) = Scene::new() else {
         return;
     };
     scene.clinic.command(&["recovery-code"]).code(0);
@@ -470,7 +470,7 @@ fn a_new_recovery_code_is_made_if_the_other_doctors_are_known_and_they_are_told(
     scene.clinic.command(&["recovery-code", "--yes"]).code(0);
     second
         .program
-        .expect("doctor D1 has made a new recovery code for the clinic");
+        .expect("octor D1 has made a new recovery code for the clinic");
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     loop {
         let log = scene.run("D2", &["audit", "list"]).code(0).out;

@@ -158,7 +158,9 @@ fn a_machine_that_dies_without_a_word_frees_its_seat_in_time() {
     let died = Instant::now();
     scene.kill_node("D2");
     let seats = "SELECT count(*) FROM pg_stat_activity JOIN pg_locks USING (pid)
-                 WHERE application_name = 'telemed D2' AND locktype = 'advisory'";
+                 WHERE application_name = 'telemed D2' AND locktype = 'advisory'
+                   AND (classid::bigint << 32 | objid::bigint)
+                       = hashtextextended(current_schema() || E'\\nD2', 1953325874)";
     assert_eq!(scene.number(seats), 1, "the server cannot know yet");
     run(serve(&scene, "D2", &store))
         .code(1)

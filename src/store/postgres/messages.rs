@@ -3,6 +3,7 @@
 
 mod changes;
 pub(super) mod incoming;
+mod missing;
 
 use postgres::Row;
 
@@ -81,30 +82,6 @@ const WENT_TO_PATIENT: &str = "message.kind <> 'private' AND EXISTS (
       AND (SELECT delivery.queued FROM delivery
            WHERE delivery.message = message.number
              AND delivery.device = certificate.fingerprint) IS NOT NULL)";
-
-/// What is missing among the messages of numbers $1.
-fn is_missing() -> String {
-    format!(
-        "delivery.message = ANY ($1) AND delivery.delivered IS NULL
-         AND delivery.confirmed IS NULL AND NOT {} AND NOT {}
-         AND NOT EXISTS (SELECT 1 FROM message
-                         WHERE message.number = delivery.message AND message.ended)",
-        has_other("delivered"),
-        has_other("confirmed"),
-    )
-}
-
-/// The number of this message, or of all that somebody may lack: what lacks is
-/// open until its message has ended. The index of what is open has them.
-fn numbers(connection: &mut Connection, message: Option<u64>) -> Result<Vec<i64>, StoreFault> {
-    match message {
-        Some(number) => Ok(vec![stored(number)]),
-        None => {
-            let sql = "SELECT DISTINCT message FROM delivery WHERE open";
-            all(connection, sql, &[], |row| value(row, 0))
-        }
-    }
-}
 
 /// The largest number that is given, far from where counting on would overflow.
 const LARGEST: i64 = i64::MAX / 2;
@@ -315,37 +292,11 @@ impl MessageStore for PostgresStore {
         &self,
         message: Option<u64>,
     ) -> Result<Vec<(u64, DeliveryCounts)>, StoreError> {
-        let sql = format!(
-            "SELECT delivery.message, count(*) FILTER (WHERE delivery.sent IS NULL),
-                    count(*) FILTER (WHERE delivery.sent IS NOT NULL)
-             FROM delivery WHERE {}
-             GROUP BY delivery.message ORDER BY delivery.message DESC",
-            is_missing()
-        );
-        let read = |row: &Row| {
-            let counts = DeliveryCounts {
-                queued: value(row, 1)?,
-                sent: value(row, 2)?,
-                ..DeliveryCounts::default()
-            };
-            Ok((value(row, 0)?, counts))
-        };
-        self.read(|connection| {
-            let numbers = numbers(connection, message)?;
-            all(connection, &sql, &[&numbers], read)
-        })
+        missing::counts(self, message)
     }
 
     fn missing(&self, message: Option<u64>, limit: usize) -> Result<Vec<DeliveryRow>, StoreError> {
-        let sql = format!(
-            "SELECT {DELIVERY} FROM delivery WHERE {}
-             ORDER BY delivery.message DESC, delivery.patient, delivery.device LIMIT $2",
-            is_missing()
-        );
-        self.read(|connection| {
-            let numbers = numbers(connection, message)?;
-            all(connection, &sql, &[&numbers, &rows(limit)], read_delivery)
-        })
+        missing::rows(self, message, limit)
     }
 
     fn confirmation(&self, message: u64, device: &Device) -> Result<Option<Vec<u8>>, StoreError> {

@@ -199,7 +199,7 @@ impl Newcomer<'_> {
             return Err(NewcomerError::OtherName(self.ticket.subject.to_string()));
         }
         let root = self.root(random)?;
-        if self.has_papers(&root)? {
+        if self.has_papers(&root, now)? {
             return self.finish(clinic, now);
         }
         let row = clinic
@@ -235,10 +235,14 @@ impl Newcomer<'_> {
     }
 
     /// Whether her certificate is there: the root has signed it for the key in her
-    /// directory, under her name, and has not revoked it. Any other is that of
+    /// directory, under her name, and has not revoked it, and it has not ended. Any other is that of
     /// somebody who had the name before, or of her with keys she has lost, or was
     /// put there by whoever can write to the database.
-    fn has_papers(&self, root: &VerifiedCertificate) -> Result<bool, NewcomerError> {
+    fn has_papers(
+        &self,
+        root: &VerifiedCertificate,
+        now: Timestamp,
+    ) -> Result<bool, NewcomerError> {
         let role = self.ticket.role;
         let (Some(bytes), true) = (
             self.store.fact(certificate_fact(role))?,
@@ -253,6 +257,7 @@ impl Newcomer<'_> {
         };
         let subject = certificate.subject();
         Ok(subject.identifier == self.ticket.subject
+            && now <= subject.not_after
             && subject.signing_key == *self.signing(root.group())?.verifying_key()
             && !self.revoked_list(root)?.contains(&subject.serial))
     }

@@ -27,7 +27,8 @@ use marks::{MarksLine, Missing};
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::doctor::practice::SERVER;
-use crate::doctor::setup::{self, DoctorPapers, SetupError};
+use crate::doctor::setup::{self, SetupError};
+use crate::doctor::staff;
 use crate::hex;
 use crate::identity::certificate::{Certificate, Fingerprint, VerifiedCertificate};
 use crate::identity::revocation::RevokedDoctors;
@@ -291,18 +292,15 @@ pub fn put_back(
     }
     // Nothing is written into a database that is not to be gone on with.
     marks::check(directory, store, &seen)?;
-    let DoctorPapers {
-        root,
-        certificate,
-        revoked: found,
-        ..
-    } = setup::load_papers(store, random)?;
+    let papers = setup::load_papers(store, random)?;
+    let (root, found) = (papers.root, papers.revoked);
     let known = RevokedDoctors::accept(&seen.revoked, &root).ok();
-    let own = certificate.subject();
+    let own = papers.certificate.subject();
+    let over = staff::over(&staff::certificates(store, &root)?, now);
     let is_to_be_put = |known: &RevokedDoctors| {
         seen.root == root.fingerprint()
             && known.number() > found.number()
-            && known.holds_all_of(&found)
+            && known.holds_all_of(&found, &over)
             && !known.contains(&own.serial)
     };
     let Some(known) = known.filter(is_to_be_put) else {

@@ -6,9 +6,11 @@
 
 mod ending;
 mod enrolled;
+mod over;
 
 pub use ending::{Ending, ending};
 pub use enrolled::Enrolled;
+pub use over::over;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -308,12 +310,11 @@ fn show_with(
     let all = certificates(&*practice.store, &identity.root)?;
     let of_her = |certificate: &&VerifiedCertificate| certificate.subject().identifier == *member;
     // Those that are over, too: who has one works here until it is revoked.
-    let good: Vec<_> = all
-        .iter()
-        .filter(of_her)
-        .filter(|certificate| !list.contains(&certificate.subject().serial))
-        .collect();
-    let staff = clinic.staff()?;
+    let (staff, over) = (clinic.staff()?, over(&all, practice.now()));
+    let is_good = |it: &&VerifiedCertificate| {
+        !list.contains(&it.subject().serial) && !over::has_left(it, &over, &staff)
+    };
+    let good: Vec<_> = all.iter().filter(of_her).filter(is_good).collect();
     let is_other = |id: &String| id != member.as_str() && id != identity.identifier().as_str();
     let newest = |all: &[&VerifiedCertificate]| {
         let newest = all.iter().max_by_key(|each| each.subject().not_before);
@@ -359,14 +360,15 @@ pub fn works_here(practice: &Practice, name: &str) -> Result<bool, StaffError> {
     let (store, identity) = (&*practice.store, practice.identity());
     let list = revoked_list(store, &identity.root)?;
     let all = certificates(store, &identity.root)?;
-    let mut of_her = all
-        .iter()
-        .map(|certificate| certificate.subject())
-        .filter(|subject| subject.identifier.as_str() == name);
-    Ok(of_her.any(|subject| !list.contains(&subject.serial)))
+    let staff = store.clinic().map(ClinicStore::staff).transpose()?;
+    let (staff, over) = (staff.unwrap_or_default(), over(&all, practice.now()));
+    let is_her = |it: &&VerifiedCertificate| it.subject().identifier.as_str() == name;
+    let mut of_her = all.iter().filter(is_her);
+    Ok(of_her.any(|it| !list.contains(&it.subject().serial) && !over::has_left(it, &over, &staff)))
 }
 
-/// The list that follows the one in the store and names these certificates.
+/// The list that follows the one in the store and names these certificates, but
+/// for those that are over.
 ///
 /// # Errors
 /// [`StaffError`].
@@ -378,7 +380,8 @@ pub fn next_list(
     random: &mut dyn Random,
 ) -> Result<RevokedDoctors, StaffError> {
     let clinic = &root.subject().clinic;
-    let next = revoked_list(store, root)?.extend_by(secret, clinic, serials, now, random);
+    let over = over(&certificates(store, root)?, now);
+    let next = revoked_list(store, root)?.follow(secret, clinic, (serials, &over), now, random);
     next.ok_or(StaffError::ListFull)
 }
 
@@ -402,14 +405,19 @@ pub fn revoke(
     if next.contains(&identity.certificate.subject().serial) {
         return Err(StaffError::Unfit("it names this doctor's own certificate"));
     }
-    if !next.holds_all_of(&identity.revoked) {
+    let over = over(
+        &certificates(&*practice.store, &identity.root)?,
+        practice.now(),
+    );
+    if !next.holds_all_of(&identity.revoked, &over) {
         return Err(StaffError::Unfit(
             "it lets somebody off who was revoked, since the one in the database is older than \
              the one that is known here; start the server anew, which puts the newer one back",
         ));
     }
-    let names_her = shown.serials.iter().all(|serial| next.contains(serial));
-    if next.number() <= known.number() || !next.holds_all_of(&known) || !names_her {
+    let is_done = |serial: &Serial| next.contains(serial) || over.contains(serial);
+    let names_her = shown.serials.iter().all(is_done);
+    if next.number() <= known.number() || !next.holds_all_of(&known, &over) || !names_her {
         return Err(StaffError::Overtaken);
     }
     let what = match shown.serials_in_hex() {

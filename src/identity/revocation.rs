@@ -6,6 +6,7 @@
 //! version 1 ‖ clinic 16 ‖ number 8 ‖ TS 8 ‖ LP16(serials, 16 each, ascending) ‖ signature 2L
 //! ```
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::clock::Timestamp;
@@ -90,12 +91,26 @@ impl RevokedDoctors {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> Option<Self> {
+        self.follow(root, clinic, (more, &BTreeSet::new()), now, random)
+    }
+
+    /// The same without those that are over: nobody goes by them any more.
+    #[must_use]
+    pub fn follow(
+        &self,
+        root: &SignSecret,
+        clinic: &ClinicId,
+        (more, over): (&[Serial], &BTreeSet<Serial>),
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> Option<Self> {
         // After a restored backup a count would begin again below lists that
         // patients have seen: the time does not.
         let seconds = now.as_millis() / 1_000;
         let number = self.number.checked_add(1)?.max(seconds);
         let mut serials = self.serials.clone();
         serials.extend_from_slice(more);
+        serials.retain(|serial| !over.contains(serial));
         serials.sort_unstable();
         serials.dedup();
         let fits = serials.len() <= MAX_SERIALS;
@@ -181,10 +196,12 @@ impl RevokedDoctors {
         self.number > known.number || self.bytes == known.bytes
     }
 
-    /// Whether nobody has been let off who is in `known`.
+    /// Whether nobody has been let off who is in `known`, but for those that are
+    /// over.
     #[must_use]
-    pub fn holds_all_of(&self, known: &Self) -> bool {
-        known.serials.iter().all(|serial| self.contains(serial))
+    pub fn holds_all_of(&self, known: &Self, over: &BTreeSet<Serial>) -> bool {
+        let mut serials = known.serials.iter();
+        serials.all(|serial| self.contains(serial) || over.contains(serial))
     }
 
     /// Whether the doctor's certificate with this serial is revoked.

@@ -1,6 +1,9 @@
 //! A doctor's signing key is replaced in a clinic where others are at work, and
 //! devices that a thief could have enrolled are revoked.
 
+#[path = "over.rs"]
+mod over;
+
 use super::*;
 
 use std::cell::RefCell;

@@ -2,6 +2,8 @@
 
 use super::*;
 
+use std::collections::BTreeSet;
+
 use telemed::doctor::member;
 use telemed::doctor::staff::{self, Answer, StaffError};
 use telemed::doctor::transfer::{TransferError, transfer, transfer_all};
@@ -109,7 +111,7 @@ fn a_doctor_who_is_revoked_stands_in_the_list_and_is_nobody_in_the_clinic() {
     // Nobody is let off when the next one goes.
     scene.revoke("A1").unwrap();
     assert_eq!(scene.list().serials().len(), 2);
-    assert!(scene.list().holds_all_of(&list));
+    assert!(scene.list().holds_all_of(&list, &BTreeSet::new()));
     assert_eq!(scene.staff(), ["D1"]);
 }
 

@@ -79,8 +79,10 @@ pub fn replace_key(
     let issuer = (&identity.root, root);
     let certificate = certify_doctor(issuer, &identity.certificate, new_key, now, random);
     let old = identity.certificate.subject();
+    let over = staff::certificates(&*practice.store, &identity.root)?;
+    let over = staff::over(&over, now);
     let revoked = known
-        .extend(root, &old.clinic, &old.serial, now, random)
+        .follow(root, &old.clinic, (&[old.serial], &over), now, random)
         .ok_or(AuthorityError::ListFull)?;
     let next = DoctorIdentity {
         root: identity.root.clone(),

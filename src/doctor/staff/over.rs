@@ -1,0 +1,36 @@
+//! Certificates that need not stand in the list of revoked doctors any more.
+//!
+//! An assistant's or auditor's that has ended is refused wherever it is shown, and
+//! no patient ever sees one. A doctor's stays in the list for good: her programs
+//! open the books also when it has ended, unless it is revoked.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::identity::certificate::{Serial, VerifiedCertificate};
+use crate::store::clinic::StaffRow;
+
+/// So long after its end a certificate still stands in the list, as long as what
+/// its holder wrote before is given: clocks may be off.
+pub const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Those that are over.
+#[must_use]
+pub fn over(all: &[VerifiedCertificate], now: Timestamp) -> BTreeSet<Serial> {
+    let subjects = all.iter().map(|certificate| certificate.subject());
+    let over = subjects.filter(|it| it.role.lacks_node() && it.not_after.plus(KEPT) < now);
+    over.map(|subject| subject.serial).collect()
+}
+
+/// Whether somebody with a certificate that is over has been taken out of the
+/// clinic: the list need not say so any more.
+pub(super) fn has_left(
+    certificate: &VerifiedCertificate,
+    over: &BTreeSet<Serial>,
+    staff: &[StaffRow],
+) -> bool {
+    let subject = certificate.subject();
+    let is_here = |row: &StaffRow| row.id == subject.identifier.as_str();
+    over.contains(&subject.serial) && !staff.iter().any(is_here)
+}

@@ -174,6 +174,18 @@ impl Colleagues {
         }
     }
 
+    /// Whether the doctor of that name has left the clinic, by what is known
+    /// here: every certificate of hers that is known is in its list of revoked
+    /// doctors. Then nothing is sent to where she was reached.
+    #[must_use]
+    pub fn has_left(&self, name: &Identifier, home: &KnownDoctor) -> bool {
+        let is_home = *name == home.certificate().subject().identifier;
+        match self.0.get(name) {
+            Some(listed) => listed.is_revoked(home) && (!is_home || home.is_revoked()),
+            None => is_home && home.is_revoked(),
+        }
+    }
+
     /// The doctor of that name.
     #[must_use]
     pub fn get(&self, name: &Identifier) -> Option<&Colleague> {

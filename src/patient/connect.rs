@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::framing::Frame;
 use crate::handshake::patient::{self, HandshakeError, Step, certificate_answer};
 use crate::handshake::resume::{self, ResumptionTicket};
+use crate::identity::id::Identifier;
 use crate::identity::known_doctor::{KnownDoctor, News, TrustError};
 use crate::identity::patient_identity::PatientIdentity;
 use crate::patient::config::Config;
@@ -24,6 +25,13 @@ use crate::store::StoreFault;
 /// Why there is no session.
 #[derive(Debug)]
 pub enum ConnectError {
+    /// The clinic has revoked the doctor who was asked for. Nobody was called.
+    Left {
+        /// Who was asked for.
+        doctor: Identifier,
+        /// Those of the clinic who can be connected to instead.
+        others: Vec<Identifier>,
+    },
     /// The connection failed.
     Link(LinkError),
     /// The server closed without a word when it was shown who this is.
@@ -64,7 +72,7 @@ impl ConnectError {
                 error.fault(),
                 StoreFault::Full | StoreFault::ReadOnly | StoreFault::Busy
             ),
-            Self::Handshake(HandshakeError::Trust(_)) | Self::Files(_) => false,
+            Self::Left { .. } | Self::Handshake(HandshakeError::Trust(_)) | Self::Files(_) => false,
         }
     }
 }
@@ -72,6 +80,19 @@ impl ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Left { doctor, others } => {
+                let others: Vec<&str> = others.iter().map(Identifier::as_str).collect();
+                let others = match others[..] {
+                    [] => "no other doctor of it is known here".to_owned(),
+                    [one] => format!("{one} can be connected to instead"),
+                    _ => format!("these can be connected to instead: {}", others.join(", ")),
+                };
+                write!(
+                    f,
+                    "the clinic has revoked doctor {doctor}, who has left it or has a new key, and \
+                     she is not called; {others}"
+                )
+            }
             Self::Link(error) => write!(f, "{error}"),
             Self::NotAccepted => f.write_str(
                 "the server closed the connection without a word: it is not the doctor's, \

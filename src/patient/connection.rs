@@ -106,7 +106,7 @@ impl Connection {
         let mut first = None;
         for (at, doctor) in doctors.iter().enumerate() {
             let began = Instant::now();
-            let error = match self.connect(doctor) {
+            let error = match self.may_call(doctor).and_then(|()| self.connect(doctor)) {
                 _ if self.shared.is_stopping() => return Round::Stopped(Stopped::Asked),
                 Ok(end) => return Round::Over(end, began.elapsed()),
                 Err(error) => error,
@@ -133,6 +133,18 @@ impl Connection {
         Round::Failed
     }
 
+    /// Whom the clinic has revoked is not called.
+    fn may_call(&self, doctor: &Identifier) -> Result<(), ConnectError> {
+        if !self.colleagues.has_left(doctor, &self.home) {
+            return Ok(());
+        }
+        let now = self.shared.clock.now();
+        Err(ConnectError::Left {
+            doctor: doctor.clone(),
+            others: self.colleagues.instead_of(doctor, &self.home, now),
+        })
+    }
+
     fn line(&mut self, doctor: &Identifier) -> &mut Line {
         self.lines.entry(doctor.clone()).or_default()
     }
@@ -147,7 +159,8 @@ impl Connection {
         let shared = Arc::clone(&self.shared);
         let certificate = doctor.certificate().clone();
         let instead_of = Some(&shared.asked).filter(|asked| *asked != name);
-        let lookout = instead_of.map(|asked| Lookout::new(self.look(asked)));
+        let may_come_back = instead_of.filter(|asked| self.may_call(asked).is_ok());
+        let lookout = may_come_back.map(|asked| Lookout::new(self.look(asked)));
         let connected = Event::Connected {
             doctor: name.clone(),
             instead_of: instead_of.cloned(),
@@ -303,7 +316,8 @@ impl Connection {
 /// who was.
 const fn concerns_one(error: &ConnectError, was_asked: bool) -> bool {
     match error {
-        ConnectError::Papers(TrustError::Revoked)
+        ConnectError::Left { .. }
+        | ConnectError::Papers(TrustError::Revoked)
         | ConnectError::Handshake(HandshakeError::Trust(TrustError::Revoked)) => true,
         ConnectError::Papers(_) | ConnectError::Handshake(_) => !was_asked,
         ConnectError::Link(_) | ConnectError::NotAccepted | ConnectError::Files(_) => false,

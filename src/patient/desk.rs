@@ -188,10 +188,7 @@ impl Desk {
                 enrolled: is_home,
                 asked: *name == self.asked,
                 connected: connected.as_ref() == Some(name),
-                revoked: match is_home {
-                    true => home.is_revoked(),
-                    false => listed.is_some_and(|listed| listed.is_revoked(&home)),
-                },
+                revoked: colleagues.has_left(name, &home),
                 since: listed.map(|listed| listed.since),
             })
         };

@@ -1,5 +1,8 @@
 //! A patient whose clinic has several doctors, each with a real server.
 
+#[path = "nodes/left.rs"]
+mod left;
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -20,7 +23,7 @@ use telemed::identity::roster::{RosterEntry, RosterError};
 use telemed::patient::colleagues::EntryError;
 use telemed::patient::config::Config;
 use telemed::patient::connect::ConnectError;
-use telemed::patient::event::{Event, Stopped};
+use telemed::patient::event::Event;
 use telemed::random::{self, OsRandom};
 use telemed::store::{CertificateRow, SqliteStore, Store};
 use tempfile::TempDir;
@@ -365,37 +368,6 @@ fn entries_that_are_forged_foreign_old_or_of_a_revoked_doctor_are_not_taken() {
     assert_eq!(kept, [new]);
 }
 
-#[test]
-fn a_list_of_revoked_doctors_that_one_shows_counts_for_all() {
-    let mut scene = Scene::introduced();
-    // The first doctor's key is stolen; the second has the newest list.
-    let stolen = scene.d1.practice.identity();
-    let serial = stolen.certificate.subject().serial;
-    let renewed = with_next_list(&scene, &scene.d2.practice.identity(), serial);
-    scene.d2.practice.replace_identity(renewed);
-    let running = scene.device.start_as("D2", quick());
-    assert_eq!(session(&running), with("D2"));
-    running.leave();
-    // Whoever has her key shows the old list, which is no use.
-    let error = refused_or_not_connected(scene.device.start());
-    assert!(error.contains("older than one seen before"), "{error}");
-    let shows_it = stolen.renewed(stolen.certificate.clone()).unwrap();
-    let newest = scene.d2.practice.identity().revoked.clone();
-    scene.d1.practice.replace_identity(DoctorIdentity {
-        revoked: newest,
-        ..shows_it
-    });
-    match refused(scene.device.start()) {
-        ConnectError::Papers(TrustError::Revoked) => {}
-        error => panic!("{error}"),
-    }
-    // Whoever takes another doctor gets one.
-    let running = scene.device.start_with(any_doctor(), Arc::new(SystemClock));
-    assert_eq!(session(&running), instead("D2", "D1"));
-    running.leave();
-    scene.d1.close();
-}
-
 /// The same doctor with the clinic's next list of revoked ones.
 fn with_next_list(scene: &Scene, doctor: &DoctorIdentity, serial: [u8; 16]) -> DoctorIdentity {
     let clinic_id = doctor.root.subject().clinic;
@@ -428,19 +400,6 @@ fn a_doctor_who_is_not_believed_at_first_is_tried_again() {
     scene.d2.practice.replace_identity(second);
     assert_eq!(session(&running), with("D2"));
     running.leave();
-}
-
-/// The first thing that went wrong.
-fn refused_or_not_connected(running: Running) -> String {
-    let error = running.until(|event| match event {
-        Event::NotConnected(error) | Event::Stopped(Stopped::Refused(error)) => {
-            Some(error.to_string())
-        }
-        Event::Connected { .. } => panic!("connected"),
-        _ => None,
-    });
-    running.client.leave();
-    error
 }
 
 #[test]

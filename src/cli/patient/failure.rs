@@ -159,6 +159,23 @@ pub(super) fn connect(error: &ConnectError, place: &Place) -> Failure {
             error,
             "check that the doctor's program is running, and the network; \
              --connect HOST:PORT names another address",
+        ConnectError::Left { doctor, others } => {
+            let other = |other: &Identifier| {
+                let Place {
+                    name, data_option, ..
+                } = place;
+                format!(
+                    "to connect to {other}: patient{data_option} --id {} --doctor-id {other}\n",
+                    name.patient
+                )
+            };
+            let others: Vec<String> = others.iter().map(other).collect();
+            Failure::new(Exit::Refused, sentence).hint(format!(
+                "{}if {doctor} still works there, she has a new key: ask her over the phone\n{}",
+                others.concat(),
+                new_identity(place)
+            ))
+        }
         ),
         ConnectError::NotAccepted => Failure::new(Exit::Refused, sentence)
             .hint("ask the doctor whether she still knows this device; if not, for a new ticket"),

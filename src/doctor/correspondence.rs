@@ -114,6 +114,9 @@ pub struct LetterReport {
     /// Whether it bears the name of nobody who could have written it: it is given
     /// to nobody.
     pub doubted: bool,
+    /// Whether it does not open any more.
+    #[serde(default)]
+    pub damaged: bool,
 }
 
 /// Does what is asked; a sentence if it cannot be done.
@@ -158,8 +161,7 @@ fn history(
         found.push((row.place(), outgoing(&authors, patient, &row, &deliveries)?));
     }
     for row in store.incoming(Some(patient.as_str()), limit)? {
-        let message = messages::open_incoming(practice, &row)?;
-        found.push((row.place(), incoming(&row, &message)));
+        found.push((row.place(), read_incoming(practice, &row)?));
     }
     found.sort_by_key(|(place, _)| *place);
     found.drain(..found.len().saturating_sub(limit));
@@ -253,7 +255,7 @@ fn inbox(practice: &Practice, all: bool) -> Result<Answer, BookError> {
     };
     let opened: Result<Vec<_>, BookError> = rows
         .iter()
-        .map(|row| Ok(incoming(row, &messages::open_incoming(practice, row)?)))
+        .map(|row| read_incoming(practice, row))
         .collect();
     let letters = opened?;
     if !letters.is_empty() {
@@ -270,7 +272,7 @@ fn outgoing(
     at_devices: &[DeliveryRow],
 ) -> Result<LetterReport, BookError> {
     let practice = authors.practice;
-    let found = messages::read_with(authors, row)?;
+    let found = messages::find_with(authors, row)?;
     let (message, now) = (found.message(), practice.now());
     let states = ["confirmed", "delivered", "sent", "expired", "queued"];
     let reached = |state: &&&str| {
@@ -289,15 +291,31 @@ fn outgoing(
         written: message.map_or(row.written, Message::written),
         received: None,
         state: state.to_owned(),
-        boundary: message.and_then(word),
+        boundary: match message {
+            Some(message) => word(message),
+            None if found.is_damaged() => row.boundary.map(|mark| mark.word().to_owned()),
+            None => None,
+        },
         in_consultation: false,
         text: message.map(|message| message.text().to_owned()),
         author: messages::author(practice, row, message)?,
         doubted: found.is_doubted(),
+        damaged: found.is_damaged(),
     })
 }
 
-fn incoming(row: &IncomingRow, message: &Message) -> LetterReport {
+/// A patient's message. One that is damaged must not hide the others: of it is
+/// told what its row says.
+fn read_incoming(practice: &Practice, row: &IncomingRow) -> Result<LetterReport, BookError> {
+    match messages::open_incoming(practice, row) {
+        Ok(message) => Ok(incoming(row, Some(&message))),
+        Err(BookError::Sealed(_)) => Ok(incoming(row, None)),
+        Err(error) => Err(error),
+    }
+}
+
+/// A patient's message; without it, of one that does not open.
+fn incoming(row: &IncomingRow, message: Option<&Message>) -> LetterReport {
     let state = if row.shown.is_some() {
         "read"
     } else {
@@ -310,15 +328,19 @@ fn incoming(row: &IncomingRow, message: &Message) -> LetterReport {
         patient: row.patient.clone(),
         device: Some(device_code(&row.device)),
         kind: "private".to_owned(),
-        urgent: message.is_urgent(),
-        written: message.written(),
+        urgent: message.is_some_and(Message::is_urgent),
+        written: message.map_or(row.written, Message::written),
         received: Some(row.received),
         state: state.to_owned(),
-        boundary: word(message),
+        boundary: match message {
+            Some(message) => word(message),
+            None => row.boundary.map(|mark| mark.word().to_owned()),
+        },
         in_consultation: false,
-        text: Some(message.text().to_owned()),
+        text: message.map(|message| message.text().to_owned()),
         author: None,
         doubted: false,
+        damaged: message.is_none(),
     }
 }
 

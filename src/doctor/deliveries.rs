@@ -110,6 +110,9 @@ pub struct MessageReport {
     /// Whether it bears the name of nobody who could have written it: it is given
     /// to nobody.
     pub doubted: bool,
+    /// Whether it does not open any more.
+    #[serde(default)]
+    pub damaged: bool,
     /// Devices that wait for it.
     pub queued: u64,
     /// Devices to whose connection it was given.
@@ -357,7 +360,7 @@ fn list(
             report.delivered = counts.delivered;
             report.confirmed = counts.confirmed;
             report.unlisted = devices.saturating_sub(deliveries.len() as u64);
-            if verify {
+            if verify && !report.damaged {
                 for (delivery, found) in report.deliveries.iter_mut().zip(&deliveries) {
                     if found.confirmed.is_some() {
                         let genuine =
@@ -447,7 +450,7 @@ fn report_of(
     deliveries: &[DeliveryRow],
 ) -> Result<MessageReport, BookError> {
     let practice = authors.practice;
-    let found = messages::read_with(authors, row)?;
+    let found = messages::find_with(authors, row)?;
     let message = found.message();
     let now = practice.now();
     let mut devices: BTreeMap<&str, usize> = BTreeMap::new();
@@ -485,6 +488,7 @@ fn report_of(
         text: message.map(|message| message.text().to_owned()),
         author: messages::author(practice, row, message)?,
         doubted: found.is_doubted(),
+        damaged: found.is_damaged(),
         queued: 0,
         sent: 0,
         delivered: 0,

@@ -125,6 +125,9 @@ pub enum Found {
     Doubted(Message),
     /// It is not for her who reads.
     Closed,
+    /// What lies there does not open: it is damaged. Of a single message that is
+    /// [`BookError::Sealed`].
+    Damaged,
 }
 
 impl Found {
@@ -133,7 +136,7 @@ impl Found {
     pub const fn message(&self) -> Option<&Message> {
         match self {
             Self::Open(message) | Self::Doubted(message) => Some(message),
-            Self::Closed => None,
+            Self::Closed | Self::Damaged => None,
         }
     }
 
@@ -142,6 +145,12 @@ impl Found {
     #[must_use]
     pub const fn is_doubted(&self) -> bool {
         matches!(self, Self::Doubted(_))
+    }
+
+    /// Whether it does not open any more.
+    #[must_use]
+    pub const fn is_damaged(&self) -> bool {
+        matches!(self, Self::Damaged)
     }
 }
 
@@ -167,6 +176,15 @@ pub(super) fn read_with(authors: &Authors<'_>, row: &MessageRow) -> Result<Found
         true => Found::Open(message),
         false => Found::Doubted(message),
     })
+}
+
+/// The same for a list: a message that is damaged must not hide the others, and is
+/// [`Found::Damaged`].
+pub(super) fn find_with(authors: &Authors<'_>, row: &MessageRow) -> Result<Found, BookError> {
+    match read_with(authors, row) {
+        Err(BookError::Sealed(_)) => Ok(Found::Damaged),
+        found => found,
+    }
 }
 
 /// Opens a message that is to be given to patients, and says to whom.

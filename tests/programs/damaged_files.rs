@@ -23,6 +23,63 @@ fn closed() -> (Clinic, String) {
     (clinic, address)
 }
 
+/// Flips a bit in the sealed content of one row of the doctor's database.
+fn flip_a_bit(clinic: &Clinic, table: &str, number: u64) {
+    let database = Connection::open(clinic.doctor_files().join("telemed.db")).unwrap();
+    let sql = format!("SELECT sealed FROM {table} WHERE number = ?1");
+    let mut sealed: Vec<u8> = database.query_row(&sql, [number], |r| r.get(0)).unwrap();
+    sealed[20] ^= 1;
+    let sql = format!("UPDATE {table} SET sealed = ?2 WHERE number = ?1");
+    database.execute(&sql, (number, sealed)).unwrap();
+}
+
+#[test]
+fn a_message_that_does_not_open_hides_no_other() {
+    const MARK: &str = "(cannot be opened: it is damaged in the database)";
+    let clinic = Clinic::new();
+    let mut doctor = clinic.with_menu().program;
+    clinic.enrol("P1");
+    for text in ["Ache.", "More ache."] {
+        run(clinic.patient("P1", &["send", text]))
+            .code(0)
+            .says("Delivered");
+    }
+    for text in ["One.", "Two.", "Three."] {
+        clinic.command(&["broadcast", text]).code(0);
+    }
+    doctor.type_lines(&["4"]);
+    doctor.finish().code(0);
+    for (table, number) in [("message", 2), ("incoming", 1)] {
+        flip_a_bit(&clinic, table, number);
+    }
+    for line in [
+        &["deliveries"][..],
+        &["deliveries", "--missing"],
+        &["deliveries", "--verify"],
+    ] {
+        let said = clinic.command(line).code(7);
+        let said = said.complains(&["1 message cannot be opened", "restore a backup"]);
+        said.says("One.").says(MARK).says("Three.");
+    }
+    let line = ["deliveries", "2", "--unconfirmed"];
+    clinic.command(&line).code(7).says(MARK);
+    clinic.command(&["deliveries", "3"]).code(0).says("Three.");
+    let said = clinic.command(&["history", "P1"]).code(7);
+    let said = said.complains(&["2 messages cannot be opened"]);
+    said.says(MARK).says("More ache.").says("Three.");
+    let json = clinic.command(&["history", "P1", "--json"]).code(7).out;
+    let damaged = json
+        .lines()
+        .filter(|line| line.contains("\"damaged\":true"));
+    assert_eq!(damaged.count(), 2, "{json}");
+    let said = clinic.command(&["inbox"]).code(7);
+    said.says(MARK).says("More ache.");
+    // They were shown.
+    clinic.command(&["inbox"]).code(0).says("No new message.");
+    let all = clinic.command(&["inbox", "--all"]).code(7);
+    all.says(MARK).says("More ache.");
+}
+
 #[test]
 fn a_directory_that_cannot_be_used_is_named() {
     let clinic = Clinic::new();

@@ -281,12 +281,14 @@ fn span(typed: &str) -> Result<Duration, String> {
 /// Does it.
 ///
 /// # Errors
-/// [`Failure`]; [`Exit::Unconfirmed`] if somebody did not confirm in time.
+/// [`Failure`]; [`Exit::Unconfirmed`] if somebody did not confirm in time,
+/// [`Exit::Integrity`] if something that was shown is damaged.
 pub fn run(options: &DoctorOptions, id: &Identifier, task: Task) -> Result<(), Failure> {
     match &task.with_text()? {
         Task::Ask(request) => {
             let answer = answer_to(options, id, request)?;
-            show::answer(&answer, options.form)
+            show::answer(&answer, options.form)?;
+            if_damaged(&answer)
         }
         Task::SendAndWait(request, time) => send_and_wait(options, id, request, *time),
         Task::Inbox(request) => {
@@ -295,11 +297,27 @@ pub fn run(options: &DoctorOptions, id: &Identifier, task: Task) -> Result<(), F
             let is_whole = show::answer_whole(&answer, options.form)?;
             // Only what was printed to the end has been read.
             match shown(&answer) {
-                Some(request) if is_whole => answer_to(options, id, &request).map(drop),
-                _ => Ok(()),
+                Some(request) if is_whole => answer_to(options, id, &request).map(drop)?,
+                _ => {}
             }
+            if_damaged(&answer)
         }
     }
+}
+
+/// What was shown is all there is, but for what does not open.
+fn if_damaged(answer: &Answer) -> Result<(), Failure> {
+    let count = match answer {
+        Answer::Office(answer) => self::objects::damaged(answer),
+        _ => 0,
+    };
+    let sentence = match count {
+        0 => return Ok(()),
+        1 => "1 message cannot be opened: it is damaged in the database".to_owned(),
+        count => format!("{count} messages cannot be opened: they are damaged in the database"),
+    };
+    Err(Failure::new(Exit::Integrity, sentence)
+        .hint("the others are whole; keep the database and restore a backup"))
 }
 
 /// What is to be asked once the inbox was shown.

@@ -44,6 +44,20 @@ pub fn objects(answer: &office::Answer) -> Vec<Object> {
     }
 }
 
+/// How many messages of an answer do not open any more.
+pub fn damaged(answer: &office::Answer) -> usize {
+    use correspondence::Answer::{History, Inbox};
+    match answer {
+        office::Answer::Deliveries(Answer::List { messages, .. }) => {
+            messages.iter().filter(|message| message.damaged).count()
+        }
+        office::Answer::Letters(Inbox { letters, .. } | History { letters, .. }) => {
+            letters.iter().filter(|letter| letter.damaged).count()
+        }
+        _ => 0,
+    }
+}
+
 /// A message, and after it what became of it at each device.
 fn message(report: &MessageReport) -> Vec<Object> {
     let to = match report.kind.as_str() {
@@ -67,7 +81,8 @@ fn message(report: &MessageReport) -> Vec<Object> {
         .with("expired", report.expired)
         .with("unlisted", report.unlisted)
         .with("author", report.author.as_deref())
-        .with("doubted", report.doubted);
+        .with("doubted", report.doubted)
+        .with("damaged", report.damaged);
     let deliveries = report.deliveries.iter().map(|delivery| {
         Object::new("delivery")
             .with("message", report.number)
@@ -103,4 +118,5 @@ fn letter(letter: &LetterReport) -> Object {
         .with("text", letter.text.as_deref())
         .with("author", letter.author.as_deref())
         .with("doubted", letter.doubted)
+        .with("damaged", letter.damaged)
 }

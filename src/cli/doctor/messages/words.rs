@@ -161,7 +161,7 @@ fn head(message: &MessageReport) -> String {
         message.written,
         message.code,
         by(message.author.as_deref()),
-        said(message.text.as_deref(), message.doubted)
+        said(message.text.as_deref(), message.doubted, message.damaged)
     )
 }
 
@@ -173,8 +173,9 @@ fn by(author: Option<&str>) -> String {
 }
 
 /// What a message says, as far as it is for her who reads.
-fn said(said: Option<&str>, doubted: bool) -> String {
+fn said(said: Option<&str>, doubted: bool, damaged: bool) -> String {
     match said {
+        None if damaged => "(cannot be opened: it is damaged in the database)".to_owned(),
         None => "(not for assistants)".to_owned(),
         Some(said) if doubted => format!(
             "(given to nobody: the author or the recipient is made up) {}",
@@ -231,7 +232,7 @@ pub fn letters_text(answer: &correspondence::Answer) -> String {
                     letter.patient,
                     letter.written,
                     letter.code,
-                    said(letter.text.as_deref(), letter.doubted)
+                    said(letter.text.as_deref(), letter.doubted, letter.damaged)
                 )
             }));
             let listed = letters.iter().filter(|letter| letter.state == "unread");
@@ -291,7 +292,7 @@ fn line(patient: &str, letter: &LetterReport) -> String {
         letter.code,
         letter.state,
         by(letter.author.as_deref()),
-        said(letter.text.as_deref(), letter.doubted)
+        said(letter.text.as_deref(), letter.doubted, letter.damaged)
     )
 }
 
@@ -346,6 +347,7 @@ mod tests {
             text: Some("hello".to_owned()),
             author: None,
             doubted: false,
+            damaged: false,
         }
     }
 
@@ -375,6 +377,7 @@ mod tests {
             text: Some("hello".to_owned()),
             author: None,
             doubted: false,
+            damaged: false,
         };
         let inbox = |unread| {
             letters_text(&correspondence::Answer::Inbox {

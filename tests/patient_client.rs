@@ -29,6 +29,7 @@ use telemed::protocol::record::{Audience, Direct};
 use telemed::protocol::{AlertCode, DisconnectReason, sub};
 use telemed::random::OsRandom;
 use telemed::session::doctor::FromPatient;
+use telemed::session::patient::Delivery;
 use telemed::session::signed;
 
 #[path = "patient_client/clinic.rs"]
@@ -331,6 +332,31 @@ fn another_message_under_a_known_id_ends_the_session_for_good() {
     send_direct(&clinic, &mut session, &message);
     assert_receipted(&mut session, &message);
     let mut bytes = message.encode();
+#[test]
+fn only_what_is_from_before_the_session_was_missed() {
+    let clinic = Clinic::found();
+    let before = SystemClock.now().minus(Duration::from_secs(60));
+    let missed = Message::new("yesterday's", false, before, &mut OsRandom).unwrap();
+    let running = Device::enrolled(&clinic).start();
+    let mut session = clinic.welcome();
+    session.rekey(&clinic);
+    // Beside the group, as a broadcast for some of those who are there.
+    let during = Clinic::message("today's");
+    for message in [&missed, &during] {
+        send_direct(&clinic, &mut session, message);
+        assert_receipted(&mut session, message);
+    }
+    let came = || {
+        running.until(|event| match event {
+            Event::Message(entry) => Some((entry.message.text().to_owned(), entry.delivery)),
+            _ => None,
+        })
+    };
+    assert_eq!(came(), ("yesterday's".to_owned(), Delivery::Missed));
+    assert_eq!(came(), ("today's".to_owned(), Delivery::Broadcast));
+    session.disconnect(DisconnectReason::EndedByDoctor);
+}
+
     bytes.splice(bytes.len() - 4..bytes.len() - 4, *b"5");
     let forged = Message::decode(&bytes).unwrap();
     assert_eq!(forged.text(), "55 mg");

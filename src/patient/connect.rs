@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::framing::Frame;
 use crate::handshake::patient::{self, HandshakeError, Step, certificate_answer};
 use crate::handshake::resume::{self, ResumptionTicket};
@@ -128,6 +128,8 @@ pub(super) struct Established {
     pub(super) token: SessionToken,
     pub(super) opener: Opener,
     pub(super) resumed: bool,
+    /// When it began, by the doctor's clock.
+    pub(super) began: Timestamp,
     pub(super) clock: Option<ClockDifference>,
 }
 
@@ -275,6 +277,7 @@ impl Handshake<'_> {
             token,
             opener,
             resumed,
+            began: agreed.their_time,
             clock: ClockDifference::over(self.config.tolerance, now, agreed.their_time),
         })
     }

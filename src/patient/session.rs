@@ -5,6 +5,7 @@ mod unanswered;
 
 use std::time::{Duration, Instant};
 
+use crate::clock::Timestamp;
 use crate::framing::Frame;
 use crate::group::receiver::Progress;
 use crate::handshake::resume::{self, AwaitResumed, ResumptionTicket, Step};
@@ -80,6 +81,8 @@ pub(super) struct Live<'a> {
     /// Messages that came while the keys were being renewed.
     unanswered: Vec<Unanswered>,
     clinic: Clinic<'a>,
+    /// When the session began, by the doctor's clock.
+    began: Timestamp,
     last_heard: Instant,
     renew_at: Instant,
     check_at: Instant,
@@ -100,6 +103,7 @@ impl<'a> Live<'a> {
             session,
             token,
             opener,
+            began,
             ..
         } = established;
         let end = PatientEnd::new(&session, opener, &token, &shared.identity, doctor, earlier);
@@ -119,6 +123,7 @@ impl<'a> Live<'a> {
             renewal: None,
             unanswered: Vec::new(),
             clinic,
+            began,
             last_heard: now,
             renew_at: now + between(&shared.config.renewal, &mut OsRandom),
             check_at: now + shared.config.certificate_check,
@@ -361,7 +366,13 @@ impl<'a> Live<'a> {
             None => None,
         };
         let from = &self.doctor.subject().identifier;
-        let taken = self.shared.take(&message, delivery, from);
+        // Beside the group comes, too, what another of the clinic's servers has to
+        // give to some of those who are here: that was not missed.
+        let kept_as = match delivery {
+            Delivery::Missed if message.written() >= self.began => Delivery::Broadcast,
+            delivery => delivery,
+        };
+        let taken = self.shared.take(&message, kept_as, from);
         let taken = taken.map_err(not_kept)?;
         if matches!(taken, Taken::Conflict) {
             return Err(self.fail(SessionError::Nonsense));

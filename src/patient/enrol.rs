@@ -32,6 +32,9 @@ pub enum EnrolError {
     Files(FilesError),
     /// The connection failed.
     Link(LinkError),
+    /// The connection failed after the server was shown the ticket: it may be used
+    /// by now, and this device alone can finish.
+    Unfinished(LinkError),
     /// The server closed without a word when it was shown the ticket.
     NotAccepted,
     /// The two sides do not believe each other.
@@ -52,6 +55,11 @@ impl fmt::Display for EnrolError {
             ),
             Self::Files(error) => write!(f, "{error}"),
             Self::Link(error) => write!(f, "{error}"),
+            Self::Unfinished(error) => write!(
+                f,
+                "the enrolment is not finished: {error}; the ticket may count as used now, and this \
+                 device alone can finish with it"
+            ),
             Self::NotAccepted => f.write_str(
                 "the server closed the connection without a word when it was shown the ticket: \
                  it does not know this ticket, or the connection was cut",
@@ -154,11 +162,12 @@ pub fn enrol(
     link.send(&e1)?;
     let e2 = match link.receive() {
         Err(LinkError::Closed) => return Err(EnrolError::NotAccepted),
-        other => other?,
+        other => other.map_err(EnrolError::Unfinished)?,
     };
     let (e3, state) = state.on_frame(&keys, ticket, &doctor, &e2, clock.now())?;
-    link.send(&e3)?;
-    let (certificate, check_code) = state.on_frame(&link.receive()?)?;
+    link.send(&e3).map_err(EnrolError::Unfinished)?;
+    let e4 = link.receive().map_err(EnrolError::Unfinished)?;
+    let (certificate, check_code) = state.on_frame(&e4)?;
     files.complete(&ticket.id, &certificate, &doctor, address, now)?;
     if let Some((earlier, _)) = earlier {
         // Nobody will ever use them again; messages stay as they are.

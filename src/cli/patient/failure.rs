@@ -133,6 +133,10 @@ pub(super) fn enrol(error: &EnrolError, place: &Place) -> Failure {
         )),
         EnrolError::Files(error) => files(error),
         EnrolError::Link(error) => link(error, AGAIN),
+        EnrolError::Unfinished(_) => Failure::new(Exit::Unreachable, sentence).hint(
+            "run the same command again here: it goes on with the same ticket and the same key, \
+             also if the ticket has expired meanwhile",
+        ),
         EnrolError::NotAccepted => Failure::new(Exit::Refused, sentence).hint(
             "run the same command again; if that does not help, ask the doctor for a new ticket",
         ),
@@ -155,10 +159,6 @@ pub(super) fn enrol(error: &EnrolError, place: &Place) -> Failure {
 pub(super) fn connect(error: &ConnectError, place: &Place) -> Failure {
     let sentence = error.to_string();
     match error {
-        ConnectError::Link(error) => link(
-            error,
-            "check that the doctor's program is running, and the network; \
-             --connect HOST:PORT names another address",
         ConnectError::Left { doctor, others } => {
             let other = |other: &Identifier| {
                 let Place {
@@ -176,6 +176,10 @@ pub(super) fn connect(error: &ConnectError, place: &Place) -> Failure {
                 new_identity(place)
             ))
         }
+        ConnectError::Link(error) => link(
+            error,
+            "check that the doctor's program is running, and the network; \
+             --connect HOST:PORT names another address",
         ),
         ConnectError::NotAccepted => Failure::new(Exit::Refused, sentence)
             .hint("ask the doctor whether she still knows this device; if not, for a new ticket"),

@@ -115,6 +115,9 @@ pub enum Answer {
         boundary: Option<Boundary>,
         /// Patients it would be for, but whom no message reaches.
         left_out: Vec<Unreached>,
+        /// Whether it was to go to a clinic's patients where there is one doctor.
+        #[serde(default)]
+        no_clinic: bool,
     },
     /// The consultation is as it was to be, and was before.
     Consulting {

@@ -62,7 +62,7 @@ fn of_clinic(to: Recipients) -> Recipients {
 }
 
 fn send(practice: &Practice, letter: &Letter<'_>) -> Answer {
-    answer_to(letter, put(practice, letter))
+    answer_to(practice, letter, put(practice, letter))
 }
 
 /// Puts a letter into the books. Those who are connected somewhere are given it in

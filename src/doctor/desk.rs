@@ -185,7 +185,7 @@ impl Desk {
     }
 
     fn send(&self, letter: &Letter<'_>) -> Answer {
-        answer_to(letter, self.server.send(letter))
+        answer_to(self.server.practice(), letter, self.server.send(letter))
     }
 }
 
@@ -235,7 +235,11 @@ pub(super) fn letter_to<'a>(
 }
 
 /// What came of sending a letter, as an answer.
-pub(super) fn answer_to(letter: &Letter<'_>, sent: Result<Sent, SendError>) -> Answer {
+pub(super) fn answer_to(
+    practice: &Practice,
+    letter: &Letter<'_>,
+    sent: Result<Sent, SendError>,
+) -> Answer {
     let to = match &letter.to {
         Recipients::Everyone | Recipients::Clinic => None,
         Recipients::Chosen(patients) => Some(patients.iter().map(ToString::to_string).collect()),
@@ -252,6 +256,7 @@ pub(super) fn answer_to(letter: &Letter<'_>, sent: Result<Sent, SendError>) -> A
             to,
             boundary: letter.boundary,
             left_out: sent.left_out,
+            no_clinic: letter.to == Recipients::Clinic && practice.store.clinic().is_none(),
         },
         Err(error) => Answer::Failed(error.to_string()),
     }

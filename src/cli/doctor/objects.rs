@@ -55,6 +55,7 @@ pub fn answer(answer: &Answer) -> Vec<Object> {
             to: _,
             boundary,
             left_out,
+            no_clinic: _,
         } => {
             let sent = Object::new("sent")
                 .with("message", *number)

@@ -22,6 +22,10 @@ const NAMED: usize = 10;
 /// Patients whom a message does not reach that are named one by one.
 const NAMED_LEFT_OUT: usize = 20;
 
+/// What is added to a broadcast with `--clinic` where there is no clinic.
+const NO_CLINIC: &str = "\nThere is no clinic of several doctors here: broadcast reaches the same \
+                         patients without --clinic.";
+
 /// Prints an answer to a command: results on standard output.
 pub fn answer(answer: &Answer, form: Form) -> Result<(), Failure> {
     answer_whole(answer, form).map(drop)
@@ -74,11 +78,13 @@ pub fn text(answer: &Answer) -> String {
             to,
             boundary,
             left_out,
+            no_clinic,
         } => {
             let counts = [*devices, *elsewhere, *away];
             let said = sent(*number, code, counts, to.as_deref());
             let consultation = consulted(*boundary, to.as_deref());
-            format!("{consultation}{said}{}", without(left_out))
+            let alone = if *no_clinic { NO_CLINIC } else { "" };
+            format!("{consultation}{said}{}{alone}", without(left_out))
         }
         Answer::Consulting {
             patient,

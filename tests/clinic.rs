@@ -11,6 +11,8 @@
 
 #[path = "clinic/damaged.rs"]
 mod damaged;
+#[path = "clinic/names.rs"]
+mod names;
 #[path = "clinic/replacing.rs"]
 mod replacing;
 #[path = "clinic/revoking.rs"]

@@ -1,8 +1,11 @@
 //! Names that a person takes for one another: two patients may be called `p1`
-//! and `P1`, but whoever types one of them may mean the other.
+//! and `P1`, but whoever types one of them may mean the other. A patient and
+//! somebody who works in the clinic may not.
 
 use crate::clock::Timestamp;
+use crate::doctor::practice::Practice;
 use crate::identity::id::Identifier;
+use crate::store::clinic::JoinState;
 use crate::store::{Store, StoreError, TicketRow, TicketState};
 
 /// A patient who is known here under a name that differs from this one only in
@@ -17,17 +20,22 @@ pub fn known_as(
     patient: &Identifier,
     now: Timestamp,
 ) -> Result<Option<String>, StoreError> {
-    let certificates = store.certificates()?.into_iter().map(|row| row.subject);
-    let tickets = store.tickets()?.into_iter();
-    let tickets = tickets.filter(|ticket| makes_known(ticket, now));
-    let tickets = tickets.map(|row| row.subject);
-    let records = store.records()?.into_iter().map(|row| row.patient);
-    let names: Vec<String> = certificates.chain(tickets).chain(records).collect();
+    let names = patients(store, now)?;
     if names.iter().any(|name| name == patient.as_str()) {
         return Ok(None);
     }
     let wanted = folded(patient.as_str());
     Ok(names.into_iter().find(|name| folded(name) == wanted))
+}
+
+/// The names of all patients.
+fn patients(store: &dyn Store, now: Timestamp) -> Result<Vec<String>, StoreError> {
+    let certificates = store.certificates()?.into_iter().map(|row| row.subject);
+    let tickets = store.tickets()?.into_iter();
+    let tickets = tickets.filter(|ticket| makes_known(ticket, now));
+    let tickets = tickets.map(|row| row.subject);
+    let records = store.records()?.into_iter().map(|row| row.patient);
+    Ok(certificates.chain(tickets).chain(records).collect())
 }
 
 /// A ticket that was taken back, or has expired and was not used, may have been a
@@ -47,6 +55,46 @@ fn folded(name: &str) -> String {
         .replace(['.', '_'], "-")
         .replace(['i', '1'], "l")
         .replace('0', "o")
+}
+
+/// Who works here, or is invited to, and has this name or one that is taken for it;
+/// she who has this very name first.
+///
+/// # Errors
+/// [`StoreError`] if the store cannot be read.
+pub fn staff(practice: &Practice, name: &Identifier) -> Result<Option<String>, StoreError> {
+    let now = practice.now();
+    let mut names = vec![practice.identity().identifier().to_string()];
+    if let Some(clinic) = practice.store.clinic() {
+        names.extend(clinic.staff()?.into_iter().map(|row| row.id));
+        let invited = clinic.join_tickets()?.into_iter().filter(|row| {
+            let is_open = matches!(row.state, JoinState::Open | JoinState::Asked);
+            row.state == JoinState::Answered || is_open && now <= row.expires
+        });
+        names.extend(invited.map(|row| row.subject));
+    }
+    Ok(same_or_alike(names, name))
+}
+
+/// A patient who is known here, or invited, under this name or one that is taken
+/// for it; who has this very name first.
+///
+/// # Errors
+/// [`StoreError`] if the store cannot be read.
+pub fn patient(
+    store: &dyn Store,
+    name: &Identifier,
+    now: Timestamp,
+) -> Result<Option<String>, StoreError> {
+    Ok(same_or_alike(patients(store, now)?, name))
+}
+
+fn same_or_alike(names: Vec<String>, name: &Identifier) -> Option<String> {
+    let wanted = folded(name.as_str());
+    let mut alike: Vec<String> = names;
+    alike.retain(|known| folded(known) == wanted);
+    let same = alike.iter().position(|known| known == name.as_str());
+    (!alike.is_empty()).then(|| alike.swap_remove(same.unwrap_or(0)))
 }
 
 /// The sentence about a name and the one it may be taken for.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::Action;
 use crate::clock::Timestamp;
+use crate::doctor::alike;
 use crate::doctor::practice::Practice;
 use crate::doctor::tickets;
 use crate::doctor::tickets::{LIFETIME, LIFETIMES, ticket_code};
@@ -133,6 +134,8 @@ pub enum JoiningError {
     OneDoctor,
     /// This is what somebody is called already.
     Taken(Identifier),
+    /// A patient has a name that this one is easily taken for.
+    Alike(Identifier, String),
     /// She works in the clinic already.
     Works(Identifier),
     /// It is the clinic's own name.
@@ -164,6 +167,11 @@ impl fmt::Display for JoiningError {
             Self::Taken(name) => write!(
                 f,
                 "{name} is somebody's identifier in this clinic already; choose another one"
+            ),
+            Self::Alike(name, patient) => write!(
+                f,
+                "the name {name} is easily taken for {patient}, a patient of this clinic; choose \
+                 another one"
             ),
             Self::Works(name) => write!(
                 f,
@@ -287,18 +295,18 @@ pub fn invite(
     })?;
     let is_staff = clinic.staff()?.iter().any(|row| row.id == subject.as_str());
     let is_patient = || -> Result<bool, StoreError> {
-        let certificates = practice.store.certificates()?;
         let tickets = practice.store.tickets()?;
-        let mut names = certificates.iter().map(|row| &row.subject);
-        let mut invited = tickets.iter().map(|row| &row.subject);
-        Ok(names.any(|name| name == subject.as_str())
-            || invited.any(|name| name == subject.as_str()))
+        Ok(tickets.iter().any(|row| row.subject == subject.as_str()))
     };
     if is_staff {
         return Err(JoiningError::Works(subject.clone()));
     }
-    if is_patient()? {
-        return Err(JoiningError::Taken(subject.clone()));
+    match alike::patient(&*practice.store, subject, now)? {
+        Some(patient) if patient != subject.as_str() => {
+            return Err(JoiningError::Alike(subject.clone(), patient));
+        }
+        None if !is_patient()? => {}
+        _ => return Err(JoiningError::Taken(subject.clone())),
     }
     let root = &identity.root;
     let ticket = JoinTicket {

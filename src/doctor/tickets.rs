@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::audit::Action;
+use crate::doctor::alike;
 use crate::doctor::practice::Practice;
 use crate::hex;
 use crate::identity::certificate::CertificateError;
@@ -36,6 +37,14 @@ pub fn ticket_code(ticket: &TicketId) -> String {
 pub enum TicketRefusal {
     /// Patients are not called like the doctor.
     OwnName(Identifier),
+    /// Nor like somebody who works in the clinic, or so that the one is taken for
+    /// the other.
+    StaffName {
+        /// What the patient was to be called.
+        patient: Identifier,
+        /// Who is called so, or nearly so.
+        member: String,
+    },
     /// Nor like the clinic's root.
     Reserved,
     /// Nobody makes a ticket that is good for so short or long a time.
@@ -52,6 +61,16 @@ impl fmt::Display for TicketRefusal {
             Self::OwnName(name) => write!(
                 f,
                 "{name} is the doctor's own identifier; choose another one for the patient"
+            ),
+            Self::StaffName { patient, member } if patient.as_str() == member => write!(
+                f,
+                "{patient} is the name of somebody who works in this clinic, or is invited to; \
+                 choose another one for the patient"
+            ),
+            Self::StaffName { patient, member } => write!(
+                f,
+                "the name {patient} is easily taken for {member}, who works in this clinic or is \
+                 invited to; choose another one for the patient"
             ),
             Self::Reserved => {
                 f.write_str("the name root is the clinic's own; choose another one for the patient")
@@ -87,6 +106,7 @@ pub fn make(
     if *subject == Identifier::root() {
         return Err(TicketRefusal::Reserved);
     }
+    check_staff(practice, subject).map_err(TicketRefusal::Store)??;
     if !LIFETIMES.contains(&lifetime) {
         return Err(TicketRefusal::Lifetime);
     }
@@ -126,6 +146,28 @@ pub fn make(
         assigned.map_err(TicketRefusal::Store)?;
     }
     Ok(ticket)
+}
+
+/// Refuses the name of somebody who works here, and a new one that is taken for
+/// it. A patient who has nearly such a name since before is not locked out.
+fn check_staff(
+    practice: &Practice,
+    patient: &Identifier,
+) -> Result<Result<(), TicketRefusal>, StoreError> {
+    let Some(member) = alike::staff(practice, patient)? else {
+        return Ok(Ok(()));
+    };
+    if member != patient.as_str() {
+        let certificates = practice.store.certificates()?;
+        if certificates
+            .iter()
+            .any(|row| row.subject == patient.as_str())
+        {
+            return Ok(Ok(()));
+        }
+    }
+    let patient = patient.clone();
+    Ok(Err(TicketRefusal::StaffName { patient, member }))
 }
 
 fn seal(

@@ -35,6 +35,28 @@ fn a_practice_in_a_file_lets_nobody_join_and_says_what_it_needs() {
         .enrol_with("P1", "telemedjoin1-AAAAA-AAAAA-AAAAA-AAAAA-AAAAA")
         .code(2)
         .complains(&["this is a ticket for joining a clinic's staff"]);
+    // A broadcast to the clinic is one to the doctor's patients.
+    clinic.enrol_with("P1", &patients).code(0);
+    run(clinic.patient("P1", &["inbox"])).code(0);
+    clinic
+        .command(&["broadcast", "--clinic", "The water is off."])
+        .code(0)
+        .says("There is no clinic of several doctors here");
+    run(clinic.patient("P1", &["inbox", "--unread"]))
+        .code(0)
+        .says("The water is off.");
+    clinic
+        .command(&["broadcast", "The water is back."])
+        .code(0)
+        .never_says("There is no clinic");
+    // Nobody is taken for the doctor.
+    for name in ["d1", "DL", "dI"] {
+        let sentence = format!("the name {name} is easily taken for D1");
+        clinic
+            .command(&["enrol", name])
+            .code(1)
+            .complains(&[&sentence]);
+    }
     // A patient may be called nearly so.
     clinic
         .command(&["enrol", "telemedjoin1"])

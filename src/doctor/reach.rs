@@ -1,6 +1,7 @@
 //! Whom no message reaches, and why: a patient none of whose devices is let in.
 
 use std::fmt;
+use std::mem::discriminant;
 
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +78,9 @@ pub struct Unreached {
     pub patient: String,
     /// Why.
     pub why: Why,
+    /// How many devices of hers that is true of.
+    #[serde(default)]
+    pub devices: usize,
 }
 
 impl Unreached {
@@ -112,7 +116,10 @@ impl Unreached {
 
 impl fmt::Display for Unreached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.patient, self.why)
+        match self.devices {
+            0 | 1 => write!(f, "{} ({})", self.patient, self.why),
+            count => write!(f, "{} ({count} devices: {})", self.patient, self.why),
+        }
     }
 }
 
@@ -147,10 +154,15 @@ pub fn unreached(
         let why = Why::of(&device, now);
         match found.last_mut() {
             // The newest device comes last.
-            Some(last) if last.patient == device.patient => last.why = why,
+            Some(last) if last.patient == device.patient => {
+                let before = discriminant(&last.why) == discriminant(&why);
+                last.devices = if before { last.devices + 1 } else { 1 };
+                last.why = why;
+            }
             _ => found.push(Unreached {
                 patient: device.patient,
                 why,
+                devices: 1,
             }),
         }
     }
@@ -166,6 +178,7 @@ pub fn why_not(practice: &Practice, patient: &Identifier) -> Result<Unreached, S
     Ok(found.unwrap_or_else(|| Unreached {
         patient: patient.to_string(),
         why: Why::NeverEnrolled,
+        devices: 0,
     }))
 }
 

@@ -19,7 +19,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A device of this name, as far as the books go.
 fn device(practice: &Practice, patient: &str, state: CertificateState, not_after: Timestamp) {
-    let serial = telemed::kdf::hash(&[patient.as_bytes()]);
+    let count = practice.store.certificates().unwrap().len();
+    let serial = telemed::kdf::hash(&[patient.as_bytes(), &[count as u8]]);
     practice
         .store
         .add_certificate(&CertificateRow {
@@ -29,7 +30,8 @@ fn device(practice: &Practice, patient: &str, state: CertificateState, not_after
             bytes: vec![1],
             state,
             ticket: None,
-            created: practice.now(),
+            // One after the other, whatever the clock says.
+            created: practice.now().plus(Duration::from_millis(count as u64)),
             not_after,
         })
         .unwrap();
@@ -116,6 +118,24 @@ fn a_broadcast_names_those_it_leaves_out() {
             ("P5", Why::Ended(ended)),
         ]
     );
+}
+
+#[test]
+fn who_is_left_out_with_several_devices_is_named_once_with_their_number() {
+    let practice = Practice::open();
+    let future = practice.now().plus(DAY);
+    for state in [
+        CertificateState::Frozen,
+        CertificateState::Revoked,
+        CertificateState::Revoked,
+    ] {
+        device(&practice, "P2", state, future);
+    }
+    device(&practice, "P3", CertificateState::Revoked, future);
+    let refused = practice.server().broadcast("hello", false).unwrap_err();
+    let refused = refused.to_string();
+    let part = "no message reaches P2 (2 devices: revoked), P3 (revoked);";
+    assert!(refused.contains(part), "{refused}");
 }
 
 #[test]

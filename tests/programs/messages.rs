@@ -226,7 +226,9 @@ fn whoever_is_not_reached_is_named_with_the_reason_and_stays_on_file() {
         .command(&["broadcast", "--json", "Hello."])
         .code(0)
         .says(r#""left_out":1"#)
-        .says(r#"{"v":1,"type":"unreached","patient":"P2","why":"revoked","ended":null}"#);
+        .says(
+            r#"{"v":1,"type":"unreached","patient":"P2","why":"revoked","ended":null,"devices":1}"#,
+        );
     doctor.type_lines(&["2", "From the menu."]);
     doctor.expect("1 left out: P2 (revoked).");
     clinic

@@ -91,6 +91,7 @@ fn unreached(unreached: &Unreached) -> Object {
         .with("patient", unreached.patient.as_str())
         .with("why", unreached.why.word())
         .with("ended", ended)
+        .with("devices", unreached.devices)
 }
 
 fn office_answer(answer: &office::Answer) -> Vec<Object> {

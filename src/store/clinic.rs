@@ -164,6 +164,16 @@ pub trait ClinicStore {
     /// All tickets for joining, the oldest first.
     fn join_tickets(&self) -> Result<Vec<JoinTicketRow>, StoreError>;
 
+    /// The tickets, of this doctor's or of anybody's, with which somebody asks to be
+    /// let in and that have not ended at this time: the oldest, and no more than
+    /// this.
+    fn asked_join_tickets(
+        &self,
+        doctor: Option<&str>,
+        at: Timestamp,
+        most: usize,
+    ) -> Result<Vec<JoinTicketRow>, StoreError>;
+
     /// Hands in the one request that may be made with an open ticket.
     fn put_join_request(&self, id: &[u8; 16], request: &[u8]) -> Result<Handed, StoreError>;
 

@@ -77,3 +77,44 @@ fn a_damaged_request_is_named_and_the_others_are_seen() {
             .is_empty()
     );
 }
+
+#[test]
+fn a_flood_of_forged_requests_is_refused_in_rounds_and_buries_none() {
+    let Some(scene) = Scene::new() else { return };
+    // Rows that are over and were made last of all, and forged requests that are
+    // older than any other.
+    scene.attack(
+        "INSERT INTO join_ticket (id, doctor, subject, role, sealed, created, expires, state)
+         SELECT substring(sha256(i::text::bytea) FOR 16), 'D1', 'D9', 'doctor', 'x',
+                9000000000000, 9000000000000, 'revoked'
+         FROM generate_series(1, 10001) i;
+         INSERT INTO join_ticket
+             (id, doctor, subject, role, sealed, created, expires, state, request)
+         SELECT substring(sha256(i::text::bytea) FOR 16), 'D1', 'D8', 'doctor',
+                decode(repeat('00', 16000), 'hex'), 1, 9000000000000, 'asked',
+                decode(repeat('00', 10000), 'hex')
+         FROM generate_series(20001, 20040) i;
+         INSERT INTO join_ticket (id, doctor, subject, role, sealed, created, expires, state)
+         SELECT substring(sha256(i::text::bytea) FOR 16), 'D1', 'D7', 'doctor', 'x',
+                1, 9000000000000, 'asked'
+         FROM generate_series(30001, 30040) i",
+    );
+    let ticket = scene.invite("D3", Role::Doctor).unwrap();
+    let (directory, store) = (scene.directory("D3"), scene.store("D3"));
+    go_on(newcomer(&directory, &*store, &ticket)).unwrap();
+    let asked = joining::waiting(&scene.practice).unwrap();
+    assert!(asked.waiting.iter().any(|it| it.subject == "D3"));
+    let mut refused = 0;
+    for _ in 0..5 {
+        let looked = joining::look(&scene.practice, &mut OsRandom).unwrap();
+        let now = looked.iter().filter(|it| matches!(it, Looked::Refused(_)));
+        let now = now.count();
+        assert!(now <= 8, "{now} commits in one round");
+        refused += now;
+    }
+    assert_eq!(refused, 40, "each once");
+    assert_eq!(
+        go_on(newcomer(&directory, &*store, &ticket)).unwrap(),
+        Progress::Joined
+    );
+}

@@ -17,8 +17,16 @@ use crate::identity::key_file::KeyKind;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::store::ClinicStore;
-use crate::store::clinic::{JoinState, JoinTicketRow};
+use crate::store::clinic::JoinTicketRow;
 use crate::vault::column;
+
+/// Requests that are shown at once, the oldest.
+const SHOWN: usize = 1_000;
+/// Requests that a server looks at in one round, the oldest.
+const AT_ONCE: usize = 32;
+/// Those among them that it refuses: each refusal is a transaction of its own, and
+/// the thread hears of revocations, too.
+const REFUSED: usize = 8;
 
 /// Who asks to be let in with a ticket that is still good, and which requests
 /// cannot be answered.
@@ -32,8 +40,7 @@ pub fn waiting(practice: &Practice) -> Result<Asked, JoiningError> {
     };
     let clinic = clinic(practice)?;
     let staff = staff_names(clinic)?;
-    let rows = clinic.join_tickets()?;
-    for row in rows.iter().filter(|row| row.state == JoinState::Asked) {
+    for row in &clinic.asked_join_tickets(None, practice.now(), SHOWN)? {
         match answerable(practice, &staff, row) {
             Ok(request) => found.waiting.push(Waiting {
                 ticket: row.id,
@@ -130,7 +137,8 @@ impl fmt::Display for Looked {
 
 /// Answers those who ask with a ticket of this doctor's, if the root's key lies in
 /// her directory: what a running server does by itself. Takes back the tickets of
-/// requests that nobody can answer.
+/// requests that nobody can answer. Looks at no more than the 32 oldest, and takes
+/// back no more than 8: the rest is for the next time.
 ///
 /// # Errors
 /// [`JoiningError`], if the store or the key's file cannot be read.
@@ -140,9 +148,8 @@ pub fn look(practice: &Practice, random: &mut dyn Random) -> Result<Vec<Looked>,
     };
     let identity = practice.identity();
     let (own, now) = (identity.identifier().as_str(), practice.now());
-    let mut rows = clinic.join_tickets()?;
-    rows.retain(|row| row.state == JoinState::Asked && row.doctor == own && now <= row.expires);
-    let (mut looked, mut root) = (Vec::new(), None);
+    let rows = clinic.asked_join_tickets(Some(own), now, AT_ONCE)?;
+    let (mut looked, mut root, mut refused) = (Vec::new(), None, 0);
     if rows.is_empty() {
         return Ok(looked);
     }
@@ -172,6 +179,10 @@ pub fn look(practice: &Practice, random: &mut dyn Random) -> Result<Vec<Looked>,
                 | JoiningError::Request(..)
                 | JoiningError::Works(_)),
             ) => {
+                if refused == REFUSED {
+                    continue;
+                }
+                refused += 1;
                 revoke(practice, &row.id, &error.to_string())?;
                 looked.push(Looked::Refused(error.to_string()));
             }

@@ -11,6 +11,7 @@ use super::trust::revoke_issued;
 use super::values::number;
 use super::{PostgresStore, all, audit, bounds};
 use crate::audit::Entry;
+use crate::clock::Timestamp;
 use crate::store::clinic::{ClinicStore, Handed, JoinTicketRow, Removal, StaffRow};
 use crate::store::{Revoked, Store, StoreError, StoreFault, fact, stored_millis};
 
@@ -94,6 +95,22 @@ impl ClinicStore for PostgresStore {
             ticket_columns()
         );
         self.rows(&sql, &[], read_ticket)
+    }
+
+    fn asked_join_tickets(
+        &self,
+        doctor: Option<&str>,
+        at: Timestamp,
+        most: usize,
+    ) -> Result<Vec<JoinTicketRow>, StoreError> {
+        let sql = format!(
+            "{} WHERE state = 'asked' AND request IS NOT NULL AND expires >= $1
+                  AND doctor = coalesce($2, doctor)
+             ORDER BY created, id LIMIT $3",
+            ticket_columns()
+        );
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.rows(&sql, &[&stored_millis(at), &doctor, &most], read_ticket)
     }
 
     fn put_join_request(&self, id: &[u8; 16], request: &[u8]) -> Result<Handed, StoreError> {

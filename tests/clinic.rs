@@ -23,6 +23,8 @@ mod roles;
 mod schema;
 #[path = "clinic/seen.rs"]
 mod seen;
+#[path = "clinic/serving.rs"]
+mod serving;
 #[path = "support/skip.rs"]
 mod skip;
 

@@ -25,7 +25,7 @@ use crate::identity::prekey::{PrekeyId, VerifiedPrekey};
 use crate::identity::revocation::RevokedDoctors;
 use crate::random::Random;
 use crate::secret::SecretBytes;
-use crate::store::{PrekeyRow, Store, StoreError, fact};
+use crate::store::{PrekeyRow, Store, StoreError, StoreFault, fact};
 
 /// The clinic's root secret: belongs into a drawer, not on this machine.
 pub const ROOT_KEY: &str = "root.key";
@@ -216,7 +216,7 @@ pub fn load_revoked(
 }
 
 /// The list of revoked doctors in the store; none if there is none that this root
-/// has signed.
+/// has signed, or if what is there cannot be one.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -224,7 +224,10 @@ pub fn stored_revoked(
     store: &dyn Store,
     root: &VerifiedCertificate,
 ) -> Result<Option<RevokedDoctors>, StoreError> {
-    let bytes = store.fact(fact::REVOKED_DOCTORS)?;
+    let bytes = match store.fact(fact::REVOKED_DOCTORS) {
+        Err(error) if matches!(error.fault(), StoreFault::Damaged(_)) => return Ok(None),
+        found => found?,
+    };
     Ok(bytes.and_then(|bytes| RevokedDoctors::accept(&bytes, root).ok()))
 }
 

@@ -167,8 +167,16 @@ impl Store for PostgresStore {}
 
 impl FactStore for PostgresStore {
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT value FROM fact WHERE doctor = $1 AND name = $2";
-        self.first(sql, &[&self.owner(name), &name], |row| value(row, 0))
+        let longest = bounds::longest_fact(name);
+        let sql = format!(
+            "SELECT CASE WHEN octet_length(value) <= {longest} THEN value END FROM fact
+             WHERE doctor = $1 AND name = $2"
+        );
+        self.first(&sql, &[&self.owner(name), &name], |row| {
+            value::<Option<Vec<u8>>>(row, 0)?.ok_or_else(|| {
+                StoreFault::Damaged(format!("the fact '{name}' is longer than {longest} bytes"))
+            })
+        })
     }
 
     fn set_facts(&self, facts: &[(&str, &[u8])]) -> Result<(), StoreError> {

@@ -30,6 +30,8 @@ struct State {
     roster: Vec<Vec<u8>>,
     /// The tables with rows that are not read, as it was told last.
     unfit: Vec<(String, u64)>,
+    /// Whether the list of revoked doctors could not be read last.
+    is_revoked_unread: bool,
     /// The doctor's patients, as they were when it was last looked; none before
     /// the first look.
     patients: Option<HashSet<String>>,
@@ -261,6 +263,13 @@ impl Clinic {
             state.unfit = unfit.to_vec();
         }
         is_new
+    }
+
+    /// Notes whether the list of revoked doctors can be read; says whether it cannot
+    /// and could before.
+    pub(super) fn is_newly_unread(&self, is_unread: bool) -> bool {
+        let before = std::mem::replace(&mut self.state().is_revoked_unread, is_unread);
+        is_unread && !before
     }
 
     /// Notes what is told of where doctors are reached; says whether it is new.

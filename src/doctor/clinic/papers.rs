@@ -25,6 +25,11 @@ use crate::store::nodes::NodeStore;
 /// How far another doctor's clock may be ahead.
 const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What is told of a list of revoked doctors that is none.
+const UNREAD: &str = "the list of revoked doctors in the database is missing, damaged or not this \
+    clinic's; this server goes on by the newest one it knows and hears of nobody who is revoked: \
+    see who can write to the database, and restore a backup";
+
 /// Goes on with newer papers.
 ///
 /// # Errors
@@ -46,7 +51,12 @@ pub(super) fn catch_up(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<()
 fn renew_revoked(shared: &Shared) -> Result<(), StoreError> {
     let practice = &shared.practice;
     let identity = practice.identity();
-    let Some(revoked) = setup::stored_revoked(&*practice.store, &identity.root)? else {
+    let stored = setup::stored_revoked(&*practice.store, &identity.root)?;
+    let is_newly_unread = shared.clinic.is_newly_unread(stored.is_none());
+    let Some(revoked) = stored else {
+        if is_newly_unread {
+            shared.tell(Event::Trouble(UNREAD.to_owned()));
+        }
         return Ok(());
     };
     if revoked.contains(&identity.certificate.subject().serial) {

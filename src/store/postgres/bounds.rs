@@ -5,7 +5,7 @@
 
 use super::PostgresStore;
 use super::connection::value;
-use crate::store::StoreError;
+use crate::store::{StoreError, fact};
 
 /// The longest identifier, in bytes.
 const NAME: usize = 32;
@@ -26,11 +26,6 @@ pub(super) fn is_paper(column: &str) -> String {
     format!("octet_length({column}) <= {PAPER}")
 }
 
-/// That it holds what can be a list of them, or one.
-pub(super) fn are_papers(column: &str) -> String {
-    format!("octet_length({column}) <= {PAPERS}")
-}
-
 /// The value of a column, or nothing in its place where it is too long.
 pub(super) fn paper(column: &str) -> String {
     format!("CASE WHEN {} THEN {column} END", is_paper(column))
@@ -39,6 +34,25 @@ pub(super) fn paper(column: &str) -> String {
 /// The end of a statement of which each member has a row.
 pub(super) fn of_members() -> String {
     format!("LIMIT {MEMBERS}")
+}
+
+/// The longest value of a fact, in bytes. A list of revoked doctors holds 128
+/// serials of 16 bytes and a signature.
+pub(super) fn longest_fact(name: &str) -> usize {
+    match name {
+        fact::ROOT_CERTIFICATE
+        | fact::DOCTOR_CERTIFICATE
+        | fact::OWN_CERTIFICATE
+        | fact::ISSUER_CERTIFICATE
+        | fact::REVOKED_DOCTORS
+        | fact::GROUP
+        | fact::DATA_KEY
+        | fact::RECOVERY
+        | fact::PENDING_RECOVERY
+        | fact::RECOVERY_BY
+        | fact::RECOVERY_KNOWN => PAPER,
+        _ => PAPERS,
+    }
 }
 
 /// A time of the server's clock that is past: one that is not is taken for now.

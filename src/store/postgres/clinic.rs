@@ -226,9 +226,10 @@ impl ClinicStore for PostgresStore {
     fn facts_of_all(&self, name: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let sql = format!(
             "SELECT doctor, value FROM fact
-             WHERE name = $1 AND doctor <> '' AND {} AND {} ORDER BY doctor {}",
+             WHERE name = $1 AND doctor <> '' AND {} AND octet_length(value) <= {}
+             ORDER BY doctor {}",
             bounds::is_name("doctor"),
-            bounds::are_papers("value"),
+            bounds::longest_fact(name),
             bounds::of_members()
         );
         self.rows(&sql, &[&name], |row| Ok((value(row, 0)?, value(row, 1)?)))

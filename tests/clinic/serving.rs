@@ -1,0 +1,87 @@
+//! A doctor's server in her clinic: what lies in the database for it.
+
+use std::net::TcpListener;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use telemed::doctor::event::Event;
+use telemed::doctor::server::Server;
+use telemed::doctor::shared::Settings;
+use telemed::store::StoreFault;
+
+use super::*;
+
+/// Starts the server of a practice.
+fn start(practice: &Arc<Practice>) -> std::io::Result<(Server, Receiver<Event>)> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    Server::start(listener, Arc::clone(practice), Settings::default())
+}
+
+/// What is told as trouble until a sentence has this in it.
+fn troubles_until(events: &Receiver<Event>, last: &str) -> Vec<String> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut told = Vec::new();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match events.recv_timeout(left) {
+            Ok(Event::Trouble(sentence)) => {
+                let is_last = sentence.contains(last);
+                told.push(sentence);
+                if is_last {
+                    return told;
+                }
+            }
+            Ok(_) => {}
+            Err(_) => panic!("'{last}' was not told, but {told:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_list_of_revoked_doctors_that_cannot_be_read_is_told_once_and_the_known_one_kept() {
+    let Some(scene) = Scene::new() else { return };
+    let Scene {
+        base: _base,
+        practice,
+        schema,
+    } = scene;
+    let practice = Arc::new(practice);
+    let known = practice.identity().revoked.number();
+    let (_server, events) = start(&practice).unwrap();
+    let mut admin = schema.client().unwrap();
+    let good: Vec<u8> = admin
+        .query_one("SELECT value FROM fact WHERE name = 'revoked doctors'", &[])
+        .unwrap()
+        .get(0);
+    let damage = "UPDATE fact SET value = convert_to(repeat('x', 30000000), 'UTF8')
+                  WHERE name = 'revoked doctors'";
+    admin.batch_execute(damage).unwrap();
+    let list = "list of revoked doctors";
+    troubles_until(&events, list);
+    let error = practice.store.fact(fact::REVOKED_DOCTORS).unwrap_err();
+    assert!(matches!(error.fault(), StoreFault::Damaged(_)), "{error}");
+    // Damaged otherwise, and still not told again: the other word comes after it.
+    admin
+        .batch_execute(
+            "BEGIN;
+             UPDATE fact SET value = 'x' WHERE name = 'revoked doctors';
+             INSERT INTO roster VALUES ('D7', convert_to(repeat('x', 30000), 'UTF8'));
+             COMMIT",
+        )
+        .unwrap();
+    let told = troubles_until(&events, "'roster'");
+    assert!(!told.iter().any(|it| it.contains(list)), "{told:?}");
+    assert_eq!(practice.identity().revoked.number(), known);
+    // Whole again, and damaged once more.
+    let put = "UPDATE fact SET value = $1 WHERE name = 'revoked doctors'";
+    admin.execute(put, &[&good]).unwrap();
+    admin
+        .batch_execute(
+            "UPDATE roster SET doctor = repeat('y', 100) WHERE doctor = 'D7';
+                        INSERT INTO roster VALUES ('D8', convert_to(repeat('x', 30000), 'UTF8'))",
+        )
+        .unwrap();
+    troubles_until(&events, "2 rows of the table 'roster'");
+    admin.batch_execute(damage).unwrap();
+    troubles_until(&events, list);
+}

@@ -83,14 +83,15 @@ impl Practice {
         *self.seat.lock().unwrap_or_else(PoisonError::into_inner) = seat;
     }
 
-    /// Her seat for her server, which is taken now if it was not; none where a
-    /// store is one doctor's.
+    /// Her seat for her server, which is taken now if it was not, or was lost since;
+    /// none where a store is one doctor's.
     pub(super) fn hand_over_seat(&self) -> Result<Option<Box<dyn Seat>>, StoreError> {
         let kept = self
             .seat
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        let kept = kept.and_then(|mut seat| seat.beat().is_ok().then_some(seat));
         match (kept, self.store.nodes()) {
             (None, Some(nodes)) => nodes.take_seat(Instant::now(), &[]).map(Some),
             (kept, _) => Ok(kept),

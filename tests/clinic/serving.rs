@@ -85,3 +85,37 @@ fn a_list_of_revoked_doctors_that_cannot_be_read_is_told_once_and_the_known_one_
     admin.batch_execute(damage).unwrap();
     troubles_until(&events, list);
 }
+
+#[test]
+fn a_seat_that_was_lost_before_the_server_starts_is_taken_anew() {
+    let Some(scene) = Scene::new() else { return };
+    let Scene {
+        base: _base,
+        practice,
+        schema,
+    } = scene;
+    let practice = Arc::new(practice);
+    let take = |store: &dyn Store| {
+        let nodes = store.nodes().unwrap();
+        nodes.take_seat(Instant::now(), &[]).unwrap()
+    };
+    // As while a passphrase is typed in: the server frees a silent one's seat.
+    practice.keep_seat(Some(take(&*practice.store)));
+    let held = "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
+                JOIN pg_stat_activity USING (pid)
+                WHERE locktype = 'advisory' AND objsubid = 1
+                  AND classid::bigint << 32 | objid::bigint =
+                      hashtextextended($1 || E'\\nD1', 1953325874)";
+    let mut admin = schema.client().unwrap();
+    assert_eq!(admin.query(held, &[&schema.name]).unwrap().len(), 1);
+    let other = open(&schema, "D1");
+    let seat = take(&*other);
+    let Err(error) = start(&practice) else {
+        panic!("two servers of one doctor");
+    };
+    assert!(error.to_string().contains("served already"), "{error}");
+    drop(seat);
+    practice.keep_seat(None);
+    let (server, _events) = start(&practice).unwrap();
+    drop(server);
+}

@@ -119,3 +119,24 @@ fn a_seat_that_was_lost_before_the_server_starts_is_taken_anew() {
     let (server, _events) = start(&practice).unwrap();
     drop(server);
 }
+
+#[test]
+fn a_server_that_is_too_old_is_refused_with_both_versions() {
+    let Some(scene) = Scene::new() else { return };
+    let named = |version: &str, number: &str| {
+        scene.attack(&format!(
+            "CREATE OR REPLACE FUNCTION current_setting(text) RETURNS text LANGUAGE sql AS
+             $$SELECT CASE $1 WHEN 'server_version_num' THEN '{number}'
+                              WHEN 'server_version' THEN '{version}'
+                              ELSE pg_catalog.current_setting($1) END$$"
+        ));
+        let address = scene.schema.address() + "%2Cpg_catalog";
+        PostgresStore::open(&address.parse().unwrap(), "D1")
+    };
+    let error = named("12.22 (Debian 12.22-1)", "120022").unwrap_err();
+    assert!(matches!(error.fault(), StoreFault::Refused(_)), "{error}");
+    let sentence = error.to_string();
+    let said = "PostgreSQL 12.22 (Debian 12.22-1), and telemed needs 13 or newer";
+    assert!(sentence.contains(said), "{sentence}");
+    named("13.0", "130000").unwrap();
+}

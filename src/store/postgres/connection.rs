@@ -23,6 +23,8 @@ use super::password;
 use crate::random::{self, OsRandom};
 use crate::store::StoreFault;
 
+/// The least version of the server.
+const LEAST: u32 = 13;
 /// How long to wait for a server that does not answer.
 const CONNECT: Duration = Duration::from_secs(3);
 /// How long what was sent may remain unacknowledged by the other machine.
@@ -116,12 +118,14 @@ impl Connection {
         let row = self.first(
             "SELECT current_setting('server_encoding'), current_schema(), set_config(
                  'synchronous_commit', CASE current_setting('synchronous_commit')
-                     WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)",
+                     WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),
+                 current_setting('server_version_num'), current_setting('server_version')",
             &[],
         )?;
         let Some(row) = &row else {
             return Err(StoreFault::Failed("it does not say what it is".into()));
         };
+        refuse_old(&value::<String>(row, 3)?, &value::<String>(row, 4)?)?;
         let encoding: String = value(row, 0)?;
         if encoding != "UTF8" {
             return Err(StoreFault::Refused(format!(
@@ -238,6 +242,17 @@ impl Connection {
             _ => None,
         });
         Ok(last)
+    }
+}
+
+/// Refuses a server that lacks what the tables need; `number` is its version as
+/// one number, and `version` as it is written.
+fn refuse_old(number: &str, version: &str) -> Result<(), StoreFault> {
+    match number.parse::<u32>() {
+        Ok(number) if number / 10_000 >= LEAST => Ok(()),
+        _ => Err(StoreFault::Refused(format!(
+            "its server is PostgreSQL {version}, and telemed needs {LEAST} or newer"
+        ))),
     }
 }
 

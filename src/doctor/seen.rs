@@ -30,7 +30,7 @@ use crate::doctor::practice::SERVER;
 use crate::doctor::setup::{self, SetupError};
 use crate::doctor::staff;
 use crate::hex;
-use crate::identity::certificate::{Certificate, Fingerprint, VerifiedCertificate};
+use crate::identity::certificate::{Certificate, Fingerprint, VerifiedCertificate, fingerprint};
 use crate::identity::revocation::RevokedDoctors;
 use crate::new_file::{NewFile, PublishError};
 use crate::random::Random;
@@ -216,6 +216,17 @@ pub fn check_root(directory: &Path, root: &Fingerprint) -> Result<(), SetupError
         Some(seen) if seen.root != *root => Err(failed(directory, SeenError::OtherRoot)),
         _ => Ok(()),
     }
+}
+
+/// The same for the root as it is in the database, before anything is written there.
+///
+/// # Errors
+/// [`SetupError::Seen`], [`SetupError::Store`]; [`SetupError::Inconsistent`] if there
+/// is none.
+pub fn check_stored_root(directory: &Path, store: &dyn Store) -> Result<(), SetupError> {
+    let root = store.fact(fact::ROOT_CERTIFICATE)?;
+    let root = root.ok_or(SetupError::Inconsistent("the root certificate"))?;
+    check_root(directory, &fingerprint(&root))
 }
 
 /// Holds the papers of a clinic of several doctors, and its database, to what was

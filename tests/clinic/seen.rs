@@ -182,6 +182,9 @@ fn marks_in(directory: &DataDir) -> Option<String> {
 #[test]
 fn an_older_copy_of_the_database_is_refused_until_it_is_accepted() {
     let Some(scene) = Scene::new() else { return };
+    let old = scene.list();
+    scene.put_list(&scene.signed_list([1; 16], now()));
+    let new = scene.list();
     for (name, role) in [("D2", Role::Doctor), ("A1", Role::Assistant)] {
         let member = scene.joined(name, role);
         scene.attack("UPDATE counter SET last = 7 WHERE name = 'message'");
@@ -198,8 +201,15 @@ fn an_older_copy_of_the_database_is_refused_until_it_is_accepted() {
             fault => panic!("{fault}"),
         }
         // Nothing is put back into it either.
+        scene.put_list(&old);
         let put_back = seen::put_back(&member.0.path(""), &*member.1, now(), &mut OsRandom);
-        assert!(put_back.is_ok_and(|put_back| put_back.is_none()));
+        let refused = fault(put_back.unwrap_err());
+        assert!(
+            matches!(refused, SeenError::OlderDatabase { .. }),
+            "{refused}"
+        );
+        assert_eq!(scene.list().as_bytes(), old.as_bytes());
+        scene.put_list(&new);
         let accept = || seen::accept_older(&member.0.path(""), &*member.1, now()).unwrap();
         assert!(accept().is_some());
         assert!(accept().is_none());
@@ -232,6 +242,24 @@ fn another_database_of_the_clinic_is_refused_until_it_is_accepted() {
     assert!(matches!(fault, SeenError::OtherDatabase), "{fault}");
     let accepted = seen::accept_older(&member.0.path(""), &*member.1, now());
     assert!(accepted.unwrap().is_some());
+    load(&member).unwrap();
+}
+
+#[test]
+fn another_clinics_database_is_not_accepted_and_nothing_is_written_into_it() {
+    let (Some(scene), Some(other)) = (Scene::new(), Scene::new()) else {
+        return;
+    };
+    let member = scene.joined("D2", Role::Doctor);
+    let foreign = other.joined("D2", Role::Doctor);
+    load(&member).unwrap();
+    let (path, log) = (member.0.path(CLINIC), actions(&*foreign.1));
+    let noted = fs::read(&path).unwrap();
+    let accepted = seen::accept_older(&member.0.path(""), &*foreign.1, now());
+    let fault = fault(accepted.unwrap_err());
+    assert!(matches!(fault, SeenError::OtherRoot), "{fault}");
+    assert_eq!(actions(&*foreign.1), log);
+    assert_eq!(fs::read(&path).unwrap(), noted);
     load(&member).unwrap();
 }
 

@@ -147,6 +147,9 @@ fn open(
     if is_new && !directory.is_sealed() {
         passphrase::begin(&mut directory, &options.keys, options.form, Program::Doctor)?;
     }
+    if !is_new {
+        check_root(&directory, &*store)?;
+    }
     if !is_new && member::lacks_node(&*store).map_err(|error| store_failed(&error))? {
         return match may_found {
             true => Err(no_node(options, id, role_in(&*store)?)),
@@ -310,6 +313,12 @@ pub fn is_revoked(id: &Identifier) -> Failure {
          under another name, since patients' programs take no other key under this one: another \
          doctor makes a ticket with 'doctor enrol-doctor NAME'",
     )
+}
+
+/// Before anything is changed in a database: it may be another clinic's.
+fn check_root(directory: &DataDir, store: &dyn Store) -> Result<(), Failure> {
+    let checked = seen::check_stored_root(&directory.path(""), store);
+    checked.map_err(|error| setup_failed(&error))
 }
 
 /// Goes on with an older copy of the database, if that was asked for.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Seen, SeenError, failed, read, write};
+use super::{Seen, SeenError, check_stored_root, failed, read, write};
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::doctor::practice::SERVER;
@@ -172,6 +172,8 @@ pub fn accept_older(
     let Err(error) = noted.check(found) else {
         return Ok(None);
     };
+    // Nothing is written into another clinic's, nor is that noted.
+    check_stored_root(directory, store)?;
     let detail = match &error {
         SeenError::OlderDatabase { found, seen } => {
             let (found, seen) = (*found, *seen);

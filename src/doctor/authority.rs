@@ -291,6 +291,9 @@ pub enum AuthorityError {
     ListFull,
     /// The list of revoked doctors has changed since it was looked at.
     Overtaken,
+    /// The list of revoked doctors in the database is older than the one that was
+    /// seen, or lets somebody off whom that revokes.
+    OlderList,
     /// Files.
     Setup(SetupError),
 }
@@ -310,6 +313,11 @@ impl fmt::Display for AuthorityError {
             Self::Overtaken => f.write_str(
                 "the clinic's list of revoked doctors has changed meanwhile, and the key was not \
                  replaced; say the same again",
+            ),
+            Self::OlderList => f.write_str(
+                "the list of revoked doctors in the database was put in the place of a newer one \
+                 meanwhile, and the key was not replaced: see who can write to the database; say \
+                 the same again, which puts the newer one back",
             ),
             Self::Setup(error) => write!(f, "{error}"),
         }

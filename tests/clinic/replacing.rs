@@ -13,6 +13,7 @@ use telemed::doctor::staff::{self, Answer, Enrolled, StaffError};
 use telemed::doctor::tickets;
 use telemed::handshake::enrol::NewKeys;
 use telemed::identity::authority::DoctorIdentity;
+use telemed::identity::revocation::RevokedDoctors;
 use telemed::random::Random;
 use telemed::store::{CertificateRow, CertificateState};
 
@@ -28,6 +29,28 @@ fn enrol(store: &dyn Store, patient: &str, number: u8, ago: Duration) {
         ticket: None,
         created: now().minus(ago),
         not_after: now().plus(HOUR),
+    };
+    store.add_certificate(&row).unwrap();
+}
+
+/// A device that this doctor's key has certified, in a row of the store's doctor.
+fn certified(store: &dyn Store, by: &DoctorIdentity, number: u8) {
+    let keys = NewKeys::generate(by.group(), &mut OsRandom);
+    let (signing, encryption) = (
+        keys.signing.verifying_key().clone(),
+        keys.encryption.public().clone(),
+    );
+    let patient = id(&format!("P{number}"));
+    let certificate = by.certify(&patient, signing, encryption, now(), &mut OsRandom);
+    let row = CertificateRow {
+        serial: [number; 16],
+        fingerprint: certificate.fingerprint(),
+        subject: patient.to_string(),
+        bytes: certificate.as_bytes().to_vec(),
+        state: CertificateState::Active,
+        ticket: None,
+        created: now(),
+        not_after: certificate.subject().not_after,
     };
     store.add_certificate(&row).unwrap();
 }
@@ -88,6 +111,35 @@ fn a_key_is_not_replaced_over_a_list_that_another_doctor_has_signed_meanwhile() 
     authority::replace_key(&scene.practice, &scene.root(), "a theft", random).unwrap();
     assert_eq!(scene.list().serials().len(), 2);
     assert!(scene.list().contains(&old));
+}
+
+#[test]
+fn a_key_is_not_replaced_over_an_older_list_that_somebody_has_put_back() {
+    let Some(scene) = Scene::new() else { return };
+    scene.joined("D2", Role::Doctor);
+    let old = scene.list();
+    scene.revoke("D2").unwrap();
+    let new = scene.list();
+    let practice = &scene.practice;
+    let load = || {
+        let (directory, store) = (&practice.directory, &*practice.store);
+        setup::load(directory, store, now(), &mut OsRandom).unwrap()
+    };
+    practice.replace_identity(load());
+    // While the question is answered whether the key is to be replaced.
+    let put = |list: &RevokedDoctors| {
+        let facts = [(fact::REVOKED_DOCTORS, list.as_bytes())];
+        practice.store.set_facts(&facts).unwrap();
+    };
+    put(&old);
+    let replace = || authority::replace_key(practice, &scene.root(), "a theft", &mut OsRandom);
+    let error = replace().unwrap_err();
+    assert!(matches!(error, AuthorityError::OlderList), "{error}");
+    assert_eq!(scene.list().as_bytes(), old.as_bytes());
+    assert!(logged(&scene, "key changed").is_empty());
+    put(&new);
+    replace().unwrap();
+    assert_eq!(scene.list().serials().len(), 2);
 }
 
 #[test]
@@ -179,29 +231,10 @@ fn a_device_that_her_key_has_certified_is_revoked_with_her_whoever_the_row_names
     let (directory, second) = scene.joined("D2", Role::Doctor);
     let thief = setup::load(&directory, &*second, now(), &mut OsRandom).unwrap();
     let own = scene.practice.identity();
-    let keys = |identity: &DoctorIdentity, number: u8| {
-        let keys = NewKeys::generate(identity.group(), &mut OsRandom);
-        let (signing, encryption) = (
-            keys.signing.verifying_key().clone(),
-            keys.encryption.public().clone(),
-        );
-        let patient = id(&format!("P{number}"));
-        let certificate = identity.certify(&patient, signing, encryption, now(), &mut OsRandom);
-        // All of them by the founder's login.
-        let row = CertificateRow {
-            serial: [number; 16],
-            fingerprint: certificate.fingerprint(),
-            subject: patient.to_string(),
-            bytes: certificate.as_bytes().to_vec(),
-            state: CertificateState::Active,
-            ticket: None,
-            created: now(),
-            not_after: certificate.subject().not_after,
-        };
-        scene.practice.store.add_certificate(&row).unwrap();
-    };
-    keys(&thief, 1);
-    keys(&own, 2);
+    // Both of them by the founder's login.
+    let store = &*scene.practice.store;
+    certified(store, &thief, 1);
+    certified(store, &own, 2);
     let devices = Some(Enrolled::default());
     let member = staff::show(&scene.practice, &id("D2"), devices).unwrap();
     assert_eq!(member.enrolled, 1);

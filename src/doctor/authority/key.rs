@@ -19,7 +19,7 @@ use crate::doctor::tickets::ticket_code;
 use crate::elgamal::SignSecret;
 use crate::hex;
 use crate::identity::authority::{DoctorIdentity, OwnPrekey, certify_doctor};
-use crate::identity::certificate::KeyId;
+use crate::identity::certificate::{KeyId, Serial};
 use crate::identity::data_dir::DataDir;
 use crate::identity::key_file::{self, KeyKind};
 use crate::identity::revocation::RevokedDoctors;
@@ -61,7 +61,8 @@ pub struct Replaced {
 ///
 /// # Errors
 /// [`AuthorityError`]; [`AuthorityError::Overtaken`] if somebody else has signed a
-/// list of revoked doctors meanwhile. The doctor has the key she had then, unless the database
+/// list of revoked doctors meanwhile, [`AuthorityError::OlderList`] if somebody has put
+/// an older one back. The doctor has the key she had then, unless the database
 /// cannot tell whether what it wrote is on the disk: whoever opens the practice
 /// next goes on with the key that the database names.
 pub fn replace_key(
@@ -72,15 +73,15 @@ pub fn replace_key(
 ) -> Result<Replaced, AuthorityError> {
     let (identity, now) = (practice.identity(), practice.now());
     check_clock(&identity.certificate, now)?;
-    let known = known_list(practice, &identity)?;
+    let over = staff::certificates(&*practice.store, &identity.root)?;
+    let over = staff::over(&over, now);
+    let known = known_list(practice, &identity, &over)?;
     let signing = SignSecret::generate(identity.group(), random);
     let prekey = OwnPrekey::generate(&signing, now, random);
     let new_key = signing.verifying_key().clone();
     let issuer = (&identity.root, root);
     let certificate = certify_doctor(issuer, &identity.certificate, new_key, now, random);
     let old = identity.certificate.subject();
-    let over = staff::certificates(&*practice.store, &identity.root)?;
-    let over = staff::over(&over, now);
     let revoked = known
         .follow(root, &old.clinic, (&[old.serial], &over), now, random)
         .ok_or(AuthorityError::ListFull)?;
@@ -119,15 +120,21 @@ const fn is_device(revoked: &Revoked) -> bool {
 }
 
 /// The list of revoked doctors as it is now: another doctor may have revoked
-/// somebody since this one was opened.
+/// somebody since this one was opened. What the root signs next lets nobody off who
+/// was revoked then, but for those that are over.
 fn known_list(
     practice: &Practice,
     identity: &DoctorIdentity,
+    over: &BTreeSet<Serial>,
 ) -> Result<RevokedDoctors, AuthorityError> {
     let known = staff::revoked_list(&*practice.store, &identity.root).map_err(staff_failed)?;
-    match known.contains(&identity.certificate.subject().serial) {
-        true => Err(SetupError::Dismissed(identity.identifier().clone()).into()),
-        false => Ok(known),
+    if known.contains(&identity.certificate.subject().serial) {
+        return Err(SetupError::Dismissed(identity.identifier().clone()).into());
+    }
+    let seen = &identity.revoked;
+    match known.number() >= seen.number() && known.holds_all_of(seen, over) {
+        true => Ok(known),
+        false => Err(AuthorityError::OlderList),
     }
 }
 

@@ -10,6 +10,7 @@ mod over;
 
 pub use ending::{Ending, ending};
 pub use enrolled::Enrolled;
+pub(super) use enrolled::signed_by;
 pub use over::over;
 
 use std::collections::BTreeSet;

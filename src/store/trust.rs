@@ -189,6 +189,9 @@ pub struct KeyChange<'a> {
     pub facts: &'a [(&'a str, &'a [u8])],
     /// The new key's first prekey: all others are forgotten.
     pub prekey: &'a PrekeyRow,
+    /// Serial numbers of the devices' certificates that her keys have signed: they are
+    /// revoked, whoever has enrolled them by the word of the store.
+    pub signed: &'a [[u8; 16]],
     /// What the audit log says of it.
     pub audit: &'a [Entry],
     /// What it says of each thing that this revokes, and whose that was.

@@ -143,6 +143,28 @@ fn a_key_is_not_replaced_over_an_older_list_that_somebody_has_put_back() {
 }
 
 #[test]
+fn a_device_that_her_key_has_certified_is_revoked_with_the_key_whoever_the_row_names() {
+    let Some(scene) = Scene::new() else { return };
+    let (directory, second) = scene.joined("D2", Role::Doctor);
+    let other = setup::load(&directory, &*second, now(), &mut OsRandom).unwrap();
+    let own = scene.practice.identity();
+    // Both of them by the other doctor's login.
+    certified(&*second, &own, 1);
+    certified(&*second, &other, 2);
+    assert_eq!(authority::devices_at_stake(&scene.practice).unwrap(), 1);
+    let random = &mut OsRandom;
+    let done = authority::replace_key(&scene.practice, &scene.root(), "a theft", random).unwrap();
+    assert_eq!((done.devices, done.patients), (1, 1));
+    let states = [1, 2].map(|number| state(&scene, number));
+    assert_eq!(
+        states,
+        [CertificateState::Revoked, CertificateState::Active]
+    );
+    let whose = logged(&scene, "revoked").into_iter().map(|it| it.0);
+    assert_eq!(Vec::from_iter(whose), ["P1"]);
+}
+
+#[test]
 fn the_log_says_of_a_replaced_key_what_it_has_revoked_and_no_more() {
     let Some(scene) = Scene::new() else { return };
     let (_directory, second) = scene.joined("D2", Role::Doctor);

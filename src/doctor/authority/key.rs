@@ -56,8 +56,9 @@ pub struct Replaced {
 
 /// Gives the doctor another signing key. The old certificate stands in the list
 /// of revoked doctors from then on, and the certificates of all patients whom she
-/// has enrolled are revoked: whoever has the old key could have issued some. No
-/// server of hers may run.
+/// has enrolled are revoked, and those that a key of hers has signed, whoever has
+/// enrolled them by the word of the store: whoever has the old key could have issued
+/// some. No server of hers may run.
 ///
 /// # Errors
 /// [`AuthorityError`]; [`AuthorityError::Overtaken`] if somebody else has signed a
@@ -139,16 +140,19 @@ fn known_list(
 }
 
 /// How many devices' certificates a change of the key would revoke: those that
-/// this doctor has issued, or all where a practice is one doctor's.
+/// this doctor has issued or her keys have signed, or all where a practice is one doctor's.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn devices_at_stake(practice: &Practice) -> Result<usize, StoreError> {
     let (store, identity) = (&practice.store, practice.identity());
     let issuers = store.clinic().map(ClinicStore::issuers).transpose()?;
+    let signed = BTreeSet::from_iter(staff::signed_by(practice, identity.identifier())?);
     let is_hers = |row: &CertificateRow| {
         let issuer = issuers.as_ref().and_then(|all| all.get(&row.serial));
-        issuers.is_none() || issuer.is_some_and(|name| name == identity.identifier().as_str())
+        issuers.is_none()
+            || issuer.is_some_and(|name| name == identity.identifier().as_str())
+            || signed.contains(&row.serial)
     };
     let rows = store.certificates()?.into_iter();
     let at_stake = rows.filter(|row| row.state != CertificateState::Revoked && is_hers(row));
@@ -224,11 +228,13 @@ fn commit(
         (fact::EARLIER_CERTIFICATES, &earlier[..]),
         (fact::SIGNING_KEY_CHANGE, &[1]),
     ];
+    let signed = staff::signed_by(practice, old.identifier())?;
     let change = KeyChange {
         known: known.as_bytes(),
         list: next.revoked.as_bytes(),
         facts: &facts,
         prekey,
+        signed: &signed,
         audit: &[entry(practice, old, next, reason)],
         revoked: &|revoked| revocation(practice, revoked),
     };

@@ -12,7 +12,7 @@ use crate::doctor::tickets::ticket_code;
 use crate::hex;
 use crate::identity::certificate::{Certificate, KeyId, VerifiedCertificate};
 use crate::identity::id::Identifier;
-use crate::store::{CertificateRow, CertificateState, Revocable, Revoked};
+use crate::store::{CertificateRow, CertificateState, Revocable, Revoked, StoreError};
 
 /// Patients' devices that a doctor has enrolled.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Debug)]
@@ -64,12 +64,14 @@ pub(super) fn count(
 /// signed, whoever has enrolled them by the word of the store.
 ///
 /// # Errors
-/// [`StaffError::Store`].
-pub(super) fn signed_by(
+/// [`StoreError`].
+pub(in crate::doctor) fn signed_by(
     practice: &Practice,
     doctor: &Identifier,
-) -> Result<Vec<[u8; 16]>, StaffError> {
-    let all = certificates(&*practice.store, &practice.identity().root)?;
+) -> Result<Vec<[u8; 16]>, StoreError> {
+    let identity = practice.identity();
+    let mut all = certificates(&*practice.store, &identity.root)?;
+    all.push(identity.certificate.clone());
     let keys = keys_of(doctor, &all);
     let rows = practice.store.certificates()?.into_iter();
     let signed = rows.filter(|row| is_signed_by(&keys, row));

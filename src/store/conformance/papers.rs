@@ -63,6 +63,7 @@ pub(in crate::store) fn a_key_changes_with_the_list_that_was_looked_at_or_not_at
             list: b"two",
             facts: &[("a", b"1")],
             prekey: &next,
+            signed: &[],
             audit: &[Entry::new(at(5), "D1", Action::KeyChanged, "D1", "")],
             revoked: &|revoked| Entry::new(at(5), "D1", Action::Revoked, &revoked.patient, ""),
         };

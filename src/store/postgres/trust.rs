@@ -418,7 +418,7 @@ impl TrustStore for PostgresStore {
             connection.execute(forget, &[&self.doctor])?;
             self.insert_prekey(connection, change.prekey)?;
             // What the other doctors issued is still good.
-            let mut revoked = revoke_issued(connection, &self.doctor, (None, &[]))?;
+            let mut revoked = revoke_issued(connection, &self.doctor, (None, change.signed))?;
             revoked.extend(all(
                 connection,
                 "UPDATE ticket SET state = 'revoked' WHERE doctor = $1 AND state = 'open'

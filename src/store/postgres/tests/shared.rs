@@ -93,6 +93,7 @@ fn a_new_key_of_one_doctor_revokes_what_she_issued() {
         list: b"two",
         facts: &[],
         prekey: &next,
+        signed: &[],
         audit: &[entry("D1")],
         revoked: &|_| entry("D1"),
     };

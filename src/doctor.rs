@@ -56,6 +56,7 @@ mod housekeeping;
 mod line;
 mod listener;
 mod pulse;
+mod recall;
 mod registry;
 mod roster;
 mod signed;

@@ -174,20 +174,19 @@ impl Round {
         nodes: &dyn NodeStore,
         now: Instant,
     ) -> Result<(), StoreError> {
-        release(shared, nodes)?;
+        let released = release(shared, nodes);
         if self.owed.is_none() {
-            return Ok(());
+            return released;
         }
+        let every = if self.seat.is_some() { LOOK } else { POLL };
+        self.look_at = now + every;
         let (left, result) = catch_up(shared, self.owed);
         self.owed = left;
-        result?;
         if now >= self.note_at {
             self.note_at = now + NOTE;
             self.note_progress(shared);
         }
-        let every = if self.seat.is_some() { LOOK } else { POLL };
-        self.look_at = now + every;
-        Ok(())
+        released.and(result)
     }
 }
 
@@ -258,6 +257,7 @@ fn claim_for(
 /// Ends a session whose device has a newer one at another node.
 fn moved(shared: &Shared, claim: &Claim, id: SessionId) {
     shared.clinic.left(id);
+    shared.live().gone(id);
     let device: Fingerprint = claim.device;
     let sessions = &shared.tables.sessions;
     let members = sessions.connected();

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::clock::Timestamp;
 use crate::doctor::authority::{self, Renewal};
 use crate::doctor::event::{Departure, Event};
+use crate::doctor::recall;
 use crate::doctor::setup;
 use crate::doctor::shared::Shared;
 use crate::doctor::staff;
@@ -265,7 +266,8 @@ fn renew_prekeys(shared: &Shared) {
         Ok(identity)
     });
     match renewed {
-        Ok(identity) => practice.replace_identity(identity),
+        // The list of revoked doctors may be newer, too.
+        Ok(identity) => recall::go_on_with(shared, identity),
         // It is tried again in a minute.
         Err(error) if is_away(&error) => {}
         Err(error) => shared.tell(Event::Trouble(format!("no new prekey: {error}"))),

@@ -13,6 +13,7 @@ use crate::doctor::messages::addressees::Addressees;
 use crate::doctor::messages::{self, BookError};
 use crate::doctor::post::outgoing::Outgoing;
 use crate::doctor::post::prepare;
+use crate::doctor::recall;
 use crate::doctor::shared::Shared;
 use crate::identity::certificate::Fingerprint;
 use crate::protocol::message::Message;
@@ -134,14 +135,21 @@ type Opened = (Open, (Message, Addressees));
 fn give(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<bool, StoreError> {
     let store = &shared.practice.store;
     // A look that keeps nobody waiting.
-    let behind = shared.clinic.behind(store.newest_message()?);
-    if behind.iter().all(|it| !it.is_served) {
+    let newest = store.newest_message()?;
+    let behind = shared.clinic.behind(newest);
+    if behind.iter().all(|it| !it.is_served) && !shared.clinic.is_ahead_of(newest) {
         return Ok(!behind.is_empty());
     }
     // Nobody joins and nobody else gives anything between the look at what is
     // open and the word of what is given.
     let order = shared.order();
     let newest = store.newest_message()?;
+    if shared.clinic.is_ahead_of(newest) {
+        // Other messages come under the numbers of those that are gone.
+        shared.clinic.fall_back_to(newest);
+        recall::recall(shared, "the database was put back to an earlier state");
+        return Ok(true);
+    }
     let members = shared.tables.sessions.connected();
     let present: HashSet<_> = members.iter().map(|member| member.id).collect();
     let behind = shared.clinic.behind(newest).into_iter();

@@ -190,6 +190,22 @@ impl Clinic {
             .collect()
     }
 
+    /// Whether a session was given more than there is, this message being the newest:
+    /// an older copy of the store has taken its place.
+    pub(super) fn is_ahead_of(&self, newest: u64) -> bool {
+        let state = self.state();
+        state.held.values().any(|held| held.given > newest)
+    }
+
+    /// No session counts as having been given more than this message.
+    pub(super) fn fall_back_to(&self, newest: u64) {
+        let mut state = self.state();
+        for held in state.held.values_mut() {
+            held.given = held.given.min(newest);
+        }
+        state.sent.split_off(&(newest + 1));
+    }
+
     /// Whether a session was given this message by whoever sent it here.
     pub(super) fn was_sent(&self, number: u64, id: SessionId) -> bool {
         let state = self.state();

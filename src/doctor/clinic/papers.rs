@@ -2,7 +2,7 @@
 //! revoked doctors, and where doctors are reached.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::address::Address;
 use crate::audit::{Action, Entry};
@@ -11,13 +11,13 @@ use crate::doctor::dismissal::{self, Dismissed};
 use crate::doctor::event::Event;
 use crate::doctor::office;
 use crate::doctor::practice::SERVER;
+use crate::doctor::recall;
 use crate::doctor::recovery;
 use crate::doctor::roster;
 use crate::doctor::setup;
 use crate::doctor::shared::Shared;
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::roster::RosterEntry;
-use crate::protocol::DisconnectReason;
 use crate::random::OsRandom;
 use crate::store::StoreError;
 use crate::store::nodes::NodeStore;
@@ -78,19 +78,8 @@ fn renew_revoked(shared: &Shared) -> Result<(), StoreError> {
             return Ok(());
         }
     };
-    practice.replace_identity(identity);
-    let sessions = &shared.tables.sessions;
-    let ended = sessions.expel_all(DisconnectReason::Expired, Instant::now());
+    recall::go_on_with(shared, identity);
     drop(order);
-    for member in &ended {
-        sessions.forget_token(&member.certificate.fingerprint());
-        let patient = member.certificate.subject().identifier.as_str();
-        let why = "the clinic has a new list of revoked doctors";
-        shared.note(Entry::new(now, SERVER, Action::Left, patient, why));
-    }
-    shared
-        .flusher
-        .send(ended.into_iter().map(|member| member.outbox));
     Ok(())
 }
 

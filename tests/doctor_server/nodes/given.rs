@@ -154,6 +154,29 @@ fn a_session_is_begun_anew_after_a_receipt_that_came_while_the_database_was_busy
 }
 
 #[test]
+fn sessions_are_begun_anew_on_an_older_copy_of_the_database() {
+    let Some((schema, first, second)) = two() else {
+        return;
+    };
+    let mut person = first.enrol("P1");
+    let mut session = connect_to(&mut person, &second);
+    session.epoch();
+    for text in ["one", "two"] {
+        first.server().send(&to_clinic(text)).unwrap();
+        assert_eq!(session.message().text, text);
+    }
+    let put_back = "TRUNCATE message, delivery;
+                    UPDATE counter SET last = 0 WHERE name = 'message';
+                    SELECT pg_notify(current_schema(), 'message')";
+    schema.admin().batch_execute(put_back).unwrap();
+    assert_eq!(session.disconnected(), DisconnectReason::Expired);
+    let mut session = connect_to(&mut person, &second);
+    session.epoch();
+    first.server().send(&to_clinic("after")).unwrap();
+    assert_eq!(session.message().text, "after");
+}
+
+#[test]
 fn what_cannot_be_opened_now_is_given_to_a_live_session_later() {
     let Some((schema, first, second)) = two() else {
         return;

@@ -1,0 +1,37 @@
+//! All patients are asked to come back, and learn what has changed with a full
+//! handshake.
+
+use std::time::Instant;
+
+use crate::audit::{Action, Entry};
+use crate::doctor::practice::SERVER;
+use crate::doctor::shared::Shared;
+use crate::identity::authority::DoctorIdentity;
+use crate::protocol::DisconnectReason;
+
+/// Goes on with these papers of the doctor's. If they bring a newer list of revoked
+/// doctors the patients are to learn it. To be called with [`Shared::order`] held.
+pub(super) fn go_on_with(shared: &Shared, identity: DoctorIdentity) {
+    let practice = &shared.practice;
+    let is_newer = identity.revoked.number() > practice.identity().revoked.number();
+    practice.replace_identity(identity);
+    if is_newer {
+        recall(shared, "the clinic has a new list of revoked doctors");
+    }
+}
+
+/// Ends all sessions; their devices come back at once. To be called with
+/// [`Shared::order`] held.
+pub(super) fn recall(shared: &Shared, why: &str) {
+    let now = shared.practice.now();
+    let sessions = &shared.tables.sessions;
+    let ended = sessions.expel_all(DisconnectReason::Expired, Instant::now());
+    for member in &ended {
+        sessions.forget_token(&member.certificate.fingerprint());
+        let patient = member.certificate.subject().identifier.as_str();
+        shared.note(Entry::new(now, SERVER, Action::Left, patient, why));
+    }
+    shared
+        .flusher
+        .send(ended.into_iter().map(|member| member.outbox));
+}

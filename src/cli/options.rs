@@ -73,6 +73,8 @@ pub struct DoctorOptions {
     /// What a further command needs to find it: ` --data 'DIR'`, or nothing
     /// if it finds it by itself.
     pub data_option: String,
+    /// The same without the store.
+    place_option: String,
     /// Where the state is kept.
     pub store: StoreChoice,
     /// Where patients reach the server, if that was said.
@@ -228,6 +230,16 @@ impl DoctorOptions {
         Self::checked(args, environment).map_err(|failure| with_help(Program::Doctor, failure))
     }
 
+    /// What a further command needs to find the practice in this store, whichever
+    /// it is in now.
+    #[must_use]
+    pub fn found_in(&self, store: &StoreChoice) -> String {
+        match *store == self.store {
+            true => self.data_option.clone(),
+            false => self.place_option.clone() + &store_option(Some(&store.to_string())),
+        }
+    }
+
     fn checked(args: DoctorArgs, environment: Environment<'_>) -> Result<Self, Failure> {
         let loopback = || Address {
             host: "127.0.0.1".to_owned(),
@@ -236,8 +248,8 @@ impl DoctorOptions {
         let form = Form::chosen(args.json, args.plain)?;
         let plain_keys = args.plain_keys;
         let said = Configuration::read(Program::Doctor, args.config.as_deref(), environment)?;
-        let again = data_option(args.config.as_deref(), args.data.as_deref())
-            + &store_option(args.store.as_deref());
+        let place = data_option(args.config.as_deref(), args.data.as_deref());
+        let again = place.clone() + &store_option(args.store.as_deref());
         let whose = again.clone() + &id_option("--id", args.id.as_deref());
         Ok(Self {
             id: said.option("id", args.id, identifier)?,
@@ -245,6 +257,7 @@ impl DoctorOptions {
                 .option("listen", args.listen, address)?
                 .unwrap_or_else(loopback),
             data_option: again.clone(),
+            place_option: place,
             data: said
                 .option("data", args.data, path)?
                 .map_or_else(|| usual_directory(Program::Doctor, environment), Ok)?,

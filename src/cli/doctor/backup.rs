@@ -29,6 +29,7 @@ use crate::doctor::office;
 use crate::identity::data_dir;
 use crate::identity::id::Identifier;
 use crate::identity::key_file::Cost;
+use crate::store::StoreChoice;
 use crate::vault::{DATA_KEY, RecoveryCode, Vault};
 
 /// How long a server may take to back up whatever it has.
@@ -250,7 +251,9 @@ fn restore_file(
         .map_err(|error| unusable(file, &error))?;
     let place = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
     passphrase::say(Program::Doctor, &options.keys, &place, chosen.is_some());
-    let people = words::restored(&restored, &options.data_option);
+    // It is in the data directory, wherever the practice was.
+    let found = options.found_in(&StoreChoice::File);
+    let people = words::restored(&restored, &found);
     options
         .form
         .print(people.trim_end(), &[objects::restored(&restored)])?;

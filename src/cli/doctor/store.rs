@@ -52,7 +52,7 @@ pub fn copy(options: &DoctorOptions, id: &Identifier, task: &CopyTask) -> Result
     seen::forget_database(&directory.path("")).map_err(|error| setup_failed(&error))?;
     options
         .form
-        .print(&text(&copied, &task.to, &name), &objects(&copied, &name))
+        .print(&text(&copied, task, options, id), &objects(&copied, &name))
 }
 
 /// The same command once more.
@@ -84,7 +84,8 @@ fn not_copied(error: &CopyError, again: &str) -> Failure {
     }
 }
 
-fn text(copied: &Copied, to: &StoreEnd, name: &str) -> String {
+fn text(copied: &Copied, task: &CopyTask, options: &DoctorOptions, id: &Identifier) -> String {
+    let name = name_of(&task.to);
     let mut lines: Vec<_> = copied
         .tables
         .iter()
@@ -98,19 +99,21 @@ fn text(copied: &Copied, to: &StoreEnd, name: &str) -> String {
     lines.push(format!(
         "{total} rows were copied{earlier}, read back and compared: all are the same."
     ));
-    lines.push(match to {
+    lines.push(match &task.to {
         StoreEnd::Usual(StoreChoice::File) => {
             "The practice is in its data directory now; leave --store out from now on.".to_owned()
         }
         #[cfg(feature = "postgres")]
-        StoreEnd::Usual(StoreChoice::Server(_)) => format!(
-            "The practice is there now. From now on: doctor --store '{name}', or in the \
-             configuration file: store = \"{name}\". The old store is kept, and not used any more.\n\
-             Next: start the server there (doctor --store '{name}' serve), make a backup (doctor \
-             --store '{name}' backup FILE), and let colleagues join (doctor --store '{name}' \
-             enrol-doctor NAME). When all is well, put the old store where backups are kept, or \
-             delete it."
-        ),
+        StoreEnd::Usual(choice @ StoreChoice::Server(_)) => {
+            let doctor = format!("doctor{} --id {id}", options.found_in(choice));
+            format!(
+                "The practice is there now. From now on: {doctor}, or in the configuration file: \
+                 store = \"{name}\". The old store is kept, and not used any more.\n\
+                 Next: start the server there ({doctor} serve), make a backup ({doctor} backup \
+                 FILE), and let colleagues join ({doctor} enrol-doctor NAME). When all is well, \
+                 put the old store where backups are kept, or delete it."
+            )
+        }
         StoreEnd::File(_) => format!(
             "The practice is in '{name}' now; to use it, put it in the data directory's place of \
              'telemed.db'."

@@ -27,6 +27,7 @@ pub mod ledger;
 pub mod member;
 pub mod messages;
 pub mod newcomer;
+pub mod not_done;
 pub mod office;
 pub mod patients;
 pub mod peer;

@@ -217,9 +217,7 @@ fn ask_office(
     patience: Duration,
 ) -> Result<office::Answer, Failure> {
     match ask(options, id, &Request::Office(request), patience)? {
-        Answer::Office(office::Answer::Failed(sentence)) | Answer::Failed(sentence) => {
-            Err(Failure::new(Exit::Failure, sentence))
-        }
+        Answer::Office(office::Answer::Failed(why)) | Answer::Failed(why) => Err((&why).into()),
         Answer::Office(answer) => Ok(answer),
         _ => Err(unexpected()),
     }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use super::Program;
 use super::output::{Form, Object};
 use super::text;
+use crate::doctor::not_done::NotDone;
 use crate::identity::key_file::KeyFileFault;
 use crate::store::StoreFault;
 
@@ -89,6 +90,17 @@ impl From<&KeyFileFault> for Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+impl From<&NotDone> for Failure {
+    /// What may go well later has the number of what is not reached.
+    fn from(why: &NotDone) -> Self {
+        let exit = match why.is_away {
+            true => Exit::Unreachable,
+            false => Exit::Failure,
+        };
+        Self::new(exit, why.sentence.as_str())
     }
 }
 

@@ -10,6 +10,7 @@ use crate::audit::heads_file::{self, Record};
 use crate::audit::papers::Papers;
 use crate::clock::Timestamp;
 use crate::doctor::audit_log::sign_head;
+use crate::doctor::not_done::NotDone;
 use crate::doctor::practice::Practice;
 use crate::hex;
 use crate::store::{AuditFilter, AuditRow, Store, StoreError};
@@ -135,7 +136,7 @@ impl From<AuditRow> for Row {
 /// # Errors
 /// A sentence: there is no such log, the store cannot be read, or it cannot be
 /// logged that it is.
-pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> {
+pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, NotDone> {
     let answered = match request {
         Request::Logs => logs(practice).map(Answer::Logs),
         Request::Begin {
@@ -162,7 +163,7 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
             noted.map(|()| Answer::Noted)
         }
     };
-    answered.map_err(|error| error.to_string())
+    Ok(answered?)
 }
 
 fn logs(practice: &Practice) -> Result<Vec<String>, StoreError> {
@@ -189,7 +190,7 @@ impl Log {
     }
 }
 
-fn open(practice: &Practice, name: Option<&str>) -> Result<Log, String> {
+fn open(practice: &Practice, name: Option<&str>) -> Result<Log, NotDone> {
     let own = || Log {
         store: Arc::clone(&practice.store),
         whose: None,
@@ -197,16 +198,17 @@ fn open(practice: &Practice, name: Option<&str>) -> Result<Log, String> {
     let Some(name) = name.filter(|name| *name != practice.identity().identifier().as_str()) else {
         return Ok(own());
     };
-    let names = logs(practice).map_err(|error| error.to_string())?;
+    let names = logs(practice)?;
     match practice.store.clinic() {
         Some(clinic) if names.iter().any(|each| each == name) => Ok(Log {
             store: clinic.seen_by(name),
             whose: Some(name.to_owned()),
         }),
-        _ => Err(format!(
-            "there is no audit log of {name} here; there is one of {}",
-            names.join(", ")
-        )),
+        _ => {
+            let names = names.join(", ");
+            let why = format!("there is no audit log of {name} here; there is one of {names}");
+            Err(why.into())
+        }
     }
 }
 

@@ -324,7 +324,15 @@ impl fmt::Display for AuthorityError {
     }
 }
 
-impl std::error::Error for AuthorityError {}
+impl std::error::Error for AuthorityError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Setup(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<StoreError> for AuthorityError {
     fn from(error: StoreError) -> Self {

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::{Action, Entry};
 use crate::backup::{BackupError, Header, Writer};
 use crate::doctor::audit_log::sign_head;
+use crate::doctor::not_done::NotDone;
 use crate::doctor::practice::Practice;
 use crate::doctor::recovery::{self, CodeText};
 use crate::doctor::setup::{ROOT_KEY, SIGNING_KEY};
@@ -95,41 +96,41 @@ pub struct Made {
 ///
 /// # Errors
 /// Why it was not done, as a sentence.
-pub fn answer(practice: &Practice, request: Request) -> Result<Answer, String> {
+pub fn answer(practice: &Practice, request: Request) -> Result<Answer, NotDone> {
     match request {
         Request::Make { file } => {
             let doctor = practice.identity().identifier().to_string();
             make(practice, &file, &doctor, &|| true)
                 .map(Answer::Made)
-                .map_err(|failure| failure.to_string())
+                .map_err(|failure| NotDone::of(&failure))
         }
         Request::Sharers => recovery::sharers(practice)
             .map(Answer::Sharers)
-            .map_err(|error| error.to_string()),
+            .map_err(|error| NotDone::of(&error)),
         Request::NewCode => recovery::make(practice)
             .map(|new| Answer::NewCode {
                 code: CodeText::of(&new.code),
                 wrapped: new.wrapped,
             })
-            .map_err(|error| error.to_string()),
+            .map_err(|error| NotDone::of(&error)),
         Request::KeepCode { wrapped } => keep_code(practice, &wrapped),
         Request::Wrapped => practice
             .store
             .fact(fact::RECOVERY)
             .map(Answer::Wrapped)
-            .map_err(|error| error.to_string()),
+            .map_err(|error| NotDone::of(&error)),
     }
 }
 
-fn keep_code(practice: &Practice, wrapped: &[u8]) -> Result<Answer, String> {
+fn keep_code(practice: &Practice, wrapped: &[u8]) -> Result<Answer, NotDone> {
     match recovery::keep(practice, wrapped) {
         Ok(true) => {
             // What cannot be removed is not spoken of any more.
             let _ = recovery::remove_file(practice);
             Ok(Answer::CodeKept)
         }
-        Ok(false) => Err("another recovery code was made meanwhile".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Ok(false) => Err("another recovery code was made meanwhile".to_owned().into()),
+        Err(error) => Err(NotDone::of(&error)),
     }
 }
 

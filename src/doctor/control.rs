@@ -8,6 +8,7 @@ use crate::control::Handler;
 use crate::doctor::authority::Renewal;
 use crate::doctor::blocks;
 use crate::doctor::desk::Desk;
+use crate::doctor::not_done::NotDone;
 use crate::doctor::office;
 use crate::doctor::presence;
 use crate::doctor::reach::Unreached;
@@ -91,6 +92,9 @@ pub enum Answer {
         /// Her patients who are connected to other doctors of the clinic.
         #[serde(default)]
         elsewhere: Vec<presence::Node>,
+        /// Why that is all that is known: the database does not answer.
+        #[serde(default)]
+        away: Option<String>,
     },
     /// The clinic's nodes, and who is connected to each.
     Clinic(Vec<presence::Node>),
@@ -135,7 +139,7 @@ pub enum Answer {
     /// What took no running server.
     Office(office::Answer),
     /// It was not done, for this reason.
-    Failed(String),
+    Failed(NotDone),
 }
 
 /// A connected device.
@@ -163,7 +167,7 @@ impl Handler for Desk {
     }
 
     fn refuse(&self, reason: String) -> Answer {
-        Answer::Failed(reason)
+        Answer::Failed(reason.into())
     }
 
     fn answered(&self, answer: &Answer) {

@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::doctor::authors::Authors;
 use crate::doctor::deliveries;
 use crate::doctor::messages::{self, BookError, device_code, mark_of};
+use crate::doctor::not_done::NotDone;
 use crate::doctor::practice::Practice;
 use crate::doctor::reach;
 use crate::identity::certificate::Role;
@@ -123,7 +124,7 @@ pub struct LetterReport {
 ///
 /// # Errors
 /// The sentence.
-pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> {
+pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, NotDone> {
     let answered = match request {
         Request::History { patient, last } => {
             let patient: Identifier = patient
@@ -134,7 +135,7 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
                     history_of_staff(practice, &patient, *last)
                 }
                 Ok(true) => history(practice, &patient, *last),
-                Ok(false) => return Err(reach::unknown(&patient)),
+                Ok(false) => return Err(reach::unknown(&patient).into()),
                 Err(error) => Err(BookError::from(error)),
             }
         }
@@ -145,7 +146,7 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
             .map(|()| Answer::Noted)
             .map_err(BookError::from),
     };
-    answered.map_err(|error| error.to_string())
+    Ok(answered?)
 }
 
 fn history(

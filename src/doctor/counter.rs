@@ -19,7 +19,7 @@ use crate::identity::certificate::Fingerprint;
 #[must_use]
 pub fn answer(practice: &Practice, request: Request) -> Answer {
     if let Err(refusal) = roles::check(practice, &request) {
-        return Answer::Failed(refusal.to_string());
+        return Answer::Failed(refusal.to_string().into());
     }
     let answer = answered(practice, request);
     // What was done is done; the next one signs for it, too.
@@ -36,7 +36,7 @@ fn answered(practice: &Practice, request: Request) -> Answer {
                 let to = of_clinic(letter.to);
                 send(practice, &Letter { to, ..letter })
             }
-            Err(sentence) => Answer::Failed(sentence),
+            Err(sentence) => Answer::Failed(sentence.into()),
         },
         Request::Message {
             patient,
@@ -45,10 +45,10 @@ fn answered(practice: &Practice, request: Request) -> Answer {
             expires_seconds,
         } => match letter_to(&patient, &text, urgent, expires_seconds) {
             Ok(letter) => send(practice, &letter),
-            Err(sentence) => Answer::Failed(sentence),
+            Err(sentence) => Answer::Failed(sentence.into()),
         },
         Request::Consult { .. } | Request::Blocks(_) | Request::Disconnect | Request::Stop => {
-            Answer::Failed("this is asked of a running server".to_owned())
+            Answer::Failed("this is asked of a running server".to_owned().into())
         }
         Request::Office(request) => Answer::Office(office::answer(practice, request)),
     }

@@ -8,6 +8,7 @@ use crate::audit::Action;
 use crate::clock::Timestamp;
 use crate::doctor::authors::Authors;
 use crate::doctor::messages::{self, BookError, device_code};
+use crate::doctor::not_done::NotDone;
 use crate::doctor::practice::Practice;
 use crate::doctor::records;
 use crate::hex;
@@ -170,7 +171,7 @@ pub struct DeliveryReport {
 ///
 /// # Errors
 /// The sentence.
-pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> {
+pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, NotDone> {
     match request {
         Request::List {
             message,
@@ -199,13 +200,13 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
         }
         Request::Unconfirmed { message, phones } => {
             let answer = unconfirmed(practice, *message, *phones);
-            answer.map_err(|error| error.to_string())
+            Ok(answer?)
         }
     }
 }
 
 /// Logs that these are shown, with the patient if they all are hers.
-fn note_read(practice: &Practice, messages: &[MessageReport]) -> Result<(), String> {
+fn note_read(practice: &Practice, messages: &[MessageReport]) -> Result<(), NotDone> {
     let Some((first, others)) = messages.split_first() else {
         return Ok(());
     };
@@ -217,7 +218,7 @@ fn note_read(practice: &Practice, messages: &[MessageReport]) -> Result<(), Stri
         _ => format!("deliveries, {} messages", messages.len()),
     };
     let noted = practice.note_read(Action::MessagesRead, subject.unwrap_or_default(), &detail);
-    noted.map_err(|error| error.to_string())
+    Ok(noted?)
 }
 
 fn unconfirmed(practice: &Practice, message: u64, with_phones: bool) -> Result<Answer, BookError> {
@@ -253,7 +254,7 @@ fn unconfirmed(practice: &Practice, message: u64, with_phones: bool) -> Result<A
 fn list_unconfirmed(
     practice: &Practice,
     message: Option<&str>,
-) -> Result<Vec<MessageReport>, String> {
+) -> Result<Vec<MessageReport>, NotDone> {
     let mut reports = list(practice, message, false)?;
     for report in &mut reports {
         let deliveries = report.deliveries.iter();
@@ -267,11 +268,11 @@ fn list_unconfirmed(
 }
 
 /// Adds the numbers to call.
-fn add_phones(practice: &Practice, reports: &mut [MessageReport]) -> Result<(), String> {
+fn add_phones(practice: &Practice, reports: &mut [MessageReport]) -> Result<(), NotDone> {
     let deliveries = reports.iter().flat_map(|report| &report.deliveries);
     let patients: BTreeSet<&str> = deliveries.map(|row| row.patient.as_str()).collect();
     let patients: Vec<&str> = patients.into_iter().collect();
-    let phones = records::phones(practice, &patients).map_err(|error| error.to_string())?;
+    let phones = records::phones(practice, &patients).map_err(|error| NotDone::of(&error))?;
     for delivery in reports.iter_mut().flat_map(|report| &mut report.deliveries) {
         let phone = phones.get(&delivery.patient);
         delivery.phone = phone.map(|phone| phone.as_str().to_owned());
@@ -300,10 +301,9 @@ pub fn state(
 
 /// The messages that are called this: a number, or the short name or more of
 /// the long one.
-fn named(practice: &Practice, name: &str) -> Result<Vec<MessageRow>, String> {
-    let failed = |error: crate::store::StoreError| error.to_string();
+fn named(practice: &Practice, name: &str) -> Result<Vec<MessageRow>, NotDone> {
     if let Ok(number) = name.parse()
-        && let Some(row) = practice.store.message(number).map_err(failed)?
+        && let Some(row) = practice.store.message(number)?
     {
         return Ok(vec![row]);
     }
@@ -312,7 +312,7 @@ fn named(practice: &Practice, name: &str) -> Result<Vec<MessageRow>, String> {
     let found = match bytes {
         Some(prefix) if name.len() >= CODE_LEN => {
             let rows = practice.store.messages_with_prefix(&prefix, LISTED);
-            rows.map_err(failed)?
+            rows?
         }
         _ => Vec::new(),
     };
@@ -324,7 +324,8 @@ fn named(practice: &Practice, name: &str) -> Result<Vec<MessageRow>, String> {
     match found.is_empty() {
         true => Err(format!(
             "there is no message {name}; doctor deliveries lists the newest, with their numbers"
-        )),
+        )
+        .into()),
         false => Ok(found),
     }
 }
@@ -333,13 +334,10 @@ fn list(
     practice: &Practice,
     message: Option<&str>,
     verify: bool,
-) -> Result<Vec<MessageReport>, String> {
+) -> Result<Vec<MessageReport>, NotDone> {
     let mut rows = match message {
         Some(name) => named(practice, name)?,
-        None => practice
-            .store
-            .messages_before(u64::MAX, LISTED)
-            .map_err(|error| error.to_string())?,
+        None => practice.store.messages_before(u64::MAX, LISTED)?,
     };
     rows.reverse();
     let authors = Authors::new(practice);
@@ -372,17 +370,17 @@ fn list(
             Ok(report)
         })
         .collect();
-    reports.map_err(|error| error.to_string())
+    Ok(reports?)
 }
 
 /// When a message has expired, and how many patients did not get it before.
-fn over(practice: &Practice, name: &str) -> Result<Option<(Timestamp, u64)>, String> {
+fn over(practice: &Practice, name: &str) -> Result<Option<(Timestamp, u64)>, NotDone> {
     for row in named(practice, name)? {
         let Some(expires) = row.expires.filter(|_| has_expired(&row, practice.now())) else {
             continue;
         };
         let rows = practice.store.deliveries(row.number);
-        let rows = rows.map_err(|error| error.to_string())?;
+        let rows = rows?;
         let all: BTreeSet<_> = rows.iter().map(|row| &row.patient).collect();
         let arrived = rows.iter().filter(|row| row.has_arrived());
         let arrived: BTreeSet<_> = arrived.map(|row| &row.patient).collect();
@@ -396,7 +394,7 @@ fn over(practice: &Practice, name: &str) -> Result<Option<(Timestamp, u64)>, Str
 fn list_missing(
     practice: &Practice,
     message: Option<&str>,
-) -> Result<(Vec<MessageReport>, u64), String> {
+) -> Result<(Vec<MessageReport>, u64), NotDone> {
     let numbers = match message {
         Some(name) => {
             let rows = named(practice, name)?;
@@ -409,7 +407,7 @@ fn list_missing(
         None => MISSING_DEVICES,
     };
     let found = find_missing(practice, &numbers, devices);
-    let (mut reports, older) = found.map_err(|error| error.to_string())?;
+    let (mut reports, older) = found?;
     add_phones(practice, &mut reports)?;
     Ok((reports, older))
 }

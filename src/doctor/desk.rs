@@ -7,6 +7,7 @@ use crate::doctor::authority;
 use crate::doctor::control::{Answer, Broadcast, Present, Request};
 use crate::doctor::correspondence;
 use crate::doctor::messages::device_code;
+use crate::doctor::not_done::NotDone;
 use crate::doctor::office;
 use crate::doctor::post::{Letter, Recipients, SendError, Sent};
 use crate::doctor::practice::Practice;
@@ -16,6 +17,7 @@ use crate::doctor::roles;
 use crate::doctor::server::Server;
 use crate::identity::id::{Identifier, IdentifierError};
 use crate::protocol::message::Boundary;
+use crate::store::{StoreError, is_away};
 
 /// A running server with what it needs to answer requests.
 pub struct Desk {
@@ -46,14 +48,14 @@ impl Desk {
     #[must_use]
     pub fn answer(&self, request: Request) -> Answer {
         if let Err(refusal) = roles::check(self.server.practice(), &request) {
-            return Answer::Failed(refusal.to_string());
+            return Answer::Failed(refusal.to_string().into());
         }
         match request {
             Request::List => self.list(),
             Request::ListClinic => clinic(self.server.practice()),
             Request::Broadcast(broadcast) => match letter_to_several(&broadcast) {
                 Ok(letter) => self.send(&letter),
-                Err(sentence) => Answer::Failed(sentence),
+                Err(sentence) => Answer::Failed(sentence.into()),
             },
             Request::Message {
                 patient,
@@ -62,22 +64,22 @@ impl Desk {
                 expires_seconds,
             } => match letter_to(&patient, &text, urgent, expires_seconds) {
                 Ok(letter) => self.send(&letter),
-                Err(sentence) => Answer::Failed(sentence),
+                Err(sentence) => Answer::Failed(sentence.into()),
             },
             Request::Consult { patient, end } => match patient.parse::<Identifier>() {
                 Ok(patient) => self.consult(patient, end),
-                Err(error) => Answer::Failed(error.to_string()),
+                Err(error) => Answer::Failed(error.to_string().into()),
             },
             Request::Blocks(request) => match self.server.blocks(&request) {
                 Ok(answer) => Answer::Blocks(answer),
-                Err(error) => Answer::Failed(error.to_string()),
+                Err(error) => Answer::Failed(NotDone::of(&error)),
             },
             Request::Disconnect => Answer::Disconnected(self.server.disconnect_all()),
             Request::Stop => Answer::Stopping,
             Request::Office(office::Request::Authority(authority::Request::Renew(certificate))) => {
                 Answer::Office(match self.server.renew(&certificate) {
                     Ok(answer) => office::Answer::Authority(answer),
-                    Err(error) => office::Answer::Failed(error.to_string()),
+                    Err(error) => office::Answer::Failed(NotDone::of(&error)),
                 })
             }
             Request::Office(request) => {
@@ -105,10 +107,9 @@ impl Desk {
     ///
     /// # Errors
     /// The sentence.
-    pub fn check_patient(&self, patient: &Identifier) -> Result<(), String> {
-        self.server
-            .check_patient(patient)
-            .map_err(|error| error.to_string())
+    pub fn check_patient(&self, patient: &Identifier) -> Result<(), NotDone> {
+        let checked = self.server.check_patient(patient);
+        checked.map_err(|error| NotDone::of(&error))
     }
 
     /// Whether anything is on file of a patient of this name; a sentence if
@@ -116,11 +117,11 @@ impl Desk {
     ///
     /// # Errors
     /// The sentence.
-    pub fn check_on_file(&self, patient: &Identifier) -> Result<(), String> {
+    pub fn check_on_file(&self, patient: &Identifier) -> Result<(), NotDone> {
         match reach::is_on_file(self.server.practice(), patient) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(reach::unknown(patient)),
-            Err(error) => Err(error.to_string()),
+            Ok(false) => Err(reach::unknown(patient).into()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -132,11 +133,11 @@ impl Desk {
             false => self.check_patient(&patient),
             true => self.check_on_file(&patient),
         };
-        if let Err(sentence) = checked {
-            return Answer::Failed(sentence);
+        if let Err(why) = checked {
+            return Answer::Failed(why);
         }
         match correspondence::is_consulting(self.server.practice(), &patient) {
-            Err(error) => return Answer::Failed(error.to_string()),
+            Err(error) => return Answer::Failed(NotDone::of(&error)),
             Ok(open) if open != end => {
                 let patient = patient.to_string();
                 return Answer::Consulting { patient, open };
@@ -153,10 +154,18 @@ impl Desk {
         })
     }
 
+    /// Who is connected. While the database does not answer, that is what the
+    /// server knows itself.
     fn list(&self) -> Answer {
-        let unread = match self.server.practice().store.unread_count() {
-            Ok(unread) => unread,
-            Err(error) => return Answer::Failed(error.to_string()),
+        let practice = self.server.practice();
+        let in_books = || -> Result<_, StoreError> {
+            let unread = practice.store.unread_count()?;
+            Ok((unread, presence::own_elsewhere(practice)?, None))
+        };
+        let (unread, elsewhere, away) = match in_books() {
+            Ok(found) => found,
+            Err(error) if is_away(&error) => (0, Vec::new(), Some(error.to_string())),
+            Err(error) => return Answer::Failed(error.into()),
         };
         let devices = self
             .server
@@ -170,17 +179,13 @@ impl Desk {
                 silent_seconds: present.silent.as_secs(),
             })
             .collect();
-        let practice = self.server.practice();
-        let elsewhere = match presence::own_elsewhere(practice) {
-            Ok(elsewhere) => elsewhere,
-            Err(error) => return Answer::Failed(error.to_string()),
-        };
         let renewal = authority::renewal(practice, practice.now());
         Answer::Connected {
             devices,
             unread,
             renewal,
             elsewhere,
+            away,
         }
     }
 
@@ -193,7 +198,7 @@ impl Desk {
 pub(super) fn clinic(practice: &Practice) -> Answer {
     match presence::of_clinic(practice) {
         Ok(nodes) => Answer::Clinic(nodes),
-        Err(error) => Answer::Failed(error.to_string()),
+        Err(error) => Answer::Failed(NotDone::of(&error)),
     }
 }
 
@@ -258,6 +263,6 @@ pub(super) fn answer_to(
             left_out: sent.left_out,
             no_clinic: letter.to == Recipients::Clinic && practice.store.clinic().is_none(),
         },
-        Err(error) => Answer::Failed(error.to_string()),
+        Err(error) => Answer::Failed(NotDone::of(&error)),
     }
 }

@@ -12,13 +12,14 @@ use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::doctor::join_tickets::{self, IssuedJoin};
 use crate::doctor::messages::device_code;
+use crate::doctor::not_done::NotDone;
 use crate::doctor::practice::Practice;
 use crate::doctor::tickets::ticket_code;
 use crate::hex;
 use crate::identity::certificate::{Certificate, Fingerprint, Serial};
 use crate::identity::id::Identifier;
 use crate::identity::known_doctor::fingerprint_groups;
-use crate::store::{CertificateState, ClinicStore, Revocable, StoreError, TicketRow, TicketState};
+use crate::store::{CertificateState, ClinicStore, Revocable, TicketRow, TicketState};
 
 /// The longest reason, in bytes: it stands in the audit log.
 const MAX_REASON: usize = 500;
@@ -174,13 +175,13 @@ pub struct IssuedTicket {
 ///
 /// # Errors
 /// A sentence for the doctor; nothing was changed then.
-pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> {
+pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, NotDone> {
     match request {
         Request::List { patient } => {
             let patient = patient.as_deref().map(identifier).transpose()?;
             let devices = devices(practice, patient.as_ref())?;
             match patient {
-                Some(patient) if devices.is_empty() => Err(nobody(&patient)),
+                Some(patient) if devices.is_empty() => Err(nobody(&patient).into()),
                 _ => Ok(Answer::Listed(devices)),
             }
         }
@@ -196,10 +197,10 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, String> 
         } => unfreeze(practice, patient, device, reason),
         Request::Tickets => {
             let now = practice.now();
-            let rows = practice.store.tickets().map_err(told)?;
+            let rows = practice.store.tickets()?;
             Ok(Answer::Tickets {
                 patients: rows.iter().map(|row| issued(row, now)).collect(),
-                joins: join_tickets::list(practice).map_err(told)?,
+                joins: join_tickets::list(practice)?,
             })
         }
         Request::RevokeTicket { ticket } => revoke_ticket(practice, ticket),
@@ -261,23 +262,19 @@ fn identifier(patient: &str) -> Result<Identifier, String> {
     parsed.map_err(|error| error.to_string())
 }
 
-fn told(error: StoreError) -> String {
-    error.to_string()
-}
-
 fn nobody(patient: &Identifier) -> String {
     format!("no device of {patient} was ever enrolled; check the name")
 }
 
 /// The devices there are, or those of one patient.
-fn devices(practice: &Practice, only: Option<&Identifier>) -> Result<Vec<Device>, String> {
+fn devices(practice: &Practice, only: Option<&Identifier>) -> Result<Vec<Device>, NotDone> {
     let store = &practice.store;
     let now = practice.now();
     let issuers = store.clinic().map(ClinicStore::issuers).transpose();
-    let mut issuers = issuers.map_err(told)?.unwrap_or_default();
+    let mut issuers = issuers?.unwrap_or_default();
     let mut numbers: HashMap<String, u32> = HashMap::new();
     let mut devices = Vec::new();
-    for row in store.certificates().map_err(told)? {
+    for row in store.certificates()? {
         let number = numbers.entry(row.subject.clone()).or_default();
         *number += 1;
         if only.is_some_and(|patient| patient.as_str() != row.subject) {
@@ -295,7 +292,7 @@ fn devices(practice: &Practice, only: Option<&Identifier>) -> Result<Vec<Device>
             fingerprint: row.fingerprint,
             state: state.to_owned(),
             enrolled: row.created,
-            last_seen: store.last_timestamp(&row.serial).map_err(told)?,
+            last_seen: store.last_timestamp(&row.serial)?,
             ends: row.not_after,
             ends_soon: is_near && !ended && !row.state.is_stopped(),
             ticket: row.ticket.as_ref().map(ticket_code),
@@ -314,27 +311,26 @@ fn revoke(
     patient: &str,
     device: Option<&str>,
     reason: &str,
-) -> Result<Answer, String> {
+) -> Result<Answer, NotDone> {
     let patient = identifier(patient)?;
     let reason = check_reason(reason)?;
     let known = devices(practice, Some(&patient))?;
     let only = match device {
-        Some(_) if known.is_empty() => return Err(nobody(&patient)),
+        Some(_) if known.is_empty() => return Err(nobody(&patient).into()),
         Some(named) => Some(find(&known, named)?.serial),
         None => None,
     };
     let entry = |what: &Revocable| revocation(practice, &patient, what, &reason);
     let revoked = practice
         .store
-        .revoke(patient.as_str(), only.as_ref(), &entry)
-        .map_err(told)?;
+        .revoke(patient.as_str(), only.as_ref(), &entry)?;
     let tickets: Vec<_> = revoked.iter().filter_map(ticket_of).collect();
     let now_revoked = revoked.len() - tickets.len();
     // As they are now: one may have come since.
     let mut devices = devices(practice, Some(&patient))?;
     devices.retain(|device| only.is_none_or(|serial| serial == device.serial));
     if devices.is_empty() && tickets.is_empty() {
-        return Err(nobody(&patient));
+        return Err(nobody(&patient).into());
     }
     Ok(Answer::Revoked {
         before: devices.len().saturating_sub(now_revoked),
@@ -372,18 +368,18 @@ fn unfreeze(
     patient: &str,
     device: &str,
     reason: &str,
-) -> Result<Answer, String> {
+) -> Result<Answer, NotDone> {
     let patient = identifier(patient)?;
     let reason = check_reason(reason)?;
     let known = devices(practice, Some(&patient))?;
     if known.is_empty() {
-        return Err(nobody(&patient));
+        return Err(nobody(&patient).into());
     }
     let serial = find(&known, device)?.serial;
     let detail = format!("certificate {}: {reason}", hex::encode(&serial));
     let entry = practice.by_doctor(Action::Unfrozen, patient.as_str(), &detail);
     let lifted = practice.store.unfreeze_certificate(&serial, &[entry]);
-    let lifted = lifted.map_err(told)?;
+    let lifted = lifted?;
     let mut devices = devices(practice, Some(&patient))?;
     devices.retain(|device| device.serial == serial);
     match devices.pop() {
@@ -392,12 +388,14 @@ fn unfreeze(
             "device {} of {patient} is revoked, and that is for ever; a new ticket lets {patient} \
              in again: doctor enrol {patient}",
             device.number
-        )),
+        )
+        .into()),
         Some(device) => Err(format!(
             "device {} of {patient} is not frozen, it is {}",
             device.number, device.state
-        )),
-        None => Err(nobody(&patient)),
+        )
+        .into()),
+        None => Err(nobody(&patient).into()),
     }
 }
 
@@ -415,9 +413,9 @@ fn issued(row: &TicketRow, now: Timestamp) -> IssuedTicket {
     }
 }
 
-fn revoke_ticket(practice: &Practice, named: &str) -> Result<Answer, String> {
+fn revoke_ticket(practice: &Practice, named: &str) -> Result<Answer, NotDone> {
     let wanted = named.trim().to_ascii_lowercase();
-    let mut rows = practice.store.tickets().map_err(told)?;
+    let mut rows = practice.store.tickets()?;
     rows.retain(|row| ticket_code(&row.id) == wanted);
     if rows.len() > 1 {
         // Two of the same short name are rare, and the one that is open is meant.
@@ -427,20 +425,18 @@ fn revoke_ticket(practice: &Practice, named: &str) -> Result<Answer, String> {
         if let Some(join) = join_tickets::revoke(practice, &wanted)? {
             return Ok(Answer::JoinTicketRevoked(join));
         }
-        return Err(format!(
-            "there is no ticket {named:?}; 'doctor tickets' lists them"
-        ));
+        return Err(format!("there is no ticket {named:?}; 'doctor tickets' lists them").into());
     };
     let (code, patient) = (ticket_code(&row.id), row.subject.clone());
     let detail = format!("ticket {code}");
     let entry = practice.by_doctor(Action::TicketRevoked, &patient, &detail);
     let is_revoked = practice.store.revoke_ticket(&row.id, &[entry]);
-    if is_revoked.map_err(told)? {
+    if is_revoked? {
         row.state = TicketState::Revoked;
         return Ok(Answer::TicketRevoked(issued(&row, practice.now())));
     }
-    let row = practice.store.ticket(&row.id).map_err(told)?;
-    Err(match row.map(|row| row.state) {
+    let row = practice.store.ticket(&row.id)?;
+    let why = match row.map(|row| row.state) {
         Some(TicketState::Used) => format!(
             "ticket {code} was used: a device of {patient} is enrolled with it; to take that \
              back: doctor revoke {patient} --device N --reason TEXT"
@@ -449,7 +445,8 @@ fn revoke_ticket(practice: &Practice, named: &str) -> Result<Answer, String> {
             "ticket {code} is frozen, since it was used twice: nobody enrols with it any more"
         ),
         _ => format!("ticket {code} for {patient} was taken back before"),
-    })
+    };
+    Err(why.into())
 }
 
 #[cfg(test)]

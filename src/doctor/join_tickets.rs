@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::doctor::joining::{self, JoiningError};
+use crate::doctor::not_done::NotDone;
 use crate::doctor::practice::Practice;
 use crate::doctor::tickets::ticket_code;
 use crate::store::StoreError;
@@ -67,9 +68,8 @@ fn issued(row: JoinTicketRow, now: Timestamp) -> IssuedJoin {
 ///
 /// # Errors
 /// The sentence why it is not taken back.
-pub fn revoke(practice: &Practice, code: &str) -> Result<Option<IssuedJoin>, String> {
-    let told = |error: StoreError| error.to_string();
-    let mut found = rows(practice).map_err(told)?;
+pub fn revoke(practice: &Practice, code: &str) -> Result<Option<IssuedJoin>, NotDone> {
+    let mut found = rows(practice)?;
     found.retain(|row| ticket_code(&row.id) == code);
     if found.len() > 1 {
         // Two of the same short name are rare, and the one that is open is meant.
@@ -81,7 +81,7 @@ pub fn revoke(practice: &Practice, code: &str) -> Result<Option<IssuedJoin>, Str
     let by = practice.identity();
     let reason = format!("taken back by {}", by.identifier());
     let is_revoked = joining::revoke(practice, &row.id, &reason)
-        .map_err(|error: JoiningError| error.to_string())?;
+        .map_err(|error: JoiningError| NotDone::of(&error))?;
     let name = row.subject.clone();
     if is_revoked {
         let row = JoinTicketRow {
@@ -92,12 +92,13 @@ pub fn revoke(practice: &Practice, code: &str) -> Result<Option<IssuedJoin>, Str
     }
     let clinic = practice.store.clinic();
     let row = clinic.map(|clinic| clinic.join_ticket(&row.id));
-    let row = row.transpose().map_err(told)?.flatten();
-    Err(match row.map(|row| row.state) {
+    let row = row.transpose()?.flatten();
+    let why = match row.map(|row| row.state) {
         Some(JoinState::Used | JoinState::Answered) => format!(
             "ticket {code} was answered: {name} works in the clinic; to take that back: doctor \
              authority revoke-doctor {name} --reason TEXT"
         ),
         _ => format!("ticket {code} for {name} was taken back before"),
-    })
+    };
+    Err(why.into())
 }

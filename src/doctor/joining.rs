@@ -207,7 +207,14 @@ impl fmt::Display for JoiningError {
     }
 }
 
-impl std::error::Error for JoiningError {}
+impl std::error::Error for JoiningError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<StoreError> for JoiningError {
     fn from(error: StoreError) -> Self {

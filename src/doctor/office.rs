@@ -12,6 +12,7 @@ use crate::doctor::authority;
 use crate::doctor::backup;
 use crate::doctor::devices;
 use crate::doctor::joining;
+use crate::doctor::not_done::NotDone;
 use crate::doctor::patients;
 use crate::doctor::practice::Practice;
 use crate::doctor::purge::{self, Purged};
@@ -114,7 +115,7 @@ pub enum Answer {
     /// What was deleted, or would be.
     Purged(Purged),
     /// It was not done, for this reason.
-    Failed(String),
+    Failed(NotDone),
 }
 
 /// Does what is asked and says what came of it.
@@ -160,7 +161,7 @@ pub fn answer(practice: &Practice, request: Request) -> Answer {
         }
         Request::Backup(request) => match backup::answer(practice, request) {
             Ok(answer) => Answer::Backup(answer),
-            Err(sentence) => Answer::Failed(sentence),
+            Err(why) => Answer::Failed(why),
         },
         Request::Deliveries(request) => {
             deliveries::answer(practice, &request).map_or_else(Answer::Failed, Answer::Deliveries)
@@ -172,8 +173,8 @@ pub fn answer(practice: &Practice, request: Request) -> Answer {
 }
 
 /// An error as an answer.
-fn failed(error: &dyn std::error::Error) -> Answer {
-    Answer::Failed(error.to_string())
+fn failed(error: &(dyn std::error::Error + 'static)) -> Answer {
+    Answer::Failed(NotDone::of(error))
 }
 
 fn enrol(

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::doctor::not_done::NotDone;
 use crate::doctor::practice::Practice;
 use crate::doctor::records::{self, Change, Found, Listed, Note, Personal, RecordError, Shown};
 use crate::doctor::transfer;
@@ -142,7 +143,7 @@ pub enum Answer {
         patient: String,
     },
     /// It was not done, for this reason.
-    Failed(String),
+    Failed(NotDone),
     /// It cannot be done, because what is stored is damaged.
     Damaged(String),
 }
@@ -153,7 +154,7 @@ pub fn answer(practice: &Practice, request: Request) -> Answer {
     match done(practice, request) {
         Ok(answer) => answer,
         Err(error @ RecordError::Damaged(_)) => Answer::Damaged(error.to_string()),
-        Err(error) => Answer::Failed(error.to_string()),
+        Err(error) => Answer::Failed(NotDone::of(&error)),
     }
 }
 
@@ -196,13 +197,11 @@ fn done(practice: &Practice, request: Request) -> Result<Answer, RecordError> {
             Answer::Unarchived { patient }
         }
         Request::Transfer { patient, doctor } => {
-            transfer::transfer(practice, &named(&patient)?, &named(&doctor)?)
-                .map_err(|error| RecordError::Content(error.to_string()))?;
+            transfer::transfer(practice, &named(&patient)?, &named(&doctor)?)?;
             Answer::Transferred { patient, doctor }
         }
         Request::TransferAll { from, doctor } => {
-            let patients = transfer::transfer_all(practice, &named(&from)?, &named(&doctor)?)
-                .map_err(|error| RecordError::Content(error.to_string()))?;
+            let patients = transfer::transfer_all(practice, &named(&from)?, &named(&doctor)?)?;
             Answer::AllTransferred { patients, doctor }
         }
         Request::Note {

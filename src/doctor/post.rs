@@ -136,7 +136,15 @@ impl fmt::Display for SendError {
     }
 }
 
-impl std::error::Error for SendError {}
+impl std::error::Error for SendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Records(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<StoreError> for SendError {
     fn from(error: StoreError) -> Self {

@@ -187,7 +187,14 @@ impl fmt::Display for StaffError {
     }
 }
 
-impl std::error::Error for StaffError {}
+impl std::error::Error for StaffError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<StoreError> for StaffError {
     fn from(error: StoreError) -> Self {

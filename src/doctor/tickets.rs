@@ -84,7 +84,14 @@ impl fmt::Display for TicketRefusal {
     }
 }
 
-impl std::error::Error for TicketRefusal {}
+impl std::error::Error for TicketRefusal {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 /// Makes a one-time ticket with which `subject` enrols at `address` within
 /// `lifetime`, and stores it.

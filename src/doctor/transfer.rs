@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::audit::{Action, Entry};
 use crate::doctor::practice::Practice;
+use crate::doctor::records::RecordError;
 use crate::doctor::staff::{self, StaffError};
 use crate::identity::id::Identifier;
 use crate::store::{ClinicStore, StoreError};
@@ -65,7 +66,26 @@ impl fmt::Display for TransferError {
     }
 }
 
-impl std::error::Error for TransferError {}
+impl From<TransferError> for RecordError {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::Store(error) | TransferError::Staff(StaffError::Store(error)) => {
+                Self::Store(error)
+            }
+            error => Self::Content(error.to_string()),
+        }
+    }
+}
+
+impl std::error::Error for TransferError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Staff(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<StaffError> for TransferError {
     fn from(error: StaffError) -> Self {

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::process::run;
 use crate::scene::{Scene, objects, timed, until};
 
 const AWAY: &str = "\"type\":\"store_away\"";
@@ -171,5 +172,61 @@ fn while_postgres_hangs_heartbeats_go_on_and_commands_get_an_answer() {
     for doctor in ["D1", "D2"] {
         until("it accepts again", || scene.send_now(doctor, None).is_ok());
     }
+    scene.account();
+}
+
+#[test]
+fn while_postgres_is_away_commands_say_so_in_a_sentence_and_end_with_3() {
+    let Some(mut scene) = two() else { return };
+    scene.server.stop("fast");
+    scene.node_says("D1", AWAY);
+    let commands: [&[&str]; 14] = [
+        &["list", "--clinic"],
+        &["broadcast", "--clinic", "nobody gets this"],
+        &["message", "P1", "nobody gets this"],
+        &["consult", "P1"],
+        &["deliveries"],
+        &["history", "P1"],
+        &["inbox"],
+        &["devices"],
+        &["tickets"],
+        &["patients", "list"],
+        &["patients", "show", "P1"],
+        &["audit", "list"],
+        &["enrol", "P9"],
+        &["patients", "transfer", "P1", "D2"],
+    ];
+    for arguments in commands {
+        let (finished, time) = timed(scene.as_doctor("D1", arguments));
+        let finished = finished.code(3).complains(&["does not answer since "]);
+        assert_eq!(finished.err.lines().count(), 1, "{arguments:?}: {finished}");
+        assert!(time < Duration::from_secs(15), "{arguments:?}: {time:?}");
+    }
+    // Who is connected here is known all the same, and that others may be elsewhere.
+    let mine = [
+        "does not answer since ",
+        "only who is connected to this server is listed",
+    ];
+    let listed = run(scene.as_doctor("D1", &["list"]))
+        .code(3)
+        .complains(&mine);
+    let listed = listed.says("1 device is connected:").says("P1");
+    listed.never_says("P2");
+    let listed = run(scene.as_doctor("D1", &["--json", "list"]))
+        .code(3)
+        .complains(&mine);
+    assert_eq!(objects(&listed.out).count(), 1, "{listed}");
+    let object = objects(&listed.err).next().unwrap();
+    assert_eq!(
+        (&object["type"], &object["exit"]),
+        (&"error".into(), &3.into())
+    );
+    // What is wrong with the question itself is not temporary.
+    run(scene.as_doctor("D1", &["broadcast", "--to", "not a name", "x"])).code(2);
+    scene.server.start_again();
+    scene.node_says("D1", BACK);
+    until("it lists again", || {
+        run(scene.as_doctor("D1", &["list"])).code == Some(0)
+    });
     scene.account();
 }

@@ -129,6 +129,7 @@ const fn nobody() -> Answer {
         elsewhere: Vec::new(),
         devices: Vec::new(),
         unread: 0,
+        away: None,
     }
 }
 

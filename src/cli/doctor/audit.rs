@@ -220,14 +220,14 @@ impl<'a> Office<'a> {
                 let request = server::Request::Office(office::Request::Audit(request));
                 match books::answer(self.books()?, request) {
                     server::Answer::Office(answer) => answer,
-                    server::Answer::Failed(sentence) => office::Answer::Failed(sentence),
+                    server::Answer::Failed(why) => office::Answer::Failed(why),
                     _ => return Err(unexpected()),
                 }
             }
         };
         match answer {
             office::Answer::Audit(answer) => Ok(answer),
-            office::Answer::Failed(sentence) => Err(Failure::new(Exit::Failure, sentence)),
+            office::Answer::Failed(why) => Err((&why).into()),
             _ => Err(unexpected()),
         }
     }
@@ -243,9 +243,7 @@ impl<'a> Office<'a> {
         match control::ask(&directory, &request, control::PATIENCE) {
             Ok(None) => Ok(None),
             Ok(Some(server::Answer::Office(answer))) => Ok(Some(answer)),
-            Ok(Some(server::Answer::Failed(sentence))) => {
-                Err(Failure::new(Exit::Failure, sentence))
-            }
+            Ok(Some(server::Answer::Failed(why))) => Err((&why).into()),
             Ok(Some(_)) => Err(unexpected()),
             Err(error) => Err(no_answer(&directory, &error)),
         }

@@ -118,7 +118,7 @@ pub fn answer(practice: &Practice, request: Request) -> Answer {
         (Role::Doctor, Request::Office(request)) => {
             Answer::Office(office::answer(practice, request))
         }
-        (Role::Doctor, _) => Answer::Failed("no server is running".to_owned()),
+        (Role::Doctor, _) => Answer::Failed("no server is running".to_owned().into()),
         (_, request) => counter::answer(practice, request),
     }
 }

@@ -10,6 +10,7 @@ use crate::doctor;
 use crate::doctor::control::{Answer, Broadcast, Request};
 use crate::doctor::correspondence;
 use crate::doctor::desk::Desk;
+use crate::doctor::not_done::NotDone;
 use crate::doctor::office;
 use crate::identity::id::{Identifier, IdentifierError};
 
@@ -172,7 +173,7 @@ fn patients_office(desk: &Desk, request: doctor::patients::Request) -> doctor::p
     let request = office::Request::Patients(request);
     match desk.answer(Request::Office(request)) {
         Answer::Office(office::Answer::Patients(answer)) => answer,
-        other => doctor::patients::Answer::Failed(show::text(&other)),
+        other => doctor::patients::Answer::Failed(show::text(&other).into()),
     }
 }
 
@@ -180,7 +181,7 @@ fn patients_office(desk: &Desk, request: doctor::patients::Request) -> doctor::p
 fn devices_office(desk: &Desk, request: doctor::devices::Request) -> office::Answer {
     match desk.answer(Request::Office(office::Request::Devices(request))) {
         Answer::Office(answer) => answer,
-        other => office::Answer::Failed(show::text(&other)),
+        other => office::Answer::Failed(show::text(&other).into()),
     }
 }
 
@@ -192,13 +193,13 @@ fn message(dialogue: &mut dyn Dialogue, prompt: &str) -> io::Result<Choice<Strin
 
 fn patient(
     dialogue: &mut dyn Dialogue,
-    check: impl Fn(&Identifier) -> Result<(), String>,
+    check: impl Fn(&Identifier) -> Result<(), NotDone>,
 ) -> io::Result<Choice<String>> {
     question(dialogue, "Patient: ", |typed| {
         let patient: Identifier = typed
             .parse()
             .map_err(|error: IdentifierError| error.to_string())?;
-        check(&patient)?;
+        check(&patient).map_err(|why| why.sentence)?;
         Ok(patient.to_string())
     })
 }

@@ -27,6 +27,7 @@ pub fn answer(answer: &Answer) -> Vec<Object> {
             unread,
             renewal,
             elsewhere,
+            away: _,
         } => {
             let mut objects: Vec<_> = devices
                 .iter()

@@ -34,8 +34,17 @@ pub fn answer(answer: &Answer, form: Form) -> Result<(), Failure> {
 /// The same; false if the reader has gone away before the end.
 pub fn answer_whole(answer: &Answer, form: Form) -> Result<bool, Failure> {
     match answer {
-        Answer::Failed(sentence) | Answer::Office(office::Answer::Failed(sentence)) => {
-            Err(Failure::new(Exit::Failure, sentence.clone()))
+        Answer::Failed(why) | Answer::Office(office::Answer::Failed(why)) => Err(why.into()),
+        Answer::Connected {
+            away: Some(sentence),
+            ..
+        } => {
+            form.print_whole(&self::text(answer), &objects::answer(answer))?;
+            let only = "only who is connected to this server is listed";
+            Err(Failure::new(
+                Exit::Unreachable,
+                format!("{sentence}; {only}"),
+            ))
         }
         Answer::Office(office::Answer::AddressNeeded) => Err(Failure::new(
             Exit::Usage,
@@ -64,8 +73,13 @@ pub fn text(answer: &Answer) -> String {
             unread,
             renewal,
             elsewhere,
+            away,
         } => {
-            let connected = connected(devices, *unread, elsewhere);
+            let mut connected = connected(devices, *unread, elsewhere);
+            if away.is_some() {
+                connected +=
+                    "\nThat is what this server knows itself: the database does not answer.";
+            }
             connected + &authority::reminder(renewal.as_ref())
         }
         Answer::Clinic(nodes) => presence::text(nodes),

@@ -79,7 +79,14 @@ impl fmt::Display for BackupFailure {
     }
 }
 
-impl std::error::Error for BackupFailure {}
+impl std::error::Error for BackupFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<StoreError> for BackupFailure {
     fn from(error: StoreError) -> Self {

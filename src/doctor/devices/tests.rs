@@ -59,7 +59,7 @@ impl Books {
         }
     }
 
-    fn ask(&self, request: Request) -> Result<Answer, String> {
+    fn ask(&self, request: Request) -> Result<Answer, NotDone> {
         answer(&self.practice, &request)
     }
 

@@ -45,7 +45,7 @@ fn damage(answer: &Answer) -> Result<(), Failure> {
 /// An answer that is none, as a failure.
 pub(super) fn failure(answer: &Answer) -> Failure {
     match answer {
-        Answer::Failed(reason) => Failure::new(Exit::Failure, reason.clone()),
+        Answer::Failed(why) => why.into(),
         Answer::Damaged(reason) => Failure::new(Exit::Integrity, reason.clone()),
         _ => unexpected(),
     }
@@ -86,7 +86,8 @@ pub fn text(answer: &Answer) -> String {
             format!("The record of {patient} is not in the archive.")
         }
         Answer::Noted { patient } => format!("It stands in the record of {patient} now."),
-        Answer::Failed(reason) | Answer::Damaged(reason) => sentence(reason),
+        Answer::Failed(why) => sentence(why),
+        Answer::Damaged(reason) => sentence(reason),
     }
 }
 

@@ -68,6 +68,8 @@ struct State {
     /// Somebody wants one now.
     hurried: bool,
     in_flight: InFlight,
+    /// Messages of which it was told that they are not taken yet.
+    not_taken: HashSet<MessageId>,
     /// Confirmations of this run of the program that have not arrived yet.
     confirming: HashSet<MessageId>,
 }
@@ -403,6 +405,19 @@ impl Shared {
         self.state().in_flight.is_quiet()
     }
 
+    /// Tells of messages that the doctor's server does not take, once of each; says
+    /// after what time there may be others.
+    pub(super) fn tell_not_taken(&self) -> Duration {
+        let mut state = self.state();
+        let (mut ids, next) = state.in_flight.not_taken(self.config.not_taken);
+        ids.retain(|id| state.not_taken.insert(*id));
+        drop(state);
+        if !ids.is_empty() {
+            self.tell(Event::NotTaken(ids));
+        }
+        next
+    }
+
     pub(super) fn receipted(&self, receipt: &Receipt) -> Option<Receipted> {
         self.state().in_flight.receipted(receipt)
     }
@@ -411,7 +426,10 @@ impl Shared {
     pub(super) fn delivered(&self, id: MessageId, place: Timestamp) -> Result<(), FilesError> {
         let now = self.clock.now();
         let is_news = self.files.outbox().delivered(id, now, place)?;
-        self.state().in_flight.arrived(id);
+        let mut state = self.state();
+        state.in_flight.arrived(id);
+        state.not_taken.remove(&id);
+        drop(state);
         if is_news {
             self.tell(Event::Delivered(id));
         }

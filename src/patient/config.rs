@@ -21,6 +21,9 @@ pub struct Config {
     pub idle: Duration,
     /// How long a write may make no progress.
     pub write: Duration,
+    /// After how long without a receipt the person is told that a message of hers
+    /// is not taken yet.
+    pub not_taken: Duration,
     /// When, after a token, the session's keys are renewed; the instant is
     /// drawn from here.
     pub renewal: RangeInclusive<Duration>,
@@ -53,6 +56,7 @@ impl Default for Config {
             heartbeat: Duration::from_secs(15),
             idle: Duration::from_secs(45),
             write: Duration::from_secs(45),
+            not_taken: Duration::from_secs(5),
             renewal: MINUTE.saturating_mul(45)..=MINUTE.saturating_mul(55),
             renewal_records: 1 << 20,
             certificate_check: MINUTE,

@@ -43,6 +43,10 @@ pub enum Event {
     /// An urgent message that was seen before has come again, since nobody has
     /// confirmed it.
     Reminder(Entry),
+    /// There is a session, and the doctor's server has not taken these messages of
+    /// ours for 5 seconds: it takes none that it cannot keep. They are kept here
+    /// and sent again; told once of each.
+    NotTaken(Vec<MessageId>),
     /// The doctor's server has a message of ours.
     Delivered(MessageId),
     /// The doctor's server has our confirmation of the message with this
@@ -102,6 +106,23 @@ pub fn refused(number: u64) -> String {
         "the doctor's server does not have message {number} any more: your confirmation is not \
          on file there, and is not sent again"
     )
+}
+
+/// What there is to say of messages that the doctor's server does not take.
+#[must_use]
+pub fn not_taken(messages: &[MessageId]) -> String {
+    match messages {
+        [one] => format!(
+            "not taken yet: your message {}; the practice cannot keep it now, it is kept here and \
+             sent again by itself",
+            one.code()
+        ),
+        several => format!(
+            "not taken yet: {} messages of yours; the practice cannot keep them now, they are kept \
+             here and sent again by themselves",
+            several.len()
+        ),
+    }
 }
 
 /// With whom the session is, if not with the doctor who was asked for.

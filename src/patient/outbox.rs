@@ -192,6 +192,8 @@ pub(super) struct InFlight {
     messages: HashMap<MessageId, (Message, Instant)>,
     /// With the hash of the confirmed message.
     confirmations: HashMap<MessageId, ([u8; 64], Instant)>,
+    /// When the last receipt for a message came.
+    receipt_at: Option<Instant>,
     skipped: Skipped,
 }
 
@@ -320,9 +322,30 @@ impl InFlight {
         room(messages.chain(confirmations)) == IN_FLIGHT
     }
 
+    /// The messages that the doctor's server has not taken for so long, although it
+    /// had time for them: no other receipt has come meanwhile. And after what time
+    /// there may be others.
+    pub(super) fn not_taken(&self, limit: Duration) -> (Vec<MessageId>, Duration) {
+        let mut not_taken = Vec::new();
+        let mut next = limit;
+        for (id, (_, sent)) in &self.messages {
+            let since = self.receipt_at.map_or(*sent, |at| at.max(*sent));
+            match limit
+                .checked_sub(since.elapsed())
+                .filter(|left| !left.is_zero())
+            {
+                None => not_taken.push(*id),
+                Some(left) => next = next.min(left),
+            }
+        }
+        (not_taken, next)
+    }
+
     /// The doctor's server has what has this id.
     pub(super) fn arrived(&mut self, id: MessageId) {
-        self.messages.remove(&id);
+        if self.messages.remove(&id).is_some() {
+            self.receipt_at = Some(Instant::now());
+        }
         self.confirmations.remove(&id);
     }
 }

@@ -211,7 +211,14 @@ impl<'a> Live<'a> {
             .wire
             .last_sent()
             .map_or(silent_at, |last_sent| last_sent + config.heartbeat);
-        let due = [silent_at, self.check_at, beat_at, self.renew_at];
+        let not_taken_at = now + self.shared.tell_not_taken();
+        let due = [
+            silent_at,
+            self.check_at,
+            beat_at,
+            self.renew_at,
+            not_taken_at,
+        ];
         let look_at = self.clinic.lookout.as_ref().map(|lookout| lookout.due(now));
         Ok(due.into_iter().chain(look_at).min().unwrap_or(silent_at))
     }

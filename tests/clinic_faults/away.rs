@@ -87,8 +87,10 @@ fn while_postgres_is_away_for_half_a_minute_nodes_say_so_and_sessions_go_on() {
         if refused == 2 {
             for patient in ["P1", "P2"] {
                 let written = scene.write(patient);
-                // The patient's own program keeps it.
+                // The patient's own program keeps it, and says that nobody else does.
                 scene.note(written).unwrap();
+                let watch = scene.watches.get_mut(patient).unwrap();
+                watch.expect("\"type\":\"not_taken\"");
             }
         }
         thread::sleep(Duration::from_secs(2));

@@ -262,3 +262,46 @@ fn a_refusal_of_a_confirmation_without_proof_is_a_breach_of_the_protocol() {
     assert!(matches!(session.hear(), FromPatient::Disconnect(_)));
     assert_eq!(running.client.waiting().unwrap(), 1);
 }
+
+#[test]
+fn a_message_that_is_not_taken_is_told_of_once_and_then_arrives() {
+    let clinic = Clinic::found();
+    let config = Config {
+        not_taken: Duration::from_millis(300),
+        ..quick()
+    };
+    let running = Device::enrolled(&clinic).start_with(config, Arc::new(SystemClock));
+    let mut session = clinic.welcome();
+    let write = |text| running.client.send(text, None).unwrap().message.id();
+    let private = |session: &mut Session| match session.hear() {
+        FromPatient::Private(message) => message,
+        other => panic!("{other:?}"),
+    };
+    let not_taken = |event| match event {
+        Event::NotTaken(ids) => Some(ids),
+        Event::Delivered(id) => panic!("{id}"),
+        _ => None,
+    };
+    let first = write("it hurts");
+    private(&mut session);
+    assert_eq!(running.until(not_taken), [first]);
+    // The next session changes nothing, and another message is another.
+    drop(session);
+    let mut session = clinic.welcome();
+    let again = private(&mut session);
+    let second = write("it hurts more");
+    let other = private(&mut session);
+    assert_eq!(running.until(not_taken), [second]);
+    for message in [&again, &other] {
+        let receipt = session.end.receipt_for(message, SystemClock.now());
+        session.say(opcode::RECEIPT, &receipt.encode());
+    }
+    for id in [first, second] {
+        running.until(|event| match event {
+            Event::Delivered(found) => Some(assert_eq!(found, id)),
+            Event::NotTaken(ids) => panic!("{ids:?}"),
+            _ => None,
+        });
+    }
+    assert_eq!(running.client.waiting().unwrap(), 0);
+}

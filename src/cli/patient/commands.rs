@@ -110,6 +110,10 @@ impl<'a> Command<'a> {
         let waited = self.settle(connected, &Request::WaitDelivered { number })?;
         let said = match waited {
             Ok(true) => "Delivered: the doctor's server has it.",
+            Ok(false) if connected => {
+                "Not taken yet: the practice cannot keep it now, it is kept here and sent again by \
+                 itself."
+            }
             _ => "It has not arrived yet, and will be sent at the next connection.",
         };
         let arrived = matches!(waited, Ok(true));

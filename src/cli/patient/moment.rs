@@ -82,7 +82,7 @@ impl Command<'_> {
                     next,
                 }) => note(&event::unreached(&doctor, &reason, next.as_ref())),
                 Ok(event) => {
-                    note_instead(&event);
+                    note_aside(&event);
                     if done(&event) {
                         break Ok(());
                     }
@@ -129,7 +129,7 @@ impl Command<'_> {
                 is_told = true;
             }
             is_told &= !matches!(event, Event::Connected { .. });
-            note_instead(&event);
+            note_aside(&event);
             match there() {
                 Ok(false) => {}
                 result => break result.map(drop),
@@ -165,8 +165,12 @@ fn outage(event: &Event) -> Option<String> {
     }
 }
 
-/// Says with whom the session is, if not with her who was asked for.
-fn note_instead(event: &Event) {
+/// Says with whom the session is, if not with her who was asked for, and what is
+/// not taken there.
+fn note_aside(event: &Event) {
+    if let Event::NotTaken(ids) = event {
+        note(&event::not_taken(ids));
+    }
     if let Event::Connected {
         doctor,
         instead_of: Some(asked),

@@ -161,6 +161,10 @@ pub(super) fn event(event: &Event) -> Object {
         Event::Delivered(id) => Object::new("arrived")
             .with("at", now())
             .with("id", id.to_string()),
+        Event::NotTaken(ids) => {
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            Object::new("not_taken").with("at", now()).with("ids", ids)
+        }
         Event::ConnectionLost(loss) => Object::new("lost")
             .with("at", now())
             .with("sentence", loss.to_string()),

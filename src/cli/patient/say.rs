@@ -46,6 +46,7 @@ pub(super) fn event(event: &Event) -> Option<String> {
             entry.received,
             clean(entry.message.text())
         ),
+        Event::NotTaken(ids) => sentence(&event::not_taken(ids)),
         Event::Delivered(_) => "Your message has arrived at the doctor's.".to_owned(),
         Event::ConfirmationArrived(number) => {
             format!("The doctor has your confirmation of message {number}.")

@@ -53,8 +53,8 @@ pub struct PostgresStore {
     pool: Arc<Pool>,
     /// How long to ask for what became of a change.
     patience: Duration,
-    /// The connection of this process that has held the doctor's seat last.
-    seat: Mutex<Option<seat::Holder>>,
+    /// The connections of this process that may hold the doctor's seat.
+    seat: Mutex<Vec<seat::Holder>>,
 }
 
 impl PostgresStore {

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Connections that are remembered as holders: more than can hang at once.
+const HOLDERS: usize = 64;
+
 /// The lock's key is made of the schema's name and the doctor's, so that neither
 /// two practices in one database meet nor two doctors of one.
 fn key(doctor: &str) -> String {
@@ -43,7 +46,7 @@ pub(super) fn is_held(doctor: &str) -> String {
     )
 }
 
-/// A connection that has held a seat. The server gives the same number to others
+/// A connection that may hold a seat. The server gives the same number to others
 /// later.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Holder {
@@ -65,13 +68,12 @@ impl Holder {
         }
     }
 
-    /// Has the server end this connection, if it is there still.
-    fn end(&self, connection: &mut Connection) -> Result<(), StoreFault> {
+    /// Has the server end this connection; says whether it was there still.
+    fn end(&self, connection: &mut Connection) -> Result<bool, StoreFault> {
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                    WHERE pid::bigint = $1 AND backend_start::text = $2";
-        connection
-            .rows(sql, &[&self.process, &self.began])
-            .map(drop)
+        let ended = connection.rows(sql, &[&self.process, &self.began])?;
+        Ok(!ended.is_empty())
     }
 }
 
@@ -106,31 +108,51 @@ impl PostgresStore {
         }))
     }
 
-    fn lock_seat(&self, connection: &mut Connection) -> Result<(), StoreFault> {
+    pub(super) fn lock_seat(&self, connection: &mut Connection) -> Result<(), StoreFault> {
         let me = Holder::of(connection)?;
+        // Before it is asked for: the answer may be lost, and the seat taken.
+        self.note_holder(&me)?;
         let sql = format!("SELECT pg_try_advisory_lock({})", key("$1"));
         let deadline = Instant::now() + PATIENCE;
         loop {
+            let is_last = Instant::now() >= deadline;
             let row = connection.first(&sql, &[&self.doctor])?;
             let is_ours = row.map(|row| value(&row, 0)).transpose()?;
             if is_ours == Some(true) {
-                *self.seat()? = Some(me);
+                *self.seat()? = vec![me];
                 return Ok(());
             }
-            if Instant::now() >= deadline {
+            if is_last {
                 return Err(self.taken(connection)?);
             }
-            // The server may not have seen yet that an earlier connection of this
-            // process is dead.
-            let earlier = self.seat()?.clone();
-            if let Some(earlier) = earlier {
-                earlier.end(connection)?;
-            }
+            self.end_others(&me, connection)?;
             thread::sleep(PAUSE);
         }
     }
 
-    fn seat(&self) -> Result<MutexGuard<'_, Option<Holder>>, StoreFault> {
+    /// Notes a connection that may come to hold the seat.
+    fn note_holder(&self, me: &Holder) -> Result<(), StoreFault> {
+        let mut noted = self.seat()?;
+        if noted.len() >= HOLDERS {
+            noted.remove(0);
+        }
+        noted.push(me.clone());
+        Ok(())
+    }
+
+    /// Ends the other connections of this process that may hold the seat: the
+    /// server may not have seen yet that they are dead. Forgets those that are gone.
+    fn end_others(&self, me: &Holder, connection: &mut Connection) -> Result<(), StoreFault> {
+        let noted = self.seat()?.clone();
+        for other in noted.iter().filter(|other| *other != me) {
+            if !other.end(connection)? {
+                self.seat()?.retain(|noted| noted != other);
+            }
+        }
+        Ok(())
+    }
+
+    fn seat(&self) -> Result<MutexGuard<'_, Vec<Holder>>, StoreFault> {
         self.seat.lock().map_err(|_| StoreFault::Poisoned)
     }
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::super::seat::prepare;
-use super::Schema;
 use super::faults::wait_until;
+use super::{PostgresStore, Schema, with_path};
 use crate::store::StoreFault;
 use crate::store::nodes::{NodeRow, NodeStore};
 
@@ -58,6 +58,26 @@ fn a_process_takes_its_own_seat_from_a_connection_that_hangs() {
     let mut seat = store.take_seat(Instant::now(), &[]).unwrap();
     seat.beat().unwrap();
     dead.beat().unwrap_err();
+}
+
+#[test]
+fn a_process_takes_its_own_seat_from_a_connection_whose_answer_was_lost() {
+    let Some(schema) = Schema::new() else { return };
+    let path = format!("{},pg_catalog", schema.name);
+    let store = PostgresStore::open(&with_path(&schema.url, &path), "D1").unwrap();
+    drop(store.take_seat(Instant::now(), &[]).unwrap());
+    // The seat is taken, and the word of it does not come.
+    let mut admin = schema.admin();
+    let lost = "CREATE FUNCTION pg_try_advisory_lock(bigint) RETURNS boolean LANGUAGE plpgsql AS
+                $$BEGIN PERFORM pg_advisory_lock($1); RAISE EXCEPTION 'lost'; END$$";
+    admin.batch_execute(lost).unwrap();
+    let mut half = store.pool.connect_apart().unwrap();
+    store.lock_seat(&mut half).unwrap_err();
+    let found = "DROP FUNCTION pg_try_advisory_lock(bigint)";
+    admin.batch_execute(found).unwrap();
+    let mut seat = store.take_seat(Instant::now(), &[]).unwrap();
+    seat.beat().unwrap();
+    half.batch("SELECT 1").unwrap_err();
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl Doctor {
     fn ask(&self, request: &Request) -> Result<Answer> {
         let answer = control::ask(&self.directory, request, PATIENCE)?;
         match answer.ok_or("the server is gone")? {
-            Answer::Failed(sentence) => Err(sentence.into()),
+            Answer::Failed(sentence) => Err(sentence.to_string().into()),
             answer => Ok(answer),
         }
     }

@@ -298,7 +298,10 @@ fn a_message_that_is_not_taken_is_told_of_once_and_then_arrives() {
     }
     for id in [first, second] {
         running.until(|event| match event {
-            Event::Delivered(found) => Some(assert_eq!(found, id)),
+            Event::Delivered(found) => {
+                assert_eq!(found, id);
+                Some(())
+            }
             Event::NotTaken(ids) => panic!("{ids:?}"),
             _ => None,
         });

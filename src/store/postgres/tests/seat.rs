@@ -73,8 +73,8 @@ fn a_process_takes_its_own_seat_from_a_connection_whose_answer_was_lost() {
     admin.batch_execute(lost).unwrap();
     let mut half = store.pool.connect_apart().unwrap();
     store.lock_seat(&mut half).unwrap_err();
-    let found = "DROP FUNCTION pg_try_advisory_lock(bigint)";
-    admin.batch_execute(found).unwrap();
+    let found = format!("DROP FUNCTION {}.pg_try_advisory_lock(bigint)", schema.name);
+    admin.batch_execute(&found).unwrap();
     let mut seat = store.take_seat(Instant::now(), &[]).unwrap();
     seat.beat().unwrap();
     half.batch("SELECT 1").unwrap_err();

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::process::run;
+use crate::process::{Running, run};
 use crate::scene::{Scene, objects, timed, until};
 
 const AWAY: &str = "\"type\":\"store_away\"";
@@ -114,6 +114,20 @@ fn while_postgres_is_away_for_half_a_minute_nodes_say_so_and_sessions_go_on() {
     // She comes back for what was sent meanwhile.
     scene.watch("P3", &[]);
     scene.account();
+}
+
+#[test]
+fn whoever_waits_for_confirmations_waits_while_postgres_is_away() {
+    let Some(scene) = two() else { return };
+    let words = ["broadcast", "--clinic", "--wait", "20", "The water is off."];
+    let mut waiting = Running::start(scene.as_doctor("D1", &words));
+    waiting.expect("sent to");
+    scene.server.stop("fast");
+    waiting.expect("the database does not answer now; waiting");
+    scene.server.start_again();
+    // Nobody confirms it.
+    let said = waiting.finish().code(6);
+    assert!(said.err.contains("did not confirm message"), "{}", said.err);
 }
 
 /// Nobody has lost a session until now.

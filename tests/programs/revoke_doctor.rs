@@ -72,7 +72,7 @@ fn a_doctor_who_is_revoked_is_out_and_her_name_may_be_given_again() {
     // What the other doctor writes comes through hers.
     two.first(&["broadcast", "--clinic", "To all of us."])
         .code(0)
-        .says("given to 1 device by another doctor of the clinic");
+        .says("1 device gets it from another doctor's server");
     patient.expect("from D1 (through D2), to ");
     patient.type_lines(&["3", "I have read it."]);
     patient.expect("Your message has arrived at the doctor's.");

@@ -291,8 +291,13 @@ fn found(
     let now = SystemClock.now();
     let identity = setup::found(directory, store, &group, id, now, &mut OsRandom)
         .map_err(|error| setup_failed(&error))?;
+    let database = match &options.store {
+        StoreChoice::File => "and the database".to_owned(),
+        #[cfg(feature = "postgres")]
+        StoreChoice::Server(_) => format!("the database is {}", options.store),
+    };
     eprint(&format!(
-        "doctor: keys and database are in '{}'\n\
+        "doctor: keys are in '{}', {database}\n\
          doctor: the clinic's root key is '{}': move it to a memory stick in a drawer \
          (doctor{} --id {id} authority move-root DIR); it will be needed to renew the doctor's certificate \
          before {}\n\

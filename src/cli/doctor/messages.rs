@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cli::doctor::{answer_of_running, answer_to, books, show};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::input;
 use crate::cli::normalise::usage;
 use crate::cli::options::{DoctorOptions, seconds};
@@ -384,7 +384,7 @@ fn wait_for_confirmations(
     asked: Asked<'_>,
 ) -> Result<(), Failure> {
     let (mut tick, longest) = WAIT_TICKS;
-    let mut is_last = false;
+    let (mut is_last, mut is_told) = (false, false);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         // Reading the numbers to call is noted each time: only in the end.
@@ -416,6 +416,15 @@ fn wait_for_confirmations(
                     continue;
                 }
             }
+            Some(Answer::Failed(why)) if why.is_away => {
+                if left.is_zero() {
+                    return Err(database_gone(number));
+                }
+                if !is_told {
+                    eprint("doctor: the database does not answer now; waiting until it does\n");
+                    is_told = true;
+                }
+            }
             Some(answer) => return show::answer(answer, options.form),
             None if left.is_zero() => return Err(server_gone(number)),
             None => {}
@@ -432,6 +441,15 @@ fn unconfirmed(number: u64, count: usize, expired: bool) -> Failure {
         false => format!("{count} {who} did not confirm message {number} in time"),
     };
     let hint = format!("whom to call: doctor deliveries {number} --unconfirmed");
+    Failure::new(Exit::Unconfirmed, sentence).hint(hint)
+}
+
+fn database_gone(number: u64) -> Failure {
+    let sentence = format!(
+        "the database does not answer, so it is not known who has confirmed message {number}; \
+         the message was kept before"
+    );
+    let hint = format!("when it is back: doctor deliveries {number}");
     Failure::new(Exit::Unconfirmed, sentence).hint(hint)
 }
 

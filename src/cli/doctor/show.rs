@@ -187,15 +187,15 @@ fn sent(number: u64, code: &str, counts: [usize; 3], to: Option<&[String]>) -> S
             Some([patient]) => format!("{patient} is not connected"),
             Some(_) => "none of them is connected".to_owned(),
         },
-        (0, 1) => "given to 1 device by another doctor of the clinic".to_owned(),
-        (0, _) => format!("given to {elsewhere} devices by other doctors of the clinic"),
+        (0, 1) => "1 device gets it from another doctor's server".to_owned(),
+        (0, _) => format!("{elsewhere} devices get it from other doctors' servers"),
         (1, _) => "sent to 1 device".to_owned(),
         (_, _) => format!("sent to {devices} devices"),
     };
     let others = match (devices, elsewhere) {
         (0, _) | (_, 0) => String::new(),
-        (_, 1) => ", and given to 1 by another doctor of the clinic".to_owned(),
-        (_, _) => format!(", and given to {elsewhere} by other doctors of the clinic"),
+        (_, 1) => ", and 1 gets it from another doctor's server".to_owned(),
+        (_, _) => format!(", and {elsewhere} get it from other doctors' servers"),
     };
     let more = if devices + elsewhere == 0 {
         ""
@@ -484,12 +484,12 @@ mod tests {
         let said = |counts| sent(1, "abcdef", counts, None);
         assert_eq!(
             said([0, 2, 1]),
-            "Message 1: given to 2 devices by other doctors of the clinic; 1 more device gets it \
+            "Message 1: 2 devices get it from other doctors' servers; 1 more device gets it \
              when it comes back. Short name: abcdef."
         );
         assert_eq!(
             said([3, 1, 0]),
-            "Message 1: sent to 3 devices, and given to 1 by another doctor of the clinic. Short \
+            "Message 1: sent to 3 devices, and 1 gets it from another doctor's server. Short \
              name: abcdef."
         );
     }

@@ -40,8 +40,9 @@ test: ## all tests that need no other program
 test-postgres: ## the tests with a PostgreSQL server (needs Debian's postgresql)
 	cargo clippy --locked --all-targets --features postgres -- -D warnings
 	scripts/postgres-server cargo test --locked --features postgres --lib store::
-	scripts/postgres-server cargo test --locked --features postgres --test programs postgres::
+	scripts/postgres-server cargo test --locked --features postgres --test programs -- postgres:: revoke_doctor::
 	scripts/postgres-server cargo test --locked --features postgres --test clinic
+	scripts/postgres-server cargo test --locked --features postgres --test released_postgres
 	scripts/postgres-server cargo test --locked --features postgres --test doctor_server nodes
 	scripts/postgres-server cargo test --locked --features postgres --test clinic_faults -- \
 	    --test-threads 4

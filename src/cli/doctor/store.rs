@@ -86,6 +86,7 @@ fn not_copied(error: &CopyError, again: &str) -> Failure {
 
 fn text(copied: &Copied, task: &CopyTask, options: &DoctorOptions, id: &Identifier) -> String {
     let name = name_of(&task.to);
+    let found = |choice| format!("doctor{} --id {id}", options.found_in(choice));
     let mut lines: Vec<_> = copied
         .tables
         .iter()
@@ -100,12 +101,13 @@ fn text(copied: &Copied, task: &CopyTask, options: &DoctorOptions, id: &Identifi
         "{total} rows were copied{earlier}, read back and compared: all are the same."
     ));
     lines.push(match &task.to {
-        StoreEnd::Usual(StoreChoice::File) => {
-            "The practice is in its data directory now; leave --store out from now on.".to_owned()
-        }
+        StoreEnd::Usual(choice @ StoreChoice::File) => format!(
+            "The practice is in its data directory now; leave --store out from now on, or say: {}",
+            found(choice)
+        ),
         #[cfg(feature = "postgres")]
         StoreEnd::Usual(choice @ StoreChoice::Server(_)) => {
-            let doctor = format!("doctor{} --id {id}", options.found_in(choice));
+            let doctor = found(choice);
             format!(
                 "The practice is there now. From now on: {doctor}, or in the configuration file: \
                  store = \"{name}\". The old store is kept, and not used any more.\n\

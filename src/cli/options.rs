@@ -74,7 +74,7 @@ pub struct DoctorOptions {
     /// if it finds it by itself.
     pub data_option: String,
     /// The same without the store.
-    place_option: String,
+    pub(in crate::cli) place_option: String,
     /// Where the state is kept.
     pub store: StoreChoice,
     /// Where patients reach the server, if that was said.

@@ -76,6 +76,7 @@ type Outcome<'a> = &'a dyn Fn(&[&str], &[(&str, &str)]) -> String;
 fn of_doctor(line: &[&str], variables: &[(&str, &str)]) -> String {
     let mut options = doctor(line, variables).unwrap();
     options.data_option.clear();
+    options.place_option.clear();
     options.keys.data_option.clear();
     format!("{options:?}")
 }

@@ -416,7 +416,9 @@ fn wait_for_confirmations(
                     continue;
                 }
             }
-            Some(Answer::Failed(why)) if why.is_away => {
+            Some(Answer::Failed(why) | Answer::Office(office::Answer::Failed(why)))
+                if why.is_away =>
+            {
                 if left.is_zero() {
                     return Err(database_gone(number));
                 }

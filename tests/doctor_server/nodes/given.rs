@@ -125,9 +125,8 @@ fn a_session_is_begun_anew_after_what_was_written_while_the_database_was_busy() 
     let message = session.write("it hurts", first.now());
     session.send(opcode::PRIVATE, &message.encode());
     eventually("it waits", || waiting(&schema, "incoming") == 1);
-    eventually("it is given up", || waiting(&schema, "incoming") == 0);
-    lock.commit().unwrap();
     assert_eq!(session.disconnected(), DisconnectReason::Expired);
+    lock.commit().unwrap();
 }
 
 #[test]
@@ -145,9 +144,8 @@ fn a_session_is_begun_anew_after_a_receipt_that_came_while_the_database_was_busy
         .unwrap();
     assert_eq!(session.message().text, "kept");
     eventually("it waits", || waiting(&schema, "delivery") == 1);
-    eventually("it is given up", || waiting(&schema, "delivery") == 0);
-    lock.commit().unwrap();
     assert_eq!(session.disconnected(), DisconnectReason::Expired);
+    lock.commit().unwrap();
     let mut session = connect_to(&mut person, &first);
     assert_eq!(session.message().text, "kept");
     first.wait_for_state(sent.number, "P1", "delivered");

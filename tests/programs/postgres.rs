@@ -327,7 +327,7 @@ fn while_the_server_is_away_sessions_go_on_and_nothing_is_accepted() {
     let line = ["message", "P1", "Are you there?"];
     clinic
         .command(&line)
-        .code(1)
+        .code(3)
         .complains(&["does not answer since"]);
     patient.type_lines(&["3", "I am here."]);
     // Nobody new is let in, and is told to come again.
@@ -335,8 +335,8 @@ fn while_the_server_is_away_sessions_go_on_and_nothing_is_accepted() {
     other.expect("full or stopping");
     clinic
         .command(&["--store", &store, "list"])
-        .code(1)
-        .complains(&["does not answer"]);
+        .code(3)
+        .says("what this server knows itself: the database does not answer");
 
     server.control(&["start"]);
     doctor.program.expect("The database is there again");

@@ -79,7 +79,7 @@ fn an_assistant_reaches_patients_through_the_doctors_server_and_sees_what_came_o
     scene
         .run("A1", &["message", "P1", "Please bring your card."])
         .code(0)
-        .says("given to 1 device by another doctor");
+        .says("1 device gets it from another doctor's server");
     patient.expect("    Please bring your card.");
     patient.type_lines(&["5", "1"]);
     waiting.expect("Everybody has confirmed.");

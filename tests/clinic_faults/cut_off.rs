@@ -4,11 +4,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::postgres_server::PostgresServer;
 use crate::scene::{Scene, until};
 use crate::skip::skip;
+
+/// How many namespaces this process has made.
+static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// A namespace with one line to the rest, both ends of which have addresses.
 pub struct Namespace {
@@ -20,13 +24,16 @@ pub struct Namespace {
 impl Namespace {
     /// None, and that is said, if this user may not make one.
     pub fn new() -> Option<Self> {
+        // Tests run side by side in one process, or in several.
+        let count = MADE.fetch_add(1, Ordering::Relaxed);
         let process = std::process::id();
-        let name = format!("tm{process}");
+        let name = format!("tm{process}n{count}");
         if !rustix::process::geteuid().is_root() || !ip(&["netns", "add", &name]) {
             skip("only root may make a network namespace, with the package 'iproute2'");
             return None;
         }
-        let (high, low) = (process / 64 % 256, process % 64 * 4);
+        let line = process.wrapping_add(count * 8_192);
+        let (high, low) = (line / 64 % 256, line % 64 * 4);
         let address = |last| format!("10.231.{high}.{}", low + last);
         let namespace = Self {
             outside: address(1),

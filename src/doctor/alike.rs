@@ -20,12 +20,8 @@ pub fn known_as(
     patient: &Identifier,
     now: Timestamp,
 ) -> Result<Option<String>, StoreError> {
-    let names = patients(store, now)?;
-    if names.iter().any(|name| name == patient.as_str()) {
-        return Ok(None);
-    }
-    let wanted = folded(patient.as_str());
-    Ok(names.into_iter().find(|name| folded(name) == wanted))
+    let known = self::patient(store, patient, now)?;
+    Ok(known.filter(|known| known != patient.as_str()))
 }
 
 /// The names of all patients.

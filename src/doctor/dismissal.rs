@@ -2,11 +2,9 @@
 //! or another server of hers has taken her seat.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Instant;
 
-use crate::audit::{Action, Entry};
 use crate::doctor::event::Event;
-use crate::doctor::practice::SERVER;
+use crate::doctor::recall;
 use crate::doctor::shared::Shared;
 use crate::identity::id::Identifier;
 use crate::protocol::DisconnectReason;
@@ -100,23 +98,8 @@ pub(super) fn dismiss(shared: &Shared, dismissed: Dismissed) {
         return;
     }
     shared.gate.close();
-    let sessions = &shared.tables.sessions;
-    let ended = sessions.expel_all(DisconnectReason::ShuttingDown, Instant::now());
+    recall::end_all(shared, DisconnectReason::ShuttingDown, dismissed.why());
     drop(order);
-    for member in &ended {
-        sessions.forget_token(&member.certificate.fingerprint());
-        let patient = member.certificate.subject().identifier.as_str();
-        let why = dismissed.why();
-        shared.note(Entry::new(
-            shared.clock.now(),
-            SERVER,
-            Action::Left,
-            patient,
-            why,
-        ));
-    }
-    let queues = ended.into_iter().map(|member| member.outbox);
-    shared.flusher.send(queues);
     let identity = shared.identity();
     let sentence = dismissed.sentence(identity.identifier());
     shared.tell(Event::Trouble(sentence));

@@ -23,9 +23,15 @@ pub(super) fn go_on_with(shared: &Shared, identity: DoctorIdentity) {
 /// Ends all sessions; their devices come back at once. To be called with
 /// [`Shared::order`] held.
 pub(super) fn recall(shared: &Shared, why: &str) {
-    let now = shared.practice.now();
+    end_all(shared, DisconnectReason::Expired, why);
+}
+
+/// Ends all sessions with this reason, and their tokens; `why` is for the audit
+/// log. To be called with [`Shared::order`] held.
+pub(super) fn end_all(shared: &Shared, reason: DisconnectReason, why: &str) {
+    let now = shared.clock.now();
     let sessions = &shared.tables.sessions;
-    let ended = sessions.expel_all(DisconnectReason::Expired, Instant::now());
+    let ended = sessions.expel_all(reason, Instant::now());
     for member in &ended {
         sessions.forget_token(&member.certificate.fingerprint());
         let patient = member.certificate.subject().identifier.as_str();

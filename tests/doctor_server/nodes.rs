@@ -71,6 +71,17 @@ fn to_clinic(text: &str) -> Letter<'_> {
     }
 }
 
+/// Says where two doctors are reached.
+fn give_addresses(practices: [&Practice; 2]) {
+    for (practice, address) in practices
+        .into_iter()
+        .zip(["one.example:4000", "two.example:4000"])
+    {
+        let facts = [(fact::ADDRESS, address.as_bytes())];
+        practice.store.set_facts(&facts).unwrap();
+    }
+}
+
 fn names(practice: &Practice) -> Vec<String> {
     let present = practice.server().connected();
     let names = present.iter().map(|it| it.peer.patient.to_string());
@@ -367,10 +378,7 @@ fn patients_are_told_where_the_clinics_doctors_are_as_soon_as_there_are_two() {
     let mut person = first.admit_one("P1");
     let mut session = connect_to(&mut person, &first);
     let second = first.colleague(&schema, "D2");
-    for (practice, address) in [(&first, "one.example:4000"), (&second, "two.example:4000")] {
-        let facts = [(fact::ADDRESS, address.as_bytes())];
-        practice.store.set_facts(&facts).unwrap();
-    }
+    give_addresses([&first, &second]);
     // Looked at every half a minute; a change of the roster is heard at once.
     let mut admin = schema.admin();
     admin.batch_execute("DELETE FROM roster").unwrap();
@@ -388,10 +396,7 @@ fn news_that_cannot_be_looked_at_now_keep_no_others_back() {
     let mut person = first.admit_one("P1");
     let mut session = connect_to(&mut person, &first);
     let second = first.colleague(&schema, "D2");
-    for (practice, address) in [(&first, "one.example:4000"), (&second, "two.example:4000")] {
-        let facts = [(fact::ADDRESS, address.as_bytes())];
-        practice.store.set_facts(&facts).unwrap();
-    }
+    give_addresses([&first, &second]);
     let mut admin = schema.admin();
     let mut lock = admin.transaction().unwrap();
     // Whether there are messages is asked of this table.

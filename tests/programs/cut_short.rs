@@ -12,8 +12,56 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::clinic::{Clinic, Doctor};
 use crate::process::{Finished, run};
 
-/// How often a command is killed, at moments spread over the time it takes.
+/// How often a command is killed at least, at moments spread over the second
+/// half of the time it takes: the writing comes last.
 const KILLS: u32 = 6;
+
+/// Kills commands of one kind in the middle.
+struct Killer {
+    /// How long such a command takes: less than first measured, where that was
+    /// on a busy machine.
+    takes: Duration,
+    kills: u32,
+    /// How often it had not ended by then.
+    cut: u32,
+}
+
+impl Killer {
+    /// Lets the command end once, to see how long it takes.
+    fn after(command: Command) -> Self {
+        let begun = Instant::now();
+        run(command).code(0);
+        Self {
+            takes: begun.elapsed(),
+            kills: 0,
+            cut: 0,
+        }
+    }
+
+    /// Whether there is more to kill: at least one command has to be cut short.
+    fn goes_on(&self) -> bool {
+        assert!(self.kills < 10 * KILLS, "it was never killed in time");
+        self.kills < KILLS || self.cut == 0
+    }
+
+    /// Runs a command and kills it at the next moment.
+    fn kill(&mut self, mut command: Command) {
+        let step = self.kills % KILLS + 1;
+        let moment = self.takes / 2 + self.takes * step / (2 * KILLS);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        // The moment is the point here, nothing is waited for.
+        thread::sleep(moment);
+        self.kills += 1;
+        if child.try_wait().unwrap().is_some() {
+            self.takes = self.takes * 3 / 4;
+        } else {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            self.cut += 1;
+        }
+    }
+}
 
 /// A file with a passphrase, its owner's alone.
 fn file(clinic: &Clinic, name: &str, passphrase: &str) -> String {
@@ -41,20 +89,6 @@ fn founded(more: &[&str]) -> Clinic {
     clinic
 }
 
-/// Runs a command and kills it after so long; says whether it had ended by then.
-fn kill_after(mut command: Command, time: Duration) -> bool {
-    command.stdin(Stdio::null()).stdout(Stdio::null());
-    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-    // The moment is the point here, nothing is waited for.
-    thread::sleep(time);
-    let ended = child.try_wait().unwrap().is_some();
-    if !ended {
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-    ended
-}
-
 /// Names in the doctor's directory, sorted.
 fn names(clinic: &Clinic) -> Vec<String> {
     let entries = fs::read_dir(clinic.doctor_files()).unwrap();
@@ -80,14 +114,11 @@ fn a_killed_change_of_the_passphrase_was_made_for_all_keys_or_for_none() {
         let line = ["--id", "D1", "--passphrase-file", old, "key", "passwd"];
         clinic.doctor(&[&line[..], &["--new-passphrase-file", new]].concat())
     };
-    let begun = Instant::now();
-    run(passwd(0)).code(0);
-    let takes = begun.elapsed();
-    let (mut good, mut cut) = (1, 0);
-    for kill in 1..=KILLS {
-        // The writing comes last.
-        let moment = takes / 2 + takes * kill / (2 * KILLS);
-        cut += u32::from(!kill_after(passwd(good), moment));
+    let mut killer = Killer::after(passwd(0));
+    let mut good = 1;
+    while killer.goes_on() {
+        killer.kill(passwd(good));
+        let kill = killer.kills;
         // What the root has to sign needs the same passphrase as the rest,
         // whoever comes first.
         let renew = |with_: usize| with(&clinic, &secrets[with_], &["authority", "renew"]);
@@ -112,7 +143,7 @@ fn a_killed_change_of_the_passphrase_was_made_for_all_keys_or_for_none() {
         good = 1 - bad;
         first(bad).code(4);
         renew(good).code(0);
-        if kill % 2 == 0 {
+        if kill.is_multiple_of(2) {
             backup(good).code(0).says("root key is in it");
         }
         clinic
@@ -123,7 +154,6 @@ fn a_killed_change_of_the_passphrase_was_made_for_all_keys_or_for_none() {
         good = 1 - good;
         assert_eq!(names(&clinic).len(), 5, "{:?}", names(&clinic));
     }
-    assert!(cut > 0, "it was never killed in time");
 }
 
 #[test]
@@ -133,23 +163,18 @@ fn a_killed_replacement_of_the_key_leaves_nothing_that_stays() {
         let line = ["--id", "D1", "authority", "replace-key", "--yes"];
         clinic.doctor(&[&line[..], &["--reason", "a theft"]].concat())
     };
-    let begun = Instant::now();
-    run(replace()).code(0);
-    let takes = begun.elapsed();
+    let mut killer = Killer::after(replace());
     let serve = || {
         let doctor = clinic.serve_at("127.0.0.1:0", &["serve"]);
         stop(&clinic, doctor)
     };
-    let mut cut = 0;
-    for kill in 1..=KILLS {
-        let moment = takes / 2 + takes * kill / (2 * KILLS);
-        cut += u32::from(!kill_after(replace(), moment));
+    while killer.goes_on() {
+        killer.kill(replace());
         serve();
         let left = names(&clinic);
         assert_eq!(left.len(), 4, "{left:?}");
         assert!(left[1].starts_with("prekey-") && left[3] == "signing.key");
     }
-    assert!(cut > 0, "it was never killed in time");
     clinic.command(&["audit", "verify"]).code(0);
     run(replace()).code(0);
 }

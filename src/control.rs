@@ -1,10 +1,25 @@
 //! Steering a running program from outside: a Unix socket in its data
-//! directory, one request and one answer each way, one line of JSON each. What
-//! can be asked is the program's own business.
+//! directory. What can be asked is the program's own business.
+//!
+//! ```text
+//! program -> asker   ready
+//! asker -> program   the request, one line of JSON
+//! program -> asker   the answer, one line of JSON
+//! ```
+//!
+//! A program that was stopped (SIGSTOP), or has too much to do, is not asked: who
+//! hears no `ready` in time has sent nothing, and can say so. And nothing is done for
+//! an asker who has hung up, since he was told that there is no answer and may have
+//! asked again: it is looked whether he is still there right before his request is
+//! answered.
 //!
 //! Only the user whose program it is, and root, are listened to: the socket has
 //! mode 0600, and whoever connects nevertheless is asked of the kernel.
 
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -13,8 +28,10 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Uid, geteuid};
 use serde::Serialize;
@@ -23,6 +40,8 @@ use zeroize::Zeroizing;
 
 /// The socket's name in the data directory.
 const SOCKET: &str = "control.sock";
+/// What is said to whoever connects.
+const READY: &[u8] = b"ready\n";
 /// The longest request, in bytes.
 const MAX_REQUEST: u64 = 1 << 20;
 /// The longest path a Unix socket's address holds, in bytes (unix(7)).
@@ -36,7 +55,7 @@ const AT_ONCE: usize = 64;
 /// the program has no file descriptor left.
 const BREATH: Duration = Duration::from_millis(100);
 /// How long an answer may take that needs nothing but this machine; and how
-/// long either side may take over one line.
+/// long the program waits for a request.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What answers requests.
@@ -120,9 +139,15 @@ fn is_trusted(peer: Uid, own: Uid) -> bool {
     peer == own || peer.is_root()
 }
 
-fn serve<H: Handler>(handler: &Weak<H>, stream: &UnixStream) -> io::Result<()> {
+fn serve<H: Handler>(handler: &Weak<H>, mut stream: &UnixStream) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(READY)?;
+    answer(handler, stream)
+}
+
+/// Takes one request, and answers it if its asker is still there then.
+fn answer<H: Handler>(handler: &Weak<H>, stream: &UnixStream) -> io::Result<()> {
     // Wiped afterwards: what is said about patients goes through here.
     let mut line = Zeroizing::new(Vec::new());
     let mut reader = BufReader::new(stream.take(MAX_REQUEST));
@@ -142,6 +167,9 @@ fn serve<H: Handler>(handler: &Weak<H>, stream: &UnixStream) -> io::Result<()> {
     let Some(handler) = handler.upgrade() else {
         return Ok(());
     };
+    if has_hung_up(stream)? {
+        return Ok(());
+    }
     let answer = match request {
         Ok(request) => handler.answer(request),
         Err(reason) => handler.refuse(reason),
@@ -149,6 +177,15 @@ fn serve<H: Handler>(handler: &Weak<H>, stream: &UnixStream) -> io::Result<()> {
     let sent = send(stream, &answer);
     handler.answered(&answer);
     sent
+}
+
+/// Whether nobody waits at the other end any more, also where what he has sent is
+/// still to be read. One who only sends nothing more is there.
+fn has_hung_up(stream: &UnixStream) -> io::Result<bool> {
+    // That the other end is closed is told whether it was asked for or not.
+    let mut watched = [PollFd::new(stream, PollFlags::empty())];
+    retry_on_intr(|| poll(&mut watched, Some(&Timespec::default())))?;
+    Ok(watched[0].revents().contains(PollFlags::HUP))
 }
 
 fn too_long() -> String {
@@ -190,39 +227,109 @@ fn send(mut stream: &UnixStream, value: &impl Serialize) -> io::Result<()> {
     stream.write_all(&line)
 }
 
+/// A program that runs gave no answer.
+#[derive(Debug)]
+pub struct NoAnswer {
+    /// Why.
+    pub error: io::Error,
+    /// Whether the request was sent: if not, nothing was done and nothing will be; if
+    /// so, that is not known.
+    pub was_asked: bool,
+}
+
+impl NoAnswer {
+    const fn new(error: io::Error, was_asked: bool) -> Self {
+        Self { error, was_asked }
+    }
+
+    /// Whether it was waited for until the time was over.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        matches!(
+            self.error.kind(),
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+        )
+    }
+}
+
+impl fmt::Display for NoAnswer {
+    /// What follows the program's name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_late() {
+            true => f.write_str("gives no answer in time"),
+            false => write!(f, "gives no answer: {}", self.error),
+        }
+    }
+}
+
+impl std::error::Error for NoAnswer {}
+
 /// Asks the program that runs on this directory, and waits for its answer as
 /// long as `patience` says; nothing if none runs.
 ///
 /// # Errors
-/// If it is there and gives no answer.
+/// [`NoAnswer`] if it is there and gives none.
 pub fn ask<Request: Serialize, Answer: DeserializeOwned>(
     directory: &Path,
     request: &Request,
     patience: Duration,
-) -> io::Result<Option<Answer>> {
+) -> Result<Option<Answer>, NoAnswer> {
+    let deadline = Instant::now() + patience;
+    let not_asked = |error| NoAnswer::new(error, false);
+    let Some(stream) = connect(directory).map_err(not_asked)? else {
+        return Ok(None);
+    };
+    let mut reader = BufReader::new(&stream);
+    let ready = receive(&mut reader, deadline).map_err(not_asked)?;
+    if *ready != *READY {
+        return Err(not_asked(io::Error::other(
+            "it speaks otherwise: it is of another version",
+        )));
+    }
+    let answered = stream
+        .set_write_timeout(Some(left(deadline)))
+        .and_then(|()| send(&stream, request))
+        .and_then(|()| receive(&mut reader, deadline))
+        .and_then(|line| Ok(serde_json::from_slice(&line)?));
+    answered.map_err(|error| NoAnswer::new(error, true))
+}
+
+/// A connection to the program that runs on this directory; none if none runs.
+fn connect(directory: &Path) -> io::Result<Option<UnixStream>> {
     let connected = socket_path(directory).and_then(|(path, _handle)| UnixStream::connect(path));
-    let stream = match connected {
-        Ok(stream) => stream,
+    match connected {
+        Ok(stream) => Ok(Some(stream)),
         Err(error)
             if matches!(
                 error.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
             ) =>
         {
-            return Ok(None);
+            Ok(None)
         }
-        Err(error) => return Err(error),
-    };
-    stream.set_read_timeout(Some(patience))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    send(&stream, request)?;
-    let mut line = Zeroizing::new(String::new());
-    BufReader::new(&stream).read_line(&mut line)?;
+        Err(error) => Err(error),
+    }
+}
+
+/// The next line, with its end.
+fn receive(
+    reader: &mut BufReader<&UnixStream>,
+    deadline: Instant,
+) -> io::Result<Zeroizing<Vec<u8>>> {
+    reader.get_ref().set_read_timeout(Some(left(deadline)))?;
+    let mut line = Zeroizing::new(Vec::new());
+    reader.read_until(b'\n', &mut line)?;
     if line.is_empty() {
         let reason = "it ended the connection; commands are taken from its own user and root only";
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
     }
-    Ok(Some(serde_json::from_str(&line)?))
+    Ok(line)
+}
+
+/// The time until then, as a socket takes it: never none.
+fn left(deadline: Instant) -> Duration {
+    let left = deadline.saturating_duration_since(Instant::now());
+    left.max(Duration::from_millis(1))
 }
 
 /// Where the socket lies. A path too long for a socket's address is named
@@ -235,119 +342,4 @@ fn socket_path(directory: &Path) -> io::Result<(PathBuf, Option<File>)> {
     let handle = File::open(directory)?;
     let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", handle.as_raw_fd()));
     Ok((path, Some(handle)))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::env;
-    use std::os::unix::process::CommandExt;
-    use std::process::Command;
-
-    use super::*;
-
-    /// Says everything twice.
-    struct Echo;
-
-    impl Handler for Echo {
-        type Request = String;
-        type Answer = String;
-
-        fn answer(&self, request: String) -> String {
-            request.repeat(2)
-        }
-
-        fn refuse(&self, reason: String) -> String {
-            reason
-        }
-    }
-
-    fn asked(directory: &Path, request: &str) -> io::Result<Option<String>> {
-        ask(directory, &request, PATIENCE)
-    }
-
-    #[test]
-    fn a_request_gets_its_answer_and_nonsense_a_sentence() {
-        let directory = tempfile::tempdir().unwrap();
-        assert_eq!(asked(directory.path(), "ha").unwrap(), None);
-        let echo = Arc::new(Echo);
-        listen(directory.path(), &echo).unwrap();
-        let answer = asked(directory.path(), "ha").unwrap();
-        assert_eq!(answer.as_deref(), Some("haha"));
-        let answer: Option<String> = ask(directory.path(), &7, PATIENCE).unwrap();
-        assert!(answer.unwrap().starts_with("the request is malformed"));
-        let socket = directory.path().join(SOCKET);
-        assert_eq!(
-            fs::metadata(socket).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
-        unlisten(directory.path());
-        assert_eq!(asked(directory.path(), "ha").unwrap(), None);
-    }
-
-    #[test]
-    fn a_request_that_is_too_long_is_told_so() {
-        let directory = tempfile::tempdir().unwrap();
-        let echo = Arc::new(Echo);
-        listen(directory.path(), &echo).unwrap();
-        let long = "x".repeat(2 * MAX_REQUEST as usize);
-        let answer = asked(directory.path(), &long).unwrap().unwrap();
-        assert!(answer.starts_with("the request is too long"), "{answer}");
-    }
-
-    #[test]
-    fn more_than_can_be_served_at_once_wait_for_a_place() {
-        let directory = tempfile::tempdir().unwrap();
-        let echo = Arc::new(Echo);
-        listen(directory.path(), &echo).unwrap();
-        let silent = || UnixStream::connect(directory.path().join(SOCKET)).unwrap();
-        let mut held: Vec<_> = (0..AT_ONCE).map(|_| silent()).collect();
-        let short = Duration::from_millis(200);
-        assert!(ask::<_, String>(directory.path(), &"ha", short).is_err());
-        held.clear();
-        let answer = asked(directory.path(), "ha").unwrap();
-        assert_eq!(answer.as_deref(), Some("haha"));
-    }
-
-    #[test]
-    fn only_the_own_user_and_root_are_trusted() {
-        let [root, ada, bob] = [0, 1000, 1001].map(Uid::from_raw);
-        assert!(is_trusted(ada, ada) && is_trusted(root, ada) && is_trusted(root, root));
-        assert!(!is_trusted(bob, ada) && !is_trusted(ada, root));
-    }
-
-    /// Where the test below asks when it is its own child.
-    const DIRECTORY: &str = "TELEMED_TEST_CONTROL";
-
-    #[test]
-    fn another_user_is_refused_where_the_files_let_him_through() {
-        if let Some(directory) = env::var_os(DIRECTORY) {
-            let refused = asked(Path::new(&directory), "ha").is_err();
-            std::process::exit(if refused { 9 } else { 8 });
-        }
-        if !geteuid().is_root() {
-            // Nobody else can become another user.
-            return;
-        }
-        let directory = tempfile::tempdir().unwrap();
-        let echo = Arc::new(Echo);
-        listen(directory.path(), &echo).unwrap();
-        let open = |path: &Path, mode| {
-            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-        };
-        open(directory.path(), 0o755);
-        open(&directory.path().join(SOCKET), 0o666);
-        let name = "control::tests::another_user_is_refused_where_the_files_let_him_through";
-        for (user, code) in [(0, 8), (65_534, 9)] {
-            // By this name, since the other user may not reach the file's own.
-            let child = Command::new("/proc/self/exe")
-                .args([name, "--exact"])
-                .env(DIRECTORY, directory.path())
-                .current_dir("/")
-                .uid(user)
-                .gid(user)
-                .output()
-                .unwrap();
-            assert_eq!(child.status.code(), Some(code), "{child:?}");
-        }
-    }
 }

@@ -24,7 +24,6 @@ mod store;
 
 use std::env;
 use std::ffi::OsString;
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
@@ -36,7 +35,7 @@ use crate::cli::doctor::patients::PatientsTask;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::options::{AuditTask, DoctorOptions, DoctorTask};
 use crate::cli::output::Form;
-use crate::control;
+use crate::control::{self, NoAnswer};
 use crate::doctor;
 use crate::doctor::control::{Answer, Request};
 use crate::doctor::office;
@@ -302,16 +301,37 @@ fn wait_for_end(options: &DoctorOptions, id: &Identifier) {
     }
 }
 
-fn no_answer(directory: &Path, error: &io::Error) -> Failure {
+fn no_answer(directory: &Path, error: &NoAnswer) -> Failure {
     let directory = directory.display();
-    let sentence = match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            format!("the server running on '{directory}' gives no answer in time")
+    let sentence = format!("the server running on '{directory}' {error}");
+    Failure::new(Exit::Unreachable, sentence).hint(match error.was_asked {
+        false => {
+            "nothing was done, and nothing will be: the server was not asked; look whether its \
+             process was stopped or has too much to do, then say it again"
         }
-        _ => format!("the server running on '{directory}' gives no answer: {error}"),
-    };
-    Failure::new(Exit::Unreachable, sentence).hint(
-        "what was asked may have been done all the same: look before you ask again, with 'doctor \
-         deliveries' whether a message is there, with 'doctor audit list' for anything else",
-    )
+        true => {
+            "what was asked may have been done all the same: look before you ask again, with \
+             'doctor deliveries' whether a message is there, with 'doctor audit list' for \
+             anything else"
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn that_nothing_was_done_is_said_only_where_nothing_was_asked() {
+        let hint = |was_asked| {
+            let error = io::ErrorKind::TimedOut.into();
+            let failure = no_answer(Path::new("D1"), &NoAnswer { error, was_asked });
+            assert!(failure.sentence.ends_with("gives no answer in time"));
+            failure.hint.unwrap()
+        };
+        assert!(hint(false).starts_with("nothing was done"));
+        assert!(hint(true).starts_with("what was asked may have been done"));
+    }
 }

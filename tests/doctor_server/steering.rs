@@ -86,9 +86,14 @@ impl Office {
         // It may have answered and closed before all is written.
         let _ = stream.write_all(bytes);
         let _ = stream.shutdown(Shutdown::Write);
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).unwrap();
-        line
+        let mut reader = BufReader::new(stream);
+        let mut lines = [String::new(), String::new()];
+        for line in &mut lines {
+            reader.read_line(line).unwrap();
+        }
+        let [ready, answer] = lines;
+        assert_eq!(ready, "ready\n");
+        answer
     }
 }
 

@@ -19,6 +19,7 @@ mod damaged_files;
 mod disk;
 mod ends;
 mod groups;
+mod hung_up;
 mod joining;
 mod keeping;
 mod keys;

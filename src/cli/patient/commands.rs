@@ -2,7 +2,6 @@
 //! on the directory, or else by this one, which connects for as long as it
 //! takes.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -15,7 +14,7 @@ use crate::cli::options::{PatientOptions, Reach};
 use crate::cli::output::{Form, Object};
 use crate::cli::text::sentence;
 use crate::clock::SystemClock;
-use crate::control::{self, Handler};
+use crate::control::{self, Handler, NoAnswer};
 use crate::identity::data_dir::{self, DataDir, DataDirFault};
 use crate::patient::control::{Answer, Request, Said, Status, Word};
 use crate::patient::desk::Desk;
@@ -196,7 +195,7 @@ impl<'a> Command<'a> {
             Counter::Running(directory) => {
                 let answer = control::ask(directory, &request, control::PATIENCE);
                 let answer = answer.map_err(|error| no_answer(&error))?;
-                answer.ok_or_else(|| no_answer(&io::ErrorKind::ConnectionAborted.into()))?
+                answer.ok_or_else(ended)?
             }
             Counter::Own(own) => own.desk.answer(request),
         };
@@ -289,9 +288,24 @@ pub(super) fn note(said: &str) {
     eprint(&format!("patient: {}\n", sentence(said)));
 }
 
-fn no_answer(error: &io::Error) -> Failure {
-    let sentence = format!("the program running on this directory gives no answer: {error}");
-    Failure::new(Exit::Unreachable, sentence)
+/// The program that was there at the beginning is not there any more.
+fn ended() -> Failure {
+    let sentence = "the program that ran on this directory has ended, and was not asked";
+    Failure::new(Exit::Unreachable, sentence).hint("say it again")
+}
+
+fn no_answer(error: &NoAnswer) -> Failure {
+    let sentence = format!("the program running on this directory {error}");
+    Failure::new(Exit::Unreachable, sentence).hint(match error.was_asked {
+        false => {
+            "nothing was done, and nothing will be: the program was not asked; look whether it \
+             was stopped, then say it again"
+        }
+        true => {
+            "what was asked may have been done all the same: look with 'patient history' before \
+             you ask again"
+        }
+    })
 }
 
 fn unexpected() -> Failure {

@@ -7,11 +7,13 @@
 mod ending;
 mod enrolled;
 mod over;
+mod papers;
 
 pub use ending::{Ending, ending};
 pub use enrolled::Enrolled;
 pub(super) use enrolled::signed_by;
-pub use over::over;
+pub use over::{over, over_among};
+pub use papers::certificates;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,20 +22,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::Action;
 use crate::clock::Timestamp;
-use crate::doctor::authority::decode_certificates;
 use crate::doctor::practice::Practice;
 use crate::doctor::setup;
 use crate::elgamal::SignSecret;
 use crate::hex;
-use crate::identity::certificate::{
-    Certificate, Fingerprint, Role, Serial, VerifiedCertificate, fingerprint,
-};
+use crate::identity::certificate::{Fingerprint, Role, Serial, VerifiedCertificate};
 use crate::identity::id::{Identifier, IdentifierError};
 use crate::identity::revocation::RevokedDoctors;
-use crate::identity::roster::RosterEntry;
 use crate::random::Random;
 use crate::store::clinic::{Devices, Removal, StaffRow};
-use crate::store::{ClinicStore, Revoked, Store, StoreError, fact};
+use crate::store::{ClinicStore, Revoked, Store, StoreError};
 
 /// What can be asked about who works in the clinic.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
@@ -226,49 +224,6 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, StaffErr
 
 fn clinic(practice: &Practice) -> Result<&dyn ClinicStore, StaffError> {
     practice.store.clinic().ok_or(StaffError::Alone)
-}
-
-/// Every certificate of staff that the store has and the clinic's root has
-/// signed: those that are good, those that were replaced or are over, and those
-/// of people who have left.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn certificates(
-    store: &dyn Store,
-    root: &VerifiedCertificate,
-) -> Result<Vec<VerifiedCertificate>, StoreError> {
-    let mut found: Vec<Vec<u8>> = Vec::new();
-    if let Some(clinic) = store.clinic() {
-        found.extend(clinic.staff()?.into_iter().map(|row| row.certificate));
-        for name in [fact::DOCTOR_CERTIFICATE, fact::OWN_CERTIFICATE] {
-            let all = clinic.facts_of_all(name)?.into_iter();
-            found.extend(all.map(|(_, bytes)| bytes));
-        }
-        for name in [fact::EARLIER_CERTIFICATES, fact::FORMER_CERTIFICATES] {
-            for (_, bytes) in clinic.facts_of_all(name)? {
-                found.extend(decode_certificates(&bytes).unwrap_or_default());
-            }
-        }
-    }
-    let mut names = BTreeSet::new();
-    // Most stand in several places, and each is verified once.
-    found.retain(|bytes| names.insert(fingerprint(bytes)));
-    let genuine = found.into_iter().filter_map(|bytes| {
-        let certificate = Certificate::decode(&bytes, root.group()).ok()?;
-        root.accept_member(certificate).ok()
-    });
-    let mut all: Vec<_> = genuine.collect();
-    if let Some(nodes) = store.nodes() {
-        for (_, bytes) in nodes.roster()? {
-            if let Ok(entry) = RosterEntry::verify(&bytes, root)
-                && names.insert(entry.certificate().fingerprint())
-            {
-                all.push(entry.certificate().clone());
-            }
-        }
-    }
-    Ok(all)
 }
 
 /// The clinic's list of revoked doctors as it is in the store now.

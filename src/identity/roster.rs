@@ -154,11 +154,17 @@ impl RosterEntry {
     #[must_use]
     pub fn doctor_in(bytes: &[u8]) -> Option<Identifier> {
         const BEFORE: usize = 1 + 16 + 16 + 32;
+        let field = Self::certificate_in(bytes)?.get(BEFORE..)?.first_chunk()?;
+        Identifier::from_field(field).ok()
+    }
+
+    /// The bytes of the certificate in an entry, before anything is checked: looked
+    /// up by place.
+    #[must_use]
+    pub fn certificate_in(bytes: &[u8]) -> Option<&[u8]> {
         let mut reader = Reader::new(bytes.get(1 + 16 + 8..)?);
         reader.lp8().ok()?;
-        let certificate = reader.lp16().ok()?;
-        let field = certificate.get(BEFORE..)?.first_chunk()?;
-        Identifier::from_field(field).ok()
+        reader.lp16().ok()
     }
 
     /// The whole entry with its signature.

@@ -7,9 +7,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::papers;
 use crate::clock::Timestamp;
-use crate::identity::certificate::{Serial, VerifiedCertificate};
+use crate::identity::certificate::{Certificate, Serial, VerifiedCertificate};
 use crate::store::clinic::StaffRow;
+use crate::store::{Store, StoreError};
 
 /// So long after its end a certificate still stands in the list, as long as what
 /// its holder wrote before is given: clocks may be off.
@@ -21,6 +23,25 @@ pub fn over(all: &[VerifiedCertificate], now: Timestamp) -> BTreeSet<Serial> {
     let subjects = all.iter().map(|certificate| certificate.subject());
     let over = subjects.filter(|it| it.role.lacks_node() && it.not_after.plus(KEPT) < now);
     over.map(|subject| subject.serial).collect()
+}
+
+/// Those of these that are over, as far as the store has their certificates.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn over_among(
+    store: &dyn Store,
+    root: &VerifiedCertificate,
+    serials: &[Serial],
+    now: Timestamp,
+) -> Result<BTreeSet<Serial>, StoreError> {
+    let is_asked = |bytes: &[u8]| {
+        let serial = Certificate::serial_in(bytes);
+        serial.is_some_and(|serial| serials.contains(&serial))
+            && Certificate::end_of(bytes).is_some_and(|end| end < now)
+    };
+    let asked = papers::of_who_lacks_a_node(store, root, is_asked)?;
+    Ok(over(&asked, now))
 }
 
 /// Whether somebody with a certificate that is over has been taken out of the

@@ -1,7 +1,7 @@
 //! What stands where in the bytes of a certificate that was checked before it was
 //! stored: looked up by place.
 
-use super::{Certificate, KeyId, Role};
+use super::{Certificate, KeyId, Role, Serial, VERSION, VerifiedCertificate};
 use crate::kdf::{self, label};
 
 impl Certificate {
@@ -35,10 +35,36 @@ impl Certificate {
         Some(kdf::hash32(&[&label::KEY_ID.encoded(), key]))
     }
 
+    /// The serial number of the certificate in `bytes`, by its own word: looked up by
+    /// place, before anything in it is checked.
+    #[must_use]
+    pub fn serial_in(bytes: &[u8]) -> Option<Serial> {
+        bytes.get(1..)?.first_chunk().copied()
+    }
+
     /// The name of the key that has signed the certificate in `bytes`, by its own
     /// word: looked up by place, as [`Certificate::holds_key`].
     #[must_use]
     pub fn issuer_in(bytes: &[u8]) -> Option<KeyId> {
         bytes.get(1 + 16 + 16..)?.first_chunk().copied()
+    }
+}
+
+impl VerifiedCertificate {
+    /// Whether `bytes` say of themselves that this one, a root's, has issued them to
+    /// somebody who works in its clinic: all that is seen without computing. Its
+    /// signature costs a thousand times as much to check.
+    #[must_use]
+    pub fn may_have_issued(&self, bytes: &[u8]) -> bool {
+        const CLINIC: usize = 1 + 16;
+        const ROLE: usize = CLINIC + 16 + 32 + 32;
+        let len = Certificate::BEFORE_KEYS + 3 * self.group().element_len();
+        let role = bytes.get(ROLE).map(|byte| Role::from_byte(*byte));
+        bytes.len() == len
+            && bytes.first() == Some(&VERSION)
+            && bytes[CLINIC..].starts_with(&self.subject().clinic)
+            && Certificate::issuer_in(bytes) == Some(self.key_id())
+            && role.is_some_and(|role| role.is_ok_and(Role::is_staff))
+            && Certificate::group_id(bytes).as_ref() == Some(self.group().id())
     }
 }

@@ -78,7 +78,7 @@ pub fn load(
     if *signing.verifying_key() != certificate.subject().signing_key {
         return Err(SetupError::Inconsistent("the file signing.key"));
     }
-    seen::hold(&directory.path(""), store, &root, &revoked)?;
+    seen::hold(&directory.path(""), store, (&root, &revoked), now)?;
     let subject = certificate.subject();
     if revoked.contains(&subject.serial) {
         return Err(SetupError::Dismissed(subject.identifier.clone()));

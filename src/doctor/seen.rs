@@ -19,6 +19,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +31,9 @@ use crate::doctor::practice::SERVER;
 use crate::doctor::setup::{self, SetupError};
 use crate::doctor::staff;
 use crate::hex;
-use crate::identity::certificate::{Certificate, Fingerprint, VerifiedCertificate, fingerprint};
+use crate::identity::certificate::{
+    Certificate, Fingerprint, Serial, VerifiedCertificate, fingerprint,
+};
 use crate::identity::revocation::RevokedDoctors;
 use crate::new_file::{NewFile, PublishError};
 use crate::random::Random;
@@ -39,6 +42,9 @@ use crate::store::{Store, fact};
 
 /// Name of the file.
 pub const CLINIC: &str = "clinic.json";
+
+/// How far the clock of who signs a list may be ahead of this one.
+const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Version of its format.
 const VERSION: u32 = 2;
@@ -63,6 +69,16 @@ pub enum SeenError {
     },
     /// The root has signed two lists with this number.
     Twice(u64),
+    /// The list in the database is newer than the one that was seen, and lets
+    /// somebody off.
+    LetsOff {
+        /// Its number.
+        found: u64,
+        /// The number of the list that was seen.
+        seen: u64,
+        /// Whose certificates it lacks.
+        who: Vec<Serial>,
+    },
     /// It is another database of the same clinic.
     OtherDatabase,
     /// The database is an older copy of the one that was seen.
@@ -103,6 +119,19 @@ impl fmt::Display for SeenError {
                  key. To go on with the one in the database, remove the file; then let the root \
                  sign another: doctor authority revoke-doctor, or replace-key"
             ),
+            Self::LetsOff { found, seen, who } => {
+                let who: Vec<_> = who.iter().map(|serial| hex::encode(serial)).collect();
+                write!(
+                    f,
+                    "the list of revoked doctors in the database (number {found}) is newer than \
+                     the one that is noted there (number {seen}), and lets somebody off: it lacks \
+                     certificate {}. It was signed over an older list that somebody had put back, \
+                     or by whoever else has the root key: see who has signed it. To go on with it, \
+                     remove the file, and revoke anew who was revoked: doctor authority \
+                     revoke-doctor, or replace-key for oneself",
+                    who.join(", ")
+                )
+            }
             Self::OtherDatabase => f.write_str(
                 "the database is this clinic's, but not the one that is noted there; check \
                  --store. If it is the one to be gone on with, say so once, with the option \
@@ -231,26 +260,28 @@ pub fn check_stored_root(directory: &Path, store: &dyn Store) -> Result<(), Setu
 
 /// Holds the papers of a clinic of several doctors, and its database, to what was
 /// noted, and notes them, if they are newer or nothing was, before anybody goes by
-/// them.
+/// them. A newer list holds all who were noted as revoked, but for those that are
+/// over: whoever signs one keeps to that, so that one that does not was signed over
+/// an older list.
 ///
 /// # Errors
-/// [`SetupError::Seen`].
+/// [`SetupError::Seen`]; [`SetupError::Store`].
 pub fn hold(
     directory: &Path,
     store: &dyn Store,
-    root: &VerifiedCertificate,
-    revoked: &RevokedDoctors,
+    (root, revoked): (&VerifiedCertificate, &RevokedDoctors),
+    now: Timestamp,
 ) -> Result<(), SetupError> {
     if store.clinic().is_none() {
         return Ok(());
     }
-    let now = |marks| Seen {
+    let noted = |marks| Seen {
         root: root.fingerprint(),
         revoked: revoked.as_bytes().to_vec(),
         marks,
     };
     let Some(seen) = read(directory)? else {
-        return write(directory, &now(Marks::of(store)?));
+        return write(directory, &noted(Marks::of(store)?));
     };
     if seen.root != root.fingerprint() {
         return Err(failed(directory, SeenError::OtherRoot));
@@ -259,22 +290,29 @@ pub fn hold(
     if seen.revoked == revoked.as_bytes() {
         return match seen.marks == found_marks {
             true => Ok(()),
-            false => write(directory, &now(found_marks)),
+            false => write(directory, &noted(found_marks)),
         };
     }
     let known = RevokedDoctors::accept(&seen.revoked, root)
         .map_err(|_| failed(directory, SeenError::Damaged))?;
     let (found, seen) = (revoked.number(), known.number());
-    if revoked.may_follow(&known) {
-        return write(directory, &now(found_marks));
-    }
-    Err(failed(
-        directory,
-        match found == seen {
+    if !revoked.may_follow(&known) {
+        let error = match found == seen {
             true => SeenError::Twice(found),
             false => SeenError::Older { found, seen },
-        },
-    ))
+        };
+        return Err(failed(directory, error));
+    }
+    let mut who = revoked.lacks(&known);
+    if !who.is_empty() {
+        // By the clock of who has signed it, which may be ahead.
+        let over = staff::over_among(store, root, &who, now.plus(AHEAD))?;
+        who.retain(|serial| !over.contains(serial));
+    }
+    match who.is_empty() {
+        true => write(directory, &noted(found_marks)),
+        false => Err(failed(directory, SeenError::LetsOff { found, seen, who })),
+    }
 }
 
 /// Puts the list that a doctor has seen into the database again, where there is

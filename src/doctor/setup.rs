@@ -115,7 +115,8 @@ pub fn load(
     let keys = |name: &str, kind| directory.keyring().load(&directory.path(name), kind);
     let identity = load_with(&keys, store, now, random)?;
     let place = directory.path("");
-    seen::hold(&place, store, &identity.root, &identity.revoked)?;
+    let papers = (&identity.root, &identity.revoked);
+    seen::hold(&place, store, papers, now)?;
     // Outside the certificate's time it may be the clock that is wrong.
     if identity.certificate.check_dates(now).is_ok() {
         for row in store.prekeys()? {

@@ -200,8 +200,15 @@ impl RevokedDoctors {
     /// over.
     #[must_use]
     pub fn holds_all_of(&self, known: &Self, over: &BTreeSet<Serial>) -> bool {
-        let mut serials = known.serials.iter();
-        serials.all(|serial| self.contains(serial) || over.contains(serial))
+        let mut lacks = self.lacks(known).into_iter();
+        lacks.all(|serial| over.contains(&serial))
+    }
+
+    /// Those who are in `known` and not in this list.
+    #[must_use]
+    pub fn lacks(&self, known: &Self) -> Vec<Serial> {
+        let serials = known.serials.iter().copied();
+        serials.filter(|serial| !self.contains(serial)).collect()
     }
 
     /// Whether the doctor's certificate with this serial is revoked.

@@ -63,9 +63,17 @@ fn an_assistants_certificate_leaves_the_list_a_month_after_its_end_and_a_doctors
     }
     // Whoever has not left yet works here.
     assert!(staff::works_here(&then, "R1").unwrap());
+    // Who has noted the longer one takes the shorter one, with a clock that is
+    // somewhat behind, too; not where the end has not come.
+    let (directory, store) = (&scene.practice.directory, &*scene.practice.store);
+    let load = |at| setup::load(directory, store, at, &mut OsRandom);
+    seen::note(&directory.path(""), &then.identity().root, &old).unwrap();
+    let early = load(now()).unwrap_err().to_string();
+    assert!(early.contains(&hex::encode(&first)), "{early}");
+    let behind = then.now().minus(HOUR * 48);
+    assert_eq!(load(behind).unwrap().revoked.number(), list.number());
     // The shorter list is put back where an old copy of the longer one is.
-    let directory = scene.practice.directory.path("");
-    let store = &*scene.practice.store;
+    let directory = directory.path("");
     seen::note(&directory, &then.identity().root, &list).unwrap();
     store
         .set_facts(&[(fact::REVOKED_DOCTORS, old.as_bytes())])

@@ -115,8 +115,78 @@ fn two_lists_with_one_number_are_not_both_taken() {
     let fault = fault(load(&doctor).unwrap_err());
     assert!(matches!(fault, SeenError::Twice(_)), "{fault}");
     assert_eq!(put_back(&doctor), None);
-    // The root has signed another one since.
-    scene.put_list(&scene.signed_list([3; 16], at));
+    // The root has signed another one since, over both.
+    let clinic = scene.practice.identity().root.subject().clinic;
+    let both = one.extend_by(
+        &scene.root(),
+        &clinic,
+        &[[2; 16], [3; 16]],
+        at,
+        &mut OsRandom,
+    );
+    scene.put_list(&both.unwrap());
+    load(&doctor).unwrap();
+}
+
+#[test]
+fn a_newer_list_that_lets_somebody_off_is_refused_by_all_who_have_seen_her_revoked() {
+    let Some(scene) = Scene::new() else { return };
+    scene.joined("D3", Role::Doctor);
+    scene.joined("A2", Role::Assistant);
+    let doctor = scene.joined("D2", Role::Doctor);
+    let assistant = scene.joined("A1", Role::Assistant);
+    let empty = scene.list();
+    scene.revoke("A2").unwrap();
+    let first = scene.list();
+    scene.revoke("D3").unwrap();
+    let known = scene.list();
+    for member in [&doctor, &assistant] {
+        load(member).unwrap();
+    }
+    // As whoever signs over an older list that was put back; once it is a doctor who
+    // is let off, once an assistant whose certificate has not ended.
+    let later = now().plus(HOUR);
+    let of_third = *known
+        .serials()
+        .iter()
+        .find(|it| !first.contains(it))
+        .unwrap();
+    scene.put_list(&first);
+    let without_doctor = scene.signed_list([1; 16], later);
+    scene.put_list(&empty);
+    let without_assistant = scene.signed_list(of_third, later);
+    for (list, lacks) in [
+        (&without_doctor, of_third),
+        (&without_assistant, first.serials()[0]),
+    ] {
+        scene.put_list(list);
+        for member in [&doctor, &assistant] {
+            let fault = fault(load(member).unwrap_err());
+            let said = fault.to_string();
+            let SeenError::LetsOff { found, seen, who } = fault else {
+                panic!("{said}");
+            };
+            assert_eq!((found, seen), (list.number(), known.number()));
+            assert_eq!(who, [lacks]);
+            assert!(said.contains(&hex::encode(&lacks)), "{said}");
+        }
+        assert_eq!(put_back(&doctor), None);
+    }
+    // Who was revoked with it is, and nobody is let off.
+    let both = known.extend(
+        &scene.root(),
+        &scene.practice.identity().root.subject().clinic,
+        &[1; 16],
+        later.plus(HOUR),
+        &mut OsRandom,
+    );
+    scene.put_list(&both.unwrap());
+    for member in [&doctor, &assistant] {
+        assert_eq!(load(member).unwrap().revoked.serials().len(), 3);
+    }
+    // It is what is to be gone on with.
+    scene.put_list(&without_doctor);
+    fs::remove_file(doctor.0.path(CLINIC)).unwrap();
     load(&doctor).unwrap();
 }
 

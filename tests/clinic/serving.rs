@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use telemed::doctor::event::Event;
 use telemed::doctor::server::Server;
 use telemed::doctor::shared::Settings;
+use telemed::identity::revocation::RevokedDoctors;
 use telemed::store::StoreFault;
 
 use super::*;
@@ -84,6 +85,55 @@ fn a_list_of_revoked_doctors_that_cannot_be_read_is_told_once_and_the_known_one_
     troubles_until(&events, "2 rows of the table 'roster'");
     admin.batch_execute(damage).unwrap();
     troubles_until(&events, list);
+}
+
+#[test]
+fn a_newer_list_that_lets_somebody_off_is_told_once_and_the_known_one_kept() {
+    let Some(scene) = Scene::new() else { return };
+    scene.joined("D2", Role::Doctor);
+    let (root, secret, old) = (
+        scene.practice.identity().root.clone(),
+        scene.root(),
+        scene.list(),
+    );
+    scene.revoke("D2").unwrap();
+    let (directory, store) = (&scene.practice.directory, &scene.practice.store);
+    let loaded = setup::load(directory, &**store, now(), &mut OsRandom).unwrap();
+    scene.practice.replace_identity(loaded);
+    let Scene {
+        base: _base,
+        practice,
+        schema,
+    } = scene;
+    let practice = Arc::new(practice);
+    let known = practice.identity().revoked.clone();
+    let (_server, events) = start(&practice).unwrap();
+    let clinic = &root.subject().clinic;
+    let next = |list: &RevokedDoctors, hours: u32| {
+        let at = now().plus(HOUR * hours);
+        let next = list.extend(&secret, clinic, &[1; 16], at, &mut OsRandom);
+        next.unwrap()
+    };
+    let put = |list: &RevokedDoctors| {
+        let facts = [(fact::REVOKED_DOCTORS, list.as_bytes())];
+        practice.store.set_facts(&facts).unwrap();
+    };
+    put(&next(&old, 1));
+    troubles_until(&events, "lets somebody off");
+    let mut admin = schema.client().unwrap();
+    let forge = "INSERT INTO roster VALUES ('D7', convert_to(repeat('x', 30000), 'UTF8'))";
+    admin.batch_execute(forge).unwrap();
+    let told = troubles_until(&events, "'roster'");
+    assert!(!told.iter().any(|it| it.contains("lets")), "{told:?}");
+    assert_eq!(practice.identity().revoked.number(), known.number());
+    // One that lets nobody off is gone by.
+    let good = next(&known, 2);
+    put(&good);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while practice.identity().revoked.number() != good.number() {
+        assert!(Instant::now() < deadline, "the list is not gone by");
+        std::thread::yield_now();
+    }
 }
 
 #[test]

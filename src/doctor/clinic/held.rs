@@ -30,8 +30,9 @@ struct State {
     roster: Vec<Vec<u8>>,
     /// The tables with rows that are not read, as it was told last.
     unfit: Vec<(String, u64)>,
-    /// Whether the list of revoked doctors could not be read last.
-    is_revoked_unread: bool,
+    /// Why the list of revoked doctors in the store was not gone by last, as it was
+    /// told; empty if it was.
+    list_trouble: String,
     /// The doctor's patients, as they were when it was last looked; none before
     /// the first look.
     patients: Option<HashSet<String>>,
@@ -281,11 +282,16 @@ impl Clinic {
         is_new
     }
 
-    /// Notes whether the list of revoked doctors can be read; says whether it cannot
-    /// and could before.
-    pub(super) fn is_newly_unread(&self, is_unread: bool) -> bool {
-        let before = std::mem::replace(&mut self.state().is_revoked_unread, is_unread);
-        is_unread && !before
+    /// Notes why the list of revoked doctors in the store is not gone by, if so; says
+    /// whether that is to be told.
+    pub(super) fn is_new_list_trouble(&self, trouble: Option<&str>) -> bool {
+        let trouble = trouble.unwrap_or_default();
+        let mut state = self.state();
+        let is_new = state.list_trouble != trouble;
+        if is_new {
+            trouble.clone_into(&mut state.list_trouble);
+        }
+        is_new && !trouble.is_empty()
     }
 
     /// Notes what is told of where doctors are reached; says whether it is new.

@@ -51,12 +51,8 @@ pub(super) fn catch_up(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<()
 fn renew_revoked(shared: &Shared) -> Result<(), StoreError> {
     let practice = &shared.practice;
     let identity = practice.identity();
-    let stored = setup::stored_revoked(&*practice.store, &identity.root)?;
-    let is_newly_unread = shared.clinic.is_newly_unread(stored.is_none());
-    let Some(revoked) = stored else {
-        if is_newly_unread {
-            shared.tell(Event::Trouble(UNREAD.to_owned()));
-        }
+    let Some(revoked) = setup::stored_revoked(&*practice.store, &identity.root)? else {
+        tell_list_trouble(shared, Some(UNREAD));
         return Ok(());
     };
     if revoked.contains(&identity.certificate.subject().serial) {
@@ -64,23 +60,33 @@ fn renew_revoked(shared: &Shared) -> Result<(), StoreError> {
         return Ok(());
     }
     if revoked.number() <= identity.revoked.number() {
+        tell_list_trouble(shared, None);
         return Ok(());
     }
     let order = shared.order();
     let now = practice.now();
     let loaded = setup::load(&practice.directory, &*practice.store, now, &mut OsRandom);
-    let identity = match loaded {
-        Ok(identity) => identity,
-        Err(error) => {
-            shared.tell(Event::Trouble(format!(
-                "the clinic's new list of revoked doctors is not told: {error}"
-            )));
-            return Ok(());
+    match loaded {
+        Ok(identity) => {
+            recall::go_on_with(shared, identity);
+            drop(order);
+            tell_list_trouble(shared, None);
         }
-    };
-    recall::go_on_with(shared, identity);
-    drop(order);
+        Err(error) => {
+            drop(order);
+            let trouble = format!("the clinic's new list of revoked doctors is not told: {error}");
+            tell_list_trouble(shared, Some(&trouble));
+        }
+    }
     Ok(())
+}
+
+/// Says, once, why the list of revoked doctors in the database is not gone by.
+fn tell_list_trouble(shared: &Shared, trouble: Option<&str>) {
+    let is_new = shared.clinic.is_new_list_trouble(trouble);
+    if let Some(sentence) = trouble.filter(|_| is_new) {
+        shared.tell(Event::Trouble(sentence.to_owned()));
+    }
 }
 
 /// Says where her patients reach her, if that or her certificate has changed.

@@ -123,6 +123,8 @@ pub mod label {
     /// HMAC-DRBG: the personalisation of a signature's nonce.
     pub const SIGN_NONCE: Label = Label("tmc1 sign nonce");
 
+    /// Signature: the doctor's, on a ticket that she has made.
+    pub const SIG_TICKET: Label = Label("tmc1 sig ticket");
     /// Signature: proof of possession, in a doctor's request to join a clinic.
     pub const SIG_JOIN_REQUEST: Label = Label("tmc1 join request");
     /// Key: the newcomer's proof of a ticket for joining.
@@ -156,7 +158,7 @@ pub mod label {
 
     /// All of them, for the test that no two are the same.
     #[cfg(test)]
-    pub(super) const ALL: [Label; 58] = [
+    pub(super) const ALL: [Label; 59] = [
         GROUP_ID,
         KEY_ID,
         TH2,
@@ -201,6 +203,7 @@ pub mod label {
         TICKET_P,
         TICKET_D,
         SIGN_NONCE,
+        SIG_TICKET,
         SIG_JOIN_REQUEST,
         JOIN_TICKET,
         JOIN_ANSWER,

@@ -27,6 +27,8 @@ mod seen;
 mod serving;
 #[path = "support/skip.rs"]
 mod skip;
+#[path = "clinic/stolen.rs"]
+mod stolen;
 
 use std::env;
 use std::sync::Arc;

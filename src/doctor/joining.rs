@@ -22,8 +22,9 @@ use crate::identity::certificate::{Certificate, Fingerprint, Role, VerifiedCerti
 use crate::identity::id::Identifier;
 use crate::identity::join::{Answered, Grant, JoinAnswer, JoinError, JoinTicket};
 use crate::identity::key_file::KeyFileError;
-use crate::identity::ticket::TicketId;
+use crate::identity::ticket::{Maker, TicketId};
 use crate::random::{self, OsRandom, Random};
+use crate::secret::SecretBytes;
 use crate::store::clinic::{JoinState, JoinTicketRow, StaffRow};
 use crate::store::{ClinicStore, StoreError};
 use crate::vault::{Column, column};
@@ -90,6 +91,21 @@ pub struct Asked {
     pub waiting: Vec<Waiting>,
     /// The requests that cannot be answered.
     pub unfit: Vec<Unfit>,
+    /// Those that are made with other doctors' tickets.
+    pub others: Vec<OthersTicket>,
+}
+
+/// A request to join with a ticket that another doctor has made, by the word of the
+/// store: she alone answers it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct OthersTicket {
+    /// Short name of the ticket.
+    pub ticket: String,
+    /// Whom the ticket is for.
+    pub subject: String,
+    /// Who has made it.
+    pub doctor: String,
 }
 
 /// A request to join that cannot be answered, as when its row in the database was
@@ -150,6 +166,11 @@ pub enum JoiningError {
     Ended(Identifier, Timestamp),
     /// What is stored of the ticket does not open: it was changed.
     Damaged(TicketId),
+    /// The doctor in whose name it was made has not signed it with the key she has
+    /// now.
+    NotSigned(TicketId, Identifier),
+    /// Another doctor has made it, who alone answers it.
+    Others(TicketId, Identifier),
     /// The request is not one that goes with its ticket.
     Request(TicketId, JoinError),
     /// The vault, or the root's key.
@@ -195,6 +216,19 @@ impl fmt::Display for JoiningError {
                 f,
                 "what the database holds of ticket {} was changed or damaged; make another one, \
                  and see who can write to the database",
+                ticket_code(id)
+            ),
+            Self::NotSigned(id, subject) => write!(
+                f,
+                "ticket {} does not bear this doctor's signature: an earlier version of this \
+                 program has made it, or an earlier key, or somebody else has written it into the \
+                 database. If {subject} is to join, make a new one: doctor enrol-doctor {subject}",
+                ticket_code(id)
+            ),
+            Self::Others(id, doctor) => write!(
+                f,
+                "ticket {} was made by {doctor}, who alone answers it: doctor --id {doctor} \
+                 authority sign",
                 ticket_code(id)
             ),
             Self::Request(id, error) => write!(
@@ -338,16 +372,28 @@ pub fn invite(
         request: None,
         answer: None,
     };
-    let (name, secret) = (row.row_name(), ticket.secret.expose());
-    let sealed = practice
-        .vault
-        .seal(column::JOIN_TICKET, &name, secret, random);
-    row.sealed = sealed.map_err(StoreError::from)?;
+    row.sealed = seal(practice, &row, &ticket, random)?;
     let code = tickets::ticket_code(&ticket.id);
     let detail = format!("ticket {code} for a {role}, good until {}", ticket.expires);
     let entry = practice.by_doctor(Action::JoinTicketMade, subject.as_str(), &detail);
     clinic.add_join_ticket(&row, &[entry])?;
     Ok(ticket)
+}
+
+/// Seals a ticket's secret, with her signature on the ticket.
+fn seal(
+    practice: &Practice,
+    row: &JoinTicketRow,
+    ticket: &JoinTicket,
+    random: &mut dyn Random,
+) -> Result<Vec<u8>, StoreError> {
+    let identity = practice.identity();
+    let made = asked::as_made(row, ticket);
+    let signature = Maker::of(&identity).sign(&identity.signing, &made, random);
+    let content = [&ticket.secret.expose()[..], &signature].concat();
+    let (content, name) = (SecretBytes::new(content), row.row_name());
+    let vault = &practice.vault;
+    Ok(vault.seal(column::JOIN_TICKET, &name, content.expose(), random)?)
 }
 
 /// Takes back a ticket that was not answered; says whether it could be.

@@ -19,7 +19,7 @@ use crate::handshake::registry::{
 };
 use crate::hex;
 use crate::identity::certificate::{Fingerprint, Serial, VerifiedCertificate};
-use crate::identity::ticket::TicketId;
+use crate::identity::ticket::{Maker, TicketId};
 use crate::kdf::Prk;
 use crate::session::table::SessionTable;
 use crate::store::{
@@ -33,6 +33,8 @@ pub struct Tables {
     pub store: Arc<dyn Store>,
     /// Opens the secrets of tickets.
     vault: Arc<Vault>,
+    /// Whose tickets are good here.
+    maker: Maker,
     /// Tells when what is logged happened.
     clock: Arc<dyn Clock>,
     /// Who is connected.
@@ -109,7 +111,7 @@ impl Tables {
     /// The tables of a server that starts.
     pub fn new(
         store: Arc<dyn Store>,
-        vault: Arc<Vault>,
+        (vault, maker): (Arc<Vault>, Maker),
         clock: Arc<dyn Clock>,
         sessions: SessionTable,
         from_memory: Duration,
@@ -117,6 +119,7 @@ impl Tables {
         Self {
             store,
             vault,
+            maker,
             clock,
             sessions,
             from_memory,
@@ -264,17 +267,17 @@ impl TicketRegistry for Tables {
             },
             TicketState::Frozen | TicketState::Revoked => TicketUse::Withdrawn,
         };
-        let secret = tickets::secret(&self.vault, &row, self.store.nodes().is_some())
+        let is_shared = self.store.nodes().is_some();
+        let opened = tickets::open(&self.vault, &row, &self.maker, is_shared)
             .ok_or_else(|| RegistryError("the ticket's secret does not open".to_owned()))?;
-        let subject = row
-            .subject
-            .parse()
-            .map_err(|error| RegistryError(format!("the ticket's subject: {error}")))?;
         Ok(Some(KnownTicket {
-            subject,
-            secret,
+            subject: opened.subject,
+            secret: opened.secret,
             expires: row.expires,
-            state,
+            state: match opened.is_hers {
+                true => state,
+                false => TicketUse::NotSigned,
+            },
         }))
     }
 

@@ -36,7 +36,7 @@ use crate::doctor::tickets::{self, TicketRefusal};
 use crate::doctor::{deliveries, housekeeping, listener, store_check, watch};
 use crate::identity::certificate::{Fingerprint, Role};
 use crate::identity::id::Identifier;
-use crate::identity::ticket::Ticket;
+use crate::identity::ticket::{Maker, Ticket};
 use crate::protocol::DisconnectReason;
 use crate::random::OsRandom;
 use crate::session::table::{Connected, SessionTable};
@@ -98,7 +98,7 @@ impl Server {
         let shared = Arc::new(Shared {
             tables: Tables::new(
                 Arc::clone(&practice.store),
-                Arc::clone(&practice.vault),
+                (Arc::clone(&practice.vault), Maker::of(&practice.identity())),
                 Arc::clone(&practice.clock),
                 SessionTable::new(settings.capacity, &mut OsRandom),
                 settings.timing.from_memory,

@@ -8,9 +8,9 @@ use crate::audit::Action;
 use crate::doctor::alike;
 use crate::doctor::practice::Practice;
 use crate::hex;
-use crate::identity::certificate::CertificateError;
+use crate::identity::certificate::{CertificateError, Role};
 use crate::identity::id::Identifier;
-use crate::identity::ticket::{Ticket, TicketId};
+use crate::identity::ticket::{Made, Maker, Ticket, TicketId};
 use crate::random::{self, Random};
 use crate::secret::{Secret, SecretBytes};
 use crate::store::{Store, StoreError, TicketRow, TicketState};
@@ -137,8 +137,11 @@ pub fn make(
         state: TicketState::Open,
         serial: None,
     };
-    let content = SecretBytes::new([&ticket.secret.expose()[..], &row.name()].concat());
-    let vault = &practice.vault;
+    let maker = Maker::of(&identity);
+    let made = as_made(&row, subject, &ticket.secret);
+    let signature = maker.sign(&identity.signing, &made, random);
+    let content = [&ticket.secret.expose()[..], &row.name(), &signature].concat();
+    let (content, vault) = (SecretBytes::new(content), &practice.vault);
     row.sealed = seal(vault, &ticket.id, content.expose(), random).map_err(TicketRefusal::Store)?;
     let code = ticket_code(&ticket.id);
     let detail = format!("ticket {code}, good until {}", ticket.expires);
@@ -186,22 +189,59 @@ fn seal(
     Ok(vault.seal(column::TICKET, id, content, random)?)
 }
 
-/// The secret of a ticket; none if what is stored does not open, or not for this
-/// subject and these times. What earlier versions sealed says nothing of them: it
-/// is good in a file, to which nobody else writes, and not where several share a
-/// store.
-pub(in crate::doctor) fn secret(
+/// What her signature stands for.
+const fn as_made<'a>(
+    row: &'a TicketRow,
+    subject: &'a Identifier,
+    secret: &'a Secret<16>,
+) -> Made<'a> {
+    Made {
+        id: &row.id,
+        secret,
+        role: Role::Patient,
+        subject,
+        made: row.created,
+        expires: row.expires,
+    }
+}
+
+/// What is sealed of a ticket.
+pub(in crate::doctor) struct Opened {
+    /// Its secret.
+    pub(in crate::doctor) secret: Secret<16>,
+    /// Whom it is for.
+    pub(in crate::doctor) subject: Identifier,
+    /// Whether this doctor has signed it. If nobody else writes to the store that is
+    /// not asked.
+    pub(in crate::doctor) is_hers: bool,
+}
+
+/// Opens a ticket of this doctor's; none if what is stored does not open, or not for
+/// this subject and these times. What earlier versions sealed says nothing of them:
+/// it is good in a file, to which nobody else writes, and not where several share a
+/// store; there a doctor's server goes by the tickets alone that she has signed.
+pub(in crate::doctor) fn open(
     vault: &Vault,
     row: &TicketRow,
+    maker: &Maker,
     is_shared: bool,
-) -> Option<Secret<16>> {
+) -> Option<Opened> {
     let opened = vault.open(column::TICKET, &row.id, &row.sealed).ok()?;
-    let (secret, name) = opened.expose().split_at_checked(SECRET_LEN)?;
-    let is_old = name.is_empty() && !is_shared;
-    if !is_old && name != row.name() {
-        return None;
-    }
-    Secret::from_slice(secret)
+    let (secret, rest) = opened.expose().split_at_checked(SECRET_LEN)?;
+    let (secret, subject) = (Secret::from_slice(secret)?, row.subject.parse().ok()?);
+    let is_hers = match rest.strip_prefix(&*row.name()) {
+        Some(signature) if is_shared => {
+            maker.has_signed(&as_made(row, &subject, &secret), signature)
+        }
+        Some(_) => true,
+        None if rest.is_empty() && !is_shared => true,
+        None => return None,
+    };
+    Some(Opened {
+        secret,
+        subject,
+        is_hers,
+    })
 }
 
 /// Seals the secrets of tickets that an earlier version kept in clear.
@@ -225,7 +265,10 @@ pub(in crate::doctor) fn seal_old(
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
+    use crate::elgamal::Group;
+    use crate::identity::authority::{DoctorIdentity, found_clinic};
     use crate::random::OsRandom;
+    use crate::testing::NOW;
 
     const SECRET: [u8; SECRET_LEN] = [7; SECRET_LEN];
 
@@ -243,13 +286,28 @@ mod tests {
         row
     }
 
+    fn doctor() -> DoctorIdentity {
+        let (group, name) = (Group::ffdhe2048(), "D1".parse().unwrap());
+        found_clinic(&group, &name, NOW, &mut OsRandom).1
+    }
+
+    /// As [`make`] seals it, with the key of this doctor.
+    fn signed(row: &TicketRow, doctor: &DoctorIdentity) -> Vec<u8> {
+        let secret = Secret::from_slice(&SECRET).unwrap();
+        let subject = row.subject.parse().unwrap();
+        let made = as_made(row, &subject, &secret);
+        let signature = Maker::of(doctor).sign(&doctor.signing, &made, &mut OsRandom);
+        [&SECRET[..], &row.name(), &signature].concat()
+    }
+
     #[test]
     fn a_ticket_is_good_for_its_subject_and_its_times_alone() {
-        let vault = Vault::generate(&mut OsRandom);
-        let row = || row(&vault, |row| [&SECRET[..], &row.name()].concat());
+        let (vault, doctor) = (Vault::generate(&mut OsRandom), doctor());
+        let maker = Maker::of(&doctor);
+        let row = || row(&vault, |row| signed(row, &doctor));
         for is_shared in [false, true] {
-            let opens = |row: &TicketRow| secret(&vault, row, is_shared).is_some();
-            assert!(opens(&row()));
+            let opens = |row: &TicketRow| open(&vault, row, &maker, is_shared).is_some();
+            assert!(open(&vault, &row(), &maker, is_shared).unwrap().is_hers);
             let subject = "P1".to_owned();
             assert!(!opens(&TicketRow { subject, ..row() }));
             let later = Timestamp::from_millis(9_000);
@@ -269,13 +327,26 @@ mod tests {
     }
 
     #[test]
+    fn who_has_the_data_key_makes_no_ticket_in_a_doctors_name() {
+        let (vault, hers) = (Vault::generate(&mut OsRandom), doctor());
+        let maker = Maker::of(&hers);
+        let thief = doctor();
+        let earlier = row(&vault, |row| [&SECRET[..], &row.name()].concat());
+        let forged = row(&vault, |row| signed(row, &thief));
+        for row in [earlier, forged] {
+            assert!(!open(&vault, &row, &maker, true).unwrap().is_hers);
+            assert!(open(&vault, &row, &maker, false).unwrap().is_hers);
+        }
+    }
+
+    #[test]
     fn what_earlier_versions_sealed_is_good_in_a_file_only() {
-        let vault = Vault::generate(&mut OsRandom);
+        let (vault, maker) = (Vault::generate(&mut OsRandom), Maker::of(&doctor()));
         let old = row(&vault, |_| SECRET.to_vec());
-        let opened = secret(&vault, &old, false).unwrap();
-        assert_eq!(opened.expose(), &SECRET);
-        assert!(secret(&vault, &old, true).is_none());
+        let opened = open(&vault, &old, &maker, false).unwrap();
+        assert_eq!(opened.secret.expose(), &SECRET);
+        assert!(open(&vault, &old, &maker, true).is_none());
         let short = row(&vault, |_| vec![7; 15]);
-        assert!(secret(&vault, &short, false).is_none());
+        assert!(open(&vault, &short, &maker, false).is_none());
     }
 }

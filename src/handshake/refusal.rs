@@ -40,6 +40,8 @@ pub enum RefusalReason {
     KeysInUse(Identifier),
     /// A ticket was used a second time, with other keys; it is frozen now.
     TicketUsedTwice(Identifier),
+    /// A ticket that the doctor has not signed, by somebody who knows its secret.
+    TicketNotSigned(Identifier),
     /// The tables cannot be used.
     Registry(String),
 }
@@ -73,6 +75,7 @@ impl RefusalReason {
             | Self::Alert(..)
             | Self::KeysInUse(_)
             | Self::TicketUsedTwice(_)
+            | Self::TicketNotSigned(_)
             | Self::Registry(_) => false,
         }
     }
@@ -81,7 +84,10 @@ impl RefusalReason {
     /// certificate: counted rather than shown one by one.
     #[must_use]
     pub const fn is_unauthenticated(&self) -> bool {
-        !matches!(self, Self::Alert(..) | Self::Registry(_))
+        !matches!(
+            self,
+            Self::Alert(..) | Self::TicketNotSigned(_) | Self::Registry(_)
+        )
     }
 }
 
@@ -112,6 +118,12 @@ impl fmt::Display for RefusalReason {
                  and compare the device's key, which 'patient status' shows, with 'doctor devices \
                  {patient}'. If it is the same: doctor unfreeze {patient} --device N --reason \
                  TEXT. If not: doctor revoke {patient} --reason TEXT, then doctor enrol {patient}"
+            ),
+            Self::TicketNotSigned(patient) => write!(
+                f,
+                "showed a ticket for {patient} that this doctor has not signed: an earlier \
+                 version of this program has made it, or somebody else has written it into the \
+                 database. If {patient} is to enrol, make a new one: doctor enrol {patient}"
             ),
             Self::Registry(error) => write!(f, "could not be looked up: {error}"),
         }

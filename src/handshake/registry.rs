@@ -144,6 +144,8 @@ pub enum TicketUse {
     Issued(Vec<u8>),
     /// It was frozen or withdrawn.
     Withdrawn,
+    /// This doctor has not signed it, and others can write to the table.
+    NotSigned,
 }
 
 /// A row of the table of tickets.

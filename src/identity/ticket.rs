@@ -7,6 +7,10 @@
 //! ‖ tid 16 ‖ secret 16 ‖ expiry 8 ‖ first 4 bytes of SHA-512 of all before
 //! ```
 
+mod maker;
+
+pub use maker::{Made, Maker};
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -20,7 +20,7 @@ use crate::cli::passphrase;
 use crate::cli::text::clean;
 use crate::clock::{Clock, SystemClock};
 use crate::control;
-use crate::doctor::joining::{Answer, Asked, Request, Unfit, Waiting};
+use crate::doctor::joining::{Answer, Asked, OthersTicket, Request, Unfit, Waiting};
 use crate::doctor::newcomer::{Newcomer, NewcomerError, Progress};
 use crate::doctor::practice::Practice;
 use crate::doctor::{audit_log, member, office, setup};
@@ -77,18 +77,30 @@ pub fn sign(
     from: &RootFile,
     yes: bool,
 ) -> Result<(), Failure> {
-    let Answer::Waiting(Asked { waiting, unfit }) = ask(options, id, Request::Waiting)? else {
+    let Answer::Waiting(asked) = ask(options, id, Request::Waiting)? else {
         return Err(unexpected());
     };
+    let Asked {
+        waiting,
+        unfit,
+        others,
+    } = asked;
     for request in &unfit {
         eprint(&unanswerable(request));
+    }
+    for request in &others {
+        eprint(&others_to_answer(request));
     }
     if waiting.is_empty() && !unfit.is_empty() {
         let sentence = "there is no request to join that can be answered; nothing was signed";
         return Err(Failure::new(Exit::Integrity, sentence));
     }
     if waiting.is_empty() {
-        return options.form.print("Nobody asks to join the clinic.", &[]);
+        let sentence = match others.is_empty() {
+            true => "Nobody asks to join the clinic.".to_owned(),
+            false => format!("Nobody asks to join the clinic with a ticket of {id}."),
+        };
+        return options.form.print(&sentence, &[]);
     }
     if !yes && !io::stdin().is_terminal() {
         let sentence = "nobody is there to be asked, nothing was signed";
@@ -129,6 +141,16 @@ fn unanswerable(request: &Unfit) -> String {
         "doctor: the request to join with ticket {ticket}, for {subject}, cannot be answered: \
          {why}\ndoctor: take it back with: doctor tickets revoke {ticket}; then make another: \
          doctor enrol-doctor\n"
+    )
+}
+
+/// Whose ticket a request was made with that somebody else answers.
+fn others_to_answer(request: &OthersTicket) -> String {
+    let [subject, doctor] = [&request.subject, &request.doctor].map(|text| clean(text));
+    let ticket = &request.ticket;
+    format!(
+        "doctor: {subject} asks to join with ticket {ticket} of {doctor}, who alone answers it: \
+         doctor --id {doctor} authority sign\n"
     )
 }
 

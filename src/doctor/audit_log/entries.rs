@@ -115,7 +115,8 @@ fn named_in(reason: &RefusalReason) -> Option<&str> {
         | RefusalReason::Alert(_, patient)
         | RefusalReason::WrongTicketProof(patient)
         | RefusalReason::KeysInUse(patient)
-        | RefusalReason::TicketUsedTwice(patient) => Some(patient.as_str()),
+        | RefusalReason::TicketUsedTwice(patient)
+        | RefusalReason::TicketNotSigned(patient) => Some(patient.as_str()),
         RefusalReason::Unexpected
         | RefusalReason::UnknownPrekey
         | RefusalReason::CannotBeOpened

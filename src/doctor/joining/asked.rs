@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::{Asked, JoiningError, Unfit, Waiting, admit, clinic, revoke};
+use super::{Asked, JoiningError, OthersTicket, Unfit, Waiting, admit, clinic, revoke};
 use crate::doctor::authority;
 use crate::doctor::practice::Practice;
 use crate::doctor::setup::ROOT_KEY;
@@ -12,14 +12,18 @@ use crate::doctor::tickets::ticket_code;
 use crate::elgamal::SignSecret;
 use crate::hex;
 use crate::identity::certificate::Role;
+use crate::identity::id::Identifier;
 use crate::identity::join::{JoinRequest, JoinTicket};
 use crate::identity::key_file::KeyKind;
+use crate::identity::ticket::{Made, Maker};
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::store::ClinicStore;
 use crate::store::clinic::JoinTicketRow;
 use crate::vault::column;
 
+/// The length of a ticket's secret, in bytes.
+const SECRET_LEN: usize = 16;
 /// Requests that are shown at once, the oldest.
 const SHOWN: usize = 1_000;
 /// Requests that a server looks at in one round, the oldest.
@@ -28,19 +32,29 @@ const AT_ONCE: usize = 32;
 /// the thread hears of revocations, too.
 const REFUSED: usize = 8;
 
-/// Who asks to be let in with a ticket that is still good, and which requests
-/// cannot be answered.
+/// Who asks to be let in with a ticket of this doctor's that is still good, which
+/// requests cannot be answered, and which are for others to answer.
 ///
 /// # Errors
 /// [`JoiningError`].
 pub fn waiting(practice: &Practice) -> Result<Asked, JoiningError> {
+    let (clinic, now) = (clinic(practice)?, practice.now());
+    let identity = practice.identity();
+    let own = identity.identifier().as_str();
+    let mut others = clinic.asked_join_tickets(None, now, SHOWN)?;
+    others.retain(|row| row.doctor != own);
+    let others = others.into_iter().map(|row| OthersTicket {
+        ticket: ticket_code(&row.id),
+        subject: row.subject,
+        doctor: row.doctor,
+    });
     let mut found = Asked {
         waiting: Vec::new(),
         unfit: Vec::new(),
+        others: others.collect(),
     };
-    let clinic = clinic(practice)?;
     let staff = staff_names(clinic)?;
-    for row in &clinic.asked_join_tickets(None, practice.now(), SHOWN)? {
+    for row in &clinic.asked_join_tickets(Some(own), now, SHOWN)? {
         match answerable(practice, &staff, row) {
             Ok(request) => found.waiting.push(Waiting {
                 ticket: row.id,
@@ -80,27 +94,49 @@ fn answerable(
     Ok(request)
 }
 
-/// The ticket and the request that was made with it, both checked.
+/// What the signature of a ticket's maker stands for.
+pub(super) const fn as_made<'a>(row: &'a JoinTicketRow, ticket: &'a JoinTicket) -> Made<'a> {
+    Made {
+        id: &row.id,
+        secret: &ticket.secret,
+        role: ticket.role,
+        subject: &ticket.subject,
+        made: row.created,
+        expires: row.expires,
+    }
+}
+
+/// The ticket and the request that was made with it, both checked. A ticket is
+/// answered by its maker alone, if it bears her signature.
 pub(super) fn open(
     practice: &Practice,
     row: &JoinTicketRow,
 ) -> Result<(JoinTicket, JoinRequest), JoiningError> {
     let damaged = || JoiningError::Damaged(row.id);
+    let identity = practice.identity();
+    let doctor: Identifier = row.doctor.parse().map_err(|_| damaged())?;
+    if doctor != *identity.identifier() {
+        return Err(JoiningError::Others(row.id, doctor));
+    }
     let opened = practice
         .vault
         .open(column::JOIN_TICKET, &row.row_name(), &row.sealed)
         .map_err(|_| damaged())?;
-    let identity = practice.identity();
+    let parts = opened.expose().split_at_checked(SECRET_LEN);
+    let (secret, signature) = parts.ok_or_else(damaged)?;
     let ticket = JoinTicket {
         clinic: identity.root.subject().clinic,
         root: identity.root.fingerprint(),
         role: Role::staff_from_word(&row.role).ok_or_else(damaged)?,
-        doctor: row.doctor.parse().map_err(|_| damaged())?,
+        doctor,
         subject: row.subject.parse().map_err(|_| damaged())?,
         id: row.id,
-        secret: Secret::from_slice(opened.expose()).ok_or_else(damaged)?,
+        secret: Secret::from_slice(secret).ok_or_else(damaged)?,
         expires: row.expires,
     };
+    if !Maker::of(&identity).has_signed(&as_made(row, &ticket), signature) {
+        return Err(JoiningError::NotSigned(row.id, ticket.subject));
+    }
     if practice.now() > ticket.expires {
         return Err(JoiningError::Ended(ticket.subject, ticket.expires));
     }
@@ -176,6 +212,7 @@ pub fn look(practice: &Practice, random: &mut dyn Random) -> Result<Vec<Looked>,
             Err(JoiningError::NotWaiting | JoiningError::Ended(..)) => {}
             Err(
                 error @ (JoiningError::Damaged(_)
+                | JoiningError::NotSigned(..)
                 | JoiningError::Request(..)
                 | JoiningError::Works(_)),
             ) => {

@@ -133,6 +133,11 @@ fn issue_with<R: TicketRegistry>(
     };
     let issued = match &ticket.state {
         TicketUse::Withdrawn => return Err(refuse(AlertCode::TicketWithdrawn)),
+        TicketUse::NotSigned => {
+            let refusal = refuse(AlertCode::TicketWithdrawn);
+            let reason = RefusalReason::TicketNotSigned(ticket.subject.clone());
+            return Err(Refusal { reason, ..refusal });
+        }
         TicketUse::Open if context.now > ticket.expires => {
             return Err(refuse(AlertCode::TicketExpired));
         }

@@ -6,8 +6,13 @@ use super::*;
 use telemed::doctor::messages::addressees::Addressees;
 use telemed::elgamal::SignSecret;
 use telemed::handshake::enrol::{self, NewKeys};
+use telemed::identity::certificate::Role;
+use telemed::identity::id::Identifier;
+use telemed::identity::ticket::{Made, Maker, Ticket};
 use telemed::protocol::message::Message;
+use telemed::secret::Secret;
 use telemed::store::messages::{Kind, MessageRow};
+use telemed::store::{TicketRow, TicketState};
 use telemed::vault::column;
 
 use crate::support::Wire;
@@ -239,4 +244,77 @@ fn a_ticket_whose_row_names_another_patient_certifies_nobody() {
     });
     assert!(!matches!(taken, Some(Ok(_))));
     assert!(first.store.certificates().unwrap().is_empty());
+}
+
+/// Who has the data key and writes rows, such as the thief of a colleague's
+/// machine, seals whatever he likes; the doctor's own key he has not got.
+#[test]
+fn a_ticket_that_the_doctor_has_not_signed_certifies_nobody() {
+    let Some((_schema, first, second)) = two() else {
+        return;
+    };
+    let (address, papers, thiefs) = (first.address(), first.papers(), second.papers());
+    let maker = Maker::of(&papers);
+    let subject: Identifier = "P1".parse().unwrap();
+    let secret = Secret::from_slice(&[7; 16]).unwrap();
+    let doctor = first.known_doctor(&papers);
+    let tries = [
+        (1, None, false),
+        (2, Some(&thiefs.signing), false),
+        (3, Some(&papers.signing), true),
+    ];
+    for (number, signing, is_good) in tries {
+        let mut row = TicketRow {
+            id: [number; 16],
+            subject: subject.to_string(),
+            sealed: Vec::new(),
+            created: first.now(),
+            expires: first.now().plus(Duration::from_secs(60 * 60)),
+            state: TicketState::Open,
+            serial: None,
+        };
+        let made = Made {
+            id: &row.id,
+            secret: &secret,
+            role: Role::Patient,
+            subject: &subject,
+            made: row.created,
+            expires: row.expires,
+        };
+        let signature = signing.map(|key| maker.sign(key, &made, &mut OsRandom));
+        let signature = signature.unwrap_or_default();
+        let content = [secret.expose(), &row.name()[..], &signature].concat();
+        let vault = &first.server().practice().vault;
+        let sealed = vault.seal(column::TICKET, &row.id, &content, &mut OsRandom);
+        row.sealed = sealed.unwrap();
+        first.store.add_ticket(&row, &[]).unwrap();
+        let ticket = Ticket {
+            root: papers.root.fingerprint(),
+            address: address.to_string(),
+            doctor: papers.identifier().clone(),
+            subject: subject.clone(),
+            id: row.id,
+            secret: secret.duplicate(),
+            expires: row.expires,
+        };
+        let keys = NewKeys::generate(doctor.group(), &mut OsRandom);
+        let (e1, awaiting) = enrol::begin(&keys, &ticket, &doctor, first.now(), &mut OsRandom);
+        let mut wire = Wire::dial(address);
+        wire.send(&e1);
+        let answer = wire.next().unwrap();
+        let taken = awaiting.on_frame(&keys, &ticket, &doctor, &answer, first.now());
+        assert_eq!(taken.is_ok(), is_good, "ticket {number}");
+        if is_good {
+            break;
+        }
+        assert!(first.store.certificates().unwrap().is_empty());
+        first.wait_for("the word that it is not hers", |event| match event {
+            Event::Refused(_, reason) => {
+                let said = reason.to_string();
+                said.contains("make a new one: doctor enrol P1")
+                    .then_some(())
+            }
+            _ => None,
+        });
+    }
 }

@@ -8,20 +8,25 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
+use crate::clock::Timestamp;
 use crate::deadline::UntilDeadline;
 use crate::doctor::clinic;
 use crate::doctor::event::{Event, Replacement};
 use crate::doctor::gate::Place;
 use crate::doctor::housekeeping;
 use crate::doctor::line::{Line, Missed, SESSION_STACK_LEN};
+use crate::doctor::peer::Peer;
 use crate::doctor::shared::Shared;
 use crate::doctor::socket::Socket;
 use crate::doctor::stranger::{Outcome, Stranger, send};
 use crate::framing::{FrameReader, MAX_LEN_IN_SESSION};
 use crate::handshake::doctor::{Established, Refusal, RefusalReason};
+use crate::identity::authority::DoctorIdentity;
 use crate::random::OsRandom;
 use crate::session::doctor::DoctorEnd;
-use crate::session::outbox::Sink;
+use crate::session::outbox::{Outbox, Sink};
+use crate::session::table::Joined;
+use crate::store::StoreError;
 
 /// Goes through the handshake on one connection, and leaves a patient's session
 /// to a thread of its own.
@@ -122,66 +127,39 @@ fn join(
     mut reader: FrameReader,
     (established, answered): (Established, Instant),
 ) -> Option<Line> {
-    let sink = Box::new(Socket(Arc::clone(stream)));
     let now = shared.clock.now();
-    let sessions = &shared.tables.sessions;
-    let order = shared.order();
-    // Renewed between M2 and M3: the patient comes back and learns the new papers.
-    let identity = shared.identity();
-    if !established.knows(&identity) || shared.dismissal.is() {
-        return None;
-    }
-    let joined = sessions.join(
-        &established,
-        answered,
-        sink,
-        now,
-        Instant::now(),
-        &mut OsRandom,
-    );
-    let device = established.certificate.fingerprint();
-    let older = match joined {
-        Ok(_) => shared.copies.joined(&device, address),
-        Err(_) => None,
-    };
-    // What is younger will be given to this session as it comes.
-    let newest = shared.practice.store.newest_message();
-    if let Ok(joined) = &joined {
-        let newest = newest.as_ref().ok().copied();
-        shared.clinic.joined(joined.id, device, answered, newest);
-    }
-    drop(order);
-    let joined = joined.ok()?;
+    let member = enter(shared, stream, address, &established, answered, now)?;
     // The token is in the queue: the session begins for the patient, too.
-    shared.flusher.send([Arc::clone(&joined.outbox)]);
+    shared.flusher.send([Arc::clone(&member.joined.outbox)]);
     reader.set_max_len(MAX_LEN_IN_SESSION);
-    let peer = shared.peer(&established.certificate.subject().identifier, &device);
-    if let Some(outbox) = joined.superseded {
-        let now = Instant::now();
-        let address = address.to_canonical();
-        shared.tell(Event::Superseded(Replacement {
-            peer: peer.clone(),
+    let certificate = &established.certificate;
+    let device = certificate.fingerprint();
+    let peer = shared.peer(&certificate.subject().identifier, &device);
+    if let Some(outbox) = member.joined.superseded {
+        tell_superseded(
+            shared,
+            &peer,
             address,
-            older: older.unwrap_or(address),
-            silent: outbox.unheard_for(now),
-            maybe_copied: shared.copies.replaced(&device, established.resumed, now),
-        }));
+            member.older,
+            established.resumed,
+            &outbox,
+        );
         shared.flusher.send([outbox]);
     }
-    let serial = established.certificate.subject().serial;
+    let serial = certificate.subject().serial;
     shared.tables.note_address(&serial, address);
-    let mut line = Line {
+    let line = Line {
         shared: Arc::clone(shared),
         stream: Arc::clone(stream),
         address,
         reader,
         end: DoctorEnd::new(
             &established.session,
-            established.certificate.clone(),
-            &identity.certificate,
+            certificate.clone(),
+            &member.identity.certificate,
         ),
-        outbox: joined.outbox,
-        id: joined.id,
+        outbox: member.joined.outbox,
+        id: member.joined.id,
         device,
         serial,
         peer: peer.clone(),
@@ -194,12 +172,84 @@ fn join(
         resumed: established.resumed,
         clock_off: (off > shared.settings.tolerance).then_some(off),
     });
-    // Stopped between the look at the table and now?
-    if housekeeping::is_stopped(shared, &line.serial) {
-        let _ = housekeeping::check_certificates(shared);
+    bring_up_to_date(line, member.newest)
+}
+
+/// A session that is in the table.
+struct Member {
+    joined: Joined,
+    /// The doctor's papers, with which it has begun.
+    identity: Arc<DoctorIdentity>,
+    /// Where the device was connected from before.
+    older: Option<IpAddr>,
+    /// The newest message of that moment: what is younger is given to this session
+    /// as it comes.
+    newest: Result<u64, StoreError>,
+}
+
+/// Puts the session into the table; none if there is no room, if the server lets
+/// nobody in any more, or if its papers have changed between M2 and M3: the patient
+/// comes back then and learns the new ones.
+fn enter(
+    shared: &Arc<Shared>,
+    stream: &Arc<TcpStream>,
+    address: IpAddr,
+    established: &Established,
+    answered: Instant,
+    now: Timestamp,
+) -> Option<Member> {
+    let sink = Box::new(Socket(Arc::clone(stream)));
+    let _order = shared.order();
+    let identity = shared.identity();
+    if !established.knows(&identity) || shared.dismissal.is() {
+        return None;
     }
-    // A device that is elsewhere by now is given nothing here.
-    if !clinic::claim(shared, line.id) {
+    let instant = Instant::now();
+    let sessions = &shared.tables.sessions;
+    let joined = sessions.join(established, answered, sink, now, instant, &mut OsRandom);
+    let joined = joined.ok()?;
+    let device = established.certificate.fingerprint();
+    let older = shared.copies.joined(&device, address);
+    let newest = shared.practice.store.newest_message();
+    let given = newest.as_ref().ok().copied();
+    shared.clinic.joined(joined.id, device, answered, given);
+    Some(Member {
+        joined,
+        identity,
+        older,
+        newest,
+    })
+}
+
+/// Tells that this session has taken the place of the device's older one.
+fn tell_superseded(
+    shared: &Shared,
+    peer: &Peer,
+    address: IpAddr,
+    older: Option<IpAddr>,
+    resumed: bool,
+    outbox: &Outbox,
+) {
+    let now = Instant::now();
+    let address = address.to_canonical();
+    shared.tell(Event::Superseded(Replacement {
+        peer: peer.clone(),
+        address,
+        older: older.unwrap_or(address),
+        silent: outbox.unheard_for(now),
+        maybe_copied: shared.copies.replaced(&peer.device, resumed, now),
+    }));
+}
+
+/// Gives a session what it has missed; none if the device is elsewhere by now, and
+/// is given nothing here.
+fn bring_up_to_date(mut line: Line, newest: Result<u64, StoreError>) -> Option<Line> {
+    let shared = Arc::clone(&line.shared);
+    // Stopped between the look at the table and now?
+    if housekeeping::is_stopped(&shared, &line.serial) {
+        let _ = housekeeping::check_certificates(&shared);
+    }
+    if !clinic::claim(&shared, line.id) {
         return None;
     }
     line.tell_roster();

@@ -8,6 +8,7 @@ use crate::doctor::practice::SERVER;
 use crate::doctor::shared::Shared;
 use crate::identity::authority::DoctorIdentity;
 use crate::protocol::DisconnectReason;
+use crate::session::table::Connected;
 
 /// Goes on with these papers of the doctor's. If they bring a newer list of revoked
 /// doctors the patients are to learn it. To be called with [`Shared::order`] held.
@@ -29,15 +30,22 @@ pub(super) fn recall(shared: &Shared, why: &str) {
 /// Ends all sessions with this reason, and their tokens; `why` is for the audit
 /// log. To be called with [`Shared::order`] held.
 pub(super) fn end_all(shared: &Shared, reason: DisconnectReason, why: &str) {
-    let now = shared.clock.now();
     let sessions = &shared.tables.sessions;
     let ended = sessions.expel_all(reason, Instant::now());
     for member in &ended {
         sessions.forget_token(&member.certificate.fingerprint());
-        let patient = member.certificate.subject().identifier.as_str();
-        shared.note(Entry::new(now, SERVER, Action::Left, patient, why));
     }
-    shared
-        .flusher
-        .send(ended.into_iter().map(|member| member.outbox));
+    say_last_words(shared, ended, SERVER, why);
+}
+
+/// Sends the last words of sessions that were ended, and logs their end: who has
+/// ended them, and why.
+pub(super) fn say_last_words(shared: &Shared, ended: Vec<Connected>, actor: &str, why: &str) {
+    let now = shared.clock.now();
+    for member in &ended {
+        let patient = member.certificate.subject().identifier.as_str();
+        shared.note(Entry::new(now, actor, Action::Left, patient, why));
+    }
+    let queues = ended.into_iter().map(|member| member.outbox);
+    shared.flusher.send(queues);
 }

@@ -3,44 +3,40 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::audit::{Action, Entry};
+use crate::audit::Action;
 use crate::clock::Timestamp;
 use crate::doctor::audit_log::Keeper;
 use crate::doctor::authority::{self, AuthorityError};
 use crate::doctor::backup::schedule;
 use crate::doctor::blocks;
-use crate::doctor::clinic::{self, Clinic};
-use crate::doctor::copies::Copies;
+use crate::doctor::clinic;
 pub use crate::doctor::deliveries::{Outcome, Report};
-use crate::doctor::dismissal::{Dismissal, Dismissed};
+use crate::doctor::dismissal::Dismissed;
 use crate::doctor::event::Event;
-use crate::doctor::flusher::Flusher;
-use crate::doctor::gate::Gate;
-use crate::doctor::ledger::Ledger;
 use crate::doctor::messages::BookError;
 use crate::doctor::peer::Peer;
 use crate::doctor::post::{self, Letter, Recipients};
 pub use crate::doctor::post::{SendError, Sent};
 use crate::doctor::practice::{Practice, SERVER};
-use crate::doctor::pulse::Pulse;
-use crate::doctor::registry::Tables;
-use crate::doctor::roster::{self, Roster};
+use crate::doctor::recall;
+use crate::doctor::roster;
 use crate::doctor::shared::{Settings, Shared};
 use crate::doctor::tickets::{self, TicketRefusal};
 use crate::doctor::{deliveries, housekeeping, listener, store_check, watch};
 use crate::identity::certificate::{Fingerprint, Role};
 use crate::identity::id::Identifier;
-use crate::identity::ticket::{Maker, Ticket};
+use crate::identity::ticket::Ticket;
 use crate::protocol::DisconnectReason;
 use crate::random::OsRandom;
-use crate::session::table::{Connected, SessionTable};
+use crate::session::table::Connected;
 use crate::store::StoreError;
+use crate::store::nodes::Seat;
 
 /// The most events that wait to be shown: a receipt from each of ten thousand
 /// patients, twice.
@@ -95,39 +91,7 @@ impl Server {
         listener.set_nonblocking(true)?;
         let listener = Arc::new(listener);
         let (sender, events) = mpsc::sync_channel(MAX_EVENTS);
-        let shared = Arc::new(Shared {
-            tables: Tables::new(
-                Arc::clone(&practice.store),
-                (Arc::clone(&practice.vault), Maker::of(&practice.identity())),
-                Arc::clone(&practice.clock),
-                SessionTable::new(settings.capacity, &mut OsRandom),
-                settings.timing.from_memory,
-            ),
-            started: practice.now(),
-            clock: Arc::clone(&practice.clock),
-            gate: Arc::new(Gate::new(settings.handshakes_per_address, settings.block)),
-            flusher: Flusher::new(settings.timing.linger)?,
-            ledger: Arc::new(Ledger::new(Arc::clone(&practice.store))),
-            practice,
-            settings,
-            pulse: Pulse::new(Instant::now()),
-            housekeeper: OnceLock::new(),
-            copies: Copies::default(),
-            order: Mutex::default(),
-            live: Mutex::default(),
-            signed: Mutex::default(),
-            roster: Roster::default(),
-            unsettled: Mutex::default(),
-            refused_messages: Mutex::default(),
-            clinic: Clinic::new(&mut OsRandom),
-            dismissal: Dismissal::default(),
-            events: Mutex::new(Some(sender)),
-            untold: AtomicU64::new(0),
-            stopping: AtomicBool::new(false),
-            strangers: AtomicU64::new(0),
-            shown: AtomicU64::new(0),
-            blocks_shown: AtomicU64::new(0),
-        });
+        let shared = Arc::new(Shared::new(practice, settings, sender)?);
         let mut server = Self {
             shared: Arc::clone(&shared),
             address,
@@ -137,33 +101,41 @@ impl Server {
             log_keeper: Mutex::new(None),
             stopped: AtomicBool::new(false),
         };
-        server.ledger = Some(server.spawn_ledger()?);
-        let flusher = Arc::clone(&shared);
-        server.spawn("flusher", move || flusher.flusher.run())?;
-        let keeper = Arc::clone(&shared);
-        server.spawn("housekeeping", move || housekeeping::run(&keeper))?;
-        let keeper = Arc::clone(&shared);
-        server.spawn("dates", move || housekeeping::keep_dates(&keeper))?;
-        let reader = Arc::clone(&shared);
-        server.spawn("store check", move || store_check::run(&reader))?;
-        if shared.practice.store.may_be_away() {
-            let watcher = Arc::clone(&shared);
-            server.spawn("store watch", move || watch::run(&watcher))?;
-        }
-        if let Some(schedule) = shared.settings.backup.clone() {
-            let keeper = Arc::clone(&shared);
-            server.spawn("backups", move || schedule::run(&keeper, schedule))?;
-        }
-        if shared.practice.store.nodes().is_some() {
-            let node = Arc::clone(&shared);
-            server.spawn("clinic", move || clinic::run(&node, seat))?;
-        }
+        server.spawn_workers(seat)?;
         server.spawn_log_keeper(log_keeper)?;
         if let Some(sentence) = notice {
             shared.tell(Event::Trouble(sentence));
         }
         server.spawn("listener", move || listener::run(&shared, &listener))?;
         Ok((server, events))
+    }
+
+    /// Everything but the listener, which comes last.
+    fn spawn_workers(&mut self, seat: Option<Box<dyn Seat>>) -> io::Result<()> {
+        self.ledger = Some(self.spawn_ledger()?);
+        self.spawn_with_shared("flusher", |shared| shared.flusher.run())?;
+        self.spawn_with_shared("housekeeping", housekeeping::run)?;
+        self.spawn_with_shared("dates", housekeeping::keep_dates)?;
+        self.spawn_with_shared("store check", store_check::run)?;
+        if self.shared.practice.store.may_be_away() {
+            self.spawn_with_shared("store watch", watch::run)?;
+        }
+        if let Some(schedule) = self.shared.settings.backup.clone() {
+            self.spawn_with_shared("backups", move |shared| schedule::run(shared, schedule))?;
+        }
+        if self.shared.practice.store.nodes().is_some() {
+            self.spawn_with_shared("clinic", move |shared| clinic::run(shared, seat))?;
+        }
+        Ok(())
+    }
+
+    fn spawn_with_shared(
+        &mut self,
+        name: &str,
+        run: impl FnOnce(&Arc<Shared>) + Send + 'static,
+    ) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        self.spawn(name, move || run(&shared))
     }
 
     fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -391,7 +363,8 @@ impl Server {
             ended.len()
         })?;
         drop(order);
-        self.ended(ended, SERVER, "the doctor's certificate was renewed");
+        let why = "the doctor's certificate was renewed";
+        recall::say_last_words(shared, ended, SERVER, why);
         Ok(answer)
     }
 
@@ -404,21 +377,10 @@ impl Server {
         let practice = &shared.practice;
         let detail = format!("{count} devices");
         shared.note(practice.by_doctor(Action::AllDisconnected, "", &detail));
-        let doctor = shared.identity();
-        self.ended(ended, doctor.identifier().as_str(), "ended by the doctor");
+        let identity = shared.identity();
+        let doctor = identity.identifier().as_str();
+        recall::say_last_words(shared, ended, doctor, "ended by the doctor");
         count
-    }
-
-    /// Sends the last words of sessions that were ended, and logs their end.
-    fn ended(&self, ended: Vec<Connected>, actor: &str, why: &str) {
-        let shared = &self.shared;
-        for member in &ended {
-            let patient = member.certificate.subject().identifier.as_str();
-            let now = shared.clock.now();
-            shared.note(Entry::new(now, actor, Action::Left, patient, why));
-        }
-        let queues = ended.into_iter().map(|member| member.outbox);
-        shared.flusher.send(queues);
     }
 
     /// Tells every patient that the server stops, waits a moment for them to
@@ -430,7 +392,7 @@ impl Server {
         let shared = &self.shared;
         let reason = DisconnectReason::ShuttingDown;
         let ended = shared.tables.sessions.expel_all(reason, Instant::now());
-        self.ended(ended, SERVER, "the server stopped");
+        recall::say_last_words(shared, ended, SERVER, "the server stopped");
         let deadline = Instant::now() + STOP_TIME;
         while !shared.flusher.is_idle() && Instant::now() < deadline {
             thread::park_timeout(Duration::from_millis(10));

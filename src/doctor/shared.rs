@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,8 +34,10 @@ use crate::handshake::doctor::{Context, RefusalReason};
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::Fingerprint;
 use crate::identity::id::Identifier;
+use crate::identity::ticket::Maker;
 use crate::protocol::DisconnectReason;
-use crate::session::table::{Connected, SessionId};
+use crate::random::OsRandom;
+use crate::session::table::{Connected, SessionId, SessionTable};
 use crate::store::{is_away, may_pass};
 
 /// Refusals of strangers that are shown one by one in a minute; the rest is
@@ -173,6 +176,50 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// What a server begins with; it tells its doctor what happens through `events`.
+    ///
+    /// # Errors
+    /// If the operating system gives no descriptor.
+    pub(super) fn new(
+        practice: Arc<Practice>,
+        settings: Settings,
+        events: SyncSender<Event>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            tables: Tables::new(
+                Arc::clone(&practice.store),
+                (Arc::clone(&practice.vault), Maker::of(&practice.identity())),
+                Arc::clone(&practice.clock),
+                SessionTable::new(settings.capacity, &mut OsRandom),
+                settings.timing.from_memory,
+            ),
+            started: practice.now(),
+            clock: Arc::clone(&practice.clock),
+            gate: Arc::new(Gate::new(settings.handshakes_per_address, settings.block)),
+            flusher: Flusher::new(settings.timing.linger)?,
+            ledger: Arc::new(Ledger::new(Arc::clone(&practice.store))),
+            practice,
+            settings,
+            pulse: Pulse::new(Instant::now()),
+            housekeeper: OnceLock::new(),
+            copies: Copies::default(),
+            order: Mutex::default(),
+            live: Mutex::default(),
+            signed: Mutex::default(),
+            roster: Roster::default(),
+            unsettled: Mutex::default(),
+            refused_messages: Mutex::default(),
+            clinic: Clinic::new(&mut OsRandom),
+            dismissal: Dismissal::default(),
+            events: Mutex::new(Some(events)),
+            untold: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            strangers: AtomicU64::new(0),
+            shown: AtomicU64::new(0),
+            blocks_shown: AtomicU64::new(0),
+        })
+    }
+
     /// The doctor's keys and papers.
     #[must_use]
     pub fn identity(&self) -> Arc<DoctorIdentity> {

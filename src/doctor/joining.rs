@@ -334,21 +334,7 @@ pub fn invite(
         certificate: identity.certificate.as_bytes().to_vec(),
         joined: identity.certificate.subject().not_before,
     })?;
-    let is_staff = clinic.staff()?.iter().any(|row| row.id == subject.as_str());
-    let is_patient = || -> Result<bool, StoreError> {
-        let tickets = practice.store.tickets()?;
-        Ok(tickets.iter().any(|row| row.subject == subject.as_str()))
-    };
-    if is_staff {
-        return Err(JoiningError::Works(subject.clone()));
-    }
-    match alike::patient(&*practice.store, subject, now)? {
-        Some(patient) if patient != subject.as_str() => {
-            return Err(JoiningError::Alike(subject.clone(), patient));
-        }
-        None if !is_patient()? => {}
-        _ => return Err(JoiningError::Taken(subject.clone())),
-    }
+    check_is_free(practice, clinic, subject)?;
     let root = &identity.root;
     let ticket = JoinTicket {
         clinic: root.subject().clinic,
@@ -360,11 +346,49 @@ pub fn invite(
         secret: random::secret(random),
         expires: now.plus(lifetime),
     };
+    let row = open_row(practice, &ticket, now, random)?;
+    let code = tickets::ticket_code(&ticket.id);
+    let detail = format!("ticket {code} for a {role}, good until {}", ticket.expires);
+    let entry = practice.by_doctor(Action::JoinTicketMade, subject.as_str(), &detail);
+    clinic.add_join_ticket(&row, &[entry])?;
+    Ok(ticket)
+}
+
+/// Nobody who works in the clinic may have this name, and no patient it or one that
+/// is taken for it.
+fn check_is_free(
+    practice: &Practice,
+    clinic: &dyn ClinicStore,
+    name: &Identifier,
+) -> Result<(), JoiningError> {
+    if clinic.staff()?.iter().any(|row| row.id == name.as_str()) {
+        return Err(JoiningError::Works(name.clone()));
+    }
+    let is_patient = || -> Result<bool, StoreError> {
+        let tickets = practice.store.tickets()?;
+        Ok(tickets.iter().any(|row| row.subject == name.as_str()))
+    };
+    match alike::patient(&*practice.store, name, practice.now())? {
+        Some(patient) if patient != name.as_str() => {
+            Err(JoiningError::Alike(name.clone(), patient))
+        }
+        None if !is_patient()? => Ok(()),
+        _ => Err(JoiningError::Taken(name.clone())),
+    }
+}
+
+/// What the database holds of a ticket that was made just now.
+fn open_row(
+    practice: &Practice,
+    ticket: &JoinTicket,
+    now: Timestamp,
+    random: &mut dyn Random,
+) -> Result<JoinTicketRow, StoreError> {
     let mut row = JoinTicketRow {
         id: ticket.id,
-        doctor: doctor.to_string(),
-        subject: subject.to_string(),
-        role: role.word().to_owned(),
+        doctor: ticket.doctor.to_string(),
+        subject: ticket.subject.to_string(),
+        role: ticket.role.word().to_owned(),
         sealed: Vec::new(),
         created: now,
         expires: ticket.expires,
@@ -372,12 +396,8 @@ pub fn invite(
         request: None,
         answer: None,
     };
-    row.sealed = seal(practice, &row, &ticket, random)?;
-    let code = tickets::ticket_code(&ticket.id);
-    let detail = format!("ticket {code} for a {role}, good until {}", ticket.expires);
-    let entry = practice.by_doctor(Action::JoinTicketMade, subject.as_str(), &detail);
-    clinic.add_join_ticket(&row, &[entry])?;
-    Ok(ticket)
+    row.sealed = seal(practice, &row, ticket, random)?;
+    Ok(row)
 }
 
 /// Seals a ticket's secret, with her signature on the ticket.

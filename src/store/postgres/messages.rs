@@ -2,6 +2,7 @@
 //! deliver them.
 
 mod changes;
+mod devices;
 pub(super) mod incoming;
 mod missing;
 
@@ -307,33 +308,7 @@ impl MessageStore for PostgresStore {
     }
 
     fn welcome(&self, device: &Device, patient: &str, now: Timestamp) -> Result<usize, StoreError> {
-        let device = device.as_slice();
-        let sql = "SELECT 1 FROM welcomed WHERE device = $1";
-        if self.first(sql, &[&device], |_| Ok(()))?.is_some() {
-            return Ok(0);
-        }
-        let inherit = format!(
-            "INSERT INTO delivery (message, device, patient, queued)
-             SELECT DISTINCT delivery.message, $1::bytea, $2::text, $3::bigint
-             FROM certificate AS older
-                  JOIN delivery ON delivery.device = older.fingerprint AND delivery.open
-                  JOIN message ON message.number = delivery.message
-             WHERE older.subject = $2 AND older.fingerprint <> $1
-               AND (message.expires IS NULL OR message.expires > $3)
-               AND NOT {} AND NOT {}
-             ON CONFLICT DO NOTHING",
-            has_other("delivered"),
-            has_other("confirmed"),
-        );
-        self.write(Lock::Alone, |connection| {
-            let welcome = "INSERT INTO welcomed (device) VALUES ($1) ON CONFLICT DO NOTHING";
-            if connection.execute(welcome, &[&device])? == 0 {
-                return Ok(0);
-            }
-            let now = stored_millis(now);
-            let inherited = connection.execute(&inherit, &[&device, &patient, &now])?;
-            Ok(usize::try_from(inherited).unwrap_or(usize::MAX))
-        })
+        devices::welcome(self, device, patient, now)
     }
 
     fn end_expired(&self, now: Timestamp) -> Result<usize, StoreError> {
@@ -357,13 +332,7 @@ impl MessageStore for PostgresStore {
         patient: Option<&str>,
         now: Timestamp,
     ) -> Result<Vec<(Device, String)>, StoreError> {
-        let sql = "SELECT fingerprint, subject FROM certificate
-                   WHERE state = 'active' AND not_after >= $1
-                     AND ($2::text IS NULL OR subject = $2)
-                   ORDER BY subject, fingerprint";
-        self.rows(sql, &[&stored_millis(now), &patient], |row| {
-            Ok((value(row, 0)?, value(row, 1)?))
-        })
+        devices::active(self, patient, now)
     }
 
     fn closed_devices(
@@ -371,26 +340,11 @@ impl MessageStore for PostgresStore {
         patient: Option<&str>,
         now: Timestamp,
     ) -> Result<Vec<ClosedDevice>, StoreError> {
-        let sql = "SELECT fingerprint, subject, state, not_after FROM certificate
-             WHERE ($2::text IS NULL OR subject = $2)
-               AND (state <> 'active' OR not_after < $1) AND NOT EXISTS (
-                 SELECT 1 FROM certificate AS active
-                 WHERE active.subject = certificate.subject AND active.state = 'active'
-                   AND active.not_after >= $1)
-             ORDER BY subject, created, fingerprint";
-        self.rows(sql, &[&stored_millis(now), &patient], |row| {
-            Ok(ClosedDevice {
-                device: value(row, 0)?,
-                patient: value(row, 1)?,
-                state: value(row, 2)?,
-                not_after: value(row, 3)?,
-            })
-        })
+        devices::closed(self, patient, now)
     }
 
     fn certificate_bytes(&self, device: &Device) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT bytes FROM certificate WHERE fingerprint = $1";
-        self.first(sql, &[&device.as_slice()], |row| value(row, 0))
+        devices::certificate(self, device)
     }
 
     fn messages_to(

@@ -4,6 +4,7 @@
 //! may begin with the larger table.
 
 mod changes;
+mod devices;
 mod incoming;
 mod missing;
 
@@ -244,33 +245,7 @@ impl MessageStore for SqliteStore {
     }
 
     fn welcome(&self, device: &Device, patient: &str, now: Timestamp) -> Result<usize, StoreError> {
-        let sql = "SELECT 1 FROM welcomed WHERE device = ?1";
-        if self.first(sql, [device], |_| Ok(()))?.is_some() {
-            return Ok(0);
-        }
-        let inherit = format!(
-            "INSERT OR IGNORE INTO delivery (message, device, patient, queued)
-             SELECT DISTINCT delivery.message, ?1, ?2, ?3
-             FROM certificate AS older CROSS JOIN delivery INDEXED BY delivery_open
-                  CROSS JOIN message
-             WHERE older.subject = ?2 AND older.fingerprint <> ?1
-               AND delivery.device = older.fingerprint AND delivery.open = 1
-               AND message.number = delivery.message
-               AND (message.expires IS NULL OR message.expires > ?3)
-               AND NOT {} AND NOT {}",
-            has_other("delivered"),
-            has_other("confirmed"),
-        );
-        self.write(|transaction| {
-            let is_new = transaction.execute(
-                "INSERT OR IGNORE INTO welcomed (device) VALUES (?1)",
-                [device],
-            )?;
-            match is_new {
-                0 => Ok(0),
-                _ => Ok(transaction.execute(&inherit, (device, patient, now))?),
-            }
-        })
+        devices::welcome(self, device, patient, now)
     }
 
     fn end_expired(&self, now: Timestamp) -> Result<usize, StoreError> {
@@ -297,16 +272,7 @@ impl MessageStore for SqliteStore {
         patient: Option<&str>,
         now: Timestamp,
     ) -> Result<Vec<(Device, String)>, StoreError> {
-        let one = if patient.is_some() {
-            "AND subject = ?2"
-        } else {
-            "AND ?2 IS NULL"
-        };
-        let sql = format!(
-            "SELECT fingerprint, subject FROM certificate INDEXED BY certificate_active
-             WHERE state = 'active' AND not_after >= ?1 {one} ORDER BY subject, fingerprint"
-        );
-        self.rows(&sql, (now, patient), |row| Ok((row.get(0)?, row.get(1)?)))
+        devices::active(self, patient, now)
     }
 
     fn closed_devices(
@@ -314,33 +280,11 @@ impl MessageStore for SqliteStore {
         patient: Option<&str>,
         now: Timestamp,
     ) -> Result<Vec<ClosedDevice>, StoreError> {
-        let one = if patient.is_some() {
-            "subject = ?2"
-        } else {
-            "?2 IS NULL"
-        };
-        let sql = format!(
-            "SELECT fingerprint, subject, state, not_after
-             FROM certificate INDEXED BY certificate_subject
-             WHERE {one} AND (state <> 'active' OR not_after < ?1) AND NOT EXISTS (
-                 SELECT 1 FROM certificate AS active INDEXED BY certificate_active
-                 WHERE active.subject = certificate.subject AND active.state = 'active'
-                   AND active.not_after >= ?1)
-             ORDER BY subject, created, fingerprint"
-        );
-        self.rows(&sql, (now, patient), |row| {
-            Ok(ClosedDevice {
-                device: row.get(0)?,
-                patient: row.get(1)?,
-                state: row.get(2)?,
-                not_after: row.get(3)?,
-            })
-        })
+        devices::closed(self, patient, now)
     }
 
     fn certificate_bytes(&self, device: &Device) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT bytes FROM certificate WHERE fingerprint = ?1";
-        self.first(sql, [device], |row| row.get(0))
+        devices::certificate(self, device)
     }
 
     fn messages_to(

@@ -12,6 +12,7 @@ use postgres::Row;
 use postgres::types::ToSql;
 
 use super::{has_other, last_number, stored};
+use crate::clock::Timestamp;
 use crate::store::StoreFault;
 use crate::store::messages::{BoundaryMark, Change, Device, IncomingRow, Outcome, Work};
 use crate::store::postgres::connection::{Connection, Params, value};
@@ -24,54 +25,16 @@ pub(super) fn commit(
     doctor: &str,
     changes: &[Change],
 ) -> Result<Vec<Outcome>, StoreFault> {
-    let mut outcomes = vec![Outcome::Known; changes.len()];
-    let (mut sent, mut delivered) = (Crowd::default(), Crowd::default());
-    // Those whose receipt is the first that is written of them.
-    let mut given_with = Crowd::default();
-    let mut confirmed = Crowd::default();
-    let mut came = Vec::new();
-    for (index, change) in changes.iter().enumerate() {
-        match &change.work {
-            Work::Nothing => outcomes[index] = Outcome::New,
-            Work::Sent {
-                message,
-                devices,
-                at,
-            } => {
-                for device in devices {
-                    sent.push(index, *message, device, stored_millis(*at));
-                }
-            }
-            Work::Delivered {
-                message,
-                device,
-                at,
-                sent: given,
-            } => {
-                if let Some(given) = given {
-                    given_with.push(index, *message, device, stored_millis(*given));
-                }
-                delivered.push(index, *message, device, stored_millis(*at));
-            }
-            Work::Confirmed {
-                message,
-                device,
-                at,
-                confirmation,
-            } => {
-                confirmed.push(index, *message, device, stored_millis(*at));
-                confirmed.confirmations.push(confirmation);
-            }
-            Work::Incoming(row) => came.push((index, row)),
-        }
-    }
-    hold(connection, &[&sent, &given_with, &delivered, &confirmed])?;
-    let mut new = note_sent(connection, &sent)?;
+    let crowds = Crowds::of(changes);
+    hold(connection, &crowds)?;
+    let mut new = crowds.nothing;
+    new.extend(note_sent(connection, &crowds.sent)?);
     // That it was sent is nothing new of a receipt.
-    note_sent(connection, &given_with)?;
-    new.extend(note_delivered(connection, &delivered)?);
-    new.extend(note_confirmed(connection, &confirmed)?);
-    new.extend(take_in(connection, doctor, &came)?);
+    note_sent(connection, &crowds.given_with)?;
+    new.extend(note_delivered(connection, &crowds.delivered)?);
+    new.extend(note_confirmed(connection, &crowds.confirmed)?);
+    new.extend(take_in(connection, doctor, &crowds.came)?);
+    let mut outcomes = vec![Outcome::Known; changes.len()];
     for index in new {
         if let Some(outcome) = outcomes.get_mut(index) {
             *outcome = Outcome::New;
@@ -82,6 +45,66 @@ pub(super) fn commit(
     let entries = new.flat_map(|(change, _)| &change.audit);
     audit::append(connection, doctor, entries)?;
     Ok(outcomes)
+}
+
+/// Changes by their kind, each with its index.
+#[derive(Default)]
+struct Crowds<'c> {
+    /// Those that are only logged.
+    nothing: Vec<usize>,
+    sent: Crowd<'c>,
+    /// That what a receipt tells of was sent: of those whose receipt is the first
+    /// that is written of them.
+    given_with: Crowd<'c>,
+    delivered: Crowd<'c>,
+    confirmed: Crowd<'c>,
+    came: Vec<(usize, &'c IncomingRow)>,
+}
+
+impl<'c> Crowds<'c> {
+    fn of(changes: &'c [Change]) -> Self {
+        let mut crowds = Self::default();
+        for (index, change) in changes.iter().enumerate() {
+            crowds.add(index, &change.work);
+        }
+        crowds
+    }
+
+    fn add(&mut self, index: usize, work: &'c Work) {
+        match work {
+            Work::Nothing => self.nothing.push(index),
+            Work::Sent {
+                message,
+                devices,
+                at,
+            } => {
+                for device in devices {
+                    self.sent.push(index, *message, device, *at);
+                }
+            }
+            Work::Delivered {
+                message,
+                device,
+                at,
+                sent: given,
+            } => {
+                if let Some(given) = given {
+                    self.given_with.push(index, *message, device, *given);
+                }
+                self.delivered.push(index, *message, device, *at);
+            }
+            Work::Confirmed {
+                message,
+                device,
+                at,
+                confirmation,
+            } => {
+                self.confirmed.push(index, *message, device, *at);
+                self.confirmed.confirmations.push(confirmation);
+            }
+            Work::Incoming(row) => self.came.push((index, row)),
+        }
+    }
 }
 
 /// What happened to deliveries, column by column, each with the index of the
@@ -97,11 +120,11 @@ struct Crowd<'c> {
 }
 
 impl<'c> Crowd<'c> {
-    fn push(&mut self, change: usize, message: u64, device: &'c Device, at: i64) {
+    fn push(&mut self, change: usize, message: u64, device: &'c Device, at: Timestamp) {
         self.changes.push(i64::try_from(change).unwrap_or(i64::MAX));
         self.messages.push(stored(message));
         self.devices.push(device);
-        self.times.push(at);
+        self.times.push(stored_millis(at));
     }
 
     const fn is_empty(&self) -> bool {
@@ -155,7 +178,13 @@ fn change(row: &Row) -> Result<usize, StoreFault> {
 /// the patient's other devices have said: two nodes that write at the same moment
 /// would each miss what the other writes. Always in the same order, so that none
 /// waits for the other in turn.
-fn hold(connection: &mut Connection, crowds: &[&Crowd<'_>]) -> Result<(), StoreFault> {
+fn hold(connection: &mut Connection, crowds: &Crowds<'_>) -> Result<(), StoreFault> {
+    let crowds = [
+        &crowds.sent,
+        &crowds.given_with,
+        &crowds.delivered,
+        &crowds.confirmed,
+    ];
     let messages: Vec<i64> = crowds.iter().flat_map(|it| it.messages.clone()).collect();
     let devices: Vec<&[u8]> = crowds.iter().flat_map(|it| it.devices.clone()).collect();
     if messages.is_empty() {
@@ -237,6 +266,27 @@ fn note_confirmed(
     Ok(new)
 }
 
+/// Keeps what is not there yet of the messages in parameters $3 to $10, for doctor
+/// $2, numbers it from $1 on, and gives which they are.
+const TAKE_IN: &str = "WITH came AS (
+        SELECT DISTINCT ON (device, id) *
+        FROM unnest($3::bytea[], $4::text[], $5::bytea[], $6::text[], $7::bigint[],
+                    $8::bigint[], $9::bigint[], $10::bytea[]) WITH ORDINALITY
+            AS given (device, patient, id, boundary, written, received, shown, sealed, place)
+        WHERE NOT EXISTS (SELECT 1 FROM incoming
+                          WHERE incoming.device = given.device AND incoming.id = given.id)
+        ORDER BY device, id, place),
+    kept AS (
+        INSERT INTO incoming (number, doctor, device, patient, id, boundary, written,
+                              received, shown, sealed)
+        SELECT $1::bigint + row_number() OVER (ORDER BY place), $2::text, device, patient,
+               id, boundary, written, received, shown, sealed
+        FROM came
+        RETURNING device, id),
+    counted AS (
+        UPDATE counter SET last = $1 + (SELECT count(*) FROM kept) WHERE name = 'incoming')
+    SELECT device, id FROM kept";
+
 /// Keeps patients' messages that are not there yet, and numbers them in their
 /// order. Whoever has the counter is alone with the table.
 fn take_in(
@@ -252,43 +302,28 @@ fn take_in(
     let written: Vec<i64> = column(|row| stored_millis(row.written));
     let received: Vec<i64> = column(|row| stored_millis(row.received));
     let shown = came.iter().map(|(_, row)| row.shown.map(stored_millis));
-    let boundaries = came.iter().map(|(_, row)| row.boundary);
+    let shown: Vec<Option<i64>> = shown.collect();
+    let boundaries = came
+        .iter()
+        .map(|(_, row)| row.boundary.map(BoundaryMark::word));
+    let boundaries: Vec<Option<&str>> = boundaries.collect();
     let devices: Vec<&[u8]> = came.iter().map(|(_, row)| &row.device[..]).collect();
     let patients: Vec<&str> = came.iter().map(|(_, row)| &*row.patient).collect();
     let ids: Vec<&[u8]> = came.iter().map(|(_, row)| &row.id[..]).collect();
     let sealed: Vec<&[u8]> = came.iter().map(|(_, row)| &*row.sealed).collect();
     let new = all(
         connection,
-        "WITH came AS (
-             SELECT DISTINCT ON (device, id) *
-             FROM unnest($3::bytea[], $4::text[], $5::bytea[], $6::text[], $7::bigint[],
-                         $8::bigint[], $9::bigint[], $10::bytea[]) WITH ORDINALITY
-                 AS given (device, patient, id, boundary, written, received, shown, sealed, place)
-             WHERE NOT EXISTS (SELECT 1 FROM incoming
-                               WHERE incoming.device = given.device AND incoming.id = given.id)
-             ORDER BY device, id, place),
-         kept AS (
-             INSERT INTO incoming (number, doctor, device, patient, id, boundary, written,
-                                   received, shown, sealed)
-             SELECT $1::bigint + row_number() OVER (ORDER BY place), $2::text, device, patient,
-                    id, boundary, written, received, shown, sealed
-             FROM came
-             RETURNING device, id),
-         counted AS (
-             UPDATE counter SET last = $1 + (SELECT count(*) FROM kept) WHERE name = 'incoming')
-         SELECT device, id FROM kept",
+        TAKE_IN,
         &[
             &last,
             &doctor,
             &devices,
             &patients,
             &ids,
-            &boundaries
-                .map(|mark| mark.map(BoundaryMark::word))
-                .collect::<Vec<_>>(),
+            &boundaries,
             &written,
             &received,
-            &shown.collect::<Vec<_>>(),
+            &shown,
             &sealed,
         ],
         |row| Ok((value::<Device>(row, 0)?, value::<[u8; 16]>(row, 1)?)),

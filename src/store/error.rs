@@ -248,14 +248,7 @@ impl StoreFault {
                  server is back, before you try again"
             ),
             Self::SeatTaken { doctor, since, at } => {
-                write!(f, "doctor {doctor} is being served already")?;
-                if let Some(since) = since {
-                    write!(f, ", since {since}")?;
-                }
-                match at {
-                    Some(at) => write!(f, ", by a program at {at}")?,
-                    None => f.write_str(", by another program")?,
-                }
+                describe_who_serves(doctor, *since, at.as_deref(), f)?;
                 write!(
                     f,
                     " on the database '{place}'; stop that one, or if its machine is gone wait 45 \
@@ -267,6 +260,22 @@ impl StoreFault {
                 write!(f, "the database '{place}' does not work: {error}")
             }
         }
+    }
+}
+
+fn describe_who_serves(
+    doctor: &str,
+    since: Option<Timestamp>,
+    at: Option<&str>,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "doctor {doctor} is being served already")?;
+    if let Some(since) = since {
+        write!(f, ", since {since}")?;
+    }
+    match at {
+        Some(at) => write!(f, ", by a program at {at}"),
+        None => f.write_str(", by another program"),
     }
 }
 

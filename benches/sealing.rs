@@ -3,8 +3,8 @@
 //! message; records of a session.
 //!
 //! `cargo bench --bench sealing`; `--quick` makes a few rounds only, `--json`
-//! prints one object a line, `--bytes 65536` takes one size only. `benches/openssl.py sealing` times OpenSSL beside
-//! it.
+//! prints one object a line, `--bytes 65536` takes one size only.
+//! `benches/openssl.py sealing` times OpenSSL beside it.
 
 #![allow(
     clippy::unwrap_used,

@@ -3,8 +3,8 @@
 //! One thread accepts; each stranger's handshake has a thread, which ends with
 //! it, and each patient's session another; one writes on where sockets are
 //! behind; one looks after what time changes; one commits to the disk what comes
-//! in crowds; one reads the whole database once a day. Who broadcasts writes to every socket what it takes at once and
-//! waits for none.
+//! in crowds; one reads the whole database once a day. Who broadcasts writes to
+//! every socket what it takes at once and waits for none.
 
 pub mod alike;
 pub mod audit;

@@ -43,9 +43,9 @@ pub struct Practice {
 impl Practice {
     /// A practice that was founded or loaded; its data key is made if it has
     /// none yet, and what an older version kept in clear, in one piece, or without
-    /// the word for whom it is, is sealed as it is now. Copies of the database that a program which was killed
-    /// has left are removed. One who works in a clinic without a node has nothing of
-    /// that, and opens what she was given the keys to.
+    /// the word for whom it is, is sealed as it is now. Copies of the database that a
+    /// program which was killed has left are removed. One who works in a clinic
+    /// without a node has nothing of that, and opens what she was given the keys to.
     ///
     /// # Errors
     /// [`VaultError`] if the data key cannot be read or made.

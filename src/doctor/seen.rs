@@ -1,8 +1,9 @@
 //! What one who works in a clinic has seen of its papers: the root, and the
 //! newest list of revoked doctors; and how far the database was. It lies in her own
 //! directory, where nobody reaches who can only write to the database, and says if
-//! that brings another root or an older list, or is an older copy. A practice in a file has no such thing: there the
-//! database lies in the same directory, and is restored with it.
+//! that brings another root or an older list, or is an older copy. A practice in a
+//! file has no such thing: there the database lies in the same directory, and is
+//! restored with it.
 //!
 //! ```text
 //! {"v":2,"root":"<32 bytes in hexadecimal digits>","revoked":"<the list, likewise>",

@@ -132,8 +132,9 @@ pub struct TicketRow {
     pub id: [u8; 16],
     /// The patient it is for.
     pub subject: String,
-    /// What the patient proves to know, sealed with [`TicketRow::name`]. Of a ticket of schema 1 nothing
-    /// until the practice has been opened: see [`TrustStore::seal_tickets`].
+    /// What the patient proves to know, sealed with [`TicketRow::name`]. Of a ticket
+    /// of schema 1 nothing until the practice has been opened: see
+    /// [`TrustStore::seal_tickets`].
     pub sealed: Vec<u8>,
     /// When it was made.
     pub created: Timestamp,

@@ -6,7 +6,11 @@ ID ?= P1
 DOCTOR ?= D1
 # Their data directories: below here, away from real ones.
 RUN ?= run
-BIN := $(or $(CARGO_TARGET_DIR),target)/debug
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BIN := $(TARGET)/debug
+# With a benchmark cargo builds the programs, too, into target/release: they are to
+# stay what `make build` has made.
+BENCH := cargo bench --locked --features postgres --bench
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 16
@@ -51,12 +55,12 @@ soak: ## kill doctor and patients 500 times, account for every message (minutes)
 	TELEMED_SOAK_CYCLES=$(or $(CYCLES),500) cargo test --locked --test kill_anywhere -- --nocapture
 
 bench: ## measure everything that needs no peer; docs/performance.md has figures
-	cargo bench --locked --bench exponentiation
-	cargo bench --locked --bench protocol
-	cargo bench --locked --bench sealing
-	cargo bench --locked --bench safe_primes
-	cargo bench --locked --bench store
-	cargo bench --locked --bench flood
+	$(BENCH) exponentiation
+	$(BENCH) protocol
+	$(BENCH) sealing
+	$(BENCH) safe_primes
+	$(BENCH) store
+	$(BENCH) flood
 	python3 benches/startup.py
 
 bench-openssl: ## measure sealing and safe primes beside OpenSSL (ten minutes)
@@ -74,13 +78,13 @@ load: build ## a server with many patients: handshakes, broadcasts, memory (N=10
 bench-clinic: build ## 1, 2 and 4 nodes on one PostgreSQL server (needs Debian's postgresql)
 	cargo build --locked --release --features postgres --example load
 	scripts/postgres-server scripts/load-clinic $(or $(N),1000)
-	scripts/postgres-server cargo bench --locked --features postgres --bench clinic_store
+	scripts/postgres-server $(BENCH) clinic_store
 
 bench-constant-time: ## whether durations tell secrets apart (takes minutes)
-	cargo bench --locked --bench constant_time
+	$(BENCH) constant_time
 
 bench-gmp: ## measure exponentiation beside GMP (needs m4, takes minutes)
-	cargo bench --locked --bench exponentiation --features gmp
+	cargo bench --locked --bench exponentiation --features gmp --target-dir $(TARGET)/gmp
 
 check: ## formatting, lints, documentation
 	cargo fmt --check

@@ -31,7 +31,8 @@ def built(bench, args):
     """The benchmark's program, built if need be."""
     if args.program:
         return args.program
-    command = ["cargo", "bench", "--locked", "--no-run", "--bench", bench]
+    # The programs are built, too: as `make build` does it.
+    command = ["cargo", "bench", "--locked", "--features", "postgres", "--no-run", "--bench", bench]
     command += ["--message-format", "json-render-diagnostics"]
     lines = subprocess.run(command, cwd=PLACE, check=True, stdout=subprocess.PIPE, text=True)
     for line in lines.stdout.splitlines():

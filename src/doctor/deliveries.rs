@@ -1,5 +1,10 @@
 //! Who has got what: a message's states at each device, from the books.
 
+mod missing;
+mod outcome;
+
+pub use outcome::{Outcome, Report, newest};
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -12,19 +17,13 @@ use crate::doctor::not_done::NotDone;
 use crate::doctor::practice::Practice;
 use crate::doctor::records;
 use crate::hex;
-use crate::protocol::message::{Message, MessageId};
-use crate::store::messages::{DeliveryRow, Kind, MessageRow};
+use crate::protocol::message::MessageId;
+use crate::store::messages::{DeliveryRow, MessageRow};
 
 /// How many messages are listed where none is named.
 const LISTED: usize = 20;
 /// How many devices of a message are listed one by one where it is not named.
 const DEVICES: u64 = 50;
-/// How many devices that miss a message are listed where it is not named.
-const MISSING_DEVICES: usize = 100;
-/// The same where it is named: more than a practice has.
-const ALL_MISSING: usize = 1_000_000;
-/// How many messages are listed as missing somewhere.
-const MISSING_MESSAGES: usize = 200;
 /// Hexadecimal digits of a message's short name.
 const CODE_LEN: usize = 6;
 
@@ -181,12 +180,12 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, NotDone>
         } => {
             let name = message.as_deref();
             let (messages, older) = match missing {
-                true => list_missing(practice, name)?,
+                true => missing::list(practice, name)?,
                 false if *unconfirmed => (list_unconfirmed(practice, name)?, 0),
                 false => (list(practice, name, *verify)?, 0),
             };
             let over = match name {
-                Some(name) if *missing && messages.is_empty() => over(practice, name)?,
+                Some(name) if *missing && messages.is_empty() => missing::over(practice, name)?,
                 _ => None,
             };
             note_read(practice, &messages)?;
@@ -373,74 +372,6 @@ fn list(
     Ok(reports?)
 }
 
-/// When a message has expired, and how many patients did not get it before.
-fn over(practice: &Practice, name: &str) -> Result<Option<(Timestamp, u64)>, NotDone> {
-    for row in named(practice, name)? {
-        let Some(expires) = row.expires.filter(|_| has_expired(&row, practice.now())) else {
-            continue;
-        };
-        let rows = practice.store.deliveries(row.number);
-        let rows = rows?;
-        let all: BTreeSet<_> = rows.iter().map(|row| &row.patient).collect();
-        let arrived = rows.iter().filter(|row| row.has_arrived());
-        let arrived: BTreeSet<_> = arrived.map(|row| &row.patient).collect();
-        return Ok(Some((expires, (all.len() - arrived.len()) as u64)));
-    }
-    Ok(None)
-}
-
-/// What is missing, the newest message first, and how many older messages are
-/// missing, too.
-fn list_missing(
-    practice: &Practice,
-    message: Option<&str>,
-) -> Result<(Vec<MessageReport>, u64), NotDone> {
-    let numbers = match message {
-        Some(name) => {
-            let rows = named(practice, name)?;
-            rows.iter().map(|row| Some(row.number)).collect()
-        }
-        None => vec![None],
-    };
-    let devices = match message {
-        Some(_) => ALL_MISSING,
-        None => MISSING_DEVICES,
-    };
-    let found = find_missing(practice, &numbers, devices);
-    let (mut reports, older) = found?;
-    add_phones(practice, &mut reports)?;
-    Ok((reports, older))
-}
-
-fn find_missing(
-    practice: &Practice,
-    numbers: &[Option<u64>],
-    devices: usize,
-) -> Result<(Vec<MessageReport>, u64), BookError> {
-    let store = &practice.store;
-    let mut counted = Vec::new();
-    for number in numbers {
-        counted.extend(store.missing_counts(*number)?);
-    }
-    let older = counted.len().saturating_sub(MISSING_MESSAGES) as u64;
-    let mut reports = Vec::new();
-    let authors = Authors::new(practice);
-    for (number, counts) in counted.into_iter().take(MISSING_MESSAGES) {
-        let Some(row) = store.message(number)? else {
-            continue;
-        };
-        if has_expired(&row, practice.now()) {
-            continue;
-        }
-        let mut report = report_of(&authors, &row, &store.missing(Some(number), devices)?)?;
-        (report.queued, report.sent) = (counts.queued, counts.sent);
-        let listed = report.deliveries.len() as u64;
-        report.unlisted = (counts.queued + counts.sent).saturating_sub(listed);
-        reports.push(report);
-    }
-    Ok((reports, older))
-}
-
 /// A message's report with these deliveries, and without counts.
 fn report_of(
     authors: &Authors<'_>,
@@ -495,59 +426,4 @@ fn report_of(
         unlisted: 0,
         deliveries,
     })
-}
-
-/// What became of a message, in a program.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// What the message is called by.
-    pub number: u64,
-    /// The message.
-    pub message: Message,
-    /// Whether it was for everyone.
-    pub is_broadcast: bool,
-    /// Device by device.
-    pub outcomes: Vec<Outcome>,
-}
-
-/// What became of a message at one device, in a program.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// Whose device it is.
-    pub patient: String,
-    /// queued, sent, delivered, confirmed or expired.
-    pub state: &'static str,
-    /// When it came into that state.
-    pub at: Timestamp,
-    /// All states and times.
-    pub delivery: DeliveryRow,
-}
-
-/// What became of the newest messages, at most `limit`, the oldest of them
-/// first.
-///
-/// # Errors
-/// [`BookError`].
-pub fn newest(practice: &Practice, limit: usize) -> Result<Vec<Report>, BookError> {
-    let rows = practice.store.messages_before(u64::MAX, limit)?;
-    let authors = Authors::new(practice);
-    let report = |row: &MessageRow| {
-        let outcome = |delivery: DeliveryRow| {
-            let (state, at) = state(row, &delivery, practice.now());
-            Outcome {
-                patient: delivery.patient.clone(),
-                state,
-                at,
-                delivery,
-            }
-        };
-        let deliveries = practice.store.deliveries(row.number)?;
-        Ok(Report {
-            number: row.number,
-            message: messages::open_with(&authors, row)?.0,
-            is_broadcast: row.kind == Kind::Broadcast,
-            outcomes: deliveries.into_iter().map(outcome).collect(),
-        })
-    };
-    rows.iter().rev().map(report).collect()
 }

@@ -19,8 +19,6 @@ use std::time::Duration;
 use kept::released;
 use rusqlite::Connection;
 use telemed::clock::{Clock, Timestamp};
-use telemed::doctor::correspondence;
-use telemed::doctor::patients;
 use telemed::doctor::practice::Practice;
 use telemed::doctor::server::Server;
 use telemed::doctor::setup;
@@ -215,32 +213,14 @@ fn doctors_directory_opens(schema: &str, said: &[&str]) -> (Arc<SqliteStore>, Te
     let mut practice = Practice::open(directory, shared, identity, Arc::new(ThatDay)).unwrap();
     assert_eq!(store.unsplit_records("", 10).unwrap(), []);
     assert_eq!(store.record("P1").unwrap().unwrap().version, old.version);
-    let request = correspondence::Request::History {
-        patient: "P1".to_owned(),
-        last: None,
-    };
-    let answer = correspondence::answer(&practice, &request).unwrap();
-    let correspondence::Answer::History { letters, .. } = answer else {
-        panic!("no history");
-    };
-    let texts: Vec<_> = letters
-        .iter()
-        .filter_map(|letter| letter.text.as_deref())
-        .collect();
-    assert_eq!(texts, said);
+    assert_eq!(kept::said(&practice), said);
     let delivery = store.deliveries(2).unwrap().remove(0);
     assert!(delivery.delivered.is_some() && delivery.confirmed.is_some());
-    let request = patients::Request::Show {
-        patient: "P1".to_owned(),
-    };
-    let shown = serde_json::to_string(&patients::answer(&practice, request)).unwrap();
+    let shown = kept::record(&practice);
     assert!(shown.contains("Ada Lovelace") && shown.contains("allergic to nuts"));
     let keys = practice.vault.column_keys(&[column::CONTACT]).unwrap();
     practice.vault = Arc::new(Vault::of_columns(practice.vault.id(), keys));
-    let request = patients::Request::Show {
-        patient: "P1".to_owned(),
-    };
-    let shown = serde_json::to_string(&patients::answer(&practice, request)).unwrap();
+    let shown = kept::record(&practice);
     assert!(shown.contains("Ada Lovelace") && !shown.contains("nuts"));
     assert_eq!(store.certificates().unwrap().len(), 1);
     assert_eq!(store.tickets().unwrap().len(), 2);

@@ -25,8 +25,6 @@ use std::sync::Arc;
 use kept::released;
 use server::Schema;
 use telemed::clock::{Clock, Timestamp};
-use telemed::doctor::correspondence;
-use telemed::doctor::patients;
 use telemed::doctor::practice::Practice;
 use telemed::doctor::setup;
 use telemed::identity::data_dir::DataDir;
@@ -74,20 +72,8 @@ fn opens(schema: &Schema, base: &Path, doctor: &str) {
     let shared: Arc<dyn Store> = Arc::clone(&store) as _;
     let practice =
         Practice::open(Arc::new(directory), shared, identity, Arc::new(ThatDay)).unwrap();
-    let request = correspondence::Request::History {
-        patient: "P1".to_owned(),
-        last: None,
-    };
-    let answer = correspondence::answer(&practice, &request).unwrap();
-    let correspondence::Answer::History { letters, .. } = answer else {
-        panic!("no history");
-    };
-    let texts = letters.iter().filter_map(|letter| letter.text.as_deref());
-    assert_eq!(texts.collect::<Vec<_>>(), SAID);
-    let request = patients::Request::Show {
-        patient: "P1".to_owned(),
-    };
-    let shown = serde_json::to_string(&patients::answer(&practice, request)).unwrap();
+    assert_eq!(kept::said(&practice), SAID);
+    let shown = kept::record(&practice);
     for part in ["Ada Lovelace", "allergic to nuts", "She sleeps badly."] {
         assert!(shown.contains(part), "{part}: {shown}");
     }

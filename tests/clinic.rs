@@ -11,6 +11,8 @@
 
 #[path = "clinic/damaged.rs"]
 mod damaged;
+#[path = "support/forged.rs"]
+mod forged;
 #[path = "clinic/names.rs"]
 mod names;
 #[path = "clinic/replacing.rs"]

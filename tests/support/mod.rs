@@ -10,6 +10,8 @@
     reason = "a test ends with what it cannot do"
 )]
 
+#[cfg(feature = "postgres")]
+pub mod forged;
 mod group_keys;
 mod person;
 #[cfg(feature = "postgres")]

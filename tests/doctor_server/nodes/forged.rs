@@ -11,34 +11,22 @@ use telemed::identity::id::Identifier;
 use telemed::identity::ticket::{Made, Maker, Ticket};
 use telemed::protocol::message::Message;
 use telemed::secret::Secret;
-use telemed::store::messages::{Kind, MessageRow};
 use telemed::store::{TicketRow, TicketState};
 use telemed::vault::column;
 
 use crate::support::Wire;
+use crate::support::forged::put_broadcast;
 
 /// Puts an urgent message for the first device into the books, as whoever has the
 /// assistants' key does who can write to the database.
 pub(super) fn put(practice: &Practice, author: &str, text: &str) {
-    let device = practice.store.certificates().unwrap()[0].fingerprint;
     let vault = &practice.server().practice().vault;
     let message = Message::new(text, true, practice.now(), &mut OsRandom).unwrap();
     let message = message.by(author.parse().unwrap());
     let (name, bytes) = (message.id().0, Addressees::All.content(&message));
     let sealed = vault.seal(column::STAFF_MESSAGE, &name, &bytes, &mut OsRandom);
-    let row = MessageRow {
-        number: 0,
-        id: name,
-        kind: Kind::Broadcast,
-        patient: None,
-        boundary: None,
-        urgent: true,
-        written: message.written(),
-        expires: None,
-        sealed: sealed.unwrap(),
-    };
-    let devices = [(device, "P1".to_owned())];
-    practice.store.add_message(&row, &devices, &[]).unwrap();
+    let sealed = sealed.unwrap();
+    put_broadcast(&*practice.store, (name, sealed), true, message.written());
 }
 
 fn refused(event: &Event) -> Option<()> {

@@ -1,6 +1,8 @@
 //! Every way to tamper with the log, done to the real file.
 
-use std::fs;
+mod heads;
+mod pages;
+
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
@@ -9,13 +11,12 @@ use tempfile::TempDir;
 use super::*;
 use crate::audit::head::Head;
 use crate::audit::heads_file::HeadsFile;
-use crate::audit::papers::HeadFault;
 use crate::audit::{Action, Entry, Link, START, link};
 use crate::clock::Timestamp;
 use crate::identity::authority::DoctorIdentity;
 use crate::random::OsRandom;
-use crate::store::{AuditFilter, AuditRow, SqliteStore, fact};
 use crate::store::{FactStore, Store};
+use crate::store::{SqliteStore, fact};
 use crate::testing::{Clinic, NOW, clinic};
 
 /// A log of twenty entries with heads after 8 and 16, in the database and in a
@@ -265,158 +266,6 @@ fn an_entry_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn a_missing_end_is_found_by_the_heads() {
-    let log = Log::new();
-    log.tamper("DELETE FROM audit_entry WHERE number > 12");
-    let end = |report: &[Finding]| match report {
-        [
-            Finding::Truncated {
-                last, head, origin, ..
-            },
-        ] => (*last, *head, origin.clone()),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(end(&log.verify_alone()), (12, 16, Origin::Database));
-    // Whoever removes the heads of the database as well does not reach the file.
-    log.tamper("DELETE FROM audit_head WHERE number > 12");
-    assert_eq!(log.verify_alone(), []);
-    let origin = Origin::File(log.heads(), 3);
-    assert_eq!(end(&log.verify().findings), (12, 16, origin));
-    log.tamper("DELETE FROM audit_entry; DELETE FROM audit_head");
-    assert!(matches!(
-        log.verify().findings[..],
-        [Finding::Truncated {
-            last: 0,
-            head: 16,
-            ..
-        }]
-    ));
-}
-
-#[test]
-fn a_chain_that_was_computed_anew_is_found_by_the_heads() {
-    let log = Log::new();
-    log.tamper("UPDATE audit_entry SET subject = 'P99' WHERE number = 10");
-    log.recompute(10);
-    let replaced = |findings: &[Finding]| match findings {
-        [Finding::Replaced { good, head, .. }] => (*good, *head),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(replaced(&log.verify_alone()), (8, 16));
-    log.tamper("DELETE FROM audit_head WHERE number > 8");
-    let missing = |number| Finding::HeadMissing {
-        number,
-        origin: Origin::Log,
-    };
-    let findings = log.verify().findings;
-    assert_eq!(findings[..1], [missing(16)]);
-    assert_eq!(log.verify_alone(), [missing(16)]);
-    assert_eq!(replaced(&findings[1..]), (8, 16));
-
-    // The same with an entry less, from the very beginning.
-    let log = Log::new();
-    log.tamper("DELETE FROM audit_head; DELETE FROM audit_entry WHERE number = 2");
-    log.recompute(1);
-    assert_eq!(log.verify_alone(), [missing(7), missing(15)]);
-    let findings = log.verify().findings;
-    assert_eq!(findings[..2], [missing(7), missing(15)]);
-    assert_eq!(replaced(&findings[2..]), (0, 8));
-    // Whoever hides that as well is left without a head.
-    let log = Log::new();
-    log.tamper(
-        "DELETE FROM audit_head;
-         UPDATE audit_entry SET action = 'enrolled' WHERE action = 'head signed'",
-    );
-    log.recompute(1);
-    let (first, last) = (1, 20);
-    assert_eq!(log.verify_alone(), [Finding::Unvouched { first, last }]);
-    assert_eq!(replaced(&log.verify().findings), (0, 8));
-}
-
-#[test]
-fn a_forged_head_is_found() {
-    let log = Log::new();
-    log.tamper("UPDATE audit_head SET at = at + 1 WHERE number = 8");
-    let forged = |number, origin, fault| Finding::ForgedHead {
-        number,
-        origin,
-        fault,
-    };
-    let bad = forged(8, Origin::Database, HeadFault::BadSignature);
-    assert_eq!(log.verify_alone(), [bad]);
-
-    // Signed by somebody else, who also brings her certificates along.
-    let log = Log::new();
-    let foreign = Clinic::new().doctor;
-    let store = SqliteStore::open(&log.database()).unwrap();
-    let head = head_of(&store, &foreign);
-    store
-        .add_signed_head(&head, foreign.certificate.as_bytes())
-        .unwrap();
-    drop(store);
-    let unknown = forged(20, Origin::Database, HeadFault::UnknownKey);
-    assert_eq!(log.verify_alone(), [unknown]);
-
-    let log = Log::new();
-    let text = fs::read_to_string(log.heads()).unwrap();
-    fs::write(
-        log.heads(),
-        text.replace(r#""number":8,"#, r#""number":9,"#) + "{}\n",
-    )
-    .unwrap();
-    let origin = |line| Origin::File(log.heads(), line);
-    assert_eq!(
-        log.verify().findings,
-        [
-            forged(9, origin(2), HeadFault::BadSignature),
-            Finding::BadLine(origin(4))
-        ]
-    );
-}
-
-#[test]
-fn a_head_that_was_removed_is_found_in_the_file() {
-    let log = Log::new();
-    log.tamper("DELETE FROM audit_head WHERE number = 8");
-    let (number, origin) = (8, Origin::Log);
-    assert_eq!(
-        log.verify_alone(),
-        [Finding::HeadMissing {
-            number,
-            origin: Origin::Log
-        }]
-    );
-    assert_eq!(
-        log.verify().findings,
-        [Finding::HeadMissing { number, origin }]
-    );
-}
-
-#[test]
-fn what_must_have_a_head_behind_it_and_has_none_is_found() {
-    let log = Log::new();
-    let append = |entries: &[Entry]| {
-        let store = SqliteStore::open(&log.database()).unwrap();
-        store.append_audit(entries).unwrap();
-    };
-    let many: Vec<_> = (21..=16 + MAX_UNVOUCHED).map(entry).collect();
-    append(&many);
-    assert_eq!(log.verify_alone(), []);
-    append(&[entry(17 + MAX_UNVOUCHED)]);
-    let (first, last) = (17, 17 + MAX_UNVOUCHED);
-    assert_eq!(log.verify_alone(), [Finding::Unvouched { first, last }]);
-    for action in [Action::Started, Action::Stopped] {
-        let log = Log::new();
-        let store = SqliteStore::open(&log.database()).unwrap();
-        let stopped = Entry::new(NOW, "server", action, "", "");
-        store.append_audit(&[stopped, entry(22)]).unwrap();
-        drop(store);
-        let (first, last) = (17, 22);
-        assert_eq!(log.verify_alone(), [Finding::Unvouched { first, last }]);
-    }
-}
-
-#[test]
 fn a_number_that_nothing_can_have_is_named() {
     let (first, end) = (1_u64 << 62, i64::MAX.unsigned_abs());
     for number in [first, end - 1, end] {
@@ -482,109 +331,4 @@ fn too_many_findings_end_the_verification() {
     let report = log.verify();
     assert!(report.cut_short);
     assert_eq!(report.findings.len(), MAX_FINDINGS);
-}
-
-/// A log that knows how many entries were asked for at once.
-struct Counting(std::cell::RefCell<(Vec<Link>, usize)>);
-
-impl AuditStore for Counting {
-    fn append_audit(&self, _: &[Entry]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn audit(&self, first: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
-        let mut state = self.0.borrow_mut();
-        state.1 = state.1.max(limit);
-        let links = (1..).zip(&state.0);
-        let wanted = links.skip_while(|(number, _)| *number < first).take(limit);
-        Ok(wanted.map(|(number, link)| row(number, *link)).collect())
-    }
-
-    fn find_audit(
-        &self,
-        _: &AuditFilter,
-        _: std::ops::RangeInclusive<u64>,
-        _: usize,
-    ) -> Result<Vec<AuditRow>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    fn nth_last_audit(
-        &self,
-        _: &AuditFilter,
-        _: std::ops::RangeInclusive<u64>,
-        _: u64,
-    ) -> Result<Option<u64>, StoreError> {
-        Ok(None)
-    }
-
-    fn audit_head(&self) -> Result<Option<(u64, Link)>, StoreError> {
-        let state = self.0.borrow();
-        Ok(state.0.last().map(|link| (state.0.len() as u64, *link)))
-    }
-
-    fn add_signed_head(&self, _: &Head, _: &[u8]) -> Result<bool, StoreError> {
-        Ok(false)
-    }
-
-    fn append_signed(
-        &self,
-        _: &[Entry],
-        _: &[u8],
-        sign: &mut dyn FnMut(u64, Link) -> Head,
-    ) -> Result<Head, StoreError> {
-        Ok(sign(0, START))
-    }
-
-    fn impossible_numbers(&self) -> Result<u64, StoreError> {
-        Ok(0)
-    }
-
-    fn signed_heads(&self, _: u64, _: usize) -> Result<Vec<Head>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    fn newest_signed_head(&self) -> Result<Option<Head>, StoreError> {
-        Ok(None)
-    }
-
-    fn signing_certificates(&self) -> Result<Vec<Vec<u8>>, StoreError> {
-        Ok(Vec::new())
-    }
-}
-
-fn row(number: u64, link: Link) -> AuditRow {
-    let entry = entry(number);
-    AuditRow {
-        number,
-        at: entry.at,
-        actor: entry.actor,
-        action: entry.action.word().to_owned(),
-        subject: entry.subject,
-        detail: entry.detail,
-        link,
-    }
-}
-
-#[test]
-fn a_long_log_is_read_a_page_at_a_time() {
-    let mut links = Vec::new();
-    let mut before = START;
-    for number in 1..=20_000 {
-        let row = row(number, before);
-        before = link(&before, number, row.at, row.words());
-        links.push(before);
-    }
-    let store = Counting((links, 0).into());
-    let root = clinic().doctor.root.fingerprint();
-    let papers = Papers::of(&clinic().doctor);
-    let files = HeadsFiles::default();
-    let report = verify(&store, papers, &files, &root, &mut OsRandom).unwrap();
-    let (first, last) = (1, 20_000);
-    let unvouched = [Finding::Unvouched { first, last }];
-    assert_eq!(
-        (report.entries, &report.findings[..]),
-        (last, &unvouched[..])
-    );
-    assert_eq!(store.0.borrow().1, chain::PAGE);
 }

@@ -485,6 +485,10 @@ fn a_name_is_nobodys_twice_and_a_ticket_has_its_end() {
     assert!(matches!(error, NewcomerError::KeysHere), "{error}");
     let elsewhere = Scene::new().unwrap();
     let there = elsewhere.store("D2");
+    let row = scene.practice.store.clinic().unwrap();
+    let row = row.join_ticket(&ticket.id).unwrap().unwrap();
+    let clinic = there.clinic().unwrap();
+    clinic.add_join_ticket(&row, &[]).unwrap();
     let error = go_on(Newcomer {
         store: &*there,
         ..newcomer

@@ -3,14 +3,17 @@
 use std::fs;
 
 use telemed::doctor::joining::{self, Looked};
-use telemed::doctor::newcomer::Progress;
-use telemed::doctor::setup::ROOT_KEY;
-use telemed::elgamal::Group;
+use telemed::doctor::newcomer::{NewcomerError, Progress};
+use telemed::doctor::setup::{ROOT_KEY, SIGNING_KEY};
+use telemed::elgamal::{Group, SignSecret};
+use telemed::identity::authority::certify_staff;
 use telemed::identity::certificate::Role;
-use telemed::identity::join::{JoinRequest, NewcomerKeys};
+use telemed::identity::join::{JoinRequest, JoinTicket, NewcomerKeys};
+use telemed::identity::key_file::KeyKind;
 use telemed::random::OsRandom;
+use telemed::store::fact;
 
-use crate::{Scene, go_on, newcomer, now};
+use crate::{HOUR, Scene, go_on, id, newcomer, now};
 
 #[test]
 fn a_second_request_for_a_name_keeps_nobody_else_waiting() {
@@ -117,4 +120,74 @@ fn a_flood_of_forged_requests_is_refused_in_rounds_and_buries_none() {
         go_on(newcomer(&directory, &*store, &ticket)).unwrap(),
         Progress::Joined
     );
+}
+
+#[test]
+fn whoever_has_a_ticket_and_writes_to_the_database_gets_no_other_role() {
+    let Some(scene) = Scene::new() else { return };
+    let ticket = scene.invite("R1", Role::Auditor).unwrap();
+    // She knows the ticket's secret, and asks for more with it.
+    scene.attack("UPDATE join_ticket SET role = 'doctor'");
+    let raised = JoinTicket {
+        role: Role::Doctor,
+        ..ticket
+    };
+    let (directory, store) = (scene.directory("R1"), scene.store("R1"));
+    let newcomer = newcomer(&directory, &*store, &raised);
+    assert!(matches!(go_on(newcomer).unwrap(), Progress::Waiting { .. }));
+    assert!(matches!(scene.look(), Some(Looked::Refused(_))));
+    let error = go_on(newcomer).unwrap_err();
+    assert!(matches!(error, NewcomerError::Revoked), "{error}");
+    let staff = scene.practice.store.clinic().unwrap().staff().unwrap();
+    assert_eq!(staff.len(), 1, "{staff:?}");
+}
+
+#[test]
+fn a_ticket_with_which_somebody_else_has_asked_is_not_waited_for() {
+    let Some(scene) = Scene::new() else { return };
+    let ticket = scene.invite("D2", Role::Doctor).unwrap();
+    // A thief of the ticket was faster: her request is right in itself.
+    let keys = NewcomerKeys::generate(&Group::ffdhe2048(), &mut OsRandom);
+    let request = JoinRequest::make(&keys, &ticket, now(), &mut OsRandom);
+    let clinic = scene.practice.store.clinic().unwrap();
+    clinic
+        .put_join_request(&ticket.id, request.as_bytes())
+        .unwrap();
+    let (directory, store) = (scene.directory("D2"), scene.store("D2"));
+    let error = go_on(newcomer(&directory, &*store, &ticket)).unwrap_err();
+    assert!(matches!(error, NewcomerError::UsedByAnother), "{error}");
+}
+
+#[test]
+fn nobody_has_joined_with_a_certificate_of_another_name_root_or_time() {
+    let Some(scene) = Scene::new() else { return };
+    let ticket = scene.invite("D2", Role::Doctor).unwrap();
+    let (directory, store) = (scene.directory("D2"), scene.store("D2"));
+    let newcomer = newcomer(&directory, &*store, &ticket);
+    go_on(newcomer).unwrap();
+    let path = directory.path(SIGNING_KEY);
+    let (_, secret) = directory
+        .keyring()
+        .load(&path, KeyKind::DoctorSigning)
+        .unwrap();
+    let own = scene.practice.identity();
+    let hers = SignSecret::from_bytes(own.group(), secret.expose()).unwrap();
+    let stranger = SignSecret::generate(own.group(), &mut OsRandom);
+    let certify = |root: &SignSecret, name, since| {
+        let (root, key) = ((&own.root, root), hers.verifying_key().clone());
+        certify_staff(root, (&id(name), Role::Doctor), key, since, &mut OsRandom)
+    };
+    let (root, long_ago) = (scene.root(), now().minus(HOUR * 24 * 400));
+    for (what, certificate) in [
+        ("name", certify(&root, "D3", now())),
+        ("root", certify(&stranger, "D2", now())),
+        ("time", certify(&root, "D2", long_ago)),
+    ] {
+        let facts = [(fact::DOCTOR_CERTIFICATE, certificate.as_bytes())];
+        store.set_facts(&facts).unwrap();
+        let progress = go_on(newcomer).unwrap();
+        assert!(matches!(progress, Progress::Waiting { .. }), "{what}");
+    }
+    assert!(matches!(scene.look(), Some(Looked::Admitted(..))));
+    assert_eq!(go_on(newcomer).unwrap(), Progress::Joined);
 }

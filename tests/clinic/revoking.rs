@@ -4,11 +4,12 @@ use super::*;
 
 use std::collections::BTreeSet;
 
+use telemed::audit::{Action, Entry};
 use telemed::doctor::member;
 use telemed::doctor::staff::{self, Answer, StaffError};
 use telemed::doctor::transfer::{TransferError, transfer, transfer_all};
 use telemed::identity::revocation::RevokedDoctors;
-use telemed::store::clinic::JoinTicketRow;
+use telemed::store::clinic::{JoinTicketRow, Removal};
 
 impl Scene {
     pub fn root(&self) -> SignSecret {
@@ -152,6 +153,21 @@ fn nobody_is_revoked_by_herself_nor_with_a_list_that_lets_somebody_off() {
         .extend_by(&secret, clinic, &member.serials, later, &mut OsRandom);
     let error = revoke("D3", &next.unwrap()).unwrap_err();
     assert!(matches!(error, StaffError::Overtaken), "{error}");
+    // All of them, under an earlier number.
+    let all = [&member.serials[..], both.serials()].concat();
+    let long_ago = Timestamp::from_millis(0);
+    let early = identity
+        .revoked
+        .extend_by(&secret, clinic, &all, long_ago, &mut OsRandom);
+    let error = revoke("D3", &early.unwrap()).unwrap_err();
+    assert!(matches!(error, StaffError::Overtaken), "{error}");
+    // Another key than the root's.
+    let stranger = SignSecret::generate(root.group(), &mut OsRandom);
+    let forged = scene
+        .list()
+        .extend_by(&stranger, clinic, &member.serials, later, &mut OsRandom);
+    let error = revoke("D3", &forged.unwrap()).unwrap_err();
+    assert!(matches!(error, StaffError::Unfit(_)), "{error}");
     // Another clinic's root.
     let Some(other) = Scene::new() else { return };
     other.joined("D3", Role::Doctor);
@@ -182,6 +198,8 @@ fn a_name_that_was_revoked_is_given_to_new_keys_and_the_old_ones_stay_out() {
     let directory = DataDir::create_or_open(base.path(), "D2").unwrap();
     let ticket = scene.invite("D2", Role::Doctor).unwrap();
     let store = scene.store("D2");
+    let error = go_on(newcomer(&old, &*store, &ticket)).unwrap_err();
+    assert!(matches!(error, NewcomerError::KeysHere), "{error}");
     let newcomer = newcomer(&directory, &*store, &ticket);
     assert!(matches!(go_on(newcomer).unwrap(), Progress::Waiting { .. }));
     assert!(matches!(scene.look(), Some(Looked::Admitted(..))));
@@ -213,6 +231,78 @@ fn a_name_that_was_revoked_is_given_to_new_keys_and_the_old_ones_stay_out() {
     assert_eq!(go_on(newcomer).unwrap(), Progress::Joined);
     assert_eq!(store.fact(fact::DOCTOR_CERTIFICATE).unwrap(), None);
     assert!(store.fact(fact::OWN_CERTIFICATE).unwrap().is_some());
+}
+
+#[test]
+fn who_is_revoked_before_she_takes_the_answer_does_not_join() {
+    let Some(scene) = Scene::new() else { return };
+    let ticket = scene.invite("D2", Role::Doctor).unwrap();
+    let (directory, store) = (scene.directory("D2"), scene.store("D2"));
+    let newcomer = newcomer(&directory, &*store, &ticket);
+    go_on(newcomer).unwrap();
+    assert!(matches!(scene.look(), Some(Looked::Admitted(..))));
+    // Whoever can write to the database puts her answer back.
+    scene.attack("CREATE TABLE kept AS SELECT * FROM join_ticket");
+    scene.revoke("D2").unwrap();
+    let error = go_on(newcomer).unwrap_err();
+    assert!(matches!(error, NewcomerError::Revoked), "{error}");
+    scene.attack(
+        "UPDATE join_ticket SET state = kept.state, answer = kept.answer FROM kept
+         WHERE join_ticket.id = kept.id",
+    );
+    let error = go_on(newcomer).unwrap_err();
+    assert!(matches!(error, NewcomerError::Revocation), "{error}");
+    assert!(!directory.path(DATA_KEY).exists());
+}
+
+#[test]
+fn who_joins_takes_no_older_list_than_the_answer_knows_of() {
+    let Some(scene) = Scene::new() else { return };
+    scene.joined("D3", Role::Doctor);
+    let old = scene.list();
+    scene.revoke("D3").unwrap();
+    let practice = &scene.practice;
+    let loaded = setup::load(&practice.directory, &*practice.store, now(), &mut OsRandom);
+    practice.replace_identity(loaded.unwrap());
+    let ticket = scene.invite("D2", Role::Doctor).unwrap();
+    let (directory, store) = (scene.directory("D2"), scene.store("D2"));
+    let newcomer = newcomer(&directory, &*store, &ticket);
+    go_on(newcomer).unwrap();
+    assert!(matches!(scene.look(), Some(Looked::Admitted(..))));
+    let new = scene.list();
+    let put = |list: &RevokedDoctors| {
+        let facts = [(fact::REVOKED_DOCTORS, list.as_bytes())];
+        practice.store.set_facts(&facts).unwrap();
+    };
+    put(&old);
+    let error = go_on(newcomer).unwrap_err();
+    assert!(matches!(error, NewcomerError::Revocation), "{error}");
+    assert!(!directory.path(DATA_KEY).exists());
+    put(&new);
+    assert_eq!(go_on(newcomer).unwrap(), Progress::Joined);
+}
+
+#[test]
+fn nobody_is_revoked_over_a_list_that_another_doctor_has_signed_meanwhile() {
+    let Some(scene) = Scene::new() else { return };
+    scene.joined("D2", Role::Doctor);
+    scene.joined("D3", Role::Doctor);
+    let (known, list) = (scene.list(), scene.next_list("D3"));
+    scene.revoke("D2").unwrap();
+    let (new, log) = (scene.list(), actions(&*scene.practice.store));
+    let removal = Removal {
+        member: "D3",
+        known: known.as_bytes(),
+        list: list.as_bytes(),
+        devices: None,
+    };
+    let entry = Entry::new(now(), "D1", Action::StaffRevoked, "D3", "");
+    let clinic = scene.practice.store.clinic().unwrap();
+    let revoked = clinic.remove_member(&removal, &[entry]).unwrap();
+    assert!(revoked.is_none());
+    assert_eq!(scene.list().as_bytes(), new.as_bytes());
+    assert_eq!(scene.staff(), ["D1", "D3"]);
+    assert_eq!(actions(&*scene.practice.store), log);
 }
 
 /// Two years from now, when the certificates of today are over.

@@ -146,6 +146,11 @@ fn nothing_is_made_for_another_role_than_the_tickets() {
     let stranger = Scene::new(clinic(), Role::Doctor);
     let other = certified(clinic(), &scene.ticket, &stranger.request);
     assert!(make(&other).is_none());
+    let ticket = changed(&scene.ticket, |ticket| {
+        ticket.subject = "D3".parse().unwrap();
+    });
+    let other = certified(clinic(), &ticket, &scene.request);
+    assert!(make(&other).is_none());
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub enum Request {
     WaitDelivered {
         /// Its number.
         number: u64,
+        /// For at most so many milliseconds, and at most 10 s.
+        milliseconds: u64,
     },
     /// The person confirms a message.
     Confirm {
@@ -50,6 +52,8 @@ pub enum Request {
     WaitConfirmed {
         /// Its number.
         number: u64,
+        /// For at most so many milliseconds, and at most 10 s.
+        milliseconds: u64,
     },
     /// What was said, in both directions?
     History,

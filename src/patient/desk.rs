@@ -17,8 +17,9 @@ use crate::random::OsRandom;
 
 /// The most messages in one answer, in each direction: the newest.
 const MOST: usize = if cfg!(test) { 3 } else { 1_000 };
-/// How long something may take to arrive while somebody waits for it.
-const ARRIVAL: Duration = Duration::from_secs(10);
+/// How long something may take to arrive while somebody waits for it who has not
+/// said how long.
+pub const ARRIVAL: Duration = Duration::from_secs(10);
 
 /// Answers requests.
 pub struct Desk {
@@ -119,9 +120,9 @@ impl Desk {
         }
     }
 
-    fn wait_delivered(&self, number: u64) -> Result<Answer, FilesError> {
+    fn wait_delivered(&self, number: u64, patience: Duration) -> Result<Answer, FilesError> {
         let arrived = match &self.client {
-            Some(client) => client.wait_delivered(number, ARRIVAL)?,
+            Some(client) => client.wait_delivered(number, patience)?,
             None => {
                 let written = self.files.outbox().numbered(number)?;
                 written.is_some_and(|written| written.delivered.is_some())
@@ -130,13 +131,13 @@ impl Desk {
         Ok(Answer::Arrived(arrived))
     }
 
-    fn wait_confirmed(&self, number: u64) -> Answer {
+    fn wait_confirmed(&self, number: u64, patience: Duration) -> Answer {
         let entry = match self.files.inbox().find(&number.to_string()) {
             Ok(entry) => entry,
             Err(error) => return failed(&error),
         };
         if let Some(client) = &self.client {
-            client.wait_confirmed(entry.message.id(), ARRIVAL);
+            client.wait_confirmed(entry.message.id(), patience);
         }
         match self.files.inbox().find(&number.to_string()) {
             Ok(entry) if entry.confirmation_refused.is_some() => {
@@ -214,9 +215,15 @@ impl Handler for Desk {
             Request::Inbox { unread } => self.inbox(unread),
             Request::Shown { numbers } => self.shown(&numbers),
             Request::Send { text, consultation } => Ok(self.send(&text, consultation)),
-            Request::WaitDelivered { number } => self.wait_delivered(number),
+            Request::WaitDelivered {
+                number,
+                milliseconds,
+            } => self.wait_delivered(number, patience(milliseconds)),
             Request::Confirm { message } => Ok(self.confirm(&message)),
-            Request::WaitConfirmed { number } => Ok(self.wait_confirmed(number)),
+            Request::WaitConfirmed {
+                number,
+                milliseconds,
+            } => Ok(self.wait_confirmed(number, patience(milliseconds))),
             Request::History => self.history(),
             Request::Status => self.status(),
             Request::Fingerprints => self.files.fingerprints().map(Answer::Fingerprints),
@@ -228,6 +235,11 @@ impl Handler for Desk {
     fn refuse(&self, reason: String) -> Answer {
         Answer::Failed(reason)
     }
+}
+
+/// So long, and no longer than anybody is waited for.
+fn patience(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds).min(ARRIVAL)
 }
 
 fn failed(error: &impl Display) -> Answer {

@@ -1,36 +1,13 @@
 //! Programs that are stopped (SIGSTOP) and go on later, and askers who have not
 //! waited so long: what they asked for is not done behind their backs.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::clinic::Clinic;
 use crate::process::{Running, run};
-
-/// Stops a program, and waits until none of its threads runs.
-#[track_caller]
-fn stop(program: &Running) {
-    program.signal(Signal::STOP);
-    let tasks = format!("/proc/{}/task", program.pid().as_raw_nonzero());
-    let runs = |task: &fs::DirEntry| {
-        // The state follows the name, which is in parentheses (proc(5)).
-        let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-        let state = stat.rsplit_once(") ").map(|(_, rest)| rest.chars().next());
-        !matches!(state, Some(Some('T')) | None)
-    };
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while fs::read_dir(&tasks)
-        .unwrap()
-        .any(|task| runs(&task.unwrap()))
-    {
-        assert!(Instant::now() < deadline, "it does not stop");
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-}
 
 /// Asks a program that is stopped, and hangs up: before it was ready, and after.
 #[track_caller]
@@ -39,7 +16,7 @@ fn ask_and_go(program: &Running, socket: &std::path::Path, requests: [&str; 2]) 
     let mut greeting = String::new();
     BufReader::new(&ready).read_line(&mut greeting).unwrap();
     assert_eq!(greeting, "ready\n");
-    stop(program);
+    program.stop();
     let early = UnixStream::connect(socket).unwrap();
     for (mut stream, request) in [early, ready].into_iter().zip(requests) {
         stream.write_all(format!("{request}\n").as_bytes()).unwrap();

@@ -1,6 +1,7 @@
 //! A program that runs beside the test: lines come out, lines go in, and no
 //! wait is without an end.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -143,6 +144,27 @@ impl Running {
         kill_process(self.pid(), signal).unwrap();
     }
 
+    /// Stops it, and waits until none of its threads runs.
+    #[track_caller]
+    pub fn stop(&self) {
+        self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.pid().as_raw_nonzero());
+        let runs = |task: &fs::DirEntry| {
+            // The state follows the name, which is in parentheses (proc(5)).
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            let state = stat.rsplit_once(") ").map(|(_, rest)| rest.chars().next());
+            !matches!(state, Some(Some('T')) | None)
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while fs::read_dir(&tasks)
+            .unwrap()
+            .any(|task| runs(&task.unwrap()))
+        {
+            assert!(Instant::now() < deadline, "it does not stop");
+            thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
     /// Ends it without a warning, as `kill -9` does.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
@@ -244,6 +266,14 @@ impl Finished {
     #[track_caller]
     pub fn says(self, sentence: &str) -> Self {
         assert!(self.out.contains(sentence), "no {sentence:?} in {self}");
+        self
+    }
+
+    /// Checks that this was said once, wherever.
+    #[track_caller]
+    pub fn says_once(self, part: &str) -> Self {
+        let all = [self.out.as_str(), &self.err].concat();
+        assert_eq!(all.matches(part).count(), 1, "{part:?} in {self}");
         self
     }
 

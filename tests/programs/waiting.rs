@@ -1,6 +1,9 @@
 //! A patient's commands that wait, with the real programs.
 
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 
 use crate::clinic::Clinic;
 use crate::process::{Finished, Running, run};
@@ -75,4 +78,43 @@ fn waiting_for_the_program_that_runs_connects_nobody_else() {
     let mut waiting = Running::start(clinic.patient("P1", &[&line[..], &["90"]].concat()));
     doctor.type_lines(&["5", "P1", "Stay at home."]);
     waiting.wait().code(0).says("    Stay at home.");
+}
+
+#[test]
+fn waiting_beside_a_running_program_ends_in_time_whatever_does_not_answer() {
+    let clinic = Clinic::new();
+    let mut doctor = clinic.with_menu().program;
+    clinic.enrol("P1");
+    let watch = Running::start(clinic.patient("P1", &["watch"]));
+    doctor.expect("P1 is connected.");
+    doctor.type_lines(&["5", "P1", "Stay at home."]);
+    doctor.expect("Message 1: delivered to P1.");
+    let waits = |line: &[&str]| {
+        let begun = Instant::now();
+        let said = run(clinic.patient("P1", line));
+        let taken = begun.elapsed();
+        // Far less than anything takes that is not told how long to wait.
+        assert!(taken < Duration::from_secs(8), "{taken:?}: {said}");
+        said
+    };
+    doctor.stop();
+    waits(&["send", "--wait", "2", "Are you there?"])
+        .code(6)
+        .complains(&["the message has not arrived within 2 s"]);
+    waits(&["confirm", "--wait", "1", "1"])
+        .code(6)
+        .complains(&["the confirmation has not arrived within 1 s"]);
+    // Nor does the program that runs: it is not asked at all.
+    watch.stop();
+    waits(&["send", "--wait", "1", "Nobody writes this."])
+        .code(3)
+        .complains(&["gives no answer in time", "nothing was done"]);
+    for program in [&watch, &doctor] {
+        program.signal(Signal::CONT);
+    }
+    run(clinic.patient("P1", &["send", "--wait", "60", "There you are."])).code(0);
+    let history = run(clinic.patient("P1", &["history"])).code(0);
+    history
+        .says("Are you there?")
+        .never_says("Nobody writes this.");
 }

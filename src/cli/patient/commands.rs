@@ -17,12 +17,15 @@ use crate::clock::SystemClock;
 use crate::control::{self, Handler, NoAnswer};
 use crate::identity::data_dir::{self, DataDir, DataDirFault};
 use crate::patient::control::{Answer, Request, Said, Status, Word};
-use crate::patient::desk::Desk;
+use crate::patient::desk::{ARRIVAL, Desk};
 use crate::patient::event::Event;
 use crate::patient::files::{Files, Name};
 
 /// How long another program may take to begin or end on the directory.
 const HANDOVER: Duration = Duration::from_secs(5);
+/// How much longer than it was told to wait a command waits for the program that
+/// runs to answer.
+const GRACE: Duration = Duration::from_millis(900);
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// Whom this command asks.
@@ -46,6 +49,8 @@ pub(super) struct Command<'a> {
     pub(super) counter: Counter,
     /// Whether it connects, and for how long.
     pub(super) reach: Reach,
+    /// Until when it waits, if it was told to.
+    pub(super) until: Option<Instant>,
 }
 
 impl<'a> Command<'a> {
@@ -54,11 +59,23 @@ impl<'a> Command<'a> {
         name: &Name,
         reach: Reach,
     ) -> Result<Self, Failure> {
+        let begun = Instant::now();
+        let time = match reach {
+            Reach::Wait(time) => Some(time),
+            _ => None,
+        };
+        let counter = Counter::find(options, name, patience(time.map(|time| begun + time)))?;
+        // Until it had its own directory, a person may have typed a passphrase.
+        let from = match counter {
+            Counter::Running(_) => begun,
+            Counter::Own(_) => Instant::now(),
+        };
         Ok(Self {
             options,
             place: Place::new(options, name),
-            counter: Counter::find(options, name)?,
+            counter,
             reach,
+            until: time.map(|time| from + time),
         })
     }
 
@@ -106,7 +123,10 @@ impl<'a> Command<'a> {
         let form = self.options.form;
         let queued = format!("Queued, code {code}: it is kept here until it has arrived.");
         form.print(&queued, &[objects::queued(number, &code)])?;
-        let waited = self.settle(connected, &Request::WaitDelivered { number })?;
+        let waited = self.settle(connected, |milliseconds| Request::WaitDelivered {
+            number,
+            milliseconds,
+        })?;
         let said = match waited {
             Ok(true) => "Delivered: the doctor's server has it.",
             Ok(false) if connected => {
@@ -134,7 +154,10 @@ impl<'a> Command<'a> {
         else {
             return Err(unexpected());
         };
-        let waited = self.settle(connected, &Request::WaitConfirmed { number })?;
+        let waited = self.settle(connected, |milliseconds| Request::WaitConfirmed {
+            number,
+            milliseconds,
+        })?;
         let arrived = matches!(waited, Ok(true));
         let said = match arrived {
             true => "The doctor's server has the confirmation.",
@@ -193,7 +216,7 @@ impl<'a> Command<'a> {
     fn ask(&self, request: Request) -> Result<Answer, Failure> {
         let answer = match &self.counter {
             Counter::Running(directory) => {
-                let answer = control::ask(directory, &request, control::PATIENCE);
+                let answer = control::ask(directory, &request, patience(self.until));
                 let answer = answer.map_err(|error| no_answer(&error))?;
                 answer.ok_or_else(ended)?
             }
@@ -208,9 +231,17 @@ impl<'a> Command<'a> {
     /// Waits a while for something that is kept to arrive at the doctor's, and
     /// says whether it has; or why it never will, unless a person does
     /// something.
-    fn settle(&self, connected: bool, wait: &Request) -> Result<Result<bool, Failure>, Failure> {
-        let has_arrived =
-            || -> Result<bool, Failure> { Ok(self.ask(wait.clone())? == Answer::Arrived(true)) };
+    fn settle(
+        &self,
+        connected: bool,
+        wait: impl Fn(u64) -> Request,
+    ) -> Result<Result<bool, Failure>, Failure> {
+        let has_arrived = || match self.ask(wait(self.milliseconds_left())) {
+            Ok(answer) => Ok(answer == Answer::Arrived(true)),
+            // It is kept, whatever has become of the program that was to send it.
+            Err(failure) if failure.exit == Exit::Unreachable => Ok(false),
+            Err(failure) => Err(failure),
+        };
         if let Counter::Running(_) = &self.counter
             && !matches!(self.reach, Reach::Wait(_))
         {
@@ -226,6 +257,14 @@ impl<'a> Command<'a> {
         Ok(tried.map(|()| arrived))
     }
 
+    /// How long something may take to arrive now.
+    fn milliseconds_left(&self) -> u64 {
+        let left = self.until.map_or(ARRIVAL, |until| {
+            until.saturating_duration_since(Instant::now()).min(ARRIVAL)
+        });
+        u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Says on the side what is unread.
     fn unread_note(&self) {
         if let Form::People = self.options.form
@@ -238,12 +277,12 @@ impl<'a> Command<'a> {
 }
 
 impl Counter {
-    fn find(options: &PatientOptions, name: &Name) -> Result<Self, Failure> {
+    fn find(options: &PatientOptions, name: &Name, patience: Duration) -> Result<Self, Failure> {
         let directory = data_dir::location(&options.data, &name.to_string());
         let directory = directory.map_err(|error| failure::directory(&error))?;
         let deadline = Instant::now() + HANDOVER;
         loop {
-            let asked = control::ask(&directory, &Request::Status, control::PATIENCE);
+            let asked = control::ask(&directory, &Request::Status, patience);
             let answer: Option<Answer> = asked.map_err(|error| no_answer(&error))?;
             if answer.is_some() {
                 return Ok(Self::Running(directory));
@@ -266,6 +305,13 @@ impl Counter {
             }
         }
     }
+}
+
+/// How long the program that runs may take to answer a command that waits until
+/// then, if that was said.
+fn patience(until: Option<Instant>) -> Duration {
+    let left = until.map(|until| (until + GRACE).saturating_duration_since(Instant::now()));
+    left.map_or(control::PATIENCE, |left| left.min(control::PATIENCE))
 }
 
 fn inbox(messages: &[Said], new: usize, unread: bool) -> String {

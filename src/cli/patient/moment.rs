@@ -36,7 +36,7 @@ impl Command<'_> {
             (Reach::Offline, _) | (Reach::Once, Counter::Running(_)) => Ok(()),
             (Reach::Once, Counter::Own(own)) => self.moment(own, done),
             (Reach::Wait(time), counter) => {
-                let deadline = Instant::now() + time;
+                let deadline = self.until.unwrap_or_else(|| Instant::now() + time);
                 match counter {
                     Counter::Running(_) => wait_for_other(deadline, there),
                     Counter::Own(own) => self.wait(own, deadline, there),

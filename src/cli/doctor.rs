@@ -8,6 +8,7 @@ mod blocks;
 mod books;
 mod code;
 mod devices;
+mod elsewhere;
 mod joining;
 mod key;
 mod keygen_group;
@@ -263,18 +264,13 @@ fn answer_of_running(
 
 /// Answers a request from the practice's books.
 fn offline(options: &DoctorOptions, id: &Identifier, request: &Request) -> Result<Answer, Failure> {
-    let no_server = || {
-        let sentence = format!("no server is running for doctor {id}");
-        let hint = format!("start it: doctor{} --id {id}", options.data_option);
-        Failure::new(Exit::Unreachable, sentence).hint(hint)
-    };
     let needs_server = !matches!(request, Request::Office(_));
     if needs_server && !books::may_lack_node(options, id)? {
-        return Err(no_server());
+        return Err(elsewhere::no_server(options, id, None));
     }
     let practice = books::open_existing(options, id)?;
     if needs_server && practice.role() == Role::Doctor {
-        return Err(no_server());
+        return Err(elsewhere::no_server(options, id, Some(&*practice.store)));
     }
     let answer = books::answer(&practice, request.clone());
     if let (Role::Doctor, Answer::Office(office::Answer::Failed(_))) = (practice.role(), &answer) {

@@ -53,6 +53,15 @@ pub struct NodeRow {
     pub has_seat: bool,
 }
 
+/// Who has a doctor's seat, as far as the store tells.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct SeatHolder {
+    /// Since when her node runs, by the store's clock.
+    pub since: Option<Timestamp>,
+    /// The address from which it is connected to the store.
+    pub at: Option<String>,
+}
+
 /// A device that is connected somewhere in the clinic.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PresenceRow {
@@ -165,6 +174,9 @@ pub trait NodeStore {
         began: Instant,
         sessions: &[SessionName],
     ) -> Result<Box<dyn Seat>, StoreError>;
+
+    /// Who has her seat now; none if it is free.
+    fn seat_holder(&self) -> Result<Option<SeatHolder>, StoreError>;
 
     /// The nodes, in order of their doctors.
     fn running(&self) -> Result<Vec<NodeRow>, StoreError>;

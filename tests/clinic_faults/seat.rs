@@ -19,14 +19,19 @@ fn copy(scene: &Scene) {
     assert!(copied.unwrap().success());
 }
 
-/// What serves a doctor there, with this store.
-fn serve(scene: &Scene, doctor: &str, store: &str) -> Command {
+/// `doctor` there, with this store.
+fn command(scene: &Scene, doctor: &str, store: &str, line: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_doctor"));
     command.env_clear().env("HOME", scene.clinic.path(""));
     command.arg("--data").arg(scene.clinic.path("copy"));
-    command.args(["--id", doctor, "--store", store]);
-    command.args(["--listen", "127.0.0.1:0", "--json", "serve"]);
+    command.args(["--id", doctor, "--store", store]).args(line);
     command
+}
+
+/// What serves a doctor there, with this store.
+fn serve(scene: &Scene, doctor: &str, store: &str) -> Command {
+    let line = ["--listen", "127.0.0.1:0", "--json", "serve"];
+    command(scene, doctor, store, &line)
 }
 
 /// To how many devices a broadcast of the first doctor's is given elsewhere.
@@ -62,8 +67,22 @@ fn a_copied_directory_does_not_serve_beside_the_first() {
     stays_connected(&mut scene);
     scene.send_now("D1", Some("P1")).unwrap();
     scene.settle();
+    // Commands there say where she is served.
+    let there = |line: &[&str]| run(command(&scene, "D1", &scene.store, line)).code(3);
+    for line in [&["list"][..], &["broadcast", "Who hears this?"], &["stop"]] {
+        let said = there(line).complains(&[
+            "doctor D1 is served elsewhere, since ",
+            ", by a program at 127.",
+            "say it on that machine",
+        ]);
+        said.never_says("no server is running for doctor D1");
+    }
     // It serves at once when the other is gone, however that came to its end.
     scene.kill_node("D1");
+    until("nobody serves her", || {
+        let said = run(command(&scene, "D1", &scene.store, &["list"])).code(3);
+        said.err.contains("no server is running for doctor D1")
+    });
     let mut taken = Running::start(serve(&scene, "D1", &scene.store));
     taken.expect("\"type\":\"serving\"");
     run(scene.as_doctor("D1", &["--listen", "127.0.0.1:0", "serve"]))

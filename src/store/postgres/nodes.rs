@@ -18,7 +18,7 @@ use super::{PostgresStore, bounds};
 use crate::clock::Timestamp;
 use crate::store::messages::{Device, IncomingRow};
 use crate::store::nodes::{
-    Answered, Claim, News, NodeRow, NodeStore, PresenceRow, Seat, SessionName, Stamp,
+    Answered, Claim, News, NodeRow, NodeStore, PresenceRow, Seat, SeatHolder, SessionName, Stamp,
 };
 use crate::store::{StoreError, StoreFault, stored_millis};
 
@@ -182,6 +182,10 @@ impl NodeStore for PostgresStore {
         sessions: &[SessionName],
     ) -> Result<Box<dyn Seat>, StoreError> {
         self.sit_down(began, sessions)
+    }
+
+    fn seat_holder(&self) -> Result<Option<SeatHolder>, StoreError> {
+        self.read(|connection| self.holder(connection))
     }
 
     fn running(&self) -> Result<Vec<NodeRow>, StoreError> {

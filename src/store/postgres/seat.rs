@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::{Connection, value};
 use super::{PostgresStore, nodes};
-use crate::store::nodes::{News, Seat, SessionName};
+use crate::store::nodes::{News, Seat, SeatHolder, SessionName};
 use crate::store::{Place, StoreError, StoreFault};
 
 /// After so much silence of a node's program, which says something every 10
@@ -156,24 +156,36 @@ impl PostgresStore {
         self.seat.lock().map_err(|_| StoreFault::Poisoned)
     }
 
-    /// Who has the seat, as far as the server tells. Where the connection comes
-    /// from it tells those alone who use the same login.
+    /// That another process has the seat.
     fn taken(&self, connection: &mut Connection) -> Result<StoreFault, StoreFault> {
+        let SeatHolder { since, at } = self.holder(connection)?.unwrap_or_default();
+        let doctor = self.doctor.clone();
+        Ok(StoreFault::SeatTaken { doctor, since, at })
+    }
+
+    /// Who has the seat, as far as the server tells; none if it is free. Where the
+    /// connection comes from it tells those alone who use the same login.
+    pub(super) fn holder(
+        &self,
+        connection: &mut Connection,
+    ) -> Result<Option<SeatHolder>, StoreFault> {
         let sql = format!(
             "WITH held AS MATERIALIZED ({HELD})
              SELECT (SELECT {} FROM node WHERE doctor = $1),
-                    (SELECT host(client_addr) FROM held JOIN pg_stat_activity USING (pid)
-                     WHERE held.key = {} LIMIT 1)",
+                    (SELECT host(client_addr) FROM pg_stat_activity
+                     WHERE pg_stat_activity.pid = held.pid)
+             FROM held WHERE held.key = {} LIMIT 1",
             nodes::millis("started"),
             key("$1")
         );
         let row = connection.first(&sql, &[&self.doctor])?;
-        let (since, at) = match row {
-            Some(row) => (value(&row, 0)?, value(&row, 1)?),
-            None => (None, None),
-        };
-        let doctor = self.doctor.clone();
-        Ok(StoreFault::SeatTaken { doctor, since, at })
+        row.map(|row| {
+            Ok(SeatHolder {
+                since: value(&row, 0)?,
+                at: value(&row, 1)?,
+            })
+        })
+        .transpose()
     }
 }
 

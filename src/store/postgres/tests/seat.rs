@@ -50,6 +50,21 @@ fn one_process_at_a_time_has_a_doctors_seat() {
 }
 
 #[test]
+fn who_has_a_seat_is_told_to_whoever_looks() {
+    let Some(schema) = Schema::new() else { return };
+    let [first, looking] = [(); 2].map(|()| schema.open("D1").unwrap());
+    assert_eq!(looking.seat_holder().unwrap(), None);
+    let seat = first.take_seat(Instant::now(), &[]).unwrap();
+    let holder = looking.seat_holder().unwrap().unwrap();
+    assert!(holder.since.is_some());
+    assert_eq!(holder.at.as_deref(), Some("127.0.0.1"));
+    // It is D1's alone.
+    assert_eq!(schema.open("D2").unwrap().seat_holder().unwrap(), None);
+    drop(seat);
+    wait_until("it is free", || looking.seat_holder().unwrap().is_none());
+}
+
+#[test]
 fn a_process_takes_its_own_seat_from_a_connection_that_hangs() {
     let Some(schema) = Schema::new() else { return };
     let store = schema.open("D1").unwrap();

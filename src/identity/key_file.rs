@@ -83,7 +83,8 @@ pub const MAX_FILE_LEN: usize = 4096;
 pub enum KeyKind {
     /// Signs the clinic's root certificate and doctors' certificates.
     RootSigning = 1,
-    /// Signs patients' certificates, prekeys and messages.
+    /// A doctor's: signs patients' certificates, prekeys and messages. An assistant's
+    /// or auditor's, of the same format: signs what she does.
     DoctorSigning = 2,
     /// Opens what is encrypted to a prekey.
     Prekey = 3,
@@ -126,7 +127,7 @@ impl fmt::Display for KeyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::RootSigning => "the root's signing key",
-            Self::DoctorSigning => "a doctor's signing key",
+            Self::DoctorSigning => "the signing key of a doctor, assistant or auditor",
             Self::Prekey => "a doctor's prekey",
             Self::PatientSigning => "a patient's signing key",
             Self::PatientEncryption => "a patient's encryption key",

@@ -62,7 +62,10 @@ impl<T> Request<T> {
     error_code(1, "failed"),
     error_code(2, "the command line is wrong"),
     error_code(3, "no connection, or no answer in time"),
-    error_code(4, "not authenticated, or a key is not the expected one"),
+    error_code(
+        4,
+        "not authenticated, not for this role, or another key than expected"
+    ),
     error_code(5, "the ticket is expired or used"),
     error_code(6, "a message was not confirmed in time"),
     error_code(7, "stored or received data is damaged"),

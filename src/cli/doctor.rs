@@ -34,7 +34,7 @@ use crate::cli::Program;
 use crate::cli::args;
 use crate::cli::doctor::patients::PatientsTask;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::options::{AuditTask, DoctorOptions, DoctorTask};
+use crate::cli::options::{AuditTask, BackupTask, DoctorOptions, DoctorTask};
 use crate::cli::output::Form;
 use crate::control::{self, NoAnswer};
 use crate::doctor;
@@ -75,6 +75,9 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
         Failure::new(Exit::Failure, sentence)
     })?;
     let id = || identity(&options);
+    if asks_first(&options.task) {
+        books::check_is_doctor(&options, &id()?, &options.store)?;
+    }
     let request = match options.task.clone() {
         DoctorTask::Menu => return serve::run(&options, &id()?, serve::Mode::Menu),
         DoctorTask::Serve => return serve::run(&options, &id()?, serve::Mode::Service),
@@ -119,6 +122,21 @@ fn try_run(arguments: Vec<OsString>) -> Result<(), Failure> {
         DoctorTask::Messages(task) => return messages::run(&options, &id()?, task),
     };
     command(&options, &id()?, &request)
+}
+
+/// Whether a command is for doctors and asks a person before it asks the books, or may
+/// do so: nobody is to be asked what is refused afterwards.
+const fn asks_first(task: &DoctorTask) -> bool {
+    match task {
+        DoctorTask::Enrol(..) | DoctorTask::Devices(_) | DoctorTask::Purge(_) => true,
+        DoctorTask::Backup(task) => matches!(task, BackupTask::NewCode { .. }),
+        DoctorTask::Patients(task) => !matches!(
+            task,
+            PatientsTask::Show(_) | PatientsTask::List(..) | PatientsTask::Search(_)
+        ),
+        // `authority` looks by itself.
+        _ => false,
+    }
 }
 
 /// Who is meant: named, or the one identity that lies in the data directory.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::Program;
 use super::output::{Form, Object};
 use super::text;
-use crate::doctor::not_done::NotDone;
+use crate::doctor::not_done::{Cause, NotDone};
 use crate::identity::key_file::KeyFileFault;
 use crate::store::StoreFault;
 
@@ -23,7 +23,8 @@ pub enum Exit {
     Usage = 2,
     /// No connection, or no answer in time.
     Unreachable = 3,
-    /// One side did not prove who it is, or a key is not the expected one.
+    /// One side did not prove who it is, a key is not the expected one, or what was
+    /// asked is not for the role of whoever asks.
     Refused = 4,
     /// The ticket is expired or used.
     Ticket = 5,
@@ -94,11 +95,13 @@ impl From<Exit> for ExitCode {
 }
 
 impl From<&NotDone> for Failure {
-    /// What may go well later has the number of what is not reached.
+    /// What may go well later has the number of what is not reached, and what is not
+    /// for her who asks that of a refusal.
     fn from(why: &NotDone) -> Self {
-        let exit = match why.is_away {
-            true => Exit::Unreachable,
-            false => Exit::Failure,
+        let exit = match why.cause {
+            Cause::Away => Exit::Unreachable,
+            Cause::Role => Exit::Refused,
+            Cause::Asked => Exit::Failure,
         };
         Self::new(exit, why.sentence.as_str())
     }

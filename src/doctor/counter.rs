@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use crate::doctor::audit_log;
 use crate::doctor::control::{Answer, Request};
 use crate::doctor::desk::{answer_to, clinic, letter_to, letter_to_several};
+use crate::doctor::not_done::NotDone;
 use crate::doctor::office;
 use crate::doctor::post::{self, Letter, Recipients, SendError, Sent};
 use crate::doctor::practice::Practice;
@@ -19,7 +20,7 @@ use crate::identity::certificate::Fingerprint;
 #[must_use]
 pub fn answer(practice: &Practice, request: Request) -> Answer {
     if let Err(refusal) = roles::check(practice, &request) {
-        return Answer::Failed(refusal.to_string().into());
+        return Answer::Failed(NotDone::of(&refusal));
     }
     let answer = answered(practice, request);
     // What was done is done; the next one signs for it, too.

@@ -48,7 +48,7 @@ impl Desk {
     #[must_use]
     pub fn answer(&self, request: Request) -> Answer {
         if let Err(refusal) = roles::check(self.server.practice(), &request) {
-            return Answer::Failed(refusal.to_string().into());
+            return Answer::Failed(NotDone::of(&refusal));
         }
         match request {
             Request::List => self.list(),

@@ -1,5 +1,5 @@
-//! Why something was not done, as a sentence for whoever asked for it, and whether
-//! it may go well later by itself.
+//! Why something was not done, as a sentence for whoever asked for it, and what that
+//! lies with.
 
 use std::error::Error;
 use std::fmt;
@@ -8,6 +8,7 @@ use std::ops::Deref;
 use serde::{Deserialize, Serialize};
 
 use crate::doctor::messages::BookError;
+use crate::doctor::roles::NotForRole;
 use crate::store::{StoreError, is_away};
 
 /// Why something was not done.
@@ -16,8 +17,20 @@ use crate::store::{StoreError, is_away};
 pub struct NotDone {
     /// In a sentence without a full stop.
     pub sentence: String,
-    /// Whether that is because the database does not answer now.
-    pub is_away: bool,
+    /// What it lies with.
+    pub cause: Cause,
+}
+
+/// What it lies with that something was not done.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// What was asked, or what was found.
+    Asked,
+    /// The database, which does not answer now.
+    Away,
+    /// The role of whoever asked.
+    Role,
 }
 
 impl NotDone {
@@ -26,8 +39,18 @@ impl NotDone {
     pub fn of(error: &(dyn Error + 'static)) -> Self {
         Self {
             sentence: error.to_string(),
-            is_away: is_away(error),
+            cause: match error.is::<NotForRole>() {
+                true => Cause::Role,
+                false if is_away(error) => Cause::Away,
+                false => Cause::Asked,
+            },
         }
+    }
+
+    /// Whether the database does not answer now.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.cause == Cause::Away
     }
 }
 
@@ -36,7 +59,7 @@ impl From<String> for NotDone {
     fn from(sentence: String) -> Self {
         Self {
             sentence,
-            is_away: false,
+            cause: Cause::Asked,
         }
     }
 }

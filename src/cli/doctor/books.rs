@@ -13,6 +13,7 @@ use crate::cli::options::{DoctorOptions, GroupName};
 use crate::cli::passphrase;
 use crate::clock::{Clock, SystemClock};
 use crate::doctor::control::{Answer, Request};
+use crate::doctor::not_done::NotDone;
 use crate::doctor::practice::Practice;
 use crate::doctor::roles::NotForRole;
 use crate::doctor::{authority, counter, dismissal, member, office, recovery, seen, setup};
@@ -84,30 +85,39 @@ pub fn check_has_node(options: &DoctorOptions, id: &Identifier) -> Result<(), Fa
     }
 }
 
-/// Refuses her what is done without asking anybody, and is for doctors.
+/// Refuses what is for doctors to her who is none: where no practice is asked that
+/// would, or where a person would be asked before.
 pub fn check_is_doctor(
     options: &DoctorOptions,
     id: &Identifier,
     store: &StoreChoice,
 ) -> Result<(), Failure> {
     match role_without_node(options, id, store)? {
-        Some(role) => Err(failed(&NotForRole {
-            name: id.clone(),
-            role,
-        })),
+        Some(role) => {
+            let refusal = NotForRole {
+                name: id.clone(),
+                role,
+            };
+            Err(Failure::from(&NotDone::of(&refusal)))
+        }
         None => Ok(()),
+    }
+}
+
+/// The commands of one who works in a clinic without a node.
+pub(super) const fn commands_of(role: Role) -> &'static str {
+    match role {
+        Role::Auditor => "audit list|search|verify|export",
+        _ => "list|broadcast|message|deliveries|history|patients",
     }
 }
 
 fn no_node(options: &DoctorOptions, id: &Identifier, role: Role) -> Failure {
     let sentence = format!("{id} is an {role} of the clinic, and has no server: doctors have");
-    let commands = match role {
-        Role::Auditor => "audit list|search|verify|export",
-        _ => "list|broadcast|message|deliveries|history|patients",
-    };
     let hint = format!(
-        "say what to do: doctor{} --id {id} {commands}",
-        options.data_option
+        "say what to do: doctor{} --id {id} {}",
+        options.data_option,
+        commands_of(role)
     );
     Failure::new(Exit::Refused, sentence).hint(hint)
 }

@@ -417,7 +417,7 @@ fn wait_for_confirmations(
                 }
             }
             Some(Answer::Failed(why) | Answer::Office(office::Answer::Failed(why)))
-                if why.is_away =>
+                if why.is_away() =>
             {
                 if left.is_zero() {
                     return Err(database_gone(number));

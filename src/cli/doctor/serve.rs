@@ -199,8 +199,11 @@ fn announce(id: &Identifier, listening: SocketAddr, reachable: Option<&str>, for
     }
     let mut lines = format!("doctor: {id} is serving on {listening}\n");
     if listening.ip().is_loopback() && reachable == Some(&listening.to_string()) {
-        lines += "doctor: only this machine reaches that address; for others start with \
-                  --listen 0.0.0.0:7400 --public-address HOST:PORT\n";
+        lines += &format!(
+            "doctor: only this machine reaches that address; for others start with --listen \
+             0.0.0.0:{} --public-address HOST:PORT\n",
+            listening.port()
+        );
     } else if let Some(reachable) = reachable {
         lines += &format!("doctor: tickets will say that patients reach it at {reachable}\n");
     } else {

@@ -46,6 +46,19 @@ pub struct DataDir {
     keyring: Keyring,
     /// Closing it ends the lock.
     lock: File,
+    /// Whether this program has made it.
+    is_made: bool,
+}
+
+impl Drop for DataDir {
+    /// A directory that was made for an identity that came to nothing goes again.
+    fn drop(&mut self) {
+        if self.is_made && holds_the_lock_only(&self.path) {
+            // What stays is empty, and harms nobody.
+            let _ = fs::remove_file(self.path.join(LOCK));
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
 }
 
 impl DataDir {
@@ -57,9 +70,11 @@ impl DataDir {
     /// cannot be written or is in use by another running program.
     pub fn create_or_open(base: &Path, name: &str) -> Result<Self, DataDirError> {
         let path = location(base, name)?;
-        create(base, &path)
+        let is_made = create(base, &path)
             .map_err(|error| DataDirError::new(&path, DataDirFault::Create(error)))?;
-        Self::open(path)
+        let mut directory = Self::open(path)?;
+        directory.is_made = is_made;
+        Ok(directory)
     }
 
     /// Opens the directory of the identity `name`, which must be there.
@@ -85,6 +100,7 @@ impl DataDir {
                 path,
                 keyring: Keyring::plain(),
                 lock,
+                is_made: false,
             }),
             Err(fault) => Err(DataDirError::new(&path, fault)),
         }
@@ -252,15 +268,23 @@ fn is_name(name: &str) -> bool {
     parts.all(|part| part.parse::<Identifier>().is_ok()) && name != "." && name != ".."
 }
 
-fn create(base: &Path, path: &Path) -> io::Result<()> {
+/// Makes it if it is not there, and says whether it was made.
+fn create(base: &Path, path: &Path) -> io::Result<bool> {
     let mut builder = DirBuilder::new();
     builder.mode(0o700).recursive(true).create(base)?;
     match builder.recursive(false).create(path) {
-        Ok(()) => File::open(base)?.sync_all(),
+        Ok(()) => File::open(base)?.sync_all().map(|()| true),
         // Whatever is there, `check` judges it.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+fn holds_the_lock_only(path: &Path) -> bool {
+    let entries = fs::read_dir(path).into_iter().flatten();
+    entries
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .all(|name| matches!(name, Ok(name) if name == LOCK))
 }
 
 fn check(path: &Path) -> Result<(), DataDirFault> {

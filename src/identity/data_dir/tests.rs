@@ -198,3 +198,19 @@ fn the_directory_that_a_file_lies_in_is_locked_around_it() {
     drop(held);
     DataDir::open_existing(base.path(), "D1").unwrap();
 }
+
+#[test]
+fn a_directory_that_was_made_for_nothing_goes_again() {
+    let base = TempDir::new().unwrap();
+    let path = base.path().join("D1");
+    drop(DataDir::create_or_open(base.path(), "D1").unwrap());
+    assert!(!path.exists());
+    // What holds something stays, and what was there before.
+    let data = DataDir::create_or_open(base.path(), "D1").unwrap();
+    fs::write(data.path("join.key"), b"x").unwrap();
+    drop(data);
+    assert!(path.join("join.key").exists());
+    fs::remove_file(path.join("join.key")).unwrap();
+    drop(DataDir::create_or_open(base.path(), "D1").unwrap());
+    assert!(path.join(LOCK).exists());
+}

@@ -48,7 +48,7 @@ pub use purge::PurgeTask;
 pub use reach::Reach;
 pub use store::{CopyTask, StoreEnd};
 pub use ticket::TicketSource;
-pub(in crate::cli) use value::seconds;
+pub(in crate::cli) use value::{CUT_OFF, new_name, seconds};
 pub use value::{Environment, GroupName};
 use value::{
     address, command, count, data_option, group, id_option, identifier, path, period, reachable,
@@ -306,13 +306,12 @@ fn menu(form: Form) -> Result<DoctorTask, Failure> {
 }
 
 fn doctor_task(command: DoctorCommand, plain_keys: bool) -> Result<DoctorTask, Failure> {
-    let patient = |text: &str| value("PATIENT", text, identifier);
     Ok(match command {
         DoctorCommand::Serve(_) => DoctorTask::Serve,
         DoctorCommand::EnrolDoctor(args) => joining::invite(&args)?,
         DoctorCommand::Enrol(args) if joining::is_ticket(&args) => joining::join(args)?,
         DoctorCommand::Enrol(args) => DoctorTask::Enrol(
-            patient(&args.patient)?,
+            new_name("PATIENT", &args.patient)?,
             args.valid
                 .map(|text| value("--valid", &text, validity))
                 .transpose()?,

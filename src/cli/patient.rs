@@ -110,8 +110,12 @@ fn config(options: &PatientOptions) -> Config {
 fn enrol(options: &PatientOptions, source: TicketSource) -> Result<Exit, Failure> {
     let text = source.read(io::stdin().lock())?;
     let ticket: Ticket = text.parse().map_err(|error: TicketError| {
-        Failure::new(Exit::Usage, error.to_string())
-            .hint("the doctor's program prints one with: doctor enrol PATIENT")
+        let failure = Failure::new(Exit::Usage, error.to_string());
+        match error {
+            // It says itself where a patient's comes from.
+            TicketError::ForJoining => failure,
+            _ => failure.hint("the doctor's program prints one with: doctor enrol PATIENT"),
+        }
     })?;
     let name = enrol::name_of(&ticket);
     for (option, given, meant) in [

@@ -17,7 +17,9 @@ mod ticket;
 
 pub use answer::{Answered, ColumnKeys, Grant, JoinAnswer};
 pub use request::{JoinRequest, NewcomerKeys};
-pub use ticket::{JoinTicket, JoinTicketError, is_join_ticket, looks_like_ticket};
+pub use ticket::{
+    JoinTicket, JoinTicketError, begins_like_ticket, is_join_ticket, looks_like_ticket,
+};
 
 use std::fmt;
 

@@ -258,7 +258,8 @@ fn refuse_beside_server(options: &DoctorOptions, id: &Identifier) -> Result<(), 
 fn confirm(practice: &Practice) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         let sentence = "nobody is there to be asked, nothing was replaced";
-        return Err(Failure::new(Exit::Usage, sentence).hint("say --yes"));
+        return Err(Failure::new(Exit::Usage, sentence)
+            .hint("say the same again with --yes; in a terminal it is asked"));
     }
     let devices = authority::devices_at_stake(practice).map_err(|error| store_failed(&error))?;
     let whose = match practice.store.clinic() {

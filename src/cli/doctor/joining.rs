@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use crate::cli::Program;
 use crate::cli::doctor::authority::root_secret;
 use crate::cli::doctor::{
-    ask_office, failed, setup_failed, store_failed, unexpected, vault_failed,
+    ask_office, books::commands_of, failed, setup_failed, store_failed, unexpected, vault_failed,
 };
 use crate::cli::exit::{Exit, Failure, eprint};
 use crate::cli::input;
 use crate::cli::options::{DoctorOptions, RootFile, TicketSource};
 use crate::cli::output::Object;
 use crate::cli::passphrase;
-use crate::cli::text::clean;
+use crate::cli::text::{clean, clean_lines};
 use crate::clock::{Clock, SystemClock};
 use crate::control;
 use crate::doctor::joining::{Answer, Asked, OthersTicket, Request, Unfit, Waiting};
@@ -104,7 +104,12 @@ pub fn sign(
     }
     if !yes && !io::stdin().is_terminal() {
         let sentence = "nobody is there to be asked, nothing was signed";
-        return Err(Failure::new(Exit::Usage, sentence).hint("say --yes"));
+        let waiting: Vec<_> = waiting.iter().map(asks).collect();
+        eprint(&format!("{}\n", clean_lines(&waiting.join("\n"))));
+        return Err(Failure::new(Exit::Usage, sentence).hint(
+            "if they see the same fingerprints, say the same again with --yes; in a terminal it \
+             is asked",
+        ));
     }
     let directory = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
     let papers = setup::look_at_store(&directory, &options.store, id)
@@ -197,8 +202,12 @@ fn certify(
 pub fn join(options: &DoctorOptions, source: TicketSource, wait: Duration) -> Result<(), Failure> {
     let text = source.read(io::stdin().lock())?;
     let ticket: JoinTicket = text.parse().map_err(|error: JoinTicketError| {
-        Failure::new(Exit::Usage, error.to_string())
-            .hint("a doctor of the clinic prints one with: doctor enrol-doctor NAME")
+        let failure = Failure::new(Exit::Usage, error.to_string());
+        match error {
+            // It says itself where one for joining comes from.
+            JoinTicketError::ForPatient => failure,
+            _ => failure.hint("a doctor of the clinic prints one with: doctor enrol-doctor NAME"),
+        }
     })?;
     let id = options.id.as_ref().unwrap_or(&ticket.subject);
     if *id != ticket.subject {
@@ -222,15 +231,32 @@ pub fn join(options: &DoctorOptions, source: TicketSource, wait: Duration) -> Re
     wait_for_answer(options, newcomer, wait)?;
     vouch(directory, store.into())?;
     let said = format!(
-        "{id} has joined the clinic as {}. Its root: {}",
+        "{id} has joined the clinic as {}. Its root: {}\n{}",
         ticket.role,
-        fingerprint_groups(&ticket.root)
+        fingerprint_groups(&ticket.root),
+        next(options, id, ticket.role)
     );
     let object = Object::new("joined_clinic")
         .with("name", id.as_str())
         .with("role", ticket.role.word())
         .with("root", hex::encode(&ticket.root));
     options.form.print(&said, &[object])
+}
+
+/// What she does first.
+fn next(options: &DoctorOptions, id: &Identifier, role: Role) -> String {
+    let command = format!("doctor{} --id {id}", options.data_option);
+    match role {
+        Role::Doctor => format!(
+            "Start her server: {command} --listen 0.0.0.0:7400 --public-address HOST:PORT\n\
+             From then on the clinic's patients learn where she is when they connect, and reach \
+             her with: patient --doctor-id {id}. She enrols others with: {command} enrol PATIENT"
+        ),
+        role => format!(
+            "She has no server. She says what is to be done: {command} {}",
+            commands_of(role)
+        ),
+    }
 }
 
 /// Signs for the beginning of her log.

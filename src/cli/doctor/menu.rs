@@ -5,6 +5,7 @@ use std::io;
 use crate::address::{Address, AddressError};
 use crate::cli::doctor::{alike, devices, messages, patients, show};
 use crate::cli::menu::{self, Answer as Choice, Dialogue, DoctorChoice, question};
+use crate::cli::options::CUT_OFF;
 use crate::cli::text::check_message;
 use crate::doctor;
 use crate::doctor::control::{Answer, Broadcast, Request};
@@ -13,6 +14,7 @@ use crate::doctor::desk::Desk;
 use crate::doctor::not_done::NotDone;
 use crate::doctor::office;
 use crate::identity::id::{Identifier, IdentifierError};
+use crate::identity::join::begins_like_ticket;
 
 /// Shows the menu until Exit, end of input, Ctrl-C, or until the program is
 /// told to stop.
@@ -154,7 +156,10 @@ fn request_for(
                 .and_then(|patient| Ok(Choice::Given(Request::Consult { patient, end })));
         }
         DoctorChoice::Enrol => {
-            let named = patient(dialogue, |_| Ok(()))?;
+            let named = patient(dialogue, |name| match begins_like_ticket(name.as_str()) {
+                true => Err(CUT_OFF.to_owned().into()),
+                false => Ok(()),
+            })?;
             let store = desk.server().practice().store.as_ref();
             let named = named.and_then(|patient| alike::ask(dialogue, store, patient))?;
             return named.and_then(|patient| {

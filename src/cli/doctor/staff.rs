@@ -42,7 +42,11 @@ pub fn revoke(
     };
     if !yes && !io::stdin().is_terminal() {
         let sentence = "nobody is there to be asked, nobody was revoked";
-        return Err(Failure::new(Exit::Usage, sentence).hint("say --yes"));
+        eprint(&format!("{}\n", described(&shown)));
+        return Err(Failure::new(Exit::Usage, sentence).hint(
+            "if it is she who is to be revoked, say the same again with --yes; in a terminal it \
+             is asked",
+        ));
     }
     let directory = data_dir::location(&options.data, id.as_str()).map_err(|e| failed(&e))?;
     let store = setup::look_at_store(&directory, &options.store, id);

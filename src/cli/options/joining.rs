@@ -6,7 +6,7 @@ use super::super::args::EnrolPatient;
 use super::super::args::joining::EnrolDoctor;
 use super::super::exit::Failure;
 use super::super::normalise::usage;
-use super::value::{identifier, validity, value};
+use super::value::{new_name, validity, value};
 use super::{DoctorTask, TicketSource};
 use crate::identity::certificate::Role;
 use crate::identity::join::looks_like_ticket;
@@ -23,7 +23,7 @@ pub(super) fn invite(args: &EnrolDoctor) -> Result<DoctorTask, Failure> {
     let valid = args.valid.as_deref();
     let valid = valid.map(|text| value("--valid", text, validity));
     Ok(DoctorTask::Invite(
-        value("NAME", &args.name, identifier)?,
+        new_name("NAME", &args.name)?,
         role.transpose()?.unwrap_or(Role::Doctor),
         valid.transpose()?,
     ))

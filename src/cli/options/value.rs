@@ -13,6 +13,7 @@ use super::super::text::quoted;
 use crate::address::{Address, AddressError};
 use crate::doctor::tickets::LIFETIMES;
 use crate::identity::id::{Identifier, IdentifierError};
+use crate::identity::join::begins_like_ticket;
 
 /// The longest that can be waited for, in seconds: a day.
 const LONGEST_WAIT: u64 = 24 * 60 * 60;
@@ -52,6 +53,19 @@ pub(super) fn identifier(text: &str) -> Result<Identifier, String> {
     text.parse()
         .map_err(|error: IdentifierError| error.to_string())
 }
+
+/// A new name for a patient or for somebody of the staff.
+pub(in crate::cli) fn new_name(name: &str, typed: &str) -> Result<Identifier, Failure> {
+    // Not repeated: it may hold a part of a ticket's secret.
+    if begins_like_ticket(typed) {
+        return Err(usage(format!("{name}: {CUT_OFF}")));
+    }
+    value(name, typed, identifier)
+}
+
+/// Why what begins like a ticket is no new name.
+pub(in crate::cli) const CUT_OFF: &str = "this begins like a ticket and is no whole one, and no name: copy the whole ticket again, \
+     or choose another name";
 
 pub(super) fn address(text: &str) -> Result<Address, String> {
     text.parse()

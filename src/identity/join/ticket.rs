@@ -94,9 +94,14 @@ pub fn is_join_ticket(typed: &str) -> bool {
 /// is longer than any identifier.
 #[must_use]
 pub fn looks_like_ticket(typed: &str) -> bool {
-    let letters = base32::as_typed(typed);
-    let patients = letters.starts_with(&ticket::PREFIX.to_uppercase());
-    letters.len() > MAX_LEN && (patients || is_join_ticket(typed))
+    base32::as_typed(typed).len() > MAX_LEN && begins_like_ticket(typed)
+}
+
+/// Whether a text begins like a ticket of either kind, however it goes on: nobody is
+/// to be given such a name, as a ticket that was cut off would be one.
+#[must_use]
+pub fn begins_like_ticket(typed: &str) -> bool {
+    base32::as_typed(typed).starts_with(&ticket::PREFIX.to_uppercase()) || is_join_ticket(typed)
 }
 
 impl JoinTicket {

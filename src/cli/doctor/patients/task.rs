@@ -3,6 +3,7 @@
 use crate::cli::doctor::patients::arguments::{Add, Edit, PatientsCommand, Transfer, WriteNote};
 use crate::cli::exit::Failure;
 use crate::cli::normalise::usage;
+use crate::cli::options::new_name;
 use crate::cli::text::quoted;
 use crate::clock::Timestamp;
 use crate::doctor::records::{Change, Field, Personal};
@@ -69,7 +70,9 @@ impl PatientsTask {
     /// A usage error.
     pub(in crate::cli) fn new(command: PatientsCommand) -> Result<Self, Failure> {
         Ok(match command {
-            PatientsCommand::Add(args) => Self::Add(patient(&args.patient)?, added(args)?),
+            PatientsCommand::Add(args) => {
+                Self::Add(new_name("PATIENT", &args.patient)?, added(args)?)
+            }
             PatientsCommand::Edit(args) => {
                 let base = args.based_on.as_deref().map(version).transpose()?;
                 Self::Edit(patient(&args.patient)?, base, edited(args)?)

@@ -252,3 +252,23 @@ fn a_server_at_an_ipv6_address_is_reached() {
     clinic.enrol("P1");
     clinic.connect("P1");
 }
+
+#[test]
+fn the_port_that_others_would_reach_is_the_one_that_is_listened_on() {
+    let clinic = Clinic::new();
+    let mut doctor = clinic.as_service();
+    let (_, port) = doctor.address.rsplit_once(':').unwrap();
+    let proposed = format!("--listen 0.0.0.0:{port} --public-address HOST:PORT");
+    doctor.program.expect(&proposed);
+}
+
+#[test]
+fn nobody_gets_a_name_in_the_menu_that_begins_like_a_ticket() {
+    let clinic = Clinic::new();
+    let mut doctor = clinic.with_menu().program;
+    doctor.type_lines(&["7", "telemed1-06K3Q"]);
+    doctor.expect("This begins like a ticket");
+    doctor.expect("Nothing was done.");
+    doctor.type_lines(&["7", "telemed"]);
+    doctor.expect("telemed1-");
+}

@@ -34,6 +34,7 @@ fn a_practice_in_a_file_lets_nobody_join_and_says_what_it_needs() {
     clinic
         .enrol_with("P1", "telemedjoin1-AAAAA-AAAAA-AAAAA-AAAAA-AAAAA")
         .code(2)
+        .says_once("doctor enrol PATIENT")
         .complains(&["this is a ticket for joining a clinic's staff"]);
     // A broadcast to the clinic is one to the doctor's patients.
     clinic.enrol_with("P1", &patients).code(0);
@@ -57,9 +58,16 @@ fn a_practice_in_a_file_lets_nobody_join_and_says_what_it_needs() {
             .code(1)
             .complains(&[&sentence]);
     }
-    // A patient may be called nearly so.
+    // What is left of a ticket that was cut off is nobody's name, and not repeated.
+    for typed in ["telemed1-06K3Q-CC2FP", "TELEMEDJOIN1 06K3Q", "telemedjoin1"] {
+        for command in [&["enrol"][..], &["enrol-doctor"], &["patients", "add"]] {
+            let said = clinic.command(&[command, &[typed]].concat()).code(2);
+            said.complains(&["this begins like a ticket", "copy the whole ticket again"])
+                .never_says("06K3Q");
+        }
+    }
     clinic
-        .command(&["enrol", "telemedjoin1"])
+        .command(&["enrol", "telemed"])
         .code(0)
         .says("telemed1-");
 }

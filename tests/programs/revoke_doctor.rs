@@ -88,7 +88,10 @@ fn a_doctor_who_is_revoked_is_out_and_her_name_may_be_given_again() {
     revoke("D3", &["--yes"])
         .code(1)
         .complains(&["nobody of the name D3"]);
-    revoke("D2", &[]).code(2).complains(&["say --yes"]);
+    revoke("D2", &[]).code(2).complains(&[
+        "D2 works in this clinic as doctor",
+        "say the same again with --yes",
+    ]);
     revoke("D2", &["--yes", "--since", "2026-03-01"])
         .code(2)
         .complains(&["--since needs --devices"]);

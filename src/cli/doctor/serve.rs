@@ -68,33 +68,11 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
     let signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| failed(&error))?;
     let listening = listener.local_addr().map_err(|error| failed(&error))?;
     let reachable = remember(&practice, options, listening).map_err(|e| store_failed(&e))?;
-    let settings = Settings {
-        tolerance: options.tolerance,
-        strict_clock: options.strict_clock,
-        handshakes_per_address: options.handshakes_per_address.get(),
-        block: options.block,
-        backup: options.backup.clone(),
-        audit_heads: options.audit_heads.clone(),
-        ..Settings::default()
-    };
     let directory = Arc::clone(&practice.directory);
     let (server, events) =
-        Server::start(listener, practice, settings).map_err(|error| failed(&error))?;
-
+        Server::start(listener, practice, settings(options)).map_err(|error| failed(&error))?;
     let (stop, stopped) = mpsc::channel();
-    let request_stop = Mutex::new(stop.clone());
-    let desk = Arc::new(Desk::new(
-        server,
-        Box::new(move || {
-            if let Ok(stop) = request_stop.lock() {
-                let _ = stop.send(());
-            }
-        }),
-    ));
-    let dismissed = stop.clone();
-    desk.server().when_dismissed(move || {
-        let _ = dismissed.send(());
-    });
+    let desk = desk_of(server, &stop);
     control::listen(&directory.path(""), &desk).map_err(|error| {
         Failure::new(
             Exit::Failure,
@@ -112,14 +90,7 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
         Mode::Service => as_service(&desk, events, &stopped, supervision, options.form),
     };
     let dismissed = desk.server().dismissed().cloned();
-    // Whoever asked for the end may still be answered; the server, and with it
-    // the store, is closed by the last who lets go of it: that is to be this
-    // thread, since the program ends with it.
-    let deadline = Instant::now() + LAST_ANSWER;
-    while Arc::strong_count(&desk) > 1 && Instant::now() < deadline {
-        thread::park_timeout(Duration::from_millis(5));
-    }
-    drop(desk);
+    close(desk);
     control::unlisten(&directory.path(""));
     match dismissed {
         Some(Dismissed::Revoked) => result.and(Err(books::is_revoked(id))),
@@ -128,6 +99,49 @@ pub fn run(options: &DoctorOptions, id: &Identifier, mode: Mode) -> Result<(), F
         }
         None => result,
     }
+}
+
+/// What was chosen for the server.
+fn settings(options: &DoctorOptions) -> Settings {
+    Settings {
+        tolerance: options.tolerance,
+        strict_clock: options.strict_clock,
+        handshakes_per_address: options.handshakes_per_address.get(),
+        block: options.block,
+        backup: options.backup.clone(),
+        audit_heads: options.audit_heads.clone(),
+        ..Settings::default()
+    }
+}
+
+/// The desk of a server, whose end is asked for through `stop`: by a command, or
+/// because the doctor was dismissed.
+fn desk_of(server: Server, stop: &mpsc::Sender<()>) -> Arc<Desk> {
+    let asked = Mutex::new(stop.clone());
+    let desk = Desk::new(
+        server,
+        Box::new(move || {
+            if let Ok(stop) = asked.lock() {
+                let _ = stop.send(());
+            }
+        }),
+    );
+    let dismissed = stop.clone();
+    desk.server().when_dismissed(move || {
+        let _ = dismissed.send(());
+    });
+    Arc::new(desk)
+}
+
+/// Lets go of the desk. Whoever asked for the end may still be answered; the server,
+/// and with it the store, is closed by the last who lets go of it: that is to be
+/// this thread, since the program ends with it.
+fn close(desk: Arc<Desk>) {
+    let deadline = Instant::now() + LAST_ANSWER;
+    while Arc::strong_count(&desk) > 1 && Instant::now() < deadline {
+        thread::park_timeout(Duration::from_millis(5));
+    }
+    drop(desk);
 }
 
 /// Keeps where the server listens, and where patients reach it if that is

@@ -39,7 +39,7 @@ use crate::identity::revocation::RevokedDoctors;
 use crate::new_file::{NewFile, PublishError};
 use crate::random::Random;
 use crate::store::clinic::Removal;
-use crate::store::{Store, fact};
+use crate::store::{ClinicStore, Store, fact};
 
 /// Name of the file.
 pub const CLINIC: &str = "clinic.json";
@@ -358,6 +358,27 @@ pub fn put_back(
     };
     let (older, newer) = (found.number(), known.number());
     // First, so that it is gone on with if this is cut short.
+    remove_named(clinic, &root, (&found, &known), now)?;
+    let detail = format!("list {newer} of revoked doctors put in the place of the older {older}");
+    let entry = Entry::new(
+        now,
+        SERVER,
+        Action::KeyChanged,
+        own.identifier.as_str(),
+        &detail,
+    );
+    let put = clinic.put_revoked_list(found.as_bytes(), known.as_bytes(), &[entry])?;
+    Ok(put.then_some((older, newer)))
+}
+
+/// Removes those who work in the clinic though the newer list that is known, not the
+/// one that was found there, revokes them.
+fn remove_named(
+    clinic: &dyn ClinicStore,
+    root: &VerifiedCertificate,
+    (found, known): (&RevokedDoctors, &RevokedDoctors),
+    now: Timestamp,
+) -> Result<(), SetupError> {
     for row in clinic.staff()? {
         let certificate = Certificate::decode(&row.certificate, root.group());
         if !certificate.is_ok_and(|certificate| known.contains(&certificate.subject().serial)) {
@@ -369,20 +390,11 @@ pub fn put_back(
             list: found.as_bytes(),
             devices: None,
         };
-        let detail = format!("again, as list {newer} says");
+        let detail = format!("again, as list {} says", known.number());
         let entry = Entry::new(now, SERVER, Action::StaffRevoked, &row.id, &detail);
         clinic.remove_member(&removal, &[entry])?;
     }
-    let detail = format!("list {newer} of revoked doctors put in the place of the older {older}");
-    let entry = Entry::new(
-        now,
-        SERVER,
-        Action::KeyChanged,
-        own.identifier.as_str(),
-        &detail,
-    );
-    let put = clinic.put_revoked_list(found.as_bytes(), known.as_bytes(), &[entry])?;
-    Ok(put.then_some((older, newer)))
+    Ok(())
 }
 
 #[cfg(test)]

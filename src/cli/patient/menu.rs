@@ -153,16 +153,25 @@ impl Watch {
         }
     }
 
+    /// Notes whether there is a session, before that is said: whoever has read it
+    /// is answered by it.
+    fn note_session(&self, event: &Event) {
+        match event {
+            Event::Connected { .. } => self.seen().online = true,
+            Event::ConnectionLost(_) | Event::Ended(_) | Event::Back { .. } => {
+                self.seen().online = false;
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes the rest, when it was said.
     fn note(&self, event: &Event, printer: &Printer) {
         let mut seen = self.seen();
         match event {
             Event::Connected { .. } => {
                 seen.connected = true;
-                seen.online = true;
                 seen.failed = None;
-            }
-            Event::ConnectionLost(_) | Event::Ended(_) | Event::Back { .. } => {
-                seen.online = false;
             }
             Event::Epoch { .. } => seen.caught_up = true,
             Event::NotConnected(error) => {
@@ -198,6 +207,7 @@ impl Follower {
     fn follow(&self, events: &Receiver<Event>) {
         for event in events {
             self.alarm.on(&event);
+            self.watch.note_session(&event);
             if let Some(lines) = say::event(&event) {
                 self.printer.line(lines);
             }

@@ -1,5 +1,6 @@
 //! Devices that are revoked or frozen while the server runs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use telemed::doctor::control::{Answer, Request};
@@ -98,11 +99,15 @@ fn a_device_that_joins_while_it_is_revoked_does_not_stay() {
         .collect();
     let desk = desk(&mut practice);
     for (number, person) in people.iter_mut().enumerate() {
+        let is_seen = AtomicBool::new(number % 2 == 0);
         thread::scope(|scope| {
             let joining = scope.spawn(|| {
                 // Until it is refused. A session that ends on its way in is as
                 // good.
                 while let Ok(session) = person.try_connect(address, None) {
+                    // A certificate begins so many handshakes and no more: none of
+                    // them is over before somebody has looked.
+                    eventually("it is seen", || is_seen.load(Ordering::Relaxed));
                     drop(session);
                 }
             });
@@ -111,6 +116,7 @@ fn a_device_that_joins_while_it_is_revoked_does_not_stay() {
                 eventually("somebody is there", || {
                     !desk.server().connected().is_empty()
                 });
+                is_seen.store(true, Ordering::Relaxed);
             }
             ask(&desk, revoke(&format!("P{number}"), None));
             let _ = joining.join();

@@ -113,6 +113,8 @@ fn tag(mac_key: &[u8], ad: &[&[u8]], iv_and_ciphertext: &[u8]) -> [u8; TAG_LEN] 
 
 #[cfg(test)]
 mod tests {
+    use cbc::cipher::block_padding::NoPadding;
+
     use super::*;
 
     /// The example of RFC 7518, appendix B.3.
@@ -171,6 +173,32 @@ mod tests {
             let tag = tag(&key()[..32], &[], &sealed);
             sealed.extend_from_slice(&tag);
             assert_eq!(open(&key(), &[], &sealed).unwrap_err(), OpenError);
+        }
+    }
+
+    #[test]
+    fn a_padding_that_is_none_is_refused_under_a_right_tag() {
+        for blocks in [1, short::MAX_LEN / BLOCK_LEN + 1] {
+            for (end, is_padding) in [
+                (&[7, 0][..], false),
+                (&[7, 17], false),
+                (&[7, 2], false),
+                (&[7, 3, 3], false),
+                (&[7, 2, 2], true),
+            ] {
+                let mut sealed = IV.to_vec();
+                sealed.resize(IV_LEN + blocks * BLOCK_LEN - end.len(), 5);
+                sealed.extend_from_slice(end);
+                let len = blocks * BLOCK_LEN;
+                Encryptor::new_from_slices(&key()[32..], &IV)
+                    .unwrap()
+                    .encrypt_padded::<NoPadding>(&mut sealed[IV_LEN..], len)
+                    .unwrap();
+                let tag = tag(&key()[..32], &[], &sealed);
+                sealed.extend_from_slice(&tag);
+                let opened = open(&key(), &[], &sealed);
+                assert_eq!(opened.is_ok(), is_padding, "{blocks} {end:?}");
+            }
         }
     }
 }

@@ -347,6 +347,63 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock::SystemClock;
+    use crate::random::OsRandom;
+    use crate::store::{SqliteStore, TicketRow, TrustStore};
+    use crate::testing::{NOW, at, clinic};
+
+    /// Tables with two open tickets, 1 and 2.
+    fn tables() -> Tables {
+        let store = SqliteStore::in_memory().unwrap();
+        for id in [1, 2] {
+            let ticket = TicketRow {
+                id: [id; 16],
+                subject: "P1".to_owned(),
+                sealed: vec![1],
+                created: NOW,
+                expires: at(3_600),
+                state: TicketState::Open,
+                serial: None,
+            };
+            store.add_ticket(&ticket, &[]).unwrap();
+        }
+        Tables::new(
+            Arc::new(store),
+            Arc::new(Vault::generate(&mut OsRandom)),
+            Arc::new(SystemClock),
+            SessionTable::new(10, &mut OsRandom),
+            Duration::ZERO,
+        )
+    }
+
+    #[test]
+    fn a_key_that_stands_in_a_certificate_is_not_certified_again() {
+        let (doctor, patients) = (&clinic().doctor, &clinic().patients);
+        let known = patients[0].certificate();
+        let (signing, encryption) = (patients[1].signing(), patients[1].encryption());
+        let hers = |key: &Element| key.clone();
+        let subject = known.subject();
+        let certify = |signing, encryption| {
+            let name = &subject.identifier;
+            doctor.certify(name, signing, encryption, NOW, &mut OsRandom)
+        };
+        let other = [
+            certify(subject.signing_key.clone(), hers(encryption.public())),
+            certify(
+                signing.verifying_key().clone(),
+                hers(subject.encryption_key.as_ref().unwrap()),
+            ),
+        ];
+        let tables = tables();
+        let issue = |id, certificate| tables.issue(&[id; 16], certificate, NOW).unwrap();
+        assert_eq!(issue(1, known), Issued::Now);
+        for other in &other {
+            assert_eq!(issue(2, other), Issued::KeysInUse);
+        }
+        // The ticket is not used up by that, and the other one is.
+        assert_eq!(issue(2, patients[1].certificate()), Issued::Now);
+        assert_eq!(issue(1, patients[1].certificate()), Issued::TicketUsed);
+    }
 
     fn address(last: u8) -> IpAddr {
         IpAddr::from([10, 0, 0, last])

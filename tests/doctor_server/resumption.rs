@@ -82,6 +82,19 @@ fn a_replay_with_an_answered_retry_is_refused_too() {
 }
 
 #[test]
+fn of_two_who_show_a_token_before_either_has_a_new_one_one_is_answered() {
+    let practice = Practice::open();
+    let mut person = practice.admit_one("P1");
+    let (ticket, _) = person.connect(practice.address()).drop_line();
+    practice.wait_for_members(0);
+    let mut wires = [(); 2].map(|()| person.dial(practice.address()));
+    let again = ticket.duplicate();
+    let answered = person.ask_to_resume(&mut wires[0], ticket);
+    assert!(answered.is_some());
+    assert!(person.ask_to_resume(&mut wires[1], again).is_none());
+}
+
+#[test]
 fn a_dropped_session_is_resumed_once() {
     let practice = Practice::open();
     let mut person = practice.admit_one("P1");

@@ -10,6 +10,7 @@ use telemed::handshake::patient::HandshakeError;
 use telemed::protocol::opcode::KEY_VERIFICATION;
 use telemed::protocol::record::Disconnect;
 use telemed::protocol::{AlertCode, DisconnectReason, opcode, sub};
+use telemed::session::outbox::MAX_FRAMES;
 use telemed::store::CertificateState;
 
 use crate::support::{Got, PATIENCE, Person, Practice, Session, eventually};
@@ -234,6 +235,27 @@ fn a_silent_patient_is_sent_heartbeats_and_then_dropped() {
     silent.until("the end", |got| matches!(got, Got::Closed).then_some(()));
     lively.epoch_of(1);
     assert_eq!(practice.server().connected().len(), 1);
+}
+
+#[test]
+fn whoever_is_heard_and_does_not_read_is_dropped() {
+    let practice = Practice::with_narrow_lines_and(impatient());
+    let mut person = practice.admit_one("P1");
+    person.narrow = true;
+    let mut session = person.connect(practice.address());
+    session.epoch();
+    // Far from filling the queue.
+    let (p1, text) = ("P1".parse().unwrap(), "x".repeat(16_000));
+    for _ in 0..MAX_FRAMES / 4 {
+        practice.server().message(&p1, &text).unwrap();
+    }
+    eventually("dropped", || {
+        session.beat();
+        practice.server().connected().is_empty()
+    });
+    practice.wait_for("stalled", |event| {
+        matches!(event, Event::Left(_, Departure::Stalled)).then_some(())
+    });
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! What a patient's device keeps: over restarts, and when it cannot.
 
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use telemed::clock::{Clock, SystemClock};
+use telemed::handshake::resume::no_token;
 use telemed::patient::config::Config;
 use telemed::patient::event::{Event, Loss};
 use telemed::patient::outbox::WriteError;
 use telemed::protocol::message::{Boundary, Message};
-use telemed::protocol::opcode;
+use telemed::protocol::{opcode, sub};
 use telemed::random::OsRandom;
 use telemed::session::doctor::FromPatient;
 
@@ -29,6 +31,20 @@ fn end(running: Running, session: Session) {
     drop(session);
     running.client.leave();
     running.rest();
+}
+
+#[test]
+fn a_token_that_was_answered_is_not_shown_again() {
+    let clinic = Clinic::found();
+    let _running = Device::enrolled(&clinic).start();
+    let session = clinic.welcome();
+    session.line.stream.shutdown(Shutdown::Both).unwrap();
+    let mut line = clinic.accept();
+    assert_eq!(line.receive().sub(), sub::RESUME);
+    line.send(&no_token());
+    assert_eq!(line.receive().sub(), sub::M1);
+    drop(line);
+    assert!(!clinic.welcome().resumed);
 }
 
 #[test]

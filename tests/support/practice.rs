@@ -91,12 +91,17 @@ impl Practice {
 
     /// A practice whose sockets take little at a time.
     pub fn with_narrow_lines() -> Self {
+        Self::with_narrow_lines_and(Settings::default())
+    }
+
+    /// The same with other settings.
+    pub fn with_narrow_lines_and(settings: Settings) -> Self {
         let listener = listen();
         set_socket_send_buffer_size(&listener, 4096).unwrap();
         let base = TempDir::new().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
         let group = Group::ffdhe2048();
-        let practice = Self::found(base, store, Settings::default(), &group, listener);
+        let practice = Self::found(base, store, settings, &group, listener);
         practice.run_a_while();
         practice
     }

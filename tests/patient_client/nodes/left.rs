@@ -47,6 +47,26 @@ fn a_list_of_revoked_doctors_that_one_shows_counts_for_all() {
     assert_eq!(called.kind(), ErrorKind::WouldBlock);
 }
 
+#[test]
+fn whom_a_list_revokes_that_another_one_shows_is_not_called_in_the_same_run() {
+    let mut scene = Scene::introduced();
+    let stolen = scene.d1.practice.identity();
+    let serial = stolen.certificate.subject().serial;
+    let renewed = with_next_list(&scene, &scene.d2.practice.identity(), serial);
+    scene.d2.practice.replace_identity(renewed);
+    scene.d1.close();
+    let at_hers = TcpListener::bind(scene.d1.address).unwrap();
+    at_hers.set_nonblocking(true).unwrap();
+    let running = scene.device.start_as("D2", any_doctor());
+    assert_eq!(session(&running), with("D2"));
+    scene.d2.close();
+    for _ in 0..3 {
+        running.until(|event| matches!(event, Event::NotConnected(_)).then_some(()));
+    }
+    running.leave();
+    assert_eq!(at_hers.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
 /// Asked for a doctor who has left, the program names another one.
 fn left(running: Running, whom: &str, other: &str) {
     let stopped = running.until(|event| match event {

@@ -95,7 +95,7 @@ impl Element {
 
     /// Anything as an element, for tests of what it would allow.
     #[cfg(test)]
-    pub(super) fn unchecked(group: &Group, bytes: &[u8]) -> Self {
+    pub(crate) fn unchecked(group: &Group, bytes: &[u8]) -> Self {
         Self {
             group: group.clone(),
             bytes: bytes.into(),

@@ -103,6 +103,48 @@ fn remembered_addresses_are_bounded() {
 }
 
 #[test]
+fn all_addresses_together_take_no_more_places_than_there_are() {
+    let gate = gate(100);
+    let now = Instant::now();
+    let enter = |from| gate.enter(address(from), &stream(), now);
+    let mut places = Vec::new();
+    for from in 1..=8 {
+        for _ in 0..MAX_STRANGERS_PER_ADDRESS {
+            let place = enter(from).unwrap();
+            assert!(pays(&place, now));
+            places.push(place);
+        }
+    }
+    assert_eq!(places.len(), MAX_STRANGERS);
+    assert!(enter(9).is_none());
+    drop(places);
+    assert!(enter(9).is_some());
+}
+
+#[test]
+fn so_many_wait_for_a_processor_and_no_more() {
+    let gate = gate(2);
+    let held: Vec<_> = (0..gate.processors)
+        .map(|_| gate.work(Instant::now()).unwrap())
+        .collect();
+    let long = Duration::from_secs(20);
+    std::thread::scope(|scope| {
+        for _ in 0..MAX_WAITING {
+            scope.spawn(|| gate.work(Instant::now() + long).map(drop));
+        }
+        let begun = Instant::now();
+        while gate.lock().waiting < MAX_WAITING {
+            assert!(begun.elapsed() < long, "they do not wait");
+            std::thread::yield_now();
+        }
+        let begun = Instant::now();
+        assert!(gate.work(begun + long).is_none());
+        assert!(begun.elapsed() < long, "one more has waited");
+        drop(held);
+    });
+}
+
+#[test]
 fn work_waits_for_a_processor_and_not_beyond_the_deadline() {
     let gate = gate(2);
     let held: Vec<_> = (0..gate.processors)

@@ -101,6 +101,7 @@ fn a_signature_is_bound_to_key_domain_group_and_message() {
     let signature = secret.sign(label::SIG_M1, &[b"message"], &mut OsRandom);
     assert!(!is_refused(key, b"message", &signature));
     assert!(is_refused(key, b"messag", &signature));
+    assert!(is_refused(key, b"massage", &signature));
     assert!(is_refused(key, b"message\0", &signature));
     assert!(
         key.verify(label::SIG_M2, &[b"message"], &signature)

@@ -67,6 +67,11 @@ impl<'a> FirstMessage<'a> {
     pub fn seal(self) -> Frame {
         let group = self.prekey.group();
         let kem = KemSecret::generate(group, &mut OsRandom);
+        // What the doctor would find with 0 or 1, everybody knows.
+        let shared = match &self.c1 {
+            Some(c1) => kem.agree(&Element::unchecked(group, c1)),
+            None => kem.agree(&self.prekey),
+        };
         let c1 = self.c1.unwrap_or_else(|| kem.public().as_bytes().to_vec());
         let fields = Writer::new()
             .u16(self.suite)
@@ -88,7 +93,7 @@ impl<'a> FirstMessage<'a> {
             &self.doctor,
             &self.prekey_hash,
         );
-        let early = EarlySecret::new(group, &kem.agree(&self.prekey), &binding);
+        let early = EarlySecret::new(group, &shared, &binding);
         let signed_binding = self.signed_binding.unwrap_or(*early.binding_hash());
         let signature = self.signature.unwrap_or_else(|| {
             let signed: [&[u8]; 3] = [&signed_binding, &self.signed_certificate, &self.ephemeral];
@@ -220,7 +225,7 @@ impl<'a> SecondMessage<'a> {
         let fields = Writer::new()
             .u64(self.time.as_millis())
             .bytes(&random::array::<32>(&mut OsRandom))
-            .bytes(&self.c2.unwrap_or_else(|| b.public().as_bytes().to_vec()))
+            .bytes(self.c2.as_deref().unwrap_or_else(|| b.public().as_bytes()))
             .finish();
         let papers = Writer::new()
             .lp16(&self.certificate)
@@ -230,9 +235,11 @@ impl<'a> SecondMessage<'a> {
         let box_len = aes::sealed_len(papers.len() + 2 * group.element_len());
         let header = Frame::header(KEY_VERIFICATION, sub::M2, fields.len() + 2 + box_len);
         let th2 = schedule::transcript_2(m1, &[&header[..], &fields].concat());
-        let secret = opened
-            .early
-            .handshake(&b.agree(&opened.ephemeral), &b.agree(&self.encryption_key));
+        // What the patient would find with 0 or 1, everybody knows.
+        let bad = self.c2.map(|c2| Element::unchecked(group, &c2));
+        let [ss2, ss3] = [&opened.ephemeral, &self.encryption_key]
+            .map(|key| b.agree(bad.as_ref().unwrap_or(key)));
+        let secret = opened.early.handshake(&ss2, &ss3);
         let signed: [&[u8]; 5] = [
             &self.signed_transcript.unwrap_or(th2),
             &self.signed_patient,

@@ -222,6 +222,12 @@ fn unknown_versions_and_roles_are_refused() {
     for role in [0, 6, 255] {
         let error = refused(|forged| forged.role = role);
         assert_eq!(error, CertificateError::Malformed);
+        // As long as a doctor's, too.
+        let error = refused(|forged| {
+            forged.role = role;
+            forged.encryption_key = Vec::new();
+        });
+        assert_eq!(error, CertificateError::Malformed);
     }
 }
 
@@ -278,7 +284,9 @@ fn a_certificate_with_a_byte_more_less_or_other_is_refused() {
             .is_ok()
     };
     assert!(accepts(&genuine));
-    assert!(!accepts(&[&genuine[..], &[0]].concat()));
+    let longer = [&genuine[..], &[0]].concat();
+    let error = Certificate::decode(&longer, doctor.group()).unwrap_err();
+    assert_eq!(error, CertificateError::Malformed);
     for len in 0..genuine.len() {
         assert!(!accepts(&genuine[..len]));
     }
@@ -323,6 +331,25 @@ fn a_root_is_the_pinned_one_and_signs_itself() {
     }
     // Nor one that another key signed, whoever it names.
     let mallory = SignSecret::generate(group, &mut OsRandom);
+    let mut subject = root.subject().clone();
+    subject.signing_key = mallory.verifying_key().clone();
+    let forged = Forged {
+        version: 1,
+        issuer: key_id(mallory.verifying_key()),
+        role: 2,
+        group: *group.id(),
+        subject,
+        encryption_key: Vec::new(),
+        signer: &mallory,
+    };
+    let doctor = decode(&forged.encode());
+    let pinned = doctor.fingerprint();
+    let error = VerifiedCertificate::root(doctor, &pinned).unwrap_err();
+    assert_eq!(
+        error,
+        CertificateError::WrongLink,
+        "it signs itself, as a doctor"
+    );
     for (issuer, expected) in [
         (
             key_id(&root.subject().signing_key),

@@ -60,6 +60,7 @@ mod pulse;
 mod recall;
 mod registry;
 mod roster;
+mod sifted;
 mod signed;
 mod socket;
 mod store_check;

@@ -18,6 +18,7 @@ mod error;
 mod mailbox;
 pub mod messages;
 mod migrations;
+pub(crate) mod names;
 pub mod nodes;
 #[cfg(feature = "postgres")]
 mod postgres;

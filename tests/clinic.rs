@@ -13,6 +13,8 @@
 mod damaged;
 #[path = "support/forged.rs"]
 mod forged;
+#[path = "clinic/hidden.rs"]
+mod hidden;
 #[path = "clinic/names.rs"]
 mod names;
 #[path = "clinic/replacing.rs"]

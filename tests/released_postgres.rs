@@ -111,7 +111,7 @@ fn a_clinic_of_schema_5_opens_with_all_that_is_in_it() {
     let staff: Vec<_> = staff.iter().map(|row| (&*row.id, &*row.role)).collect();
     let who = [("A1", "assistant"), ("D1", "doctor"), ("D2", "doctor")];
     assert_eq!(staff, who);
-    let joins = store.join_tickets().unwrap();
+    let joins = store.join_tickets_from(&[], None, 99).unwrap();
     let joins = joins
         .iter()
         .filter(|ticket| ticket.state == JoinState::Open);

@@ -14,7 +14,7 @@ use crate::doctor::join_tickets::{self, IssuedJoin};
 use crate::doctor::messages::device_code;
 use crate::doctor::not_done::NotDone;
 use crate::doctor::practice::Practice;
-use crate::doctor::tickets::ticket_code;
+use crate::doctor::tickets::{self, TICKET_CODE_LEN, ticket_code};
 use crate::hex;
 use crate::identity::certificate::{Certificate, Fingerprint, Serial};
 use crate::identity::id::Identifier;
@@ -163,7 +163,8 @@ pub struct IssuedTicket {
     pub ticket: String,
     /// For whom it is.
     pub patient: String,
-    /// `open`, `expired`, `used`, `frozen` or `revoked`.
+    /// `open`, `expired`, `used`, `frozen` or `revoked`; `damaged` if it is no ticket of
+    /// this clinic's.
     pub state: String,
     /// When it was made.
     pub made: Timestamp,
@@ -197,9 +198,16 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, NotDone>
         } => unfreeze(practice, patient, device, reason),
         Request::Tickets => {
             let now = practice.now();
-            let rows = practice.store.tickets()?;
+            let found = tickets::beginning(practice, &[])?;
+            let others = found.others.iter().map(|row| IssuedTicket {
+                state: tickets::DAMAGED.to_owned(),
+                ..issued(row, now)
+            });
+            let genuine = found.genuine.iter().map(|row| issued(row, now));
+            let mut patients: Vec<_> = genuine.chain(others).collect();
+            patients.sort_by_key(|ticket| ticket.made);
             Ok(Answer::Tickets {
-                patients: rows.iter().map(|row| issued(row, now)).collect(),
+                patients,
                 joins: join_tickets::list(practice)?,
             })
         }
@@ -415,8 +423,16 @@ fn issued(row: &TicketRow, now: Timestamp) -> IssuedTicket {
 
 fn revoke_ticket(practice: &Practice, named: &str) -> Result<Answer, NotDone> {
     let wanted = named.trim().to_ascii_lowercase();
-    let mut rows = practice.store.tickets()?;
-    rows.retain(|row| ticket_code(&row.id) == wanted);
+    let mut rows = match hex::decode(&wanted) {
+        Some(begin) if wanted.len() == TICKET_CODE_LEN => {
+            let found = tickets::beginning(practice, &begin)?;
+            match found.genuine.is_empty() {
+                true => found.others,
+                false => found.genuine,
+            }
+        }
+        _ => Vec::new(),
+    };
     if rows.len() > 1 {
         // Two of the same short name are rare, and the one that is open is meant.
         rows.retain(|row| row.state == TicketState::Open);

@@ -7,9 +7,12 @@ use crate::clock::Timestamp;
 use crate::doctor::joining::{self, JoiningError};
 use crate::doctor::not_done::NotDone;
 use crate::doctor::practice::Practice;
-use crate::doctor::tickets::ticket_code;
+use crate::doctor::sifted::{PAGE, Sifted, sift};
+use crate::doctor::tickets::{DAMAGED, TICKET_CODE_LEN, ticket_code};
+use crate::hex;
 use crate::store::StoreError;
 use crate::store::clinic::{JoinState, JoinTicketRow};
+use crate::vault::column;
 
 /// A ticket for joining the clinic that was made.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
@@ -23,7 +26,8 @@ pub struct IssuedJoin {
     pub role: String,
     /// Who made it.
     pub doctor: String,
-    /// `open`, `expired`, `asked`, `answered`, `used` or `revoked`.
+    /// `open`, `expired`, `asked`, `answered`, `used` or `revoked`; `damaged` if it is no
+    /// ticket of this clinic's.
     pub state: String,
     /// When it was made.
     pub made: Timestamp,
@@ -31,21 +35,40 @@ pub struct IssuedJoin {
     pub expires: Timestamp,
 }
 
-/// All of them, the oldest first; none where a practice is one doctor's.
+/// All of them, and some rows that are none, the oldest first; none where a practice is one doctor's.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn list(practice: &Practice) -> Result<Vec<IssuedJoin>, StoreError> {
     let now = practice.now();
-    let rows = rows(practice)?.into_iter();
-    Ok(rows.map(|row| issued(row, now)).collect())
+    let found = beginning(practice, &[])?;
+    let others = found.others.into_iter().map(|row| IssuedJoin {
+        state: DAMAGED.to_owned(),
+        ..issued(row, now)
+    });
+    let genuine = found.genuine.into_iter().map(|row| issued(row, now));
+    let mut all: Vec<_> = genuine.chain(others).collect();
+    all.sort_by_key(|ticket| ticket.made);
+    Ok(all)
 }
 
-fn rows(practice: &Practice) -> Result<Vec<JoinTicketRow>, StoreError> {
-    match practice.store.clinic() {
-        Some(clinic) => clinic.join_tickets(),
-        None => Ok(Vec::new()),
-    }
+/// Those whose short names begin so.
+fn beginning(practice: &Practice, begin: &[u8]) -> Result<Sifted<JoinTicketRow>, StoreError> {
+    let opens = |row: &JoinTicketRow| {
+        let opened = practice
+            .vault
+            .open(column::JOIN_TICKET, &row.row_name(), &row.sealed);
+        opened.is_ok()
+    };
+    let clinic = practice.store.clinic();
+    sift(
+        |after| match clinic {
+            Some(clinic) => clinic.join_tickets_from(begin, after, PAGE),
+            None => Ok(Vec::new()),
+        },
+        |row| row.id,
+        opens,
+    )
 }
 
 fn issued(row: JoinTicketRow, now: Timestamp) -> IssuedJoin {
@@ -69,8 +92,14 @@ fn issued(row: JoinTicketRow, now: Timestamp) -> IssuedJoin {
 /// # Errors
 /// The sentence why it is not taken back.
 pub fn revoke(practice: &Practice, code: &str) -> Result<Option<IssuedJoin>, NotDone> {
-    let mut found = rows(practice)?;
-    found.retain(|row| ticket_code(&row.id) == code);
+    let Some(begin) = hex::decode(code).filter(|_| code.len() == TICKET_CODE_LEN) else {
+        return Ok(None);
+    };
+    let found = beginning(practice, &begin)?;
+    let mut found = match found.genuine.is_empty() {
+        true => found.others,
+        false => found.genuine,
+    };
     if found.len() > 1 {
         // Two of the same short name are rare, and the one that is open is meant.
         found.retain(|row| matches!(row.state, JoinState::Open | JoinState::Asked));

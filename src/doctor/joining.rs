@@ -240,18 +240,14 @@ fn check_is_free(
     clinic: &dyn ClinicStore,
     name: &Identifier,
 ) -> Result<(), JoiningError> {
-    if clinic.staff()?.iter().any(|row| row.id == name.as_str()) {
+    if clinic.has_member(name.as_str())? {
         return Err(JoiningError::Works(name.clone()));
     }
-    let is_patient = || -> Result<bool, StoreError> {
-        let tickets = practice.store.tickets()?;
-        Ok(tickets.iter().any(|row| row.subject == name.as_str()))
-    };
     match alike::patient(&*practice.store, name, practice.now())? {
         Some(patient) if patient != name.as_str() => {
             Err(JoiningError::Alike(name.clone(), patient))
         }
-        None if !is_patient()? => Ok(()),
+        None if !practice.store.has_ticket(name.as_str())? => Ok(()),
         _ => Err(JoiningError::Taken(name.clone())),
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::audit::Action;
 use crate::doctor::alike;
 use crate::doctor::practice::Practice;
+use crate::doctor::sifted::{PAGE, Sifted, sift};
 use crate::hex;
 use crate::identity::certificate::{CertificateError, Role};
 use crate::identity::id::Identifier;
@@ -25,12 +26,18 @@ pub const LIFETIMES: RangeInclusive<Duration> =
 /// The length of a ticket's secret, in bytes.
 const SECRET_LEN: usize = 16;
 
+/// The length of a ticket's short name, in letters.
+pub(in crate::doctor) const TICKET_CODE_LEN: usize = 8;
+
 /// A short name for a ticket: the first eight hexadecimal digits of its
 /// identifier.
 #[must_use]
 pub fn ticket_code(ticket: &TicketId) -> String {
     hex::encode(&ticket[..4])
 }
+
+/// The state of a row that is no ticket of this practice's.
+pub(in crate::doctor) const DAMAGED: &str = "damaged";
 
 /// Why no ticket is made.
 #[derive(Debug)]
@@ -167,14 +174,8 @@ fn check_staff(
     let Some(member) = alike::staff(practice, patient)? else {
         return Ok(Ok(()));
     };
-    if member != patient.as_str() {
-        let certificates = practice.store.certificates()?;
-        if certificates
-            .iter()
-            .any(|row| row.subject == patient.as_str())
-        {
-            return Ok(Ok(()));
-        }
+    if member != patient.as_str() && practice.store.has_certificate(patient.as_str())? {
+        return Ok(Ok(()));
     }
     let patient = patient.clone();
     Ok(Err(TicketRefusal::StaffName { patient, member }))
@@ -242,6 +243,25 @@ pub(in crate::doctor) fn open(
         subject,
         is_hers,
     })
+}
+
+/// The tickets whose short names begin so: those that were made here, and some of
+/// what else lies there. In a file nobody else writes any.
+///
+/// # Errors
+/// [`StoreError`].
+pub(in crate::doctor) fn beginning(
+    practice: &Practice,
+    begin: &[u8],
+) -> Result<Sifted<TicketRow>, StoreError> {
+    let (store, vault) = (&practice.store, &practice.vault);
+    let is_shared = store.clinic().is_some();
+    let opens = |row: &TicketRow| vault.open(column::TICKET, &row.id, &row.sealed).is_ok();
+    sift(
+        |after| store.tickets_from(begin, after, PAGE),
+        |row| row.id,
+        |row| !is_shared || opens(row),
+    )
 }
 
 /// Seals the secrets of tickets that an earlier version kept in clear.

@@ -161,8 +161,19 @@ pub trait ClinicStore {
     /// The ticket with this identifier.
     fn join_ticket(&self, id: &[u8; 16]) -> Result<Option<JoinTicketRow>, StoreError>;
 
-    /// All tickets for joining, the oldest first.
-    fn join_tickets(&self) -> Result<Vec<JoinTicketRow>, StoreError>;
+    /// Tickets for joining whose identifiers begin so, without requests and answers, in
+    /// the order of the identifiers: those behind this one, and no more than so many.
+    fn join_tickets_from(
+        &self,
+        begin: &[u8],
+        after: Option<&[u8; 16]>,
+        most: usize,
+    ) -> Result<Vec<JoinTicketRow>, StoreError>;
+
+    /// Who works here, or is invited to with a ticket that is good at this time or was
+    /// answered, under this name or one that is taken for it, as
+    /// [`alike`](crate::doctor::alike) has it; who has this very name first.
+    fn member_like(&self, name: &str, at: Timestamp) -> Result<Option<String>, StoreError>;
 
     /// The tickets, of this doctor's or of anybody's, with which somebody asks to be
     /// let in and that have not ended at this time: the oldest, and no more than
@@ -201,6 +212,9 @@ pub trait ClinicStore {
     /// Adds somebody who works in the clinic without having joined: its founder.
     /// Says whether there was nobody of that name.
     fn add_staff_if_new(&self, row: &StaffRow) -> Result<bool, StoreError>;
+
+    /// Whether somebody of this name works in the clinic.
+    fn has_member(&self, name: &str) -> Result<bool, StoreError>;
 
     /// Who works in the clinic, in order of their names.
     fn staff(&self) -> Result<Vec<StaffRow>, StoreError>;

@@ -226,8 +226,33 @@ pub trait TrustStore {
     /// The ticket with this identifier.
     fn ticket(&self, id: &[u8; 16]) -> Result<Option<TicketRow>, StoreError>;
 
-    /// All tickets, the oldest first.
-    fn tickets(&self) -> Result<Vec<TicketRow>, StoreError>;
+    /// All tickets, the oldest first. Where others write to the store, too, they can be
+    /// more than is to be kept in memory.
+    fn tickets(&self) -> Result<Vec<TicketRow>, StoreError> {
+        let mut all = self.tickets_from(&[], None, usize::MAX)?;
+        all.sort_by_key(|row| (row.created, row.id));
+        Ok(all)
+    }
+
+    /// Tickets whose identifiers begin so, in the order of these: those behind this
+    /// one, and no more than so many.
+    fn tickets_from(
+        &self,
+        begin: &[u8],
+        after: Option<&[u8; 16]>,
+        most: usize,
+    ) -> Result<Vec<TicketRow>, StoreError>;
+
+    /// Whether there is a ticket for this patient, whatever has become of it.
+    fn has_ticket(&self, subject: &str) -> Result<bool, StoreError>;
+
+    /// Whether there is a certificate of this patient, whatever has become of it.
+    fn has_certificate(&self, subject: &str) -> Result<bool, StoreError>;
+
+    /// A patient who is known, or invited at this time, under this name or one that is
+    /// taken for it, as [`alike`](crate::doctor::alike) has it; who has this very name
+    /// first.
+    fn patient_like(&self, name: &str, at: Timestamp) -> Result<Option<String>, StoreError>;
 
     /// The tickets whose secret lies in clear, as schema 1 kept it, and that
     /// secret.

@@ -180,7 +180,7 @@ fn ticket_text(ticket: &IssuedTicket) -> String {
         made,
         expires,
     } = ticket;
-    let end = end_word(state);
+    let (end, patient) = (end_word(state), clean(patient));
     format!("{ticket}  {patient:<16}  {state:<8}  made {made}, {end} {expires}")
 }
 
@@ -201,7 +201,7 @@ fn join_text(join: &IssuedJoin) -> String {
         made,
         expires,
     } = join;
-    let end = end_word(state);
+    let (end, name, doctor) = (end_word(state), clean(name), clean(doctor));
     format!(
         "{ticket}  {name:<16}  {state:<8}  joins as {role}, made by {doctor} {made}, {end} \
          {expires}"

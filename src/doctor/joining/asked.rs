@@ -1,7 +1,6 @@
 //! The requests to join that lie in the database: each is looked at by itself, so
 //! that a damaged one keeps nobody else waiting.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use super::{Asked, JoiningError, OthersTicket, Unfit, Waiting, admit, clinic, revoke};
@@ -18,7 +17,6 @@ use crate::identity::key_file::KeyKind;
 use crate::identity::ticket::{Made, Maker};
 use crate::random::Random;
 use crate::secret::Secret;
-use crate::store::ClinicStore;
 use crate::store::clinic::JoinTicketRow;
 use crate::vault::column;
 
@@ -53,9 +51,8 @@ pub fn waiting(practice: &Practice) -> Result<Asked, JoiningError> {
         unfit: Vec::new(),
         others: others.collect(),
     };
-    let staff = staff_names(clinic)?;
     for row in &clinic.asked_join_tickets(Some(own), now, SHOWN)? {
-        match answerable(practice, &staff, row) {
+        match answerable(practice, row) {
             Ok(request) => found.waiting.push(Waiting {
                 ticket: row.id,
                 doctor: row.doctor.clone(),
@@ -77,18 +74,10 @@ pub fn waiting(practice: &Practice) -> Result<Asked, JoiningError> {
     Ok(found)
 }
 
-fn staff_names(clinic: &dyn ClinicStore) -> Result<HashSet<String>, JoiningError> {
-    Ok(clinic.staff()?.into_iter().map(|row| row.id).collect())
-}
-
 /// A request that somebody with the root's key can answer.
-fn answerable(
-    practice: &Practice,
-    staff: &HashSet<String>,
-    row: &JoinTicketRow,
-) -> Result<JoinRequest, JoiningError> {
+fn answerable(practice: &Practice, row: &JoinTicketRow) -> Result<JoinRequest, JoiningError> {
     let (ticket, request) = open(practice, row)?;
-    if staff.contains(ticket.subject.as_str()) {
+    if clinic(practice)?.has_member(ticket.subject.as_str())? {
         return Err(JoiningError::Works(ticket.subject));
     }
     Ok(request)
@@ -189,9 +178,8 @@ pub fn look(practice: &Practice, random: &mut dyn Random) -> Result<Vec<Looked>,
     if rows.is_empty() {
         return Ok(looked);
     }
-    let staff = staff_names(clinic)?;
     for row in rows {
-        let answered = match answerable(practice, &staff, &row) {
+        let answered = match answerable(practice, &row) {
             Ok(_) if !practice.directory.path(ROOT_KEY).exists() => {
                 looked.push(Looked::NeedsRoot(row.subject));
                 continue;

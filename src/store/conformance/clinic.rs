@@ -56,12 +56,18 @@ pub(in crate::store) fn a_join_ticket_comes_back_whole(store: &dyn Store) {
         Some(join_ticket(1, "D2"))
     );
     assert_eq!(clinic.join_ticket(&[9; 16]).unwrap(), None);
-    let all = clinic.join_tickets().unwrap();
-    assert_eq!(
-        all,
-        [join_ticket(2, "D2"), join_ticket(1, "D2")],
-        "the oldest first"
-    );
+    let from = |begin: &[u8], after: Option<u8>, most| {
+        let after = after.map(|id| [id; 16]);
+        let rows = clinic.join_tickets_from(begin, after.as_ref(), most);
+        rows.unwrap()
+    };
+    let (first, second) = (join_ticket(1, "D2"), join_ticket(2, "D2"));
+    assert_eq!(from(&[], None, 9), [first.clone(), second.clone()]);
+    assert_eq!(from(&[], None, 1), [first]);
+    assert_eq!(from(&[], Some(1), 9), [second.clone()]);
+    assert_eq!(from(&[2, 2], None, 9), [second]);
+    assert_eq!(from(&[2, 2], Some(2), 9), []);
+    assert_eq!(from(&[2, 3], None, 9), []);
     let error = clinic
         .add_join_ticket(&join_ticket(1, "D3"), &[])
         .unwrap_err();

@@ -9,6 +9,8 @@ use crate::store::{StoreError, fact};
 
 /// The longest identifier, in bytes.
 const NAME: usize = 32;
+/// The longest secret of a ticket, sealed, in bytes: with names, times and a signature.
+const SECRET: usize = 8 * 1024;
 /// The longest paper: a certificate, or where a doctor is reached; bytes.
 const PAPER: usize = 16 * 1024;
 /// The longest list of papers, bytes.
@@ -29,6 +31,16 @@ pub(super) fn is_paper(column: &str) -> String {
 /// The value of a column, or nothing in its place where it is too long.
 pub(super) fn paper(column: &str) -> String {
     format!("CASE WHEN {} THEN {column} END", is_paper(column))
+}
+
+/// A text of which no more is read than shows that it is no identifier.
+pub(super) fn cut(column: &str) -> String {
+    format!("left({column}, {})", 2 * NAME)
+}
+
+/// The secret of a ticket, sealed; nothing in its place where it is too long.
+pub(super) fn secret(column: &str) -> String {
+    format!("CASE WHEN octet_length({column}) <= {SECRET} THEN {column} ELSE '' END")
 }
 
 /// The end of a statement of which each member has a row.

@@ -5,28 +5,31 @@ use std::sync::{Arc, Mutex};
 
 use postgres::Row;
 
-use super::connection::value;
+use super::connection::{Params, value};
 use super::transaction::Lock;
 use super::trust::revoke_issued;
-use super::values::number;
+use super::values::{limit, number};
 use super::{PostgresStore, all, audit, bounds};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::store::clinic::{ClinicStore, Handed, JoinTicketRow, Removal, StaffRow};
-use crate::store::{Revoked, Store, StoreError, StoreFault, fact, stored_millis};
+use crate::store::{Revoked, Store, StoreError, StoreFault, fact, names, stored_millis};
 
-/// Tickets that are read at once, the newest.
-const TICKETS: usize = 10_000;
-
-/// A ticket. What is too long is cut: then it is none of ours, and what was sealed
-/// with it does not open.
-fn ticket_columns() -> String {
-    let [sealed, answer] = ["sealed", "answer"].map(bounds::paper);
+/// A ticket, with these columns for request and answer. What is too long is cut: then
+/// it is none of ours, and what was sealed with it does not open.
+fn ticket_with([request, answer]: [&str; 2]) -> String {
+    let [doctor, subject] = ["doctor", "subject"].map(bounds::cut);
+    let sealed = bounds::secret("sealed");
     format!(
-        "SELECT id, left(doctor, 64), left(subject, 64), role, coalesce({sealed}, ''), created,
-             expires, state, request, {answer}
+        "SELECT id, {doctor}, {subject}, role, {sealed}, created, expires, state, {request},
+             {answer}
          FROM join_ticket"
     )
+}
+
+fn ticket_columns() -> String {
+    let [request, answer] = ["request", "answer"].map(bounds::paper);
+    ticket_with([&request, &answer])
 }
 
 fn read_ticket(row: &Row) -> Result<JoinTicketRow, StoreFault> {
@@ -88,13 +91,30 @@ impl ClinicStore for PostgresStore {
         self.first(&sql, &[&id.as_slice()], read_ticket)
     }
 
-    fn join_tickets(&self) -> Result<Vec<JoinTicketRow>, StoreError> {
+    fn join_tickets_from(
+        &self,
+        begin: &[u8],
+        after: Option<&[u8; 16]>,
+        most: usize,
+    ) -> Result<Vec<JoinTicketRow>, StoreError> {
         let sql = format!(
-            "SELECT * FROM ({} ORDER BY created DESC, id DESC LIMIT {TICKETS}) AS newest
-             ORDER BY created, id",
-            ticket_columns()
+            "{} WHERE id BETWEEN $1 AND $2 AND ($3::bytea IS NULL OR id <> $3)
+             ORDER BY id LIMIT $4",
+            ticket_with(["NULL::bytea"; 2])
         );
-        self.rows(&sql, &[], read_ticket)
+        let (first, last) = names::range(begin);
+        let after = after.map(<[u8; 16]>::as_slice);
+        let (first, last) = (after.unwrap_or(&first), &last[..]);
+        self.rows(&sql, &[&first, &last, &after, &limit(most)], read_ticket)
+    }
+
+    fn member_like(&self, name: &str, at: Timestamp) -> Result<Option<String>, StoreError> {
+        let names = "SELECT id AS name FROM staff
+                     UNION ALL
+                     SELECT subject FROM join_ticket
+                     WHERE state = 'answered' OR (state IN ('open', 'asked') AND expires >= $3)";
+        let params: Params<'_> = &[&names::folded(name), &name, &stored_millis(at)];
+        self.first(&names::like(names, '$'), params, |row| value(row, 0))
     }
 
     fn asked_join_tickets(
@@ -109,8 +129,8 @@ impl ClinicStore for PostgresStore {
              ORDER BY created, id LIMIT $3",
             ticket_columns()
         );
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        self.rows(&sql, &[&stored_millis(at), &doctor, &most], read_ticket)
+        let params: Params<'_> = &[&stored_millis(at), &doctor, &limit(most)];
+        self.rows(&sql, params, read_ticket)
     }
 
     fn put_join_request(&self, id: &[u8; 16], request: &[u8]) -> Result<Handed, StoreError> {
@@ -180,6 +200,11 @@ impl ClinicStore for PostgresStore {
             ADD_STAFF,
             &[&row.id, &row.role, &row.certificate, &joined],
         )
+    }
+
+    fn has_member(&self, name: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM staff WHERE id = $1";
+        Ok(self.first(sql, &[&name], |_| Ok(()))?.is_some())
     }
 
     fn staff(&self) -> Result<Vec<StaffRow>, StoreError> {

@@ -20,7 +20,7 @@ use crate::store::messages::{
     MessageRow, MessageStore, Outcome,
 };
 use crate::store::nodes::NodeStore;
-use crate::store::{StoreError, StoreFault, stored_millis};
+use crate::store::{StoreError, StoreFault, names, stored_millis};
 
 /// The columns of [`read_message`], of a table called `message`.
 const MESSAGE: &str = "message.number, message.id, message.kind, message.patient,
@@ -204,10 +204,7 @@ impl MessageStore for PostgresStore {
         prefix: &[u8],
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
-        let (mut first, mut last) = ([0; 16], [0xff; 16]);
-        for (at, byte) in prefix.iter().take(16).enumerate() {
-            (first[at], last[at]) = (*byte, *byte);
-        }
+        let (first, last) = names::range(prefix);
         let sql = format!(
             "SELECT {MESSAGE} FROM message WHERE id BETWEEN $1 AND $2
              ORDER BY number DESC LIMIT $3"

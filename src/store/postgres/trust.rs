@@ -6,7 +6,8 @@ use postgres::Row;
 use super::clinic::FOLLOW;
 use super::connection::{Connection, Params, value};
 use super::transaction::Lock;
-use super::{PostgresStore, all, audit};
+use super::values::limit;
+use super::{PostgresStore, all, audit, bounds};
 use crate::audit::head::Head;
 use crate::audit::{Entry, Link};
 use crate::clock::Timestamp;
@@ -14,7 +15,8 @@ use crate::identity::certificate::Certificate;
 use crate::secret::Secret;
 use crate::store::{
     CertificateRow, CertificateState, ClinicStore, KeyChange, PrekeyRow, Revocable, Revoked,
-    StoreError, StoreFault, TicketRow, TicketState, TicketUsed, TrustStore, fact, stored_millis,
+    StoreError, StoreFault, TicketRow, TicketState, TicketUsed, TrustStore, fact, names,
+    stored_millis,
 };
 
 const CERTIFICATE: &str = "
@@ -44,10 +46,19 @@ pub(super) const WITH_KEY: &str = "
     WHERE substring(bytes FROM 147 FOR 16) = $1
        OR substring(bytes FROM 147 + (octet_length(bytes) - 146) / 4 FOR 16) = $1";
 
-const TICKET: &str = "
-    SELECT ticket.id, ticket.subject, ticket.sealed, ticket.created, ticket.expires,
-           ticket.state, certificate.serial
-    FROM ticket LEFT JOIN certificate ON certificate.ticket = ticket.id";
+/// A ticket. What is too long is cut, or left out: then it is none of ours, and does
+/// not open.
+fn ticket_columns() -> String {
+    let (subject, sealed) = (
+        bounds::cut("ticket.subject"),
+        bounds::secret("ticket.sealed"),
+    );
+    format!(
+        "SELECT ticket.id, {subject}, {sealed}, ticket.created, ticket.expires, ticket.state,
+             certificate.serial
+         FROM ticket LEFT JOIN certificate ON certificate.ticket = ticket.id"
+    )
+}
 
 fn read_ticket(row: &Row) -> Result<TicketRow, StoreFault> {
     Ok(TicketRow {
@@ -179,13 +190,41 @@ impl TrustStore for PostgresStore {
     }
 
     fn ticket(&self, id: &[u8; 16]) -> Result<Option<TicketRow>, StoreError> {
-        let sql = format!("{TICKET} WHERE ticket.id = $1");
+        let sql = format!("{} WHERE ticket.id = $1", ticket_columns());
         self.first(&sql, &[&id.as_slice()], read_ticket)
     }
 
-    fn tickets(&self) -> Result<Vec<TicketRow>, StoreError> {
-        let sql = format!("{TICKET} ORDER BY ticket.created, ticket.id");
-        self.rows(&sql, &[], read_ticket)
+    fn tickets_from(
+        &self,
+        begin: &[u8],
+        after: Option<&[u8; 16]>,
+        most: usize,
+    ) -> Result<Vec<TicketRow>, StoreError> {
+        let sql = format!(
+            "{} WHERE ticket.id BETWEEN $1 AND $2 AND ($3::bytea IS NULL OR ticket.id <> $3)
+             ORDER BY ticket.id LIMIT $4",
+            ticket_columns()
+        );
+        let (first, last) = names::range(begin);
+        let after = after.map(<[u8; 16]>::as_slice);
+        let (first, last) = (after.unwrap_or(&first), &last[..]);
+        self.rows(&sql, &[&first, &last, &after, &limit(most)], read_ticket)
+    }
+
+    fn has_ticket(&self, subject: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM ticket WHERE subject = $1 LIMIT 1";
+        Ok(self.first(sql, &[&subject], |_| Ok(()))?.is_some())
+    }
+
+    fn has_certificate(&self, subject: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM certificate WHERE subject = $1 LIMIT 1";
+        Ok(self.first(sql, &[&subject], |_| Ok(()))?.is_some())
+    }
+
+    fn patient_like(&self, name: &str, at: Timestamp) -> Result<Option<String>, StoreError> {
+        let sql = names::like(&names::of_patients('$'), '$');
+        let params: Params<'_> = &[&names::folded(name), &name, &stored_millis(at)];
+        self.first(&sql, params, |row| value(row, 0))
     }
 
     /// None: here no secret ever lay in clear.

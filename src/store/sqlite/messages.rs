@@ -21,7 +21,7 @@ use crate::store::messages::{
     MessageRow, MessageStore, Outcome,
 };
 use crate::store::sqlite::{SqliteStore, audit};
-use crate::store::{StoreError, stored_millis};
+use crate::store::{StoreError, names, stored_millis};
 
 /// The columns of [`read_message`], of a table called `message`.
 const MESSAGE: &str = "message.number, message.id, message.kind, message.patient AS recipient,
@@ -148,10 +148,7 @@ impl MessageStore for SqliteStore {
         prefix: &[u8],
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
-        let (mut first, mut last) = ([0; 16], [0xff; 16]);
-        for (at, byte) in prefix.iter().take(16).enumerate() {
-            (first[at], last[at]) = (*byte, *byte);
-        }
+        let (first, last) = names::range(prefix);
         let sql = format!(
             "SELECT {MESSAGE} FROM message WHERE id BETWEEN ?1 AND ?2
              ORDER BY number DESC LIMIT ?3"

@@ -11,7 +11,7 @@ use crate::secret::Secret;
 use crate::store::sqlite::{SqliteStore, audit, put_fact};
 use crate::store::{
     CertificateRow, CertificateState, KeyChange, PrekeyRow, PurgeStore, Revocable, Revoked,
-    StoreError, StoreFault, TicketRow, TicketState, TicketUsed, TrustStore, fact,
+    StoreError, StoreFault, TicketRow, TicketState, TicketUsed, TrustStore, fact, names,
 };
 
 const CERTIFICATE: &str = "
@@ -158,9 +158,36 @@ impl TrustStore for SqliteStore {
         self.first(&format!("{TICKET} WHERE ticket.id = ?1"), [id], read_ticket)
     }
 
-    fn tickets(&self) -> Result<Vec<TicketRow>, StoreError> {
-        let sql = format!("{TICKET} ORDER BY ticket.created, ticket.id");
-        self.all(&sql, read_ticket)
+    fn tickets_from(
+        &self,
+        begin: &[u8],
+        after: Option<&[u8; 16]>,
+        most: usize,
+    ) -> Result<Vec<TicketRow>, StoreError> {
+        let sql = format!(
+            "{TICKET} WHERE ticket.id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR ticket.id <> ?3)
+             ORDER BY ticket.id LIMIT ?4"
+        );
+        let (first, last) = names::range(begin);
+        let first = after.copied().unwrap_or(first);
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.rows(&sql, (first, last, after, most), read_ticket)
+    }
+
+    fn has_ticket(&self, subject: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM ticket WHERE subject = ?1 LIMIT 1";
+        Ok(self.first(sql, [subject], |_| Ok(()))?.is_some())
+    }
+
+    fn has_certificate(&self, subject: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM certificate WHERE subject = ?1 LIMIT 1";
+        Ok(self.first(sql, [subject], |_| Ok(()))?.is_some())
+    }
+
+    fn patient_like(&self, name: &str, at: Timestamp) -> Result<Option<String>, StoreError> {
+        let sql = names::like(&names::of_patients('?'), '?');
+        let params = (names::folded(name), name, at);
+        self.first(&sql, params, |row| row.get(0))
     }
 
     fn unsealed_tickets(&self) -> Result<Vec<([u8; 16], Secret<16>)>, StoreError> {

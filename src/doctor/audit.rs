@@ -198,14 +198,13 @@ fn open(practice: &Practice, name: Option<&str>) -> Result<Log, NotDone> {
     let Some(name) = name.filter(|name| *name != practice.identity().identifier().as_str()) else {
         return Ok(own());
     };
-    let names = logs(practice)?;
     match practice.store.clinic() {
-        Some(clinic) if names.iter().any(|each| each == name) => Ok(Log {
+        Some(clinic) if clinic.has_log(name)? => Ok(Log {
             store: clinic.seen_by(name),
             whose: Some(name.to_owned()),
         }),
         _ => {
-            let names = names.join(", ");
+            let names = logs(practice)?.join(", ");
             let why = format!("there is no audit log of {name} here; there is one of {names}");
             Err(why.into())
         }

@@ -3,13 +3,15 @@
 //! database could put any name under her words. What is no assistant's own is
 //! given to nobody.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::doctor::practice::Practice;
 use crate::doctor::staff;
 use crate::identity::certificate::{Role, VerifiedCertificate};
+use crate::identity::id::Identifier;
 use crate::protocol::message::Message;
 use crate::store::StoreError;
 use crate::store::messages::MessageRow;
@@ -28,18 +30,18 @@ pub(super) fn decode(bytes: &[u8], row: &MessageRow) -> Option<Message> {
 }
 
 /// Tells who the authors of messages are, for as long as one question takes. The
-/// clinic's certificates are looked for in the database once at most, however
-/// many messages bear a name that nobody has.
+/// certificates of a name are looked for in the database once at most, however
+/// many messages bear it and whatever lies there under other names.
 pub(super) struct Authors<'a> {
     pub(super) practice: &'a Practice,
-    has_looked: Cell<bool>,
+    looked_for: RefCell<BTreeSet<Identifier>>,
 }
 
 impl<'a> Authors<'a> {
     pub(super) const fn new(practice: &'a Practice) -> Self {
         Self {
             practice,
-            has_looked: Cell::new(false),
+            looked_for: RefCell::new(BTreeSet::new()),
         }
     }
 
@@ -83,21 +85,21 @@ impl<'a> Authors<'a> {
             if is_so(&of_her.collect::<Vec<_>>()) {
                 return Ok(true);
             }
-            if self.has_looked.get() || self.practice.store.clinic().is_none() {
+            let is_alone = self.practice.store.clinic().is_none();
+            if is_alone || !self.looked_for.borrow_mut().insert(author.clone()) {
                 return Ok(false);
             }
-            self.look()?;
+            self.look(author)?;
         }
     }
 
-    /// Looks for the certificates of all assistants. What the root has signed stays
-    /// so: it is asked again only for those who have come since.
-    fn look(&self) -> Result<(), StoreError> {
+    /// Looks for the certificates of an assistant. What the root has signed stays so:
+    /// it is asked again only for those who have come since.
+    fn look(&self, author: &Identifier) -> Result<(), StoreError> {
         let (store, root) = (&*self.practice.store, &self.practice.identity().root);
-        let mut all = staff::certificates(store, root)?;
-        all.retain(|certificate| certificate.subject().role == Role::Assistant);
-        self.practice.set_assistants(all);
-        self.has_looked.set(true);
+        let mut of_her = staff::certificates_of(store, root, author)?;
+        of_her.retain(|certificate| certificate.subject().role == Role::Assistant);
+        self.practice.set_assistant(author, of_her);
         Ok(())
     }
 }

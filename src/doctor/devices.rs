@@ -14,12 +14,13 @@ use crate::doctor::join_tickets::{self, IssuedJoin};
 use crate::doctor::messages::device_code;
 use crate::doctor::not_done::NotDone;
 use crate::doctor::practice::Practice;
+use crate::doctor::sifted::each_page;
 use crate::doctor::tickets::{self, TICKET_CODE_LEN, ticket_code};
 use crate::hex;
 use crate::identity::certificate::{Certificate, Fingerprint, Serial};
 use crate::identity::id::Identifier;
 use crate::identity::known_doctor::fingerprint_groups;
-use crate::store::{CertificateState, ClinicStore, Revocable, TicketRow, TicketState};
+use crate::store::{CertificateRow, CertificateState, Revocable, TicketRow, TicketState};
 
 /// The longest reason, in bytes: it stands in the audit log.
 const MAX_REASON: usize = 500;
@@ -274,44 +275,65 @@ fn nobody(patient: &Identifier) -> String {
     format!("no device of {patient} was ever enrolled; check the name")
 }
 
+/// Devices that are listed at most: ten times as many as a server serves.
+const DEVICES: usize = 100_000;
+
 /// The devices there are, or those of one patient.
 fn devices(practice: &Practice, only: Option<&Identifier>) -> Result<Vec<Device>, NotDone> {
     let store = &practice.store;
     let now = practice.now();
-    let issuers = store.clinic().map(ClinicStore::issuers).transpose();
-    let mut issuers = issuers?.unwrap_or_default();
-    let mut numbers: HashMap<String, u32> = HashMap::new();
     let mut devices = Vec::new();
-    for row in store.certificates()? {
-        let number = numbers.entry(row.subject.clone()).or_default();
-        *number += 1;
-        if only.is_some_and(|patient| patient.as_str() != row.subject) {
-            continue;
+    each_page(&**store, only.map(Identifier::as_str), |page| {
+        let serials: Vec<_> = page.iter().map(|row| row.serial).collect();
+        let issuers = store.clinic().map(|clinic| clinic.issuers(&serials));
+        let mut issuers = issuers.transpose()?.unwrap_or_default();
+        for row in page.into_iter().take(DEVICES.saturating_sub(devices.len())) {
+            let last_seen = store.last_timestamp(&row.serial)?;
+            let issuer = issuers.remove(&row.serial);
+            devices.push(device(row, last_seen, issuer, now));
         }
-        let ended = now > row.not_after;
-        let state = match row.state {
-            CertificateState::Inactive | CertificateState::Active if ended => "ended",
-            state => state.word(),
-        };
-        let is_near = row.not_after.since(now) < END_NEAR;
-        devices.push(Device {
-            number: *number,
-            serial: row.serial,
-            fingerprint: row.fingerprint,
-            state: state.to_owned(),
-            enrolled: row.created,
-            last_seen: store.last_timestamp(&row.serial)?,
-            ends: row.not_after,
-            ends_soon: is_near && !ended && !row.state.is_stopped(),
-            ticket: row.ticket.as_ref().map(ticket_code),
-            enrolled_by: issuers.remove(&row.serial),
-            key: Certificate::key_id_in(&row.bytes)
-                .map_or_else(String::new, |key| fingerprint_groups(&key)),
-            patient: row.subject,
-        });
+        Ok(())
+    })?;
+    devices.sort_by(|a, b| {
+        (&a.patient, a.enrolled, a.serial).cmp(&(&b.patient, b.enrolled, b.serial))
+    });
+    let mut numbers: HashMap<String, u32> = HashMap::new();
+    for device in &mut devices {
+        let number = numbers.entry(device.patient.clone()).or_default();
+        *number += 1;
+        device.number = *number;
     }
-    devices.sort_by(|a, b| (&a.patient, a.number).cmp(&(&b.patient, b.number)));
     Ok(devices)
+}
+
+/// A device, which has no number yet.
+fn device(
+    row: CertificateRow,
+    last_seen: Option<Timestamp>,
+    enrolled_by: Option<String>,
+    now: Timestamp,
+) -> Device {
+    let ended = now > row.not_after;
+    let state = match row.state {
+        CertificateState::Inactive | CertificateState::Active if ended => "ended",
+        state => state.word(),
+    };
+    let is_near = row.not_after.since(now) < END_NEAR;
+    Device {
+        number: 0,
+        serial: row.serial,
+        fingerprint: row.fingerprint,
+        state: state.to_owned(),
+        enrolled: row.created,
+        last_seen,
+        ends: row.not_after,
+        ends_soon: is_near && !ended && !row.state.is_stopped(),
+        ticket: row.ticket.as_ref().map(ticket_code),
+        enrolled_by,
+        key: Certificate::key_id_in(&row.bytes)
+            .map_or_else(String::new, |key| fingerprint_groups(&key)),
+        patient: row.subject,
+    }
 }
 
 fn revoke(

@@ -10,6 +10,7 @@ use crate::doctor::{backup, member, messages, records, tickets};
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::{Role, VerifiedCertificate};
 use crate::identity::data_dir::DataDir;
+use crate::identity::id::Identifier;
 use crate::random::OsRandom;
 use crate::store::nodes::Seat;
 use crate::store::{Store, StoreError};
@@ -127,13 +128,14 @@ impl Practice {
         Arc::clone(&found.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Goes on with those that were found now.
-    pub(super) fn set_assistants(&self, found: Vec<VerifiedCertificate>) {
+    /// Goes on with those of this name that were found now.
+    pub(super) fn set_assistant(&self, name: &Identifier, found: Vec<VerifiedCertificate>) {
         let mut known = self
             .assistants
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        *known = Arc::new(found);
+        let others = known.iter().filter(|it| it.subject().identifier != *name);
+        *known = Arc::new(others.cloned().chain(found).collect());
     }
 
     /// What the clock shows.

@@ -346,7 +346,7 @@ pub fn put_back(
     let (root, found) = (papers.root, papers.revoked);
     let known = RevokedDoctors::accept(&seen.revoked, &root).ok();
     let own = papers.certificate.subject();
-    let over = staff::over(&staff::certificates(store, &root)?, now);
+    let over = staff::over_among(store, &root, found.serials(), now)?;
     let is_to_be_put = |known: &RevokedDoctors| {
         seen.root == root.fingerprint()
             && known.number() > found.number()

@@ -2,7 +2,7 @@
 //! there who can write to the database: read in pages, so that no number of others
 //! fills the memory, and each looked at, so that none hides behind others.
 
-use crate::store::StoreError;
+use crate::store::{CertificateRow, Store, StoreError};
 
 /// Rows that are read at once.
 pub const PAGE: usize = 1_000;
@@ -47,6 +47,27 @@ pub fn sift<T>(
         }
         if is_last {
             return Ok(sifted);
+        }
+    }
+}
+
+/// Does this with all certificates of patients, or with those of one, page by page.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn each_page(
+    store: &dyn Store,
+    subject: Option<&str>,
+    mut work: impl FnMut(Vec<CertificateRow>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut after = None;
+    loop {
+        let page = store.certificates_from(subject, after.as_ref(), PAGE)?;
+        let is_last = page.len() < PAGE;
+        after = page.last().map(|row| row.serial);
+        work(page)?;
+        if is_last {
+            return Ok(());
         }
     }
 }

@@ -13,7 +13,7 @@ pub use ending::{Ending, ending};
 pub use enrolled::Enrolled;
 pub(super) use enrolled::signed_by;
 pub use over::{over, over_among};
-pub use papers::certificates;
+pub use papers::{certificates, certificates_of};
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -270,20 +270,20 @@ fn show_with(
     if member == identity.identifier() {
         return Err(StaffError::Oneself(member.clone()));
     }
-    let all = certificates(&*practice.store, &identity.root)?;
-    let of_her = |certificate: &&VerifiedCertificate| certificate.subject().identifier == *member;
+    let all = certificates_of(&*practice.store, &identity.root, member)?;
     // Those that are over, too: who has one works here until it is revoked.
-    let (staff, over) = (clinic.staff()?, over(&all, practice.now()));
+    let over = over(&all, practice.now());
+    let (staff, is_here) = (clinic.staff()?, clinic.has_member(member.as_str())?);
     let is_good = |it: &&VerifiedCertificate| {
-        !list.contains(&it.subject().serial) && !over::has_left(it, &over, &staff)
+        !list.contains(&it.subject().serial) && (is_here || !over.contains(&it.subject().serial))
     };
-    let good: Vec<_> = all.iter().filter(of_her).filter(is_good).collect();
+    let good: Vec<_> = all.iter().filter(is_good).collect();
     let is_other = |id: &String| id != member.as_str() && id != identity.identifier().as_str();
     let newest = |all: &[&VerifiedCertificate]| {
         let newest = all.iter().max_by_key(|each| each.subject().not_before);
         newest.map(|newest| VerifiedCertificate::clone(newest))
     };
-    let former = newest(&all.iter().filter(of_her).collect::<Vec<_>>());
+    let former = newest(&all.iter().collect::<Vec<_>>());
     let is_known = former.is_some();
     let former = former.filter(|_| devices.is_some());
     let Some(newest) = newest(&good).or(former) else {
@@ -321,13 +321,18 @@ fn show_with(
 /// [`StaffError`].
 pub fn works_here(practice: &Practice, name: &str) -> Result<bool, StaffError> {
     let (store, identity) = (&*practice.store, practice.identity());
+    let Some(clinic) = store.clinic() else {
+        return Ok(false);
+    };
+    let Ok(member) = name.parse() else {
+        return Ok(false);
+    };
     let list = revoked_list(store, &identity.root)?;
-    let all = certificates(store, &identity.root)?;
-    let staff = store.clinic().map(ClinicStore::staff).transpose()?;
-    let (staff, over) = (staff.unwrap_or_default(), over(&all, practice.now()));
-    let is_her = |it: &&VerifiedCertificate| it.subject().identifier.as_str() == name;
-    let mut of_her = all.iter().filter(is_her);
-    Ok(of_her.any(|it| !list.contains(&it.subject().serial) && !over::has_left(it, &over, &staff)))
+    let mut of_her = certificates_of(store, &identity.root, &member)?;
+    of_her.retain(|it| !list.contains(&it.subject().serial));
+    let over = over(&of_her, practice.now());
+    let lasts = of_her.iter().any(|it| !over.contains(&it.subject().serial));
+    Ok(lasts || !of_her.is_empty() && clinic.has_member(name)?)
 }
 
 /// The list that follows the one in the store and names these certificates, but
@@ -343,8 +348,10 @@ pub fn next_list(
     random: &mut dyn Random,
 ) -> Result<RevokedDoctors, StaffError> {
     let clinic = &root.subject().clinic;
-    let over = over(&certificates(store, root)?, now);
-    let next = revoked_list(store, root)?.follow(secret, clinic, (serials, &over), now, random);
+    let known = revoked_list(store, root)?;
+    let asked = [known.serials(), serials].concat();
+    let over = over_among(store, root, &asked, now)?;
+    let next = known.follow(secret, clinic, (serials, &over), now, random);
     next.ok_or(StaffError::ListFull)
 }
 
@@ -368,10 +375,8 @@ pub fn revoke(
     if next.contains(&identity.certificate.subject().serial) {
         return Err(StaffError::Unfit("it names this doctor's own certificate"));
     }
-    let over = over(
-        &certificates(&*practice.store, &identity.root)?,
-        practice.now(),
-    );
+    let asked = [identity.revoked.serials(), known.serials(), &shown.serials].concat();
+    let over = over_among(&*practice.store, &identity.root, &asked, practice.now())?;
     if !next.holds_all_of(&identity.revoked, &over) {
         return Err(StaffError::Unfit(
             "it lets somebody off who was revoked, since the one in the database is older than \

@@ -149,6 +149,17 @@ pub struct Devices<'a> {
     pub entry: &'a dyn Fn(&Revoked) -> Entry,
 }
 
+/// What may hold certificates of somebody who works in the clinic, or did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Papers {
+    /// One certificate.
+    One(Vec<u8>),
+    /// Those she had before, the newest last.
+    List(Vec<u8>),
+    /// Where she is reached, with the certificate of who has signed that.
+    Roster(Vec<u8>),
+}
+
 /// What only a clinic of several doctors has.
 ///
 /// # Errors
@@ -219,11 +230,18 @@ pub trait ClinicStore {
     /// Who works in the clinic, in order of their names.
     fn staff(&self) -> Result<Vec<StaffRow>, StoreError>;
 
+    /// What may be certificates of somebody of this name, who works in the clinic or
+    /// did: her row among the staff, her facts, and where she is reached. Whatever lies there for others does not matter.
+    fn papers_of(&self, name: &str) -> Result<Vec<Papers>, StoreError>;
+
     /// The store as another member of the clinic sees it: her log, her own facts.
     fn seen_by(&self, member: &str) -> Arc<dyn Store>;
 
+    /// Whether there is a log of this name, of somebody who works in the clinic or did.
+    fn has_log(&self, name: &str) -> Result<bool, StoreError>;
+
     /// Whose logs there are, in order of their names: those who work in the clinic,
-    /// and those who did.
+    /// and those who did, 1,000 at most.
     fn logs(&self) -> Result<Vec<String>, StoreError>;
 
     /// Who has put these messages into the books, by their numbers. It is the
@@ -231,7 +249,7 @@ pub trait ClinicStore {
     fn writers(&self, messages: &[u64]) -> Result<BTreeMap<u64, String>, StoreError>;
 
     /// A fact that each has for herself, of all who have it: with their names, and
-    /// in the order of these.
+    /// in the order of these. No more than 1,000, and 16 MiB in all.
     fn facts_of_all(&self, name: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
 
     /// Takes somebody out of the clinic: puts the list of revoked doctors in the
@@ -247,9 +265,9 @@ pub trait ClinicStore {
         audit: &[Entry],
     ) -> Result<Option<Vec<Revoked>>, StoreError>;
 
-    /// Who has issued each patient's certificate, by its serial number: the doctor
-    /// at whose server the device was enrolled. It is the store's word.
-    fn issuers(&self) -> Result<BTreeMap<[u8; 16], String>, StoreError>;
+    /// Who has issued these certificates of patients, by their serial numbers: the
+    /// doctor at whose server the device was enrolled. It is the store's word.
+    fn issuers(&self, serials: &[[u8; 16]]) -> Result<BTreeMap<[u8; 16], String>, StoreError>;
 
     /// Puts a list of revoked doctors in the place of the one that was looked at,
     /// and logs that. False, and nothing is changed, if it is another one by now.

@@ -75,6 +75,10 @@ pub struct PresenceRow {
     pub since: Timestamp,
 }
 
+/// The devices for which messages are open, by the messages' numbers, and up to which
+/// number these are all.
+pub type OpenUpTo = (Vec<(u64, Vec<Device>)>, u64);
+
 /// What may have changed elsewhere.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct News {
@@ -209,13 +213,14 @@ pub trait NodeStore {
     /// What is to be given to these devices: by the message's number, the oldest
     /// first, those for whom it is open and whose number, up to which they have
     /// been given everything, is smaller. None beyond `up_to`, none that has
-    /// ended by `now`.
+    /// ended by `now`. However many there are, some 65,000 are given; with the
+    /// number up to which these are all.
     fn open_for(
         &self,
         devices: &[(Device, u64)],
         up_to: u64,
         now: Timestamp,
-    ) -> Result<Vec<(u64, Vec<Device>)>, StoreError>;
+    ) -> Result<OpenUpTo, StoreError>;
 
     /// The number of the newest message of any patient; 0 if there is none.
     fn newest_incoming(&self) -> Result<u64, StoreError>;

@@ -312,8 +312,22 @@ pub trait TrustStore {
     /// The certificate that was issued for this ticket.
     fn certificate_of_ticket(&self, id: &[u8; 16]) -> Result<Option<CertificateRow>, StoreError>;
 
-    /// All certificates, the oldest first.
-    fn certificates(&self) -> Result<Vec<CertificateRow>, StoreError>;
+    /// All certificates, the oldest first. Where others write to the store, too, they
+    /// can be more than is to be kept in memory.
+    fn certificates(&self) -> Result<Vec<CertificateRow>, StoreError> {
+        let mut all = self.certificates_from(None, None, usize::MAX)?;
+        all.sort_by_key(|row| (row.created, row.serial));
+        Ok(all)
+    }
+
+    /// Certificates, or those of this patient, in the order of their serial numbers:
+    /// those behind this one, and no more than so many.
+    fn certificates_from(
+        &self,
+        subject: Option<&str>,
+        after: Option<&[u8; 16]>,
+        most: usize,
+    ) -> Result<Vec<CertificateRow>, StoreError>;
 
     /// Makes an inactive certificate active; says whether it is active now.
     /// Unlike [`TrustStore::set_certificate_state`] this never thaws a frozen one,

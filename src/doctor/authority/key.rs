@@ -10,10 +10,12 @@ use std::fs;
 
 use crate::audit::head::Head;
 use crate::audit::{Action, Entry};
+use crate::clock::Timestamp;
 use crate::doctor::authority::leftovers::unused_prekeys;
 use crate::doctor::authority::{AuthorityError, check_clock, encode_earlier, staff_failed};
 use crate::doctor::practice::Practice;
 use crate::doctor::setup::{self, SIGNING_KEY, SetupError, prekey_file};
+use crate::doctor::sifted::each_page;
 use crate::doctor::staff;
 use crate::doctor::tickets::ticket_code;
 use crate::elgamal::SignSecret;
@@ -26,8 +28,8 @@ use crate::identity::revocation::RevokedDoctors;
 use crate::new_file::sync_directory_of;
 use crate::random::{OsRandom, Random};
 use crate::store::{
-    CertificateRow, CertificateState, ClinicStore, KeyChange, PrekeyRow, Revocable, Revoked, Store,
-    StoreError, fact,
+    CertificateRow, CertificateState, KeyChange, PrekeyRow, Revocable, Revoked, Store, StoreError,
+    fact,
 };
 
 /// The new signing key until it takes the old one's place.
@@ -74,9 +76,7 @@ pub fn replace_key(
 ) -> Result<Replaced, AuthorityError> {
     let (identity, now) = (practice.identity(), practice.now());
     check_clock(&identity.certificate, now)?;
-    let over = staff::certificates(&*practice.store, &identity.root)?;
-    let over = staff::over(&over, now);
-    let known = known_list(practice, &identity, &over)?;
+    let (known, over) = known_list(practice, &identity, now)?;
     let signing = SignSecret::generate(identity.group(), random);
     let prekey = OwnPrekey::generate(&signing, now, random);
     let new_key = signing.verifying_key().clone();
@@ -122,19 +122,21 @@ const fn is_device(revoked: &Revoked) -> bool {
 
 /// The list of revoked doctors as it is now: another doctor may have revoked
 /// somebody since this one was opened. What the root signs next lets nobody off who
-/// was revoked then, but for those that are over.
+/// was revoked then, but for those that are over, which are given, too.
 fn known_list(
     practice: &Practice,
     identity: &DoctorIdentity,
-    over: &BTreeSet<Serial>,
-) -> Result<RevokedDoctors, AuthorityError> {
+    now: Timestamp,
+) -> Result<(RevokedDoctors, BTreeSet<Serial>), AuthorityError> {
     let known = staff::revoked_list(&*practice.store, &identity.root).map_err(staff_failed)?;
     if known.contains(&identity.certificate.subject().serial) {
         return Err(SetupError::Dismissed(identity.identifier().clone()).into());
     }
     let seen = &identity.revoked;
-    match known.number() >= seen.number() && known.holds_all_of(seen, over) {
-        true => Ok(known),
+    let asked = [known.serials(), seen.serials()].concat();
+    let over = staff::over_among(&*practice.store, &identity.root, &asked, now)?;
+    match known.number() >= seen.number() && known.holds_all_of(seen, &over) {
+        true => Ok((known, over)),
         false => Err(AuthorityError::OlderList),
     }
 }
@@ -146,17 +148,26 @@ fn known_list(
 /// [`StoreError`].
 pub fn devices_at_stake(practice: &Practice) -> Result<usize, StoreError> {
     let (store, identity) = (&practice.store, practice.identity());
-    let issuers = store.clinic().map(ClinicStore::issuers).transpose()?;
     let signed = BTreeSet::from_iter(staff::signed_by(practice, identity.identifier())?);
-    let is_hers = |row: &CertificateRow| {
-        let issuer = issuers.as_ref().and_then(|all| all.get(&row.serial));
-        issuers.is_none()
-            || issuer.is_some_and(|name| name == identity.identifier().as_str())
-            || signed.contains(&row.serial)
-    };
-    let rows = store.certificates()?.into_iter();
-    let at_stake = rows.filter(|row| row.state != CertificateState::Revoked && is_hers(row));
-    Ok(at_stake.count())
+    let mut at_stake = 0;
+    each_page(&**store, None, |page| {
+        let serials: Vec<_> = page.iter().map(|row| row.serial).collect();
+        let issuers = store.clinic().map(|clinic| clinic.issuers(&serials));
+        let issuers = issuers.transpose()?;
+        let is_hers = |row: &CertificateRow| {
+            let issuer = issuers.as_ref().and_then(|all| all.get(&row.serial));
+            issuers.is_none()
+                || issuer.is_some_and(|name| name == identity.identifier().as_str())
+                || signed.contains(&row.serial)
+        };
+        let is_good = |row: &CertificateRow| row.state != CertificateState::Revoked;
+        at_stake += page
+            .iter()
+            .filter(|row| is_good(row) && is_hers(row))
+            .count();
+        Ok(())
+    })?;
+    Ok(at_stake)
 }
 
 /// What the audit log says of the change itself.

@@ -26,6 +26,10 @@ use crate::store::nodes::{News, NodeStore};
 /// at the next look. Its queue holds four times as many.
 const AT_ONCE: usize = 64;
 
+/// At most so many messages are read at one look, while nobody else gives anything:
+/// some 16 MB if they are of the longest.
+const READ_AT_ONCE: usize = 256;
+
 /// Catches up with what has changed; gives what it leaves for the next time, and
 /// the first error that kept it from something: what one kind of news fails at
 /// keeps no other back.
@@ -204,7 +208,8 @@ fn open_all(shared: &Shared, open: Vec<Open>) -> Result<Vec<Opened>, StoreError>
 type Given = Vec<(SessionId, u64)>;
 
 /// What is open for these sessions and was not given to them, the oldest first;
-/// and up to which message each is given everything with that.
+/// and up to which message each is given everything with that. However many there
+/// are, the oldest are given first, and the rest at the next look.
 fn find_open(
     shared: &Shared,
     nodes: &dyn NodeStore,
@@ -214,10 +219,15 @@ fn find_open(
     let by_device: HashMap<Fingerprint, SessionId> =
         behind.iter().map(|it| (it.device, it.session)).collect();
     let devices: Vec<_> = behind.iter().map(|it| (it.device, it.given)).collect();
+    let (found, mut all_up_to) = nodes.open_for(&devices, newest, shared.clock.now())?;
     let mut given: HashMap<SessionId, u64> = behind.iter().map(|it| (it.session, newest)).collect();
     let mut counts: HashMap<SessionId, usize> = HashMap::new();
     let mut open = Vec::new();
-    for (number, devices) in nodes.open_for(&devices, newest, shared.clock.now())? {
+    for (number, devices) in found {
+        if open.len() == READ_AT_ONCE {
+            all_up_to = number - 1;
+            break;
+        }
         let mut sessions = HashSet::new();
         for device in devices {
             let Some(&session) = by_device.get(&device) else {
@@ -244,5 +254,11 @@ fn find_open(
             open.push(Open { row, sessions });
         }
     }
-    Ok((open, given.into_iter().collect()))
+    let given = given.into_iter();
+    Ok((
+        open,
+        given
+            .map(|(session, up_to)| (session, up_to.min(all_up_to)))
+            .collect(),
+    ))
 }

@@ -149,8 +149,8 @@ fn tell_unfit(shared: &Shared, nodes: &dyn NodeStore) -> Result<(), StoreError> 
     });
     let tables: Vec<String> = tables.collect();
     shared.tell(Event::Trouble(format!(
-        "the database has {} with names, papers or times that cannot be; they are not gone by: \
-         see which server has put them there, and who can write to the database",
+        "the database has {} with names, papers or times that cannot be, or more than are \
+         read; they are not gone by: see which server has put them there, and who can write to the database",
         tables.join(", ")
     )));
     Ok(())

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::doctor::practice::Practice;
-use crate::doctor::staff::{StaffError, certificates, clinic};
+use crate::doctor::sifted::each_page;
+use crate::doctor::staff::{StaffError, certificates_of, clinic};
 use crate::doctor::tickets::ticket_code;
 use crate::hex;
 use crate::identity::certificate::{Certificate, KeyId, VerifiedCertificate};
@@ -46,18 +47,24 @@ pub(super) fn count(
     all: &[VerifiedCertificate],
     which: Enrolled,
 ) -> Result<usize, StaffError> {
-    let issuers = clinic(practice)?.issuers()?;
+    let clinic = clinic(practice)?;
     let (keys, now) = (keys_of(doctor, all), practice.now());
-    let rows = practice.store.certificates()?.into_iter();
-    let of_her = rows.filter(|row| {
-        let issuer = issuers.get(&row.serial);
-        let is_hers = issuer.is_some_and(|name| name == doctor.as_str());
-        (is_hers || is_signed_by(&keys, row))
-            && row.state != CertificateState::Revoked
-            && row.not_after >= now
-            && which.since.is_none_or(|since| row.created >= since)
-    });
-    Ok(of_her.count())
+    let mut count = 0;
+    each_page(&*practice.store, None, |page| {
+        let serials: Vec<_> = page.iter().map(|row| row.serial).collect();
+        let issuers = clinic.issuers(&serials)?;
+        let of_her = page.iter().filter(|row| {
+            let issuer = issuers.get(&row.serial);
+            let is_hers = issuer.is_some_and(|name| name == doctor.as_str());
+            (is_hers || is_signed_by(&keys, row))
+                && row.state != CertificateState::Revoked
+                && row.not_after >= now
+                && which.since.is_none_or(|since| row.created >= since)
+        });
+        count += of_her.count();
+        Ok(())
+    })?;
+    Ok(count)
 }
 
 /// The serial numbers of the devices' certificates that a doctor's keys have
@@ -70,12 +77,16 @@ pub(in crate::doctor) fn signed_by(
     doctor: &Identifier,
 ) -> Result<Vec<[u8; 16]>, StoreError> {
     let identity = practice.identity();
-    let mut all = certificates(&*practice.store, &identity.root)?;
+    let mut all = certificates_of(&*practice.store, &identity.root, doctor)?;
     all.push(identity.certificate.clone());
     let keys = keys_of(doctor, &all);
-    let rows = practice.store.certificates()?.into_iter();
-    let signed = rows.filter(|row| is_signed_by(&keys, row));
-    Ok(signed.map(|row| row.serial).collect())
+    let mut signed = Vec::new();
+    each_page(&*practice.store, None, |page| {
+        let of_hers = page.iter().filter(|row| is_signed_by(&keys, row));
+        signed.extend(of_hers.map(|row| row.serial));
+        Ok(())
+    })?;
+    Ok(signed)
 }
 
 /// What the audit log says of a device that is revoked with who has enrolled it.

@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::papers;
 use crate::clock::Timestamp;
 use crate::identity::certificate::{Certificate, Serial, VerifiedCertificate};
-use crate::store::clinic::StaffRow;
 use crate::store::{Store, StoreError};
 
 /// So long after its end a certificate still stands in the list, as long as what
@@ -42,16 +41,4 @@ pub fn over_among(
     };
     let asked = papers::of_who_lacks_a_node(store, root, is_asked)?;
     Ok(over(&asked, now))
-}
-
-/// Whether somebody with a certificate that is over has been taken out of the
-/// clinic: the list need not say so any more.
-pub(super) fn has_left(
-    certificate: &VerifiedCertificate,
-    over: &BTreeSet<Serial>,
-    staff: &[StaffRow],
-) -> bool {
-    let subject = certificate.subject();
-    let is_here = |row: &StaffRow| row.id == subject.identifier.as_str();
-    over.contains(&subject.serial) && !staff.iter().any(is_here)
 }

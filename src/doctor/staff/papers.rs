@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use crate::doctor::authority::decode_certificates;
 use crate::identity::certificate::{Certificate, Fingerprint, VerifiedCertificate, fingerprint};
+use crate::identity::id::Identifier;
 use crate::identity::roster::RosterEntry;
+use crate::store::clinic::Papers;
 use crate::store::{ClinicStore, Store, StoreError, fact};
 
 /// At most so many of the certificates that somebody had before are looked at, the
@@ -43,6 +45,33 @@ pub fn certificates(
         }
     }
     Ok(found.genuine())
+}
+
+/// The same of one member.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn certificates_of(
+    store: &dyn Store,
+    root: &VerifiedCertificate,
+    member: &Identifier,
+) -> Result<Vec<VerifiedCertificate>, StoreError> {
+    let Some(clinic) = store.clinic() else {
+        return Ok(Vec::new());
+    };
+    let mut found = Found::new(root);
+    for papers in clinic.papers_of(member.as_str())? {
+        match papers {
+            Papers::One(bytes) => found.put([bytes]),
+            Papers::List(list) => found.put(newest_in(&list)),
+            Papers::Roster(entry) => {
+                found.put(RosterEntry::certificate_in(&entry).map(<[u8]>::to_vec));
+            }
+        }
+    }
+    let mut all = found.genuine();
+    all.retain(|certificate| certificate.subject().identifier == *member);
+    Ok(all)
 }
 
 /// Those for which this holds, of assistants and auditors who have, or had, one.

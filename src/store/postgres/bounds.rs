@@ -15,6 +15,10 @@ const SECRET: usize = 8 * 1024;
 const PAPER: usize = 16 * 1024;
 /// The longest list of papers, bytes.
 const PAPERS: usize = 1024 * 1024;
+/// The longest content, sealed, in bytes: 64 KiB, and what the seal adds.
+const SEALED: usize = 2 * crate::vault::MAX_CONTENT;
+/// All values of a fact that each has for herself, bytes: the shortest are read first.
+pub(super) const ALL_FACTS: usize = 16 * 1024 * 1024;
 /// Rows of those who work, or have worked, in the clinic.
 const MEMBERS: usize = 1_000;
 
@@ -26,6 +30,11 @@ pub(super) fn is_name(column: &str) -> String {
 /// That a column holds what can be one paper.
 pub(super) fn is_paper(column: &str) -> String {
     format!("octet_length({column}) <= {PAPER}")
+}
+
+/// That a column holds what can be a list of papers.
+pub(super) fn is_list(column: &str) -> String {
+    format!("octet_length({column}) <= {PAPERS}")
 }
 
 /// The value of a column, or nothing in its place where it is too long.
@@ -40,7 +49,22 @@ pub(super) fn cut(column: &str) -> String {
 
 /// The secret of a ticket, sealed; nothing in its place where it is too long.
 pub(super) fn secret(column: &str) -> String {
-    format!("CASE WHEN octet_length({column}) <= {SECRET} THEN {column} ELSE '' END")
+    short(column, SECRET)
+}
+
+/// What is sealed of a message, a confirmation or a record; nothing in its place, which
+/// does not open, where it is too long.
+pub(super) fn sealed(column: &str) -> String {
+    short(column, SEALED)
+}
+
+/// A certificate; nothing in its place where it is too long.
+pub(super) fn certificate(column: &str) -> String {
+    short(column, PAPER)
+}
+
+fn short(column: &str, longest: usize) -> String {
+    format!("CASE WHEN octet_length({column}) > {longest} THEN '' ELSE {column} END")
 }
 
 /// The end of a statement of which each member has a row.
@@ -48,22 +72,27 @@ pub(super) fn of_members() -> String {
     format!("LIMIT {MEMBERS}")
 }
 
+/// Facts that are one paper or key.
+const SINGLE: [&str; 11] = [
+    fact::ROOT_CERTIFICATE,
+    fact::DOCTOR_CERTIFICATE,
+    fact::OWN_CERTIFICATE,
+    fact::ISSUER_CERTIFICATE,
+    fact::REVOKED_DOCTORS,
+    fact::GROUP,
+    fact::DATA_KEY,
+    fact::RECOVERY,
+    fact::PENDING_RECOVERY,
+    fact::RECOVERY_BY,
+    fact::RECOVERY_KNOWN,
+];
+
 /// The longest value of a fact, in bytes. A list of revoked doctors holds 128
 /// serials of 16 bytes and a signature.
 pub(super) fn longest_fact(name: &str) -> usize {
-    match name {
-        fact::ROOT_CERTIFICATE
-        | fact::DOCTOR_CERTIFICATE
-        | fact::OWN_CERTIFICATE
-        | fact::ISSUER_CERTIFICATE
-        | fact::REVOKED_DOCTORS
-        | fact::GROUP
-        | fact::DATA_KEY
-        | fact::RECOVERY
-        | fact::PENDING_RECOVERY
-        | fact::RECOVERY_BY
-        | fact::RECOVERY_KNOWN => PAPER,
-        _ => PAPERS,
+    match SINGLE.contains(&name) {
+        true => PAPER,
+        false => PAPERS,
     }
 }
 
@@ -72,39 +101,64 @@ pub(super) fn past(column: &str) -> String {
     format!("least(greatest({column}, 'epoch'), clock_timestamp())")
 }
 
+/// That a value is longer than the fact it is of can be.
+fn is_no_fact() -> String {
+    let single = SINGLE.map(|name| format!("'{name}'")).join(", ");
+    let (list, paper) = (is_list("value"), is_paper("value"));
+    format!("NOT {list} OR (name IN ({single}) AND NOT {paper})")
+}
+
 /// How many rows of each table are not read as they are; none of those where all
-/// are.
+/// are. Messages and records, which may be a great many, are not counted: of one that
+/// is too long it is told when it is read, since it does not open.
 pub(super) fn unfit(store: &PostgresStore) -> Result<Vec<(String, u64)>, StoreError> {
     // Two programs' looks at the clock are not one.
     let late = |column: &str| {
         format!("NOT {column} BETWEEN 'epoch' AND clock_timestamp() + interval '1 minute'")
     };
-    let tables = [
+    let no_name = |column: &str| format!("NOT {}", is_name(column));
+    let no_paper = |column: &str| format!("NOT {}", is_paper(column));
+    let no_secret = || format!("octet_length(sealed) > {SECRET}");
+    let of_members = [
         (
             "node",
-            format!(
-                "NOT {} OR {} OR {}",
-                is_name("doctor"),
-                late("started"),
-                late("seen")
-            ),
+            vec![no_name("doctor"), late("started"), late("seen")],
+        ),
+        ("roster", vec![no_name("doctor"), no_paper("entry")]),
+        ("staff", vec![no_name("id"), no_paper("certificate")]),
+    ];
+    let others = [
+        ("presence", vec![no_name("doctor"), late("answered")]),
+        ("fact", vec![no_name("doctor"), is_no_fact()]),
+        (
+            "certificate",
+            vec![no_name("doctor"), no_name("subject"), no_paper("bytes")],
         ),
         (
-            "presence",
-            format!("NOT {} OR {}", is_name("doctor"), late("answered")),
+            "ticket",
+            vec![no_name("doctor"), no_name("subject"), no_secret()],
         ),
         (
-            "roster",
-            format!("NOT {} OR NOT {}", is_name("doctor"), is_paper("entry")),
-        ),
-        (
-            "staff",
-            format!("NOT {} OR NOT {}", is_name("id"), is_paper("certificate")),
+            "join_ticket",
+            vec![
+                no_name("doctor"),
+                no_name("subject"),
+                no_secret(),
+                no_paper("answer"),
+            ],
         ),
     ];
-    let counts = tables.map(|(table, condition)| {
-        format!("SELECT '{table}', count(*) FROM {table} WHERE {condition}")
-    });
+    let beyond = format!(" + greatest(count(*) - {MEMBERS}, 0)");
+    let of_members = of_members.map(|(table, conditions)| (table, conditions, &*beyond));
+    let others = others.map(|(table, conditions)| (table, conditions, ""));
+    let counts: Vec<String> = of_members
+        .into_iter()
+        .chain(others)
+        .map(|(table, conditions, beyond)| {
+            let conditions = conditions.join(" OR ");
+            format!("SELECT '{table}', count(*) FILTER (WHERE {conditions}){beyond} FROM {table}")
+        })
+        .collect();
     let sql = format!(
         "SELECT * FROM ({}) AS counted (name, rows) WHERE rows > 0 ORDER BY name",
         counts.join(" UNION ALL ")

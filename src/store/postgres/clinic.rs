@@ -12,7 +12,7 @@ use super::values::{limit, number};
 use super::{PostgresStore, all, audit, bounds};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
-use crate::store::clinic::{ClinicStore, Handed, JoinTicketRow, Removal, StaffRow};
+use crate::store::clinic::{ClinicStore, Handed, JoinTicketRow, Papers, Removal, StaffRow};
 use crate::store::{Revoked, Store, StoreError, StoreFault, fact, names, stored_millis};
 
 /// A ticket, with these columns for request and answer. What is too long is cut: then
@@ -217,6 +217,35 @@ impl ClinicStore for PostgresStore {
         self.rows(&sql, &[], read_staff)
     }
 
+    fn papers_of(&self, name: &str) -> Result<Vec<Papers>, StoreError> {
+        let [single, earlier] = [
+            [fact::DOCTOR_CERTIFICATE, fact::OWN_CERTIFICATE],
+            [fact::EARLIER_CERTIFICATES, fact::FORMER_CERTIFICATES],
+        ];
+        let sql = format!(
+            "SELECT 1::bigint, certificate FROM staff WHERE id = $1 AND {}
+             UNION ALL
+             SELECT 1, value FROM fact WHERE doctor = $1 AND name = ANY ($2) AND {}
+             UNION ALL
+             SELECT 2, value FROM fact WHERE doctor = $1 AND name = ANY ($3) AND {}
+             UNION ALL
+             SELECT 3, entry FROM roster WHERE doctor = $1 AND {}",
+            bounds::is_paper("certificate"),
+            bounds::is_paper("value"),
+            bounds::is_list("value"),
+            bounds::is_paper("entry")
+        );
+        let params: Params<'_> = &[&name, &&single[..], &&earlier[..]];
+        self.rows(&sql, params, |row| {
+            let bytes = value(row, 1)?;
+            Ok(match value::<i64>(row, 0)? {
+                1 => Papers::One(bytes),
+                2 => Papers::List(bytes),
+                _ => Papers::Roster(bytes),
+            })
+        })
+    }
+
     fn seen_by(&self, member: &str) -> Arc<dyn Store> {
         Arc::new(Self {
             place: self.place.clone(),
@@ -227,34 +256,51 @@ impl ClinicStore for PostgresStore {
         })
     }
 
+    fn has_log(&self, name: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM audit_entry WHERE doctor = $1)
+                       OR EXISTS (SELECT 1 FROM staff WHERE id = $1)";
+        let found = self.first(sql, &[&name], |row| value(row, 0))?;
+        Ok(found.unwrap_or_default())
+    }
+
     fn logs(&self) -> Result<Vec<String>, StoreError> {
         // From one name to the next, however long the logs are.
-        let sql = "WITH RECURSIVE log (name) AS (
-                       (SELECT doctor FROM audit_entry ORDER BY doctor LIMIT 1)
-                       UNION ALL
-                       SELECT (SELECT doctor FROM audit_entry WHERE doctor > log.name
-                               ORDER BY doctor LIMIT 1)
-                       FROM log WHERE log.name IS NOT NULL)
-                   SELECT name FROM log WHERE name IS NOT NULL
-                   UNION SELECT id FROM staff
-                   ORDER BY 1";
-        self.rows(sql, &[], |row| value(row, 0))
+        let sql = format!(
+            "WITH RECURSIVE log (name) AS (
+                 (SELECT doctor FROM audit_entry ORDER BY doctor LIMIT 1)
+                 UNION ALL
+                 SELECT (SELECT doctor FROM audit_entry WHERE doctor > log.name
+                         ORDER BY doctor LIMIT 1)
+                 FROM log WHERE log.name IS NOT NULL)
+             SELECT name FROM (SELECT name FROM log UNION SELECT id FROM staff) AS named
+             WHERE {} ORDER BY name {}",
+            bounds::is_name("name"),
+            bounds::of_members()
+        );
+        self.rows(&sql, &[], |row| value(row, 0))
     }
 
     fn writers(&self, messages: &[u64]) -> Result<BTreeMap<u64, String>, StoreError> {
         let numbers: Vec<i64> = messages.iter().copied().map(number).collect();
-        let sql = "SELECT number, doctor FROM message WHERE number = ANY ($1)";
-        let rows = self.rows(sql, &[&numbers], |row| Ok((value(row, 0)?, value(row, 1)?)))?;
+        let doctor = bounds::cut("doctor");
+        let sql = format!("SELECT number, {doctor} FROM message WHERE number = ANY ($1)");
+        let rows = self.rows(&sql, &[&numbers], |row| {
+            Ok((value(row, 0)?, value(row, 1)?))
+        })?;
         Ok(rows.into_iter().collect())
     }
 
     fn facts_of_all(&self, name: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let sql = format!(
-            "SELECT doctor, value FROM fact
-             WHERE name = $1 AND doctor <> '' AND {} AND octet_length(value) <= {}
-             ORDER BY doctor {}",
+            "SELECT doctor, value FROM (
+                 SELECT doctor, value, sum(octet_length(value))
+                     OVER (ORDER BY octet_length(value), doctor) AS so_far
+                 FROM fact
+                 WHERE name = $1 AND doctor <> '' AND {} AND octet_length(value) <= {}
+             ) AS sized WHERE so_far <= {} ORDER BY doctor {}",
             bounds::is_name("doctor"),
             bounds::longest_fact(name),
+            bounds::ALL_FACTS,
             bounds::of_members()
         );
         self.rows(&sql, &[&name], |row| Ok((value(row, 0)?, value(row, 1)?)))
@@ -297,9 +343,12 @@ impl ClinicStore for PostgresStore {
         })
     }
 
-    fn issuers(&self) -> Result<BTreeMap<[u8; 16], String>, StoreError> {
-        let sql = "SELECT serial, doctor FROM certificate";
-        let rows = self.rows(sql, &[], |row| Ok((value(row, 0)?, value(row, 1)?)))?;
+    fn issuers(&self, serials: &[[u8; 16]]) -> Result<BTreeMap<[u8; 16], String>, StoreError> {
+        let serials: Vec<&[u8]> = serials.iter().map(|serial| &serial[..]).collect();
+        let doctor = bounds::cut("doctor");
+        let sql = format!("SELECT serial, {doctor} FROM certificate WHERE serial = ANY ($1)");
+        let read = |row: &Row| Ok((value(row, 0)?, value(row, 1)?));
+        let rows = self.rows(&sql, &[&serials], read)?;
         Ok(rows.into_iter().collect())
     }
 

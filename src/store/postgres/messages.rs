@@ -11,7 +11,7 @@ use postgres::Row;
 use super::connection::{Connection, Params, value};
 use super::transaction::Lock;
 use super::values::{limit as rows, number as stored};
-use super::{PostgresStore, all, audit};
+use super::{PostgresStore, all, audit, bounds};
 use crate::audit::Entry;
 use crate::clock::Timestamp;
 use crate::protocol::message::{MessageId, Place};
@@ -22,9 +22,11 @@ use crate::store::messages::{
 use crate::store::nodes::NodeStore;
 use crate::store::{StoreError, StoreFault, names, stored_millis};
 
-/// The columns of [`read_message`], of a table called `message`.
-const MESSAGE: &str = "message.number, message.id, message.kind, message.patient,
-    message.boundary, message.urgent, message.written, message.expires, message.sealed";
+/// The columns of [`read_message`], of a table called `message`. What is too long is
+/// cut or left out, as [`bounds`](super::bounds) has it: then it does not open.
+const MESSAGE: &str = "message.number, message.id, message.kind, left(message.patient, 64),
+    message.boundary, message.urgent, message.written, message.expires,
+    CASE WHEN octet_length(message.sealed) > 131070 THEN '' ELSE message.sealed END";
 /// How many they are.
 const MESSAGE_COLUMNS: usize = 9;
 
@@ -43,7 +45,8 @@ fn read_message(row: &Row) -> Result<MessageRow, StoreFault> {
 }
 
 /// The columns of [`read_delivery`], of a table called `delivery`.
-const DELIVERY: &str = "delivery.message, delivery.device, delivery.patient, delivery.queued,
+const DELIVERY: &str = "delivery.message, delivery.device, left(delivery.patient, 64),
+    delivery.queued,
     delivery.sent, delivery.delivered, delivery.confirmed";
 
 fn read_delivery(row: &Row) -> Result<DeliveryRow, StoreFault> {
@@ -298,9 +301,10 @@ impl MessageStore for PostgresStore {
     }
 
     fn confirmation(&self, message: u64, device: &Device) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT sealed_confirmation FROM delivery WHERE message = $1 AND device = $2";
+        let sealed = bounds::sealed("sealed_confirmation");
+        let sql = format!("SELECT {sealed} FROM delivery WHERE message = $1 AND device = $2");
         let params: Params<'_> = &[&stored(message), &device.as_slice()];
-        let found = self.first(sql, params, |row| value(row, 0))?;
+        let found = self.first(&sql, params, |row| value(row, 0))?;
         Ok(found.flatten())
     }
 

@@ -13,12 +13,13 @@ use super::connection::{Connection, Params, value};
 use super::messages::incoming;
 use super::seat::{HELD, is_held};
 use super::transaction::Lock;
-use super::values::number;
+use super::values::{limit, number};
 use super::{PostgresStore, bounds};
 use crate::clock::Timestamp;
 use crate::store::messages::{Device, IncomingRow};
 use crate::store::nodes::{
-    Answered, Claim, News, NodeRow, NodeStore, PresenceRow, Seat, SeatHolder, SessionName, Stamp,
+    Answered, Claim, News, NodeRow, NodeStore, OpenUpTo, PresenceRow, Seat, SeatHolder,
+    SessionName, Stamp,
 };
 use crate::store::{StoreError, StoreFault, stored_millis};
 
@@ -83,6 +84,29 @@ const BEAT: &str = "
     INSERT INTO node (doctor, started, seen)
     VALUES ($1, clock_timestamp() - $2::bigint * interval '1 microsecond', clock_timestamp())
     ON CONFLICT (doctor) DO UPDATE SET seen = excluded.seen";
+
+/// Deliveries that are looked for at once.
+const AT_ONCE: usize = 65_536;
+
+/// The devices of each message, where no more than `most` rows were asked for.
+fn by_message(mut rows: Vec<(u64, Device)>, most: usize, up_to: u64) -> OpenUpTo {
+    let mut all_up_to = up_to;
+    if rows.len() == most
+        && let Some(&(last, _)) = rows.last()
+    {
+        // There may be more devices for the last one.
+        rows.retain(|(message, _)| *message < last);
+        all_up_to = last - 1;
+    }
+    let mut open: Vec<(u64, Vec<Device>)> = Vec::new();
+    for (message, device) in rows {
+        match open.last_mut() {
+            Some((last, devices)) if *last == message => devices.push(device),
+            _ => open.push((message, vec![device])),
+        }
+    }
+    (open, all_up_to)
+}
 
 /// A past time of the server's clock in milliseconds, as [`Timestamp`] reads it.
 pub(super) fn millis(column: &str) -> String {
@@ -288,11 +312,13 @@ impl NodeStore for PostgresStore {
         devices: &[(Device, u64)],
         up_to: u64,
         now: Timestamp,
-    ) -> Result<Vec<(u64, Vec<Device>)>, StoreError> {
+    ) -> Result<OpenUpTo, StoreError> {
         let given: Vec<i64> = devices.iter().map(|(_, given)| number(*given)).collect();
         let Some(after) = given.iter().min().copied() else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), up_to));
         };
+        // More than one message can have.
+        let most = AT_ONCE + devices.len();
         let devices: Vec<&[u8]> = devices.iter().map(|(device, _)| &device[..]).collect();
         // A message to one patient has few recipients, and every node asks for
         // them: it looks at these and not at each device that is connected to it.
@@ -319,24 +345,17 @@ impl NodeStore for PostgresStore {
                         JOIN candidate ON candidate.number = delivery.message
                    WHERE candidate.kind <> 'private'
                      AND EXISTS (SELECT 1 FROM candidate WHERE kind <> 'private')
-                   ORDER BY 1";
+                   ORDER BY 1 LIMIT $6";
         let params: Params<'_> = &[
             &devices,
             &given,
             &number(up_to),
             &stored_millis(now),
             &after,
+            &limit(most),
         ];
-        let rows: Vec<(u64, Device)> =
-            self.rows(sql, params, |row| Ok((value(row, 0)?, value(row, 1)?)))?;
-        let mut open: Vec<(u64, Vec<Device>)> = Vec::new();
-        for (message, device) in rows {
-            match open.last_mut() {
-                Some((last, devices)) if *last == message => devices.push(device),
-                _ => open.push((message, vec![device])),
-            }
-        }
-        Ok(open)
+        let rows = self.rows(sql, params, |row| Ok((value(row, 0)?, value(row, 1)?)))?;
+        Ok(by_message(rows, most, up_to))
     }
 
     fn newest_incoming(&self) -> Result<u64, StoreError> {

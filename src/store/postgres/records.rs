@@ -5,14 +5,22 @@ use postgres::Row;
 use super::connection::value;
 use super::transaction::Lock;
 use super::values::number;
-use super::{PostgresStore, audit};
+use super::{PostgresStore, audit, bounds};
 use crate::audit::Entry;
 use crate::store::{
     ConsultationRow, DeviceRow, RecordRow, RecordStore, StoreError, StoreFault, stored_millis,
 };
 
-const RECORD: &str =
-    "SELECT patient, created, changed, archived, version, sealed, contact FROM record";
+/// A record. What is too long is left out: then it does not open.
+fn record_columns() -> String {
+    let (patient, [sealed, contact]) = (
+        bounds::cut("patient"),
+        ["sealed", "contact"].map(bounds::sealed),
+    );
+    format!(
+        "SELECT {patient}, created, changed, archived, version, {sealed}, {contact} FROM record"
+    )
+}
 
 fn read_record(row: &Row) -> Result<RecordRow, StoreFault> {
     Ok(RecordRow {
@@ -26,7 +34,10 @@ fn read_record(row: &Row) -> Result<RecordRow, StoreFault> {
     })
 }
 
-const CONSULTATION: &str = "SELECT id, patient, written, begun, ended, sealed FROM consultation";
+fn consultation_columns() -> String {
+    let (patient, sealed) = (bounds::cut("patient"), bounds::sealed("sealed"));
+    format!("SELECT id, {patient}, written, begun, ended, {sealed} FROM consultation")
+}
 
 fn read_consultation(row: &Row) -> Result<ConsultationRow, StoreFault> {
     Ok(ConsultationRow {
@@ -83,17 +94,20 @@ impl RecordStore for PostgresStore {
     }
 
     fn record(&self, patient: &str) -> Result<Option<RecordRow>, StoreError> {
-        let sql = format!("{RECORD} WHERE patient = $1");
+        let sql = format!("{} WHERE patient = $1", record_columns());
         self.first(&sql, &[&patient], read_record)
     }
 
     fn records(&self) -> Result<Vec<RecordRow>, StoreError> {
-        self.rows(&format!("{RECORD} ORDER BY patient"), &[], read_record)
+        let sql = format!("{} ORDER BY patient", record_columns());
+        self.rows(&sql, &[], read_record)
     }
 
     fn unsplit_records(&self, after: &str, limit: u32) -> Result<Vec<RecordRow>, StoreError> {
-        let sql =
-            format!("{RECORD} WHERE contact IS NULL AND patient > $1 ORDER BY patient LIMIT $2");
+        let sql = format!(
+            "{} WHERE contact IS NULL AND patient > $1 ORDER BY patient LIMIT $2",
+            record_columns()
+        );
         self.rows(&sql, &[&after, &i64::from(limit)], read_record)
     }
 
@@ -146,12 +160,18 @@ impl RecordStore for PostgresStore {
     }
 
     fn consultations(&self, patient: &str) -> Result<Vec<ConsultationRow>, StoreError> {
-        let sql = format!("{CONSULTATION} WHERE patient = $1 ORDER BY begun, written, id");
+        let sql = format!(
+            "{} WHERE patient = $1 ORDER BY begun, written, id",
+            consultation_columns()
+        );
         self.rows(&sql, &[&patient], read_consultation)
     }
 
     fn all_consultations(&self) -> Result<Vec<ConsultationRow>, StoreError> {
-        let sql = format!("{CONSULTATION} ORDER BY patient, begun, written, id");
+        let sql = format!(
+            "{} ORDER BY patient, begun, written, id",
+            consultation_columns()
+        );
         self.rows(&sql, &[], read_consultation)
     }
 

@@ -19,9 +19,14 @@ use crate::store::{
     stored_millis,
 };
 
-const CERTIFICATE: &str = "
-    SELECT serial, fingerprint, subject, bytes, state, ticket, created, not_after
-    FROM certificate";
+/// A certificate. What is too long is cut, or left out: then it is none.
+fn certificate_columns() -> String {
+    let (subject, bytes) = (bounds::cut("subject"), bounds::certificate("bytes"));
+    format!(
+        "SELECT serial, fingerprint, {subject}, {bytes}, state, ticket, created, not_after
+         FROM certificate"
+    )
+}
 
 fn read_certificate(row: &Row) -> Result<CertificateRow, StoreFault> {
     Ok(CertificateRow {
@@ -346,18 +351,31 @@ impl TrustStore for PostgresStore {
     }
 
     fn certificate(&self, serial: &[u8; 16]) -> Result<Option<CertificateRow>, StoreError> {
-        let sql = format!("{CERTIFICATE} WHERE serial = $1");
+        let sql = format!("{} WHERE serial = $1", certificate_columns());
         self.first(&sql, &[&serial.as_slice()], read_certificate)
     }
 
     fn certificate_of_ticket(&self, id: &[u8; 16]) -> Result<Option<CertificateRow>, StoreError> {
-        let sql = format!("{CERTIFICATE} WHERE ticket = $1");
+        let sql = format!("{} WHERE ticket = $1", certificate_columns());
         self.first(&sql, &[&id.as_slice()], read_certificate)
     }
 
-    fn certificates(&self) -> Result<Vec<CertificateRow>, StoreError> {
-        let sql = format!("{CERTIFICATE} ORDER BY created, serial");
-        self.rows(&sql, &[], read_certificate)
+    fn certificates_from(
+        &self,
+        subject: Option<&str>,
+        after: Option<&[u8; 16]>,
+        most: usize,
+    ) -> Result<Vec<CertificateRow>, StoreError> {
+        let of_whom = match subject {
+            Some(_) => "subject = $1",
+            None => "$1::text IS NULL",
+        };
+        let sql = format!(
+            "{} WHERE {of_whom} AND serial > coalesce($2::bytea, '') ORDER BY serial LIMIT $3",
+            certificate_columns()
+        );
+        let after = after.map(<[u8; 16]>::as_slice);
+        self.rows(&sql, &[&subject, &after, &limit(most)], read_certificate)
     }
 
     fn activate_certificate(

@@ -330,9 +330,18 @@ impl TrustStore for SqliteStore {
         self.first(&sql, [id], read_certificate)
     }
 
-    fn certificates(&self) -> Result<Vec<CertificateRow>, StoreError> {
-        let sql = format!("{CERTIFICATE} ORDER BY created, serial");
-        self.all(&sql, read_certificate)
+    fn certificates_from(
+        &self,
+        subject: Option<&str>,
+        after: Option<&[u8; 16]>,
+        most: usize,
+    ) -> Result<Vec<CertificateRow>, StoreError> {
+        let sql = format!(
+            "{CERTIFICATE} WHERE (?1 IS NULL OR subject = ?1) AND (?2 IS NULL OR serial > ?2)
+             ORDER BY serial LIMIT ?3"
+        );
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.rows(&sql, (subject, after, most), read_certificate)
     }
 
     fn activate_certificate(

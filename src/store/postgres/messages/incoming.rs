@@ -3,13 +3,20 @@
 use postgres::Row;
 
 use crate::store::messages::{Device, IncomingRow};
-use crate::store::postgres::PostgresStore;
 use crate::store::postgres::connection::{Params, value};
 use crate::store::postgres::values::{limit as rows, number};
+use crate::store::postgres::{PostgresStore, bounds};
 use crate::store::{StoreError, StoreFault};
 
-const INCOMING: &str =
-    "SELECT number, device, patient, id, boundary, written, received, shown, sealed FROM incoming";
+/// What is too long is cut or left out: then it does not open.
+fn columns() -> String {
+    let (patient, sealed) = (bounds::cut("patient"), bounds::sealed("sealed"));
+    format!("number, device, {patient}, id, boundary, written, received, shown, {sealed}")
+}
+
+fn select() -> String {
+    format!("SELECT {} FROM incoming", columns())
+}
 
 fn read(row: &Row) -> Result<IncomingRow, StoreFault> {
     Ok(IncomingRow {
@@ -30,7 +37,7 @@ pub(super) fn with_id(
     device: &Device,
     id: &[u8; 16],
 ) -> Result<Option<IncomingRow>, StoreError> {
-    let sql = format!("{INCOMING} WHERE device = $1 AND id = $2");
+    let sql = format!("{} WHERE device = $1 AND id = $2", select());
     store.first(&sql, &[&device.as_slice(), &id.as_slice()], read)
 }
 
@@ -41,11 +48,14 @@ pub(super) fn newest(
 ) -> Result<Vec<IncomingRow>, StoreError> {
     match patient {
         Some(patient) => {
-            let sql = format!("{INCOMING} WHERE patient = $1 ORDER BY number DESC LIMIT $2");
+            let sql = format!(
+                "{} WHERE patient = $1 ORDER BY number DESC LIMIT $2",
+                select()
+            );
             store.rows(&sql, &[&patient, &rows(limit)], read)
         }
         None => {
-            let sql = format!("{INCOMING} ORDER BY number DESC LIMIT $1");
+            let sql = format!("{} ORDER BY number DESC LIMIT $1", select());
             store.rows(&sql, &[&rows(limit)], read)
         }
     }
@@ -59,7 +69,7 @@ const UNREAD: &str = "
         WHERE assignment.patient = incoming.patient AND assignment.doctor <> $1))";
 
 pub(super) fn unread(store: &PostgresStore, limit: usize) -> Result<Vec<IncomingRow>, StoreError> {
-    let sql = format!("{INCOMING} WHERE {UNREAD} ORDER BY number LIMIT $2");
+    let sql = format!("{} WHERE {UNREAD} ORDER BY number LIMIT $2", select());
     store.rows(&sql, &[&store.doctor, &rows(limit)], read)
 }
 
@@ -75,15 +85,17 @@ pub(in crate::store::postgres) fn elsewhere(
     after: u64,
     limit: usize,
 ) -> Result<Vec<(String, IncomingRow)>, StoreError> {
-    let sql = "SELECT number, device, patient, id, boundary, written, received, shown, sealed,
-                      doctor
-               FROM incoming
+    let doctor = bounds::cut("doctor");
+    let sql = format!(
+        "SELECT {}, {doctor} FROM incoming
                WHERE number > $2 AND doctor <> $1 AND NOT EXISTS (
                    SELECT 1 FROM assignment
                    WHERE assignment.patient = incoming.patient AND assignment.doctor <> $1)
-               ORDER BY number LIMIT $3";
+               ORDER BY number LIMIT $3",
+        columns()
+    );
     let params: Params<'_> = &[&store.doctor, &number(after), &rows(limit)];
-    store.rows(sql, params, |row| Ok((value(row, 9)?, read(row)?)))
+    store.rows(&sql, params, |row| Ok((value(row, 9)?, read(row)?)))
 }
 
 pub(super) fn consultation_words(
@@ -91,7 +103,8 @@ pub(super) fn consultation_words(
     patient: &str,
 ) -> Result<Vec<IncomingRow>, StoreError> {
     let sql = format!(
-        "{INCOMING} WHERE patient = $1 AND boundary IS NOT NULL ORDER BY received, written, id"
+        "{} WHERE patient = $1 AND boundary IS NOT NULL ORDER BY received, written, id",
+        select()
     );
     store.rows(&sql, &[&patient], read)
 }

@@ -218,7 +218,8 @@ fn what_is_open_is_given_up_to_where_each_device_is() {
             .iter()
             .map(|(it, after)| ([*it; 32], *after))
             .collect();
-        let open = store.open_for(&given, up_to, at(now)).unwrap();
+        let (open, all_up_to) = store.open_for(&given, up_to, at(now)).unwrap();
+        assert_eq!(all_up_to, up_to);
         let short = |(number, devices): (u64, Vec<[u8; 32]>)| {
             let mut devices: Vec<_> = devices.iter().map(|device| device[0]).collect();
             devices.sort_unstable();

@@ -3,6 +3,7 @@
 
 pub mod authority;
 pub mod certificate;
+pub mod closing;
 pub mod data_dir;
 pub mod group_file;
 pub mod id;

@@ -49,6 +49,8 @@ pub mod label {
     pub const SIG_PREKEY: Label = Label("tmc1 prekey");
     /// Signature: the list of revoked doctors.
     pub const SIG_REVOKED: Label = Label("tmc1 revoked");
+    /// Signature: the root's, on what a former doctor's key has certified.
+    pub const SIG_CLOSING: Label = Label("tmc1 closing");
     /// Signature: a doctor's, on where her patients reach her.
     pub const SIG_ROSTER: Label = Label("tmc1 roster");
     /// Signature: the patient's, in the first message.
@@ -168,6 +170,7 @@ pub mod label {
         SIG_CERTIFICATE,
         SIG_PREKEY,
         SIG_REVOKED,
+        SIG_CLOSING,
         SIG_ROSTER,
         SIG_M1,
         SIG_M2,

@@ -63,6 +63,9 @@ pub mod fact {
     pub const DOCTOR_PREKEY: &str = "doctor prekey";
     /// The list of revoked doctors.
     pub const REVOKED_DOCTORS: &str = "revoked doctors";
+    /// The keys of former doctors, and which of the certificates that they have signed
+    /// are good.
+    pub const CLOSED_KEYS: &str = "closed keys";
     /// The prime of a group that is not built in.
     pub const GROUP: &str = "group";
     /// The patient's own certificate.
@@ -111,10 +114,11 @@ pub mod fact {
     /// Those that all doctors of a clinic share, where several use one store.
     /// All others are each doctor's own.
     #[cfg(feature = "postgres")]
-    pub(super) const SHARED: [&str; 8] = [
+    pub(super) const SHARED: [&str; 9] = [
         COPYING,
         ROOT_CERTIFICATE,
         REVOKED_DOCTORS,
+        CLOSED_KEYS,
         GROUP,
         DATA_KEY,
         RECOVERY,

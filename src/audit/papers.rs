@@ -254,6 +254,7 @@ mod tests {
                 signing,
                 prekeys: Vec::new(),
                 revoked: clinic.doctor.revoked.clone(),
+                closed: clinic.doctor.closed.clone(),
                 earlier: Vec::new(),
             }
         };

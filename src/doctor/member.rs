@@ -6,6 +6,7 @@ use crate::doctor::seen;
 use crate::doctor::setup::{self, SIGNING_KEY, SetupError};
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::{Certificate, Role, VerifiedCertificate};
+use crate::identity::closing::ClosedKeys;
 use crate::identity::data_dir::DataDir;
 use crate::identity::join::ColumnKeys;
 use crate::identity::key_file::KeyKind;
@@ -92,6 +93,8 @@ pub fn load(
         signing,
         prekeys: Vec::new(),
         revoked,
+        // No patient talks to her.
+        closed: ClosedKeys::default(),
         earlier: Vec::new(),
     })
 }

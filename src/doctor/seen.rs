@@ -388,6 +388,7 @@ fn remove_named(
             member: &row.id,
             known: found.as_bytes(),
             list: found.as_bytes(),
+            facts: &[],
             devices: None,
         };
         let detail = format!("again, as list {} says", known.number());

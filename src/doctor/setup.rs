@@ -14,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::doctor::authority;
 use crate::doctor::practice::SERVER;
 use crate::doctor::seen;
+use crate::doctor::staff;
 use crate::elgamal::{Group, KemSecret, SignSecret};
 use crate::hex;
 use crate::identity::authority::{DoctorIdentity, OwnPrekey, found_clinic};
@@ -157,12 +158,14 @@ pub fn load_with(
         });
     }
     let prekeys = load_prekeys(keys, store, &certificate, now)?;
+    let closed = staff::stored_closed(store, &root)?;
     Ok(DoctorIdentity {
         root,
         certificate,
         signing,
         prekeys,
         revoked,
+        closed,
         earlier,
     })
 }

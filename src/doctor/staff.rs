@@ -4,11 +4,14 @@
 //! The root's secret stays in the command that asks: it signs the next list of
 //! revoked doctors, and what is put into the database here is that list.
 
+mod closing;
 mod ending;
 mod enrolled;
 mod over;
 mod papers;
 
+pub(super) use closing::{close, known as closed_keys};
+pub use closing::{close_keys_of, stored as stored_closed};
 pub use ending::{Ending, ending};
 pub use enrolled::Enrolled;
 pub(super) use enrolled::signed_by;
@@ -31,7 +34,7 @@ use crate::identity::id::{Identifier, IdentifierError};
 use crate::identity::revocation::RevokedDoctors;
 use crate::random::Random;
 use crate::store::clinic::{Devices, Removal, StaffRow};
-use crate::store::{ClinicStore, Revoked, Store, StoreError};
+use crate::store::{ClinicStore, Revoked, Store, StoreError, fact};
 
 /// What can be asked about who works in the clinic.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
@@ -53,6 +56,9 @@ pub enum Request {
         /// The next list of revoked doctors, which the root has signed, in
         /// hexadecimal digits.
         list: String,
+        /// What the root says of each of her keys, likewise.
+        #[serde(default)]
+        closed: Vec<String>,
         /// Why.
         reason: String,
         /// Revoke devices that she has enrolled, too.
@@ -141,6 +147,8 @@ pub enum StaffError {
     Overtaken,
     /// There is no room in the list.
     ListFull,
+    /// There is no room for all the devices that the root would have to name.
+    TooMany,
 }
 
 impl fmt::Display for StaffError {
@@ -181,6 +189,10 @@ impl fmt::Display for StaffError {
                  revoked; say the same again",
             ),
             Self::ListFull => f.write_str("the list of revoked doctors is full"),
+            Self::TooMany => f.write_str(
+                "she has enrolled more devices than the root can vouch for one by one; revoke \
+                 them with her: --devices",
+            ),
         }
     }
 }
@@ -213,11 +225,12 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, StaffErr
         Request::Revoke {
             member,
             list,
+            closed,
             reason,
             devices,
         } => {
             let list = hex::decode(list).ok_or(StaffError::Unfit("it is malformed"))?;
-            revoke(practice, &named(member)?, (&list, reason), *devices)
+            revoke(practice, &named(member)?, (&list, closed), reason, *devices)
         }
     }
 }
@@ -285,7 +298,10 @@ fn show_with(
     };
     let former = newest(&all.iter().collect::<Vec<_>>());
     let is_known = former.is_some();
-    let former = former.filter(|_| devices.is_some());
+    // Revoked by an earlier version, which closed no key.
+    let known = closing::known(&*practice.store, &identity.root, &identity.closed)?;
+    let is_asked = devices.is_some() || closing::has_open_key(member, &all, &known);
+    let former = former.filter(|_| is_asked);
     let Some(newest) = newest(&good).or(former) else {
         return Err(match is_known {
             true => StaffError::Already(member.clone()),
@@ -357,14 +373,16 @@ pub fn next_list(
 
 /// Revokes somebody's certificates with a list that the root has signed, takes
 /// her out of the clinic, revokes devices that she has enrolled if that is asked
-/// for, and logs that. All nodes hear of it, and patients when they connect.
+/// for, and logs that. All nodes hear of it, and patients when they connect. `closed`
+/// is what the root says of each of her keys, in hexadecimal digits.
 ///
 /// # Errors
 /// [`StaffError`]; nothing was changed.
 pub fn revoke(
     practice: &Practice,
     member: &Identifier,
-    (list, reason): (&[u8], &str),
+    (list, closed): (&[u8], &[String]),
+    reason: &str,
     devices: Option<Enrolled>,
 ) -> Result<Answer, StaffError> {
     let identity = practice.identity();
@@ -388,6 +406,12 @@ pub fn revoke(
     if next.number() <= known.number() || !next.holds_all_of(&known, &over) || !names_her {
         return Err(StaffError::Overtaken);
     }
+    let closed = {
+        let (store, root) = (&*practice.store, &identity.root);
+        let known = closing::known(store, root, &identity.closed)?;
+        let keys = closing::keys_of(member, &certificates_of(store, root, member)?);
+        closing::with(store, (root, known), (closed, &keys), (&next, devices))?
+    };
     let what = match shown.serials_in_hex() {
         serials if serials.is_empty() => "revoked before".to_owned(),
         serials => format!("certificates {}", serials.join(", ")),
@@ -401,6 +425,7 @@ pub fn revoke(
         member: member.as_str(),
         known: known.as_bytes(),
         list: next.as_bytes(),
+        facts: &[(fact::CLOSED_KEYS, &closed)],
         devices: devices.map(|which| Devices {
             since: which.since,
             also: &signed,

@@ -340,7 +340,12 @@ impl Claim {
         context: &Context<'_, R>,
         clock_is_off: bool,
     ) -> Option<AlertCode> {
-        match objection_to(&self.certificate, self.standing, context.now) {
+        match objection_to(
+            context.identity,
+            &self.certificate,
+            self.standing,
+            context.now,
+        ) {
             None if context.strict_clock && clock_is_off => Some(AlertCode::Clock),
             None if !context
                 .registry
@@ -357,7 +362,8 @@ impl Claim {
 /// this certificate. Its holder has proved to be that, so that no stranger lets
 /// the doctor compute this. `issuer` is empty if it is the doctor herself. Whether
 /// that doctor's certificate still holds does not matter: the table says whether
-/// the patient's does.
+/// the patient's does, and the root which of a former doctor's are good
+/// ([`objection_to`]).
 fn check_issued<R: Registry>(
     context: &Context<'_, R>,
     certificate: &VerifiedCertificate,
@@ -381,15 +387,21 @@ fn check_issued<R: Registry>(
     Ok(())
 }
 
-/// What the table and the dates say against a certificate.
+/// What the table, the dates and the clinic's root say against a certificate.
 pub(super) fn objection_to(
+    identity: &DoctorIdentity,
     certificate: &VerifiedCertificate,
     standing: Standing,
     now: Timestamp,
 ) -> Option<AlertCode> {
+    // Whoever has a former doctor's key could have signed it since.
+    let issuer = Certificate::issuer_in(certificate.as_bytes());
+    let is_closed =
+        issuer.is_some_and(|key| identity.closed.refuses(&key, &certificate.fingerprint()));
     match (standing, certificate.check_dates(now)) {
         (Standing::Inactive, _) => Some(AlertCode::NotActive),
         (Standing::Stopped, _) => Some(AlertCode::Revoked),
+        _ if is_closed => Some(AlertCode::Revoked),
         (Standing::Active, Err(CertificateError::NotYetValid(_))) => Some(AlertCode::NotYetValid),
         (Standing::Active, Err(_)) => Some(AlertCode::Ended),
         (Standing::Active, Ok(())) => None,

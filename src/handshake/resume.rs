@@ -312,7 +312,13 @@ fn answer_if<R: Registry>(
     let serial = &resumable.certificate.subject().serial;
     let standing = standing(context.registry, &resumable.certificate)?;
     let refused = standing.is_none_or(|standing| {
-        objection_to(&resumable.certificate, standing, context.now).is_some()
+        objection_to(
+            context.identity,
+            &resumable.certificate,
+            standing,
+            context.now,
+        )
+        .is_some()
     });
     if refused {
         return Ok(None);

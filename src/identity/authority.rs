@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::elgamal::{Element, Group, InvalidSecret, KemSecret, SignSecret, VerifyingKey};
 use crate::identity::certificate::{ClinicId, Role, Subject, VerifiedCertificate};
+use crate::identity::closing::ClosedKeys;
 use crate::identity::id::Identifier;
 use crate::identity::known_doctor;
 use crate::identity::prekey::{PrekeyId, RENEWAL_MARGIN, VerifiedPrekey};
@@ -46,6 +47,8 @@ pub struct DoctorIdentity {
     pub prekeys: Vec<OwnPrekey>,
     /// The clinic's list of revoked doctors.
     pub revoked: RevokedDoctors,
+    /// The keys of former doctors, and what they have certified.
+    pub closed: ClosedKeys,
     /// The certificates she had before, the newest last.
     pub earlier: Vec<VerifiedCertificate>,
 }
@@ -97,6 +100,7 @@ pub fn found_clinic(
             signing,
             prekeys,
             revoked,
+            closed: ClosedKeys::default(),
             earlier: Vec::new(),
         },
     )
@@ -180,6 +184,7 @@ impl DoctorIdentity {
             signing: SignSecret::from_bytes(self.group(), self.signing.to_bytes().expose())?,
             prekeys: self.prekeys.iter().map(copy).collect::<Result<_, _>>()?,
             revoked: self.revoked.clone(),
+            closed: self.closed.clone(),
             earlier: self.with_current_as_earlier(),
         })
     }

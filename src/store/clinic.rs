@@ -133,6 +133,8 @@ pub struct Removal<'a> {
     pub known: &'a [u8],
     /// The one that follows it, and names her certificates.
     pub list: &'a [u8],
+    /// The facts that have new values besides.
+    pub facts: &'a [(&'a str, &'a [u8])],
     /// Whether the patients' devices that she has enrolled are revoked with her.
     pub devices: Option<Devices<'a>>,
 }

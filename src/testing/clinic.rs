@@ -70,6 +70,7 @@ impl Clinic {
             signing: copy_of(&doctor.signing),
             prekeys: doctor.prekeys.iter().map(copy_of_prekey).collect(),
             revoked: doctor.revoked.clone(),
+            closed: doctor.closed.clone(),
             earlier: doctor.earlier.clone(),
         }
     }
@@ -93,6 +94,7 @@ impl Clinic {
             signing,
             prekeys,
             revoked: self.doctor.revoked.clone(),
+            closed: self.doctor.closed.clone(),
             earlier: Vec::new(),
         }
     }

@@ -32,6 +32,7 @@ fn posing(scene: &Scene, patient: &Person) -> DoctorIdentity {
         signing,
         root: real.root,
         revoked: real.revoked,
+        closed: real.closed,
         earlier: Vec::new(),
     }
 }

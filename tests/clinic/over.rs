@@ -24,7 +24,13 @@ fn revoke(scene: &Scene, practice: &Practice, name: &str) -> Result<RevokedDocto
     let identity = practice.identity();
     let (root, store) = ((&identity.root, &scene.root()), &*practice.store);
     let list = staff::next_list(store, root, &member.serials, practice.now(), &mut OsRandom)?;
-    staff::revoke(practice, &id(name), (list.as_bytes(), "has left"), None)?;
+    staff::revoke(
+        practice,
+        &id(name),
+        (list.as_bytes(), &[]),
+        "has left",
+        None,
+    )?;
     Ok(list)
 }
 

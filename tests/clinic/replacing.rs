@@ -13,6 +13,8 @@ use telemed::doctor::staff::{self, Answer, Enrolled, StaffError};
 use telemed::doctor::tickets;
 use telemed::handshake::enrol::NewKeys;
 use telemed::identity::authority::DoctorIdentity;
+use telemed::identity::certificate::Fingerprint;
+use telemed::identity::closing::ClosedKeys;
 use telemed::identity::revocation::RevokedDoctors;
 use telemed::random::Random;
 use telemed::store::{CertificateRow, CertificateState};
@@ -211,8 +213,15 @@ fn devices_that_a_revoked_doctor_has_enrolled_are_revoked_with_her_if_that_is_as
         let root = (&identity.root, &scene.root());
         let store = &*scene.practice.store;
         let list = staff::next_list(store, root, &member.serials, now(), &mut OsRandom)?;
-        let signed = (list.as_bytes(), "her laptop was stolen");
-        match staff::revoke(&scene.practice, &id("D2"), signed, devices)? {
+        let closed = scene.closed("D2", &list, devices);
+        let signed = (list.as_bytes(), &closed[..]);
+        match staff::revoke(
+            &scene.practice,
+            &id("D2"),
+            signed,
+            "her laptop was stolen",
+            devices,
+        )? {
             Answer::Revoked {
                 member,
                 devices,
@@ -247,6 +256,122 @@ fn devices_that_a_revoked_doctor_has_enrolled_are_revoked_with_her_if_that_is_as
     }
 }
 
+/// The keys that are closed, as the database says.
+fn closed(scene: &Scene) -> ClosedKeys {
+    let root = &scene.practice.identity().root;
+    staff::stored_closed(&*scene.practice.store, root).unwrap()
+}
+
+fn device(scene: &Scene, number: u8) -> Fingerprint {
+    let row = scene.practice.store.certificate(&[number; 16]).unwrap();
+    row.unwrap().fingerprint
+}
+
+#[test]
+fn the_root_says_what_a_former_doctors_key_has_certified_and_never_more_later() {
+    let Some(scene) = Scene::new() else { return };
+    let (directory, second) = scene.joined("D2", Role::Doctor);
+    let thief = setup::load(&directory, &*second, now(), &mut OsRandom).unwrap();
+    let key = thief.certificate.key_id();
+    certified(&*second, &thief, 1);
+    certified(&*second, &thief, 2);
+    let frozen = CertificateState::Frozen;
+    second.set_certificate_state(&[2; 16], frozen).unwrap();
+    let revoke = |devices: Option<Enrolled>| {
+        let member = staff::show(&scene.practice, &id("D2"), devices)?;
+        let identity = scene.practice.identity();
+        let (root, store) = ((&identity.root, &scene.root()), &*scene.practice.store);
+        let list = staff::next_list(store, root, &member.serials, now(), &mut OsRandom)?;
+        let closed = scene.closed("D2", &list, devices);
+        let signed = (list.as_bytes(), &closed[..]);
+        staff::revoke(&scene.practice, &id("D2"), signed, "a theft", devices)
+    };
+    revoke(None).unwrap();
+    let statements: Vec<_> = closed(&scene)
+        .statements()
+        .map(|it| (*it.key(), it.count()))
+        .collect();
+    assert_eq!(statements, [(key, 1)]);
+    // What is frozen, or comes later, is not among them, and is not added when it is
+    // said again.
+    certified(&*scene.practice.store, &thief, 3);
+    let refused = || [1, 2, 3].map(|number| closed(&scene).refuses(&key, &device(&scene, number)));
+    assert_eq!(refused(), [false, true, true]);
+    assert!(matches!(revoke(None), Err(StaffError::Already(_))));
+    let since = |since| Some(Enrolled { since: Some(since) });
+    revoke(since(now().plus(HOUR))).unwrap();
+    assert_eq!(refused(), [false, true, true]);
+    revoke(Some(Enrolled::default())).unwrap();
+    assert_eq!(refused(), [true; 3]);
+    let identity = setup::load(
+        &scene.practice.directory,
+        &*scene.practice.store,
+        now(),
+        &mut OsRandom,
+    );
+    assert!(identity.unwrap().closed.contains(&key));
+}
+
+#[test]
+fn a_key_that_an_earlier_version_has_not_closed_is_closed_when_that_is_said_again() {
+    let Some(scene) = Scene::new() else { return };
+    let (directory, second) = scene.joined("D2", Role::Doctor);
+    let thief = setup::load(&directory, &*second, now(), &mut OsRandom).unwrap();
+    certified(&*second, &thief, 1);
+    let list = scene.next_list("D2");
+    let signed = (list.as_bytes(), &[][..]);
+    staff::revoke(&scene.practice, &id("D2"), signed, "has left", None).unwrap();
+    let key = thief.certificate.key_id();
+    assert!(!closed(&scene).contains(&key));
+    scene.revoke("D2").unwrap();
+    assert!(closed(&scene).contains(&key));
+    assert!(!closed(&scene).refuses(&key, &device(&scene, 1)));
+    assert!(matches!(
+        staff::show(&scene.practice, &id("D2"), None),
+        Err(StaffError::Already(_))
+    ));
+}
+
+#[test]
+fn what_the_root_says_of_a_key_is_taken_for_the_devices_that_it_has_seen() {
+    let Some(scene) = Scene::new() else { return };
+    let (directory, second) = scene.joined("D2", Role::Doctor);
+    let thief = setup::load(&directory, &*second, now(), &mut OsRandom).unwrap();
+    let list = scene.next_list("D2");
+    let said = scene.closed("D2", &list, None);
+    let revoke = |list: &RevokedDoctors, closed: &[String]| {
+        let signed = (list.as_bytes(), closed);
+        staff::revoke(&scene.practice, &id("D2"), signed, "a theft", None)
+    };
+    certified(&*scene.practice.store, &thief, 1);
+    let error = revoke(&list, &said).unwrap_err();
+    assert!(matches!(error, StaffError::Overtaken), "{error}");
+    // Nor beside another list, nor of another's key, nor by another root.
+    let next = scene.next_list("D2");
+    scene.joined("D3", Role::Doctor);
+    for unfit in [said, scene.closed("D3", &next, None), vec!["00".to_owned()]] {
+        let error = revoke(&next, &unfit).unwrap_err();
+        let is_unfit = matches!(error, StaffError::Unfit(_) | StaffError::Overtaken);
+        assert!(is_unfit, "{error}");
+    }
+    assert!(closed(&scene).statements().next().is_none());
+    assert_eq!(scene.staff(), ["D1", "D2", "D3"]);
+}
+
+#[test]
+fn a_key_that_was_replaced_certifies_nobody_any_more() {
+    let Some(scene) = Scene::new() else { return };
+    let old = scene.practice.identity().certificate.key_id();
+    certified(&*scene.practice.store, &scene.practice.identity(), 1);
+    let random = &mut OsRandom;
+    authority::replace_key(&scene.practice, &scene.root(), "a theft", random).unwrap();
+    let identity = scene.practice.identity();
+    for closed in [&closed(&scene), &identity.closed] {
+        assert!(closed.refuses(&old, &device(&scene, 1)));
+        assert!(!closed.contains(&identity.certificate.key_id()));
+    }
+}
+
 #[test]
 fn a_device_that_her_key_has_certified_is_revoked_with_her_whoever_the_row_names() {
     let Some(scene) = Scene::new() else { return };
@@ -261,8 +386,8 @@ fn a_device_that_her_key_has_certified_is_revoked_with_her_whoever_the_row_names
     let member = staff::show(&scene.practice, &id("D2"), devices).unwrap();
     assert_eq!(member.enrolled, 1);
     let list = scene.next_list("D2");
-    let signed = (list.as_bytes(), "a theft");
-    staff::revoke(&scene.practice, &id("D2"), signed, devices).unwrap();
+    let signed = (list.as_bytes(), &[][..]);
+    staff::revoke(&scene.practice, &id("D2"), signed, "a theft", devices).unwrap();
     let states = [1, 2].map(|number| state(&scene, number));
     assert_eq!(
         states,

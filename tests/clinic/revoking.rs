@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use telemed::audit::{Action, Entry};
 use telemed::doctor::member;
-use telemed::doctor::staff::{self, Answer, StaffError};
+use telemed::doctor::staff::{self, Answer, Enrolled, StaffError};
 use telemed::doctor::transfer::{TransferError, transfer, transfer_all};
 use telemed::identity::revocation::RevokedDoctors;
 use telemed::store::clinic::{JoinTicketRow, Removal};
@@ -34,12 +34,35 @@ impl Scene {
         staff::next_list(store, root, &member.serials, now(), &mut OsRandom).unwrap()
     }
 
+    /// What the root says of somebody's keys, beside this list.
+    pub(super) fn closed(
+        &self,
+        name: &str,
+        list: &RevokedDoctors,
+        devices: Option<Enrolled>,
+    ) -> Vec<String> {
+        let (root, store) = (&self.practice.identity().root, &*self.practice.store);
+        let known = staff::stored_closed(store, root).unwrap();
+        let closed = staff::close_keys_of(
+            store,
+            (root, &self.root()),
+            (&id(name), &known),
+            (list, devices),
+            now(),
+            &mut OsRandom,
+        );
+        let closed = closed.unwrap();
+        closed.iter().map(|it| hex::encode(it.as_bytes())).collect()
+    }
+
     pub(super) fn revoke(&self, name: &str) -> Result<u64, StaffError> {
         let list = self.next_list(name);
+        let closed = self.closed(name, &list, None);
         let done = staff::revoke(
             &self.practice,
             &id(name),
-            (list.as_bytes(), "has left"),
+            (list.as_bytes(), &closed),
+            "has left",
             None,
         );
         done.map(|done| match done {
@@ -131,7 +154,8 @@ fn nobody_is_revoked_by_herself_nor_with_a_list_that_lets_somebody_off() {
         staff::revoke(
             &scene.practice,
             &id(name),
-            (list.as_bytes(), "has left"),
+            (list.as_bytes(), &[]),
+            "has left",
             None,
         )
     };
@@ -294,6 +318,7 @@ fn nobody_is_revoked_over_a_list_that_another_doctor_has_signed_meanwhile() {
         member: "D3",
         known: known.as_bytes(),
         list: list.as_bytes(),
+        facts: &[],
         devices: None,
     };
     let entry = Entry::new(now(), "D1", Action::StaffRevoked, "D3", "");
@@ -345,7 +370,8 @@ fn whose_certificate_has_ended_is_revoked_replaced_and_relieved_of_her_patients(
         staff::revoke(
             &practice,
             &id(name),
-            (list.as_bytes(), "it has ended"),
+            (list.as_bytes(), &[]),
+            "it has ended",
             None,
         )
         .unwrap();

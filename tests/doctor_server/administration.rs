@@ -3,6 +3,7 @@
 
 use telemed::doctor::messages::is_confirmation_genuine;
 use telemed::doctor::{presence, staff};
+use telemed::hex;
 
 use super::*;
 
@@ -16,7 +17,12 @@ pub(super) fn revoke(first: &Practice, name: &str) {
     let (root, store) = ((&papers.root, &secret), &*first.store);
     let list = staff::next_list(store, root, &member.serials, first.now(), &mut OsRandom);
     let list = list.unwrap();
-    staff::revoke(practice, &name, (list.as_bytes(), "has left"), None).unwrap();
+    let known = staff::stored_closed(&*first.store, &papers.root).unwrap();
+    let (whose, by) = ((&name, &known), (&list, None));
+    let closed = staff::close_keys_of(store, root, whose, by, first.now(), &mut OsRandom).unwrap();
+    let closed: Vec<_> = closed.iter().map(|it| hex::encode(it.as_bytes())).collect();
+    let signed = (list.as_bytes(), &closed[..]);
+    staff::revoke(practice, &name, signed, "has left", None).unwrap();
 }
 
 fn transferred(event: &Event, name: &str) -> Option<()> {

@@ -129,6 +129,7 @@ fn colleague(root: &SignSecret, doctor: &DoctorIdentity, name: &str) -> DoctorId
         signing,
         prekeys: vec![prekey],
         revoked: doctor.revoked.clone(),
+        closed: doctor.closed.clone(),
         earlier: Vec::new(),
     }
 }

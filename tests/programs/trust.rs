@@ -255,6 +255,7 @@ fn with_another_key(clinic: &Clinic) -> (DoctorIdentity, String) {
         signing,
         root: old.root,
         revoked: old.revoked,
+        closed: old.closed,
         earlier: Vec::new(),
     };
     (changed, fingerprint_groups(&old.certificate.key_id()))

@@ -10,15 +10,19 @@ use crate::cli::input;
 use crate::cli::options::{DoctorOptions, RootFile};
 use crate::cli::output::Object;
 use crate::cli::text::sentence;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::control;
 use crate::doctor::staff::{self, Answer, Enrolled, Member, Request, StaffError};
 use crate::doctor::{office, setup};
+use crate::elgamal::SignSecret;
 use crate::hex;
+use crate::identity::certificate::VerifiedCertificate;
 use crate::identity::data_dir;
 use crate::identity::id::Identifier;
 use crate::identity::known_doctor::fingerprint_groups;
+use crate::identity::revocation::RevokedDoctors;
 use crate::random::OsRandom;
+use crate::store::Store;
 
 fn ask(options: &DoctorOptions, id: &Identifier, request: Request) -> Result<Answer, Failure> {
     let request = office::Request::Staff(request);
@@ -61,14 +65,32 @@ pub fn revoke(
     let (root, now) = ((&papers.root, &secret), SystemClock.now());
     let list = staff::next_list(&*store, root, &shown.serials, now, &mut OsRandom);
     let list = list.map_err(|error| staff_failed(&error))?;
+    let closed = close_keys(&*store, root, name, (&list, devices), now)?;
     let request = Request::Revoke {
         member: shown.name,
         list: hex::encode(list.as_bytes()),
+        closed,
         reason: reason.to_owned(),
         devices,
     };
     let answer = ask(options, id, request)?;
     options.form.print(&text(&answer), &objects(&answer))
+}
+
+/// What the root says of her keys, in hexadecimal digits.
+fn close_keys(
+    store: &dyn Store,
+    root: (&VerifiedCertificate, &SignSecret),
+    name: &Identifier,
+    list: (&RevokedDoctors, Option<Enrolled>),
+    now: Timestamp,
+) -> Result<Vec<String>, Failure> {
+    let known = staff::stored_closed(store, root.0);
+    let closed = known.and_then(|known| {
+        staff::close_keys_of(store, root, (name, &known), list, now, &mut OsRandom)
+    });
+    let closed = closed.map_err(|error| staff_failed(&error.into()))?;
+    Ok(closed.iter().map(|it| hex::encode(it.as_bytes())).collect())
 }
 
 fn staff_failed(error: &StaffError) -> Failure {

@@ -16,12 +16,13 @@ use crate::doctor::authority::{AuthorityError, check_clock, encode_earlier, staf
 use crate::doctor::practice::Practice;
 use crate::doctor::setup::{self, SIGNING_KEY, SetupError, prekey_file};
 use crate::doctor::sifted::each_page;
-use crate::doctor::staff;
+use crate::doctor::staff::{self, Enrolled};
 use crate::doctor::tickets::ticket_code;
 use crate::elgamal::SignSecret;
 use crate::hex;
 use crate::identity::authority::{DoctorIdentity, OwnPrekey, certify_doctor};
 use crate::identity::certificate::{KeyId, Serial};
+use crate::identity::closing::ClosedKeys;
 use crate::identity::data_dir::DataDir;
 use crate::identity::key_file::{self, KeyKind};
 use crate::identity::revocation::RevokedDoctors;
@@ -86,17 +87,22 @@ pub fn replace_key(
     let revoked = known
         .follow(root, &old.clinic, (&[old.serial], &over), now, random)
         .ok_or(AuthorityError::ListFull)?;
+    let closed = close_former_keys(practice, &identity, (root, &revoked), random)?;
+    let closed_bytes = closed.to_bytes();
+    let closed_bytes = closed_bytes.ok_or(SetupError::Inconsistent("the closed keys"))?;
     let next = DoctorIdentity {
         root: identity.root.clone(),
         certificate,
         signing,
         prekeys: vec![prekey],
         revoked,
+        closed,
         earlier: identity.with_current_as_earlier(),
     };
     let row = write_keys(practice, &next)?;
     // If this fails, the keys stay: it may be on the disk all the same.
-    let Some(revoked) = commit(practice, (&identity, &known), &next, &row, reason)? else {
+    let new = (&next, &row, &closed_bytes[..]);
+    let Some(revoked) = commit(practice, (&identity, &known), new, reason)? else {
         remove_next(practice)?;
         return Err(AuthorityError::Overtaken);
     };
@@ -114,6 +120,26 @@ pub fn replace_key(
         patients: BTreeSet::from_iter(patients).len(),
         unfinished: finished.err().map(|error| error.to_string()),
     })
+}
+
+/// The closed keys with all that she has had until now: no patient's certificate that
+/// they have signed is good any more.
+fn close_former_keys(
+    practice: &Practice,
+    identity: &DoctorIdentity,
+    (root, list): (&SignSecret, &RevokedDoctors),
+    random: &mut dyn Random,
+) -> Result<ClosedKeys, StoreError> {
+    let (store, now) = (&*practice.store, practice.now());
+    let mut closed = staff::closed_keys(store, &identity.root, &identity.closed)?;
+    let former = identity.with_current_as_earlier();
+    let keys: BTreeSet<KeyId> = former.iter().map(|each| each.key_id()).collect();
+    let all = Some(Enrolled::default());
+    let root = (&identity.root, root);
+    for closing in staff::close(store, root, (&keys, &closed), (list, all), now, random)? {
+        closed.add(closing, None);
+    }
+    Ok(closed)
 }
 
 const fn is_device(revoked: &Revoked) -> bool {
@@ -227,14 +253,14 @@ fn remove_next(practice: &Practice) -> Result<(), SetupError> {
 fn commit(
     practice: &Practice,
     (old, known): (&DoctorIdentity, &RevokedDoctors),
-    next: &DoctorIdentity,
-    prekey: &PrekeyRow,
+    (next, prekey, closed): (&DoctorIdentity, &PrekeyRow, &[u8]),
     reason: &str,
 ) -> Result<Option<Vec<Revoked>>, StoreError> {
     let now = practice.now();
     let earlier = encode_earlier(&next.earlier);
     let certificate = next.certificate.as_bytes();
     let facts = [
+        (fact::CLOSED_KEYS, closed),
         (fact::DOCTOR_CERTIFICATE, certificate),
         (fact::EARLIER_CERTIFICATES, &earlier[..]),
         (fact::SIGNING_KEY_CHANGE, &[1]),

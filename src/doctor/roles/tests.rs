@@ -196,6 +196,7 @@ requests! {
         => Request::Office(Office::Staff(Staff::Revoke {
             member: name("D2"),
             list: name("00"),
+            closed: Vec::new(),
             reason: name("has left"),
             devices: None,
         })), For::Doctors;
@@ -306,6 +307,7 @@ impl Scene {
             signing,
             prekeys: Vec::new(),
             revoked: own.revoked.clone(),
+            closed: own.closed.clone(),
             earlier: Vec::new(),
         };
         let directory = DataDir::create_or_open(self.base.path(), name).unwrap();

@@ -237,6 +237,7 @@ pub(in crate::store) fn a_list_is_followed_by_one_that_was_made_from_it(store: &
             member: own,
             known,
             list: b"second",
+            facts: &[(fact::CLOSED_KEYS, b"closed")],
             devices: None,
         };
         let logged = [entry(Action::StaffRevoked)];
@@ -249,6 +250,7 @@ pub(in crate::store) fn a_list_is_followed_by_one_that_was_made_from_it(store: &
     // Somebody else was revoked since that was read.
     assert_eq!(remove(b"another"), None);
     assert_eq!((list(), ids().len()), (b"first".to_vec(), 3));
+    assert_eq!(store.fact(fact::CLOSED_KEYS).unwrap(), None);
     assert!(logged(store).is_empty());
     assert_eq!(remove(b"first"), Some(Vec::new()));
     assert_eq!(remove(b"first"), None);

@@ -5,6 +5,7 @@
 
 use super::PostgresStore;
 use super::connection::value;
+use crate::identity::closing;
 use crate::store::{StoreError, fact};
 
 /// The longest identifier, in bytes.
@@ -90,9 +91,10 @@ const SINGLE: [&str; 11] = [
 /// The longest value of a fact, in bytes. A list of revoked doctors holds 128
 /// serials of 16 bytes and a signature.
 pub(super) fn longest_fact(name: &str) -> usize {
-    match SINGLE.contains(&name) {
-        true => PAPER,
-        false => PAPERS,
+    match name {
+        fact::CLOSED_KEYS => closing::MAX_BYTES,
+        name if SINGLE.contains(&name) => PAPER,
+        _ => PAPERS,
     }
 }
 

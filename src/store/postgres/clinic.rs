@@ -315,12 +315,16 @@ impl ClinicStore for PostgresStore {
             member,
             known,
             list,
+            facts,
             devices,
         } = removal;
         self.write(Lock::Alone, |connection| {
             let name = fact::REVOKED_DOCTORS;
             if connection.execute(FOLLOW, &[&name, known, list])? == 0 {
                 return Ok(None);
+            }
+            for fact in *facts {
+                self.put_fact(connection, fact)?;
             }
             for sql in [
                 "DELETE FROM staff WHERE id = $1",

@@ -6,9 +6,11 @@ use super::*;
 use telemed::doctor::messages::addressees::Addressees;
 use telemed::elgamal::SignSecret;
 use telemed::handshake::enrol::{self, NewKeys};
+use telemed::handshake::patient::HandshakeError;
 use telemed::identity::certificate::Role;
 use telemed::identity::id::Identifier;
 use telemed::identity::ticket::{Made, Maker, Ticket};
+use telemed::protocol::AlertCode;
 use telemed::protocol::message::Message;
 use telemed::secret::Secret;
 use telemed::store::{TicketRow, TicketState};
@@ -204,6 +206,42 @@ fn a_row_of_a_certificate_that_no_doctor_has_issued_lets_nobody_in() {
         session.sync(practice.now());
         session.leave();
         practice.wait_for_members(0);
+    }
+}
+
+#[test]
+fn the_key_of_a_doctor_who_was_revoked_certifies_nobody_any_more() {
+    let Some((_schema, first, second)) = two() else {
+        return;
+    };
+    let stolen = second.papers();
+    let mut genuine = second.admit_one("P1");
+    let mut unseen = second.admit_one("P2");
+    connect_to(&mut genuine, &first).leave();
+    first.wait_for_members(0);
+    administration::revoke(&first, "D2");
+    eventually("the first has heard of it", || {
+        let practice = first.server().practice();
+        practice
+            .identity()
+            .closed
+            .contains(&stolen.certificate.key_id())
+    });
+    // Whoever has the key, and can write to the database.
+    let mut forged = first.admit_with(&stolen, "P3");
+    turn_to(&mut forged, &first);
+    let refused = forged.try_connect(first.address(), None).map(drop);
+    let code = AlertCode::Revoked;
+    assert!(
+        matches!(refused, Err(HandshakeError::Refused { code: found, .. }) if found == code),
+        "{refused:?}"
+    );
+    // Whom she has enrolled before is still let in, verified before or not.
+    for person in [&mut genuine, &mut unseen] {
+        let mut session = connect_to(person, &first);
+        session.sync(first.now());
+        session.leave();
+        first.wait_for_members(0);
     }
 }
 

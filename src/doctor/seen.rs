@@ -12,8 +12,10 @@
 //!
 //! Version 1 had no `database`; neither has the file of who has just joined.
 
+mod closed;
 mod marks;
 
+pub use closed::{CLOSED, closed_keys, hold_closed, put_closed_back};
 pub use marks::{Marks, accept_older, forget_database, note_progress};
 
 use std::fmt;
@@ -367,7 +369,7 @@ pub fn put_back(
         own.identifier.as_str(),
         &detail,
     );
-    let put = clinic.put_revoked_list(found.as_bytes(), known.as_bytes(), &[entry])?;
+    let put = clinic.put_revoked_list((found.as_bytes(), known.as_bytes()), &[], &[entry])?;
     Ok(put.then_some((older, newer)))
 }
 

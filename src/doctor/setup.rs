@@ -48,7 +48,7 @@ pub fn found(
     now: Timestamp,
     random: &mut dyn Random,
 ) -> Result<DoctorIdentity, SetupError> {
-    for name in [ROOT_KEY, SIGNING_KEY, seen::CLINIC] {
+    for name in [ROOT_KEY, SIGNING_KEY, seen::CLINIC, seen::CLOSED] {
         set_aside(directory, name, now)?;
     }
     for row in store.prekeys()? {
@@ -114,10 +114,11 @@ pub fn load(
 ) -> Result<DoctorIdentity, SetupError> {
     authority::finish_key_change(directory, store)?;
     let keys = |name: &str, kind| directory.keyring().load(&directory.path(name), kind);
-    let identity = load_with(&keys, store, now, random)?;
+    let mut identity = load_with(&keys, store, now, random)?;
     let place = directory.path("");
     let papers = (&identity.root, &identity.revoked);
     seen::hold(&place, store, papers, now)?;
+    identity.closed = seen::hold_closed(&place, store, &identity.root)?;
     // Outside the certificate's time it may be the clock that is wrong.
     if identity.certificate.check_dates(now).is_ok() {
         for row in store.prekeys()? {

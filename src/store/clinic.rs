@@ -271,12 +271,13 @@ pub trait ClinicStore {
     /// doctor at whose server the device was enrolled. It is the store's word.
     fn issuers(&self, serials: &[[u8; 16]]) -> Result<BTreeMap<[u8; 16], String>, StoreError>;
 
-    /// Puts a list of revoked doctors in the place of the one that was looked at,
-    /// and logs that. False, and nothing is changed, if it is another one by now.
+    /// Puts a list of revoked doctors in the place of the one that was looked at, gives
+    /// these facts new values, and logs that. False, and nothing is changed, if it is
+    /// another one by now.
     fn put_revoked_list(
         &self,
-        known: &[u8],
-        list: &[u8],
+        lists: (&[u8], &[u8]),
+        facts: &[(&str, &[u8])],
         audit: &[Entry],
     ) -> Result<bool, StoreError>;
 

@@ -357,3 +357,35 @@ fn a_file_of_the_first_version_is_read_and_how_far_the_database_is_is_noted() {
     let fault = fault(load(&member).unwrap_err());
     assert!(matches!(fault, SeenError::Damaged), "{fault}");
 }
+
+#[test]
+fn a_closing_statement_that_is_taken_away_is_gone_by_where_it_was_seen_and_put_back() {
+    let Some(scene) = Scene::new() else { return };
+    let (directory, second) = scene.joined("D2", Role::Doctor);
+    let third = scene.joined("D3", Role::Doctor);
+    let key = load(&(directory, second)).unwrap().certificate.key_id();
+    scene.revoke("D2").unwrap();
+    assert!(load(&third).unwrap().closed.contains(&key));
+    // Whoever can write to the database.
+    let store = &*scene.practice.store;
+    let genuine = store.fact(fact::CLOSED_KEYS).unwrap().unwrap();
+    let put = |bytes: &[u8]| store.set_facts(&[(fact::CLOSED_KEYS, bytes)]).unwrap();
+    let put_back = |(directory, store): &(DataDir, Arc<dyn Store>)| {
+        seen::put_closed_back(&directory.path(""), &**store, now(), &mut OsRandom).unwrap()
+    };
+    // Taken away, made up, or too long to be read.
+    let long = vec![0; 9 << 20];
+    for bytes in [&[][..], &genuine[..genuine.len() - 9], &long] {
+        put(bytes);
+        let closed = load(&third).unwrap().closed;
+        assert!(closed.refuses(&key, &[9; 32]), "{}", bytes.len());
+        assert!(put_back(&third) && !put_back(&third));
+        assert_eq!(store.fact(fact::CLOSED_KEYS).unwrap().unwrap(), genuine);
+        let logged = third.1.audit(1, 99).unwrap().pop().unwrap();
+        assert!(
+            logged.detail.contains("former doctors' keys"),
+            "{}",
+            logged.detail
+        );
+    }
+}

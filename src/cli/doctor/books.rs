@@ -376,6 +376,14 @@ fn load(
              see who can write to the database, or who has restored an old copy of it\n"
         ));
     }
+    let put_back = seen::put_closed_back(&directory.path(""), store, now, &mut OsRandom);
+    if put_back.map_err(|error| setup_failed(&error))? {
+        eprint(
+            "doctor: note: what the clinic's root has said of former doctors' keys was missing in \
+             the database, or older than what was seen here; it was put back: see who can write \
+             to the database, or who has restored an old copy of it\n",
+        );
+    }
     let mut identity =
         setup::load(directory, store, now, &mut OsRandom).map_err(|error| setup_failed(&error))?;
     check_name(&identity, id, directory)?;

@@ -13,10 +13,11 @@ use crate::cli::text::sentence;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::control;
 use crate::doctor::staff::{self, Answer, Enrolled, Member, Request, StaffError};
-use crate::doctor::{office, setup};
+use crate::doctor::{office, seen, setup};
 use crate::elgamal::SignSecret;
 use crate::hex;
 use crate::identity::certificate::VerifiedCertificate;
+use crate::identity::closing::ClosedKeys;
 use crate::identity::data_dir;
 use crate::identity::id::Identifier;
 use crate::identity::known_doctor::fingerprint_groups;
@@ -65,7 +66,9 @@ pub fn revoke(
     let (root, now) = ((&papers.root, &secret), SystemClock.now());
     let list = staff::next_list(&*store, root, &shown.serials, now, &mut OsRandom);
     let list = list.map_err(|error| staff_failed(&error))?;
-    let closed = close_keys(&*store, root, name, (&list, devices), now)?;
+    let known = seen::closed_keys(&directory, &*store, root.0);
+    let known = known.map_err(|error| setup_failed(&error))?;
+    let closed = close_keys(&*store, root, (name, &known), (&list, devices), now)?;
     let request = Request::Revoke {
         member: shown.name,
         list: hex::encode(list.as_bytes()),
@@ -81,14 +84,11 @@ pub fn revoke(
 fn close_keys(
     store: &dyn Store,
     root: (&VerifiedCertificate, &SignSecret),
-    name: &Identifier,
+    whose: (&Identifier, &ClosedKeys),
     list: (&RevokedDoctors, Option<Enrolled>),
     now: Timestamp,
 ) -> Result<Vec<String>, Failure> {
-    let known = staff::stored_closed(store, root.0);
-    let closed = known.and_then(|known| {
-        staff::close_keys_of(store, root, (name, &known), list, now, &mut OsRandom)
-    });
+    let closed = staff::close_keys_of(store, root, whose, list, now, &mut OsRandom);
     let closed = closed.map_err(|error| staff_failed(&error.into()))?;
     Ok(closed.iter().map(|it| hex::encode(it.as_bytes())).collect())
 }

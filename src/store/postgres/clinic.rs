@@ -358,11 +358,21 @@ impl ClinicStore for PostgresStore {
 
     fn put_revoked_list(
         &self,
-        known: &[u8],
-        list: &[u8],
+        (known, list): (&[u8], &[u8]),
+        facts: &[(&str, &[u8])],
         entries: &[Entry],
     ) -> Result<bool, StoreError> {
-        self.change_logged(FOLLOW, &[&fact::REVOKED_DOCTORS, &known, &list], entries)
+        self.write(Lock::Alone, |connection| {
+            let name = fact::REVOKED_DOCTORS;
+            if connection.execute(FOLLOW, &[&name, &known, &list])? == 0 {
+                return Ok(false);
+            }
+            for fact in facts {
+                self.put_fact(connection, fact)?;
+            }
+            audit::append(connection, &self.doctor, entries)?;
+            Ok(true)
+        })
     }
 
     fn assign_if_new(&self, patient: &str, doctor: &str) -> Result<String, StoreError> {

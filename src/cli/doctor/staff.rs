@@ -59,7 +59,7 @@ pub fn revoke(
     let papers =
         setup::load_papers(&*store, &mut OsRandom).map_err(|error| setup_failed(&error))?;
     let secret = root_secret(options, id, &papers.root, from)?;
-    eprint(&format!("{}\n", described(&shown)));
+    eprint(&format!("{}\n{FIRST}\n", described(&shown)));
     if !yes {
         confirm(&shown, devices)?;
     }
@@ -122,6 +122,15 @@ fn described(member: &Member) -> String {
     let (patients, enrolled) = (member.patients, member.enrolled);
     format!("{who}\n  patients: {patients}{connected}\n  devices she has enrolled: {enrolled}")
 }
+
+/// What comes before somebody is revoked whose machine was stolen.
+const FIRST: &str = "If her machine or her keys may be in other hands, take the database's password \
+     from her first, at PostgreSQL, and end her connections: whoever has it can write there, and in \
+     a colleague's name, as long as it is good.";
+
+/// What is to be looked at then.
+const LOOK: &str = "Look at what has come since her keys may have been in other hands: doctor \
+     devices, doctor tickets, doctor list --clinic, doctor deliveries, doctor audit list.";
 
 /// What a doctor's name is good for when she is gone.
 const DOCTORS_NAME: &str = "who follows needs another name, since patients' programs that know \
@@ -215,7 +224,8 @@ fn revoked(member: &Member, number: u64, devices: Option<(usize, &Vec<String>)>)
         _ => "what she has read",
     };
     lines.push(format!(
-        "{name} has {kept}, and the database's password: take that from her there, at PostgreSQL."
+        "{name} has {kept}, and the database's password, if that was not taken from her yet: do \
+         it now, at PostgreSQL. {LOOK}"
     ));
     lines.join("\n")
 }

@@ -12,6 +12,7 @@
 
 pub mod head;
 pub mod heads_file;
+pub mod log_end;
 pub mod papers;
 pub mod revocation;
 pub mod verify;

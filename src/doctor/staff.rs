@@ -23,7 +23,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::audit::Action;
+use crate::audit::{Action, log_end};
 use crate::clock::Timestamp;
 use crate::doctor::practice::Practice;
 use crate::doctor::setup;
@@ -416,7 +416,10 @@ pub fn revoke(
         serials if serials.is_empty() => "revoked before".to_owned(),
         serials => format!("certificates {}", serials.join(", ")),
     };
-    let detail = format!("{}, {what}, list {}: {reason}", shown.role, next.number());
+    // Whoever has her key can write it anew.
+    let log = clinic(practice)?.seen_by(member.as_str()).audit_head()?;
+    let (role, number, log) = (&shown.role, next.number(), log_end::said(log));
+    let detail = format!("{role}, {what}, list {number}{log}: {reason}");
     let entry = practice.by_doctor(Action::StaffRevoked, member.as_str(), &detail);
     let signed = devices.map(|_| enrolled::signed_by(practice, member));
     let signed = signed.transpose()?.unwrap_or_default();

@@ -448,3 +448,27 @@ fn the_patients_of_a_doctor_who_has_left_are_given_to_another() {
     let logged = actions(&*scene.practice.store).into_iter();
     assert_eq!(logged.filter(transferred).count(), 4);
 }
+
+#[test]
+fn a_log_that_is_written_anew_with_a_stolen_key_is_not_the_one_that_was_noted() {
+    use telemed::audit::log_end;
+    use telemed::audit::verify::Finding;
+    let Some(scene) = Scene::new() else { return };
+    let (_directory, store) = scene.joined("D2", Role::Doctor);
+    let (last, _) = store.audit_head().unwrap().unwrap();
+    scene.revoke("D2").unwrap();
+    let ended = log_end::of(&*scene.practice.store, "D2").unwrap();
+    let [ended] = &*ended else {
+        panic!("{ended:?}");
+    };
+    assert_eq!((&*ended.by, ended.end.unwrap().0), ("D1", last));
+    assert_eq!(ended.check(&*store).unwrap(), None);
+    let rewrite = "UPDATE audit_entry SET link = sha256('another') WHERE doctor = 'D2'";
+    let forget = "DELETE FROM audit_entry WHERE doctor = 'D2'";
+    for forge in [rewrite, forget] {
+        scene.schema.client().unwrap().batch_execute(forge).unwrap();
+        let found = ended.check(&*store).unwrap();
+        let is_found = matches!(found, Some(Finding::Rewritten { number, .. }) if number == last);
+        assert!(is_found, "{found:?}");
+    }
+}

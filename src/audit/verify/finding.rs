@@ -134,6 +134,15 @@ pub enum Finding {
     OtherClinic,
     /// The log lies under what cannot be anybody's name.
     NoName,
+    /// An entry is not what stood there when its owner was revoked.
+    Rewritten {
+        /// Its number: the last one then.
+        number: u64,
+        /// In whose log that stands.
+        by: String,
+        /// Under which number.
+        entry: u64,
+    },
 }
 
 impl Finding {
@@ -157,6 +166,7 @@ impl Finding {
             Self::BadLine(_) => "bad_line",
             Self::OtherClinic => "other_clinic",
             Self::NoName => "no_name",
+            Self::Rewritten { .. } => "rewritten",
         }
     }
 
@@ -172,7 +182,8 @@ impl Finding {
             Self::Reordered { number, .. }
             | Self::Unreadable { number }
             | Self::ForgedHead { number, .. }
-            | Self::HeadMissing { number, .. } => Some(*number),
+            | Self::HeadMissing { number, .. }
+            | Self::Rewritten { number, .. } => Some(*number),
             Self::Truncated { last, .. } => Some(*last + 1),
             Self::Replaced { good, .. } => Some(*good + 1),
             Self::ForgedRevocation { .. }
@@ -269,6 +280,12 @@ impl fmt::Display for Finding {
             Self::OtherClinic => f.write_str(
                 "neither the database nor a file of heads belongs to the clinic whose root has \
                  this fingerprint",
+            ),
+            Self::Rewritten { number, by, entry } => write!(
+                f,
+                "entry {number} is not the one that stood there when its owner was revoked, which \
+                 entry {entry} of the log of {by} names: the log was written anew with her key, \
+                 or cut off"
             ),
             Self::NoName => f.write_str(
                 "the log lies under what cannot be anybody's name in the clinic: somebody has put \

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::audit::log_end;
 use crate::audit::papers::Papers;
 use crate::audit::verify::{Finding, HeadsFiles, Report, VerifyError, verify};
 use crate::cli::doctor::audit::Office;
@@ -101,10 +102,16 @@ fn of_members(
                 ..Report::default()
             }),
         };
-        let report = report.map_err(|error| verify_failed(&error))?;
+        let mut report = report.map_err(|error| verify_failed(&error))?;
+        let ended = log_end::of(&*store, name).map_err(|error| store_failed(&error))?;
+        for each in &ended {
+            let finding = each.check(&*log).map_err(|error| store_failed(&error))?;
+            report.findings.extend(finding);
+        }
         findings += report.findings.len();
         let mut said = vec![format!("Log of {}:", text::clean(name))];
         said.extend(checked(&report));
+        said.extend(ended.iter().map(|each| text::clean(&each.note())));
         options
             .form
             .print(&said.join("\n"), &objects(&report, &root, Some(name)))?;

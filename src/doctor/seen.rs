@@ -13,10 +13,13 @@
 //! Version 1 had no `database`; neither has the file of who has just joined.
 
 mod closed;
+mod files;
 mod marks;
+mod members;
 
 pub use closed::{CLOSED, closed_keys, hold_closed, put_closed_back};
 pub use marks::{Marks, accept_older, forget_database, note_progress};
+pub use members::{MEMBERS, note_members, noted_members};
 
 use std::fmt;
 use std::fs;

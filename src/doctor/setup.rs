@@ -48,7 +48,13 @@ pub fn found(
     now: Timestamp,
     random: &mut dyn Random,
 ) -> Result<DoctorIdentity, SetupError> {
-    for name in [ROOT_KEY, SIGNING_KEY, seen::CLINIC, seen::CLOSED] {
+    for name in [
+        ROOT_KEY,
+        SIGNING_KEY,
+        seen::CLINIC,
+        seen::CLOSED,
+        seen::MEMBERS,
+    ] {
         set_aside(directory, name, now)?;
     }
     for row in store.prekeys()? {
@@ -119,6 +125,7 @@ pub fn load(
     let papers = (&identity.root, &identity.revoked);
     seen::hold(&place, store, papers, now)?;
     identity.closed = seen::hold_closed(&place, store, &identity.root)?;
+    seen::note_members(&place, store, &identity.root)?;
     // Outside the certificate's time it may be the clock that is wrong.
     if identity.certificate.check_dates(now).is_ok() {
         for row in store.prekeys()? {

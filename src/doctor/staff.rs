@@ -16,7 +16,8 @@ pub use ending::{Ending, ending};
 pub use enrolled::Enrolled;
 pub(super) use enrolled::signed_by;
 pub use over::{over, over_among};
-pub use papers::{certificates, certificates_of};
+pub(super) use papers::new_certificates;
+pub use papers::{certificates, certificates_of, certificates_with};
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -26,7 +27,8 @@ use serde::{Deserialize, Serialize};
 use crate::audit::{Action, log_end};
 use crate::clock::Timestamp;
 use crate::doctor::practice::Practice;
-use crate::doctor::setup;
+use crate::doctor::seen;
+use crate::doctor::setup::{self, SetupError};
 use crate::elgamal::SignSecret;
 use crate::hex;
 use crate::identity::certificate::{Fingerprint, Role, Serial, VerifiedCertificate};
@@ -145,6 +147,8 @@ pub enum StaffError {
     Unfit(&'static str),
     /// The list or her certificates have changed since they were looked at.
     Overtaken,
+    /// What is noted of the clinic's members cannot be read.
+    Noted(Box<SetupError>),
     /// There is no room in the list.
     ListFull,
     /// There is no room for all the devices that the root would have to name.
@@ -188,6 +192,7 @@ impl fmt::Display for StaffError {
                 "the clinic's list of revoked doctors has changed meanwhile, and nobody was \
                  revoked; say the same again",
             ),
+            Self::Noted(error) => write!(f, "{error}"),
             Self::ListFull => f.write_str("the list of revoked doctors is full"),
             Self::TooMany => f.write_str(
                 "she has enrolled more devices than the root can vouch for one by one; revoke \
@@ -201,6 +206,7 @@ impl std::error::Error for StaffError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Store(error) => Some(error),
+            Self::Noted(error) => Some(error),
             _ => None,
         }
     }
@@ -237,6 +243,18 @@ pub fn answer(practice: &Practice, request: &Request) -> Result<Answer, StaffErr
 
 fn clinic(practice: &Practice) -> Result<&dyn ClinicStore, StaffError> {
     practice.store.clinic().ok_or(StaffError::Alone)
+}
+
+/// The certificates of one member, in the store or among those that were seen there
+/// before.
+fn certificates_here(
+    practice: &Practice,
+    member: &Identifier,
+) -> Result<Vec<VerifiedCertificate>, StaffError> {
+    let (store, root) = (&*practice.store, &practice.identity().root);
+    let noted = seen::noted_members(&practice.directory.path(""));
+    let noted = noted.map_err(|error| StaffError::Noted(Box::new(error)))?;
+    Ok(certificates_with(store, root, (member, &noted))?)
 }
 
 /// The clinic's list of revoked doctors as it is in the store now.
@@ -283,7 +301,7 @@ fn show_with(
     if member == identity.identifier() {
         return Err(StaffError::Oneself(member.clone()));
     }
-    let all = certificates_of(&*practice.store, &identity.root, member)?;
+    let all = certificates_here(practice, member)?;
     // Those that are over, too: who has one works here until it is revoked.
     let over = over(&all, practice.now());
     let (staff, is_here) = (clinic.staff()?, clinic.has_member(member.as_str())?);
@@ -409,7 +427,7 @@ pub fn revoke(
     let closed = {
         let (store, root) = (&*practice.store, &identity.root);
         let known = closing::known(store, root, &identity.closed)?;
-        let keys = closing::keys_of(member, &certificates_of(store, root, member)?);
+        let keys = closing::keys_of(member, &certificates_here(practice, member)?);
         closing::with(store, (root, known), (closed, &keys), (&next, devices))?
     };
     let what = match shown.serials_in_hex() {

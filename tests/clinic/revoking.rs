@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use telemed::audit::{Action, Entry};
 use telemed::doctor::member;
+use telemed::doctor::seen;
 use telemed::doctor::staff::{self, Answer, Enrolled, StaffError};
 use telemed::doctor::transfer::{TransferError, transfer, transfer_all};
 use telemed::identity::revocation::RevokedDoctors;
@@ -43,10 +44,11 @@ impl Scene {
     ) -> Vec<String> {
         let (root, store) = (&self.practice.identity().root, &*self.practice.store);
         let known = staff::stored_closed(store, root).unwrap();
+        let noted = seen::noted_members(&self.practice.directory.path("")).unwrap();
         let closed = staff::close_keys_of(
             store,
             (root, &self.root()),
-            (&id(name), &known),
+            (&id(name), &noted, &known),
             (list, devices),
             now(),
             &mut OsRandom,
@@ -471,4 +473,29 @@ fn a_log_that_is_written_anew_with_a_stolen_key_is_not_the_one_that_was_noted() 
         let is_found = matches!(found, Some(Finding::Rewritten { number, .. }) if number == last);
         assert!(is_found, "{found:?}");
     }
+}
+
+#[test]
+fn who_has_taken_her_rows_away_is_revoked_by_the_certificate_that_was_seen() {
+    let Some(scene) = Scene::new() else { return };
+    let (directory, store) = scene.joined("D2", Role::Doctor);
+    let hers = setup::load(&directory, &*store, now(), &mut OsRandom).unwrap();
+    let (serial, key) = (hers.certificate.subject().serial, hers.certificate.key_id());
+    let own = &scene.practice.directory;
+    // Any command of the other doctor's.
+    setup::load(own, &*scene.practice.store, now(), &mut OsRandom).unwrap();
+    let vanish = "DELETE FROM staff WHERE id = 'D2';
+                  DELETE FROM roster WHERE doctor = 'D2';
+                  DELETE FROM fact WHERE doctor = 'D2'";
+    let mut admin = scene.schema.client().unwrap();
+    admin.batch_execute(vanish).unwrap();
+    scene.revoke("D2").unwrap();
+    assert!(scene.list().contains(&serial));
+    let root = &scene.practice.identity().root;
+    let closed = staff::stored_closed(&*scene.practice.store, root).unwrap();
+    assert!(closed.contains(&key));
+    // What is no certificate there is none.
+    std::fs::write(own.path(seen::MEMBERS), b"\0\x01x\0").unwrap();
+    let gone = staff::show(&scene.practice, &id("D2"), None).unwrap_err();
+    assert!(matches!(gone, StaffError::Nobody(..)), "{gone}");
 }

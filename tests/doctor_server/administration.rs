@@ -18,7 +18,7 @@ pub(super) fn revoke(first: &Practice, name: &str) {
     let list = staff::next_list(store, root, &member.serials, first.now(), &mut OsRandom);
     let list = list.unwrap();
     let known = staff::stored_closed(&*first.store, &papers.root).unwrap();
-    let (whose, by) = ((&name, &known), (&list, None));
+    let (whose, by) = ((&name, &[][..], &known), (&list, None));
     let closed = staff::close_keys_of(store, root, whose, by, first.now(), &mut OsRandom).unwrap();
     let closed: Vec<_> = closed.iter().map(|it| hex::encode(it.as_bytes())).collect();
     let signed = (list.as_bytes(), &closed[..]);

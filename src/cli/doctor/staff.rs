@@ -68,7 +68,8 @@ pub fn revoke(
     let list = list.map_err(|error| staff_failed(&error))?;
     let known = seen::closed_keys(&directory, &*store, root.0);
     let known = known.map_err(|error| setup_failed(&error))?;
-    let closed = close_keys(&*store, root, (name, &known), (&list, devices), now)?;
+    let noted = seen::noted_members(&directory).map_err(|error| setup_failed(&error))?;
+    let closed = close_keys(&*store, root, (name, &noted, &known), (&list, devices), now)?;
     let request = Request::Revoke {
         member: shown.name,
         list: hex::encode(list.as_bytes()),
@@ -84,7 +85,7 @@ pub fn revoke(
 fn close_keys(
     store: &dyn Store,
     root: (&VerifiedCertificate, &SignSecret),
-    whose: (&Identifier, &ClosedKeys),
+    whose: (&Identifier, &[Vec<u8>], &ClosedKeys),
     list: (&RevokedDoctors, Option<Enrolled>),
     now: Timestamp,
 ) -> Result<Vec<String>, Failure> {

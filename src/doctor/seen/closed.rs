@@ -3,10 +3,9 @@
 //! the database can take a statement out of it, or put an earlier one back: it is gone
 //! by what was seen.
 
-use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
 
+use super::files;
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::doctor::practice::SERVER;
@@ -14,32 +13,11 @@ use crate::doctor::setup::{self, SetupError};
 use crate::doctor::staff;
 use crate::identity::certificate::VerifiedCertificate;
 use crate::identity::closing::ClosedKeys;
-use crate::new_file::{NewFile, PublishError};
 use crate::random::Random;
 use crate::store::{Store, fact};
 
 /// Name of the file: it holds the same as the fact `closed keys`.
 pub const CLOSED: &str = "closed-keys";
-
-fn noted(directory: &Path) -> Result<Vec<u8>, SetupError> {
-    let path = directory.join(CLOSED);
-    match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => read.map_err(|error| SetupError::Io(path, error)),
-    }
-}
-
-fn write(directory: &Path, bytes: &[u8]) -> Result<(), SetupError> {
-    let path = directory.join(CLOSED);
-    let write = || -> io::Result<()> {
-        let file = NewFile::in_place_of(&path)?;
-        file.file().write_all(bytes)?;
-        file.replace().map_err(|error| match error {
-            PublishError::NotThere(error) | PublishError::MayNotLast(error) => error,
-        })
-    };
-    write().map_err(|error| SetupError::Io(path.clone(), error))
-}
 
 /// The keys that are closed by what the database says, or by what was noted.
 ///
@@ -51,7 +29,7 @@ pub fn closed_keys(
     root: &VerifiedCertificate,
 ) -> Result<ClosedKeys, SetupError> {
     let found = staff::stored_closed(store, root)?;
-    let noted = noted(directory)?;
+    let noted = files::read(directory, CLOSED)?;
     // As nearly always: each signature is checked once.
     if noted.is_empty() || found.to_bytes().as_ref() == Some(&noted) {
         return Ok(found);
@@ -75,8 +53,8 @@ pub fn hold_closed(
         return Ok(all);
     }
     let bytes = all.to_bytes().unwrap_or_default();
-    if !bytes.is_empty() && bytes != noted(directory)? {
-        write(directory, &bytes)?;
+    if !bytes.is_empty() && bytes != files::read(directory, CLOSED)? {
+        files::write(directory, CLOSED, &bytes)?;
     }
     Ok(all)
 }
@@ -95,7 +73,7 @@ pub fn put_closed_back(
     let Some(clinic) = store.clinic() else {
         return Ok(false);
     };
-    if noted(directory)?.is_empty() {
+    if files::read(directory, CLOSED)?.is_empty() {
         return Ok(false);
     }
     let papers = setup::load_papers(store, random)?;

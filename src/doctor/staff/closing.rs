@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::clock::Timestamp;
 use crate::doctor::sifted::each_page;
-use crate::doctor::staff::{Enrolled, StaffError, certificates_of};
+use crate::doctor::staff::{Enrolled, StaffError, certificates_with};
 use crate::elgamal::SignSecret;
 use crate::hex;
 use crate::identity::certificate::{
@@ -101,19 +101,20 @@ pub(in crate::doctor) fn close(
     keys.iter().map(sign).collect()
 }
 
-/// The same of all keys that somebody has had as a doctor.
+/// The same of all keys that somebody has had as a doctor, by the certificates in the
+/// store and those that were noted.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn close_keys_of(
     store: &dyn Store,
     root: (&VerifiedCertificate, &SignSecret),
-    (member, known): (&Identifier, &ClosedKeys),
+    (member, noted, known): (&Identifier, &[Vec<u8>], &ClosedKeys),
     list: (&RevokedDoctors, Option<Enrolled>),
     now: Timestamp,
     random: &mut dyn Random,
 ) -> Result<Vec<Closing>, StoreError> {
-    let keys = keys_of(member, &certificates_of(store, root.0, member)?);
+    let keys = keys_of(member, &certificates_with(store, root.0, (member, noted))?);
     close(store, root, (&keys, known), list, now, random)
 }
 

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::doctor::practice::Practice;
+use crate::doctor::seen;
 use crate::doctor::sifted::each_page;
-use crate::doctor::staff::{StaffError, certificates_of, clinic};
+use crate::doctor::staff::{StaffError, certificates_with, clinic};
 use crate::doctor::tickets::ticket_code;
 use crate::hex;
 use crate::identity::certificate::{Certificate, KeyId, VerifiedCertificate};
@@ -77,7 +78,10 @@ pub(in crate::doctor) fn signed_by(
     doctor: &Identifier,
 ) -> Result<Vec<[u8; 16]>, StoreError> {
     let identity = practice.identity();
-    let mut all = certificates_of(&*practice.store, &identity.root, doctor)?;
+    // Whoever revokes somebody has been told before if these cannot be read.
+    let noted = seen::noted_members(&practice.directory.path("")).unwrap_or_default();
+    let whose = (doctor, &noted[..]);
+    let mut all = certificates_with(&*practice.store, &identity.root, whose)?;
     all.push(identity.certificate.clone());
     let keys = keys_of(doctor, &all);
     let mut signed = Vec::new();

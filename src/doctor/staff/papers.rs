@@ -29,6 +29,28 @@ pub fn certificates(
     root: &VerifiedCertificate,
 ) -> Result<Vec<VerifiedCertificate>, StoreError> {
     let mut found = Found::new(root);
+    put_all(&mut found, store)?;
+    Ok(found.genuine())
+}
+
+/// Those that are not among the ones that are known, and no more than this.
+///
+/// # Errors
+/// [`StoreError`].
+pub(in crate::doctor) fn new_certificates(
+    store: &dyn Store,
+    root: &VerifiedCertificate,
+    known: &BTreeSet<Fingerprint>,
+    most: usize,
+) -> Result<Vec<VerifiedCertificate>, StoreError> {
+    let mut found = Found::new(root);
+    found.names.clone_from(known);
+    put_all(&mut found, store)?;
+    found.papers.truncate(most);
+    Ok(found.genuine())
+}
+
+fn put_all(found: &mut Found<'_>, store: &dyn Store) -> Result<(), StoreError> {
     if let Some(clinic) = store.clinic() {
         found.put(of_staff(clinic)?);
         found.put(singles(clinic, fact::DOCTOR_CERTIFICATE)?);
@@ -44,7 +66,7 @@ pub fn certificates(
             found.put(lists(clinic, name)?);
         }
     }
-    Ok(found.genuine())
+    Ok(())
 }
 
 /// The same of one member.
@@ -55,6 +77,18 @@ pub fn certificates_of(
     store: &dyn Store,
     root: &VerifiedCertificate,
     member: &Identifier,
+) -> Result<Vec<VerifiedCertificate>, StoreError> {
+    certificates_with(store, root, (member, &[]))
+}
+
+/// The same, and those of hers among others that were noted elsewhere.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn certificates_with(
+    store: &dyn Store,
+    root: &VerifiedCertificate,
+    (member, noted): (&Identifier, &[Vec<u8>]),
 ) -> Result<Vec<VerifiedCertificate>, StoreError> {
     let Some(clinic) = store.clinic() else {
         return Ok(Vec::new());
@@ -69,6 +103,7 @@ pub fn certificates_of(
             }
         }
     }
+    found.put(noted.iter().cloned());
     let mut all = found.genuine();
     all.retain(|certificate| certificate.subject().identifier == *member);
     Ok(all)

@@ -65,4 +65,5 @@ mod signed;
 mod socket;
 mod store_check;
 mod stranger;
+mod unsure;
 mod watch;

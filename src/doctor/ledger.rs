@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::audit::Entry;
 use crate::store::messages::{Change, Outcome};
-use crate::store::{Store, StoreError, is_away};
+use crate::store::{Store, StoreError, StoreFault, is_away};
 
 use kept::Kept;
 use sendings::Sendings;
@@ -34,13 +34,25 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// The same altogether.
 const GATHERING: Duration = Duration::from_millis(20);
 
-/// Why a change is not on the disk.
+/// Why a change is not on the disk, or not known to be there.
 #[derive(Clone, Debug)]
 pub enum LedgerError {
     /// The store; the same error for all that were to be committed together.
     Store(Arc<StoreError>),
     /// The server has ended.
     Closed,
+}
+
+impl LedgerError {
+    /// Whether the connection broke during the commit, so that nobody knows whether
+    /// the change is on the disk.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(error.fault(), StoreFault::Unknown),
+            Self::Closed => false,
+        }
+    }
 }
 
 impl fmt::Display for LedgerError {
@@ -152,10 +164,25 @@ impl Ledger {
     /// what [`Ledger::write`] was given.
     ///
     /// # Errors
-    /// [`LedgerError`]; nothing of it is on the disk then.
+    /// [`LedgerError`]; nothing of it is on the disk then, unless it
+    /// [is not known](LedgerError::is_unknown).
     pub fn write_and_wait(&self, change: Change) -> Written {
+        self.write_and_wait_with(change, |_| {})
+    }
+
+    /// The same; `on_written` is called as by [`Ledger::write`], before anything else
+    /// is committed.
+    ///
+    /// # Errors
+    /// As for [`Ledger::write_and_wait`].
+    pub fn write_and_wait_with(
+        &self,
+        change: Change,
+        on_written: impl FnOnce(&Written) + Send + 'static,
+    ) -> Written {
         let (done, wait) = mpsc::sync_channel(1);
         self.write(change, move |written| {
+            on_written(&written);
             let _ = done.send(written);
         });
         wait.recv().unwrap_or(Err(LedgerError::Closed))

@@ -1,6 +1,7 @@
 //! A patient's session, as the thread that reads from it sees it.
 
 mod missed;
+mod taken;
 
 pub(super) use missed::Missed;
 
@@ -9,30 +10,30 @@ use std::io;
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::deadline::UntilDeadline;
 use crate::doctor::event::{Departure, Event};
+use crate::doctor::messages::device_code;
 use crate::doctor::messages::live::Count;
-use crate::doctor::messages::{self, BookError, device_code, mark_of, open_incoming};
 use crate::doctor::peer::Peer;
 use crate::doctor::shared::Shared;
 use crate::framing::{Frame, FrameReader};
 use crate::handshake::doctor::RefusalReason;
 use crate::handshake::resume;
 use crate::identity::certificate::{Fingerprint, Serial};
-use crate::protocol::message::{Message, MessageId};
+use crate::protocol::message::MessageId;
 use crate::protocol::opcode::{self, KEY_VERIFICATION};
-use crate::protocol::record::{Ack, DecMsg, Receipt};
+use crate::protocol::record::{DecMsg, Receipt};
 use crate::protocol::{DisconnectReason, sub};
 use crate::random::OsRandom;
 use crate::secret::SecretBytes;
 use crate::session::doctor::{DoctorEnd, FromPatient, SessionError};
 use crate::session::outbox::Outbox;
 use crate::session::table::SessionId;
-use crate::store::messages::{Change, IncomingRow, Outcome, Work};
+use crate::store::messages::{Change, Outcome, Work};
 
 /// Stack of a connection's thread, in bytes: exponentiation keeps its tables
 /// there, SQLite its pages elsewhere.
@@ -43,8 +44,6 @@ pub(super) const STACK_LEN: usize = 256 * 1024;
 /// must not inherit those of a handshake. Sessions use up to 20 KiB (long
 /// messages); a panic that prints where it came from takes 28 KiB more.
 pub(super) const SESSION_STACK_LEN: usize = 60 * 1024;
-/// How long somebody who writes too fast is held back at a time.
-const PACE: Duration = Duration::from_millis(200);
 
 /// One patient's session, as the thread that reads from it sees it.
 pub(super) struct Line {
@@ -280,155 +279,6 @@ impl Line {
         let (code, device) = (id.code(), device_code(&self.device));
         let detail = ["message ", &code, ", device ", &device].concat();
         Entry::new(at, self.peer.as_str(), action, "", detail)
-    }
-
-    /// Only for a message of which this device is a recipient; the first stays.
-    /// It is answered once it is on the disk, and each repeat again: until then
-    /// the device sends it again at its next session. For what is not there, or
-    /// not any more, or is somebody else's, the answer is that it is not there:
-    /// or the device would send it again for ever.
-    fn on_confirmed(&self, ack: Ack) -> Result<(), SessionError> {
-        let practice = &self.shared.practice;
-        let found = practice.store.message_for(&self.device, &ack.id.0);
-        let (row, delivery) = match found {
-            Ok(Some(found)) => found,
-            Ok(None) => {
-                self.send(opcode::RECEIPT, self.end.unknown(ack.id).encode());
-                return Ok(());
-            }
-            Err(error) => {
-                self.cannot_read(&error);
-                return Ok(());
-            }
-        };
-        // Whoever may write now: it was given to her.
-        let hash =
-            match messages::read(practice, &row).map(|found| found.message().map(Message::hash)) {
-                Ok(Some(hash)) => hash,
-                Ok(None) => return Ok(()),
-                Err(error) => {
-                    self.cannot_read(&error);
-                    return Ok(());
-                }
-            };
-        let at = delivery
-            .confirmed
-            .unwrap_or_else(|| self.shared.clock.now());
-        if delivery.confirmed.is_none() {
-            if !self.end.proves_confirmation(&ack, &hash) {
-                return Err(SessionError::Nonsense);
-            }
-            let confirmation = match messages::seal_confirmation(practice, &self.device, &ack) {
-                Ok(sealed) => sealed,
-                Err(error) => {
-                    self.cannot_read(&error);
-                    return Ok(());
-                }
-            };
-            let work = Work::Confirmed {
-                message: row.number,
-                device: self.device,
-                at,
-                confirmation,
-            };
-            let audit = vec![self.entry(at, Action::Confirmed, ack.id)];
-            match self.shared.ledger.write_and_wait(Change { work, audit }) {
-                Ok(Outcome::New) => {
-                    let peer = self.peer.clone();
-                    self.shared.tell(Event::Confirmed(peer, row.number));
-                }
-                Ok(Outcome::Known) => {}
-                Err(error) => {
-                    self.note_unsettled(&error);
-                    return Ok(());
-                }
-            }
-        }
-        let receipt = self.end.receipt_for_confirmation(ack.id, at, &hash);
-        self.send(opcode::RECEIPT, receipt.encode());
-        Ok(())
-    }
-
-    /// Kept, then answered, then shown. The same message again is answered, and
-    /// not shown; another one under its id is nonsense.
-    fn on_private(&mut self, message: Message) -> Result<(), SessionError> {
-        // Whoever writes faster than anybody reads is held back: her connection
-        // waits, nobody else's does, and the disk does not fill with what she
-        // sends.
-        while !self.shared.tables.may_write(&self.serial) {
-            if self.outbox.is_ending() {
-                return Ok(());
-            }
-            thread::sleep(PACE);
-        }
-        let Some((outcome, at)) = self.keep(&message)? else {
-            return Ok(());
-        };
-        let receipt = self.end.receipt_for(&message, at);
-        self.send(opcode::RECEIPT, receipt.encode());
-        if outcome == Outcome::New {
-            self.shared.tell(Event::Private(self.peer.clone(), message));
-        }
-        Ok(())
-    }
-
-    /// Puts a patient's message into the books, and says since when it is there.
-    /// None if that cannot be done now: it is not answered then, and comes again.
-    fn keep(&self, message: &Message) -> Result<Option<(Outcome, Timestamp)>, SessionError> {
-        let practice = &self.shared.practice;
-        for _ in 0..2 {
-            let known = practice
-                .store
-                .incoming_with_id(&self.device, &message.id().0)
-                .map_err(BookError::from)
-                .and_then(|row| {
-                    let open = |row: IncomingRow| {
-                        open_incoming(practice, &row).map(|known| (known, row.received))
-                    };
-                    row.map(open).transpose()
-                });
-            match known {
-                Ok(Some((known, at))) if known == *message => {
-                    return Ok(Some((Outcome::Known, at)));
-                }
-                Ok(Some(_)) => return Err(SessionError::Nonsense),
-                Ok(None) => {}
-                Err(error) => {
-                    self.cannot_read(&error);
-                    return Ok(None);
-                }
-            }
-            let received = self.shared.clock.now();
-            let sealed = match messages::seal_incoming(practice, &self.device, message) {
-                Ok(sealed) => sealed,
-                Err(error) => {
-                    self.cannot_read(&error);
-                    return Ok(None);
-                }
-            };
-            let work = Work::Incoming(IncomingRow {
-                number: 0,
-                device: self.device,
-                patient: self.peer.as_str().to_owned(),
-                id: message.id().0,
-                boundary: mark_of(message),
-                written: message.written(),
-                received,
-                shown: None,
-                sealed,
-            });
-            let audit = vec![self.entry(received, Action::Received, message.id())];
-            match self.shared.ledger.write_and_wait(Change { work, audit }) {
-                Ok(Outcome::New) => return Ok(Some((Outcome::New, received))),
-                // An older session of the device was quicker: is it the same?
-                Ok(Outcome::Known) => {}
-                Err(error) => {
-                    self.note_unsettled(&error);
-                    return Ok(None);
-                }
-            }
-        }
-        Ok(None)
     }
 
     /// New keys for a session that goes on: between the answer and M3 nothing

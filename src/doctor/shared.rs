@@ -30,6 +30,7 @@ use crate::doctor::pulse::Pulse;
 use crate::doctor::registry::Tables;
 use crate::doctor::roster::Roster;
 use crate::doctor::signed::Signed;
+use crate::doctor::unsure::Unsure;
 use crate::handshake::doctor::{Context, RefusalReason};
 use crate::identity::authority::DoctorIdentity;
 use crate::identity::certificate::Fingerprint;
@@ -165,6 +166,8 @@ pub struct Shared {
     /// None once nobody listens any more.
     pub(super) events: Mutex<Option<SyncSender<Event>>>,
     /// Events for which there was no room since the last summary.
+    /// What patients have sent that may be in the books or not.
+    pub(super) unsure: Unsure,
     pub(super) untold: AtomicU64,
     pub(super) stopping: AtomicBool,
     /// Strangers turned away or not shown since the last summary.
@@ -208,6 +211,7 @@ impl Shared {
             signed: Mutex::default(),
             roster: Roster::default(),
             unsettled: Mutex::default(),
+            unsure: Unsure::default(),
             refused_messages: Mutex::default(),
             clinic: Clinic::new(&mut OsRandom),
             dismissal: Dismissal::default(),

@@ -1,6 +1,7 @@
 //! The thread that looks whether a store on a server is there. It tells once
-//! that it is away and once that it is back, however many wait for it, and then
-//! begins the sessions anew for which something could not be done meanwhile.
+//! that it is away and once that it is back, however many wait for it. Then it
+//! tells what was put there at the last moment, and begins the sessions anew for
+//! which something could not be done meanwhile.
 
 use std::sync::Arc;
 use std::thread;
@@ -11,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::doctor::event::Event;
 use crate::doctor::practice::SERVER;
 use crate::doctor::shared::Shared;
+use crate::doctor::unsure;
 use crate::protocol::DisconnectReason;
 use crate::store::is_away;
 
@@ -33,6 +35,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
                     away = None;
                 }
                 log_kept(shared);
+                unsure::look(shared);
                 begin_anew(shared);
             }
             // Still away, or another trouble, which those tell who meet it.

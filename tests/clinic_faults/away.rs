@@ -51,7 +51,7 @@ fn postgres_restarted_under_load_loses_nothing() {
             sent == [true; 2]
         });
     }
-    scene.account();
+    scene.account_exactly();
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn while_postgres_is_away_for_half_a_minute_nodes_say_so_and_sessions_go_on() {
     });
     // She comes back for what was sent meanwhile.
     scene.watch("P3", &[]);
-    scene.account();
+    scene.account_exactly();
 }
 
 #[test]
@@ -188,6 +188,7 @@ fn while_postgres_hangs_heartbeats_go_on_and_commands_get_an_answer() {
     for doctor in ["D1", "D2"] {
         until("it accepts again", || scene.send_now(doctor, None).is_ok());
     }
+    // D2's node has ended, and what it had not found out with it.
     scene.account();
 }
 
@@ -244,5 +245,5 @@ fn while_postgres_is_away_commands_say_so_in_a_sentence_and_end_with_3() {
     until("it lists again", || {
         run(scene.as_doctor("D1", &["list"])).code == Some(0)
     });
-    scene.account();
+    scene.account_exactly();
 }

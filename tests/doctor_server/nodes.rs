@@ -14,6 +14,8 @@ mod killed;
 mod proxy;
 #[path = "nodes/tokens.rs"]
 mod tokens;
+#[path = "nodes/unsure.rs"]
+mod unsure;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

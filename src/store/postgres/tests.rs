@@ -4,6 +4,7 @@
 mod copy;
 mod faults;
 mod nodes;
+#[allow(dead_code, reason = "other tests use the rest")]
 mod proxy;
 mod receipts;
 mod seat;

@@ -25,7 +25,15 @@ pub(super) enum Mode {
 
 pub(super) struct Proxy {
     pub(super) port: u16,
-    mode: Arc<Mutex<Mode>>,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    mode: Mode,
+    /// What a transaction must contain whose COMMIT is meant; nothing: any.
+    marker: Vec<u8>,
+    /// How many were cut off.
+    cuts: usize,
 }
 
 impl Proxy {
@@ -33,12 +41,16 @@ impl Proxy {
     pub(super) fn to(upstream: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let mode = Arc::new(Mutex::new(Mode::Open));
-        let shared = Arc::clone(&mode);
+        let state = Arc::new(Mutex::new(State {
+            mode: Mode::Open,
+            marker: Vec::new(),
+            cuts: 0,
+        }));
+        let shared = Arc::clone(&state);
         // Ends with the test's process.
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                if *shared.lock().unwrap() == Mode::Closed {
+                if shared.lock().unwrap().mode == Mode::Closed {
                     continue;
                 }
                 // A server that is stopped ends its clients' connections.
@@ -47,22 +59,41 @@ impl Proxy {
                 }
             }
         });
-        Self { port, mode }
+        Self { port, state }
     }
 
     pub(super) fn set(&self, mode: Mode) {
-        *self.mode.lock().unwrap() = mode;
+        let mut state = self.state.lock().unwrap();
+        (state.mode, state.marker) = (mode, Vec::new());
+    }
+
+    /// The same for the next COMMIT of a transaction that is given this value.
+    pub(super) fn set_for(&self, mode: Mode, value: &str) {
+        let mut state = self.state.lock().unwrap();
+        let len = u32::try_from(value.len()).unwrap();
+        // As parameters are sent, alone and in arrays.
+        let marker = [&len.to_be_bytes()[..], value.as_bytes()].concat();
+        (state.mode, state.marker) = (mode, marker);
+    }
+
+    /// How many COMMITs were cut off until now.
+    pub(super) fn cuts(&self) -> usize {
+        self.state.lock().unwrap().cuts
     }
 }
 
-fn relay(client: &TcpStream, server: &TcpStream, mode: &Arc<Mutex<Mode>>) {
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).rposition(|it| it == part)
+}
+
+fn relay(client: &TcpStream, server: &TcpStream, state: &Arc<Mutex<State>>) {
     let clone = |stream: &TcpStream| stream.try_clone().unwrap();
     let (mut from, mut to) = (clone(server), clone(client));
-    let silence = Arc::clone(mode);
+    let silence = Arc::clone(state);
     thread::spawn(move || {
         let mut bytes = [0; 1 << 16];
         while let Ok(len @ 1..) = from.read(&mut bytes) {
-            while *silence.lock().unwrap() == Mode::Silent {
+            while silence.lock().unwrap().mode == Mode::Silent {
                 thread::sleep(Duration::from_millis(10));
             }
             if to.write_all(&bytes[..len]).is_err() {
@@ -72,18 +103,26 @@ fn relay(client: &TcpStream, server: &TcpStream, mode: &Arc<Mutex<Mode>>) {
         let _ = to.shutdown(Shutdown::Both);
     });
     let (mut from, mut to) = (clone(client), clone(server));
-    let mode = Arc::clone(mode);
+    let state = Arc::clone(state);
     thread::spawn(move || {
         let mut bytes = [0; 1 << 16];
+        // What was said since the transaction began.
+        let mut said = Vec::new();
         while let Ok(len @ 1..) = from.read(&mut bytes) {
-            let mut mode = mode.lock().unwrap();
-            let cuts = !matches!(*mode, Mode::Open | Mode::Silent);
-            if cuts && bytes[..len].windows(7).any(|text| text == b"COMMIT\0") {
+            said.extend_from_slice(&bytes[..len]);
+            if let Some(begin) = find(&said, b"BEGIN") {
+                said.drain(..begin);
+            }
+            let mut state = state.lock().unwrap();
+            let cuts = !matches!(state.mode, Mode::Open | Mode::Silent);
+            let is_meant = state.marker.is_empty() || find(&said, &state.marker).is_some();
+            if cuts && is_meant && find(&bytes[..len], b"COMMIT\0").is_some() {
                 let _ = from.shutdown(Shutdown::Both);
-                if *mode != Mode::LoseCommit {
+                if state.mode != Mode::LoseCommit {
                     let _ = to.write_all(&bytes[..len]);
                 }
-                *mode = match *mode {
+                state.cuts += 1;
+                state.mode = match state.mode {
                     Mode::LoseAnswerAndClose | Mode::Closed => Mode::Closed,
                     _ => Mode::Open,
                 };

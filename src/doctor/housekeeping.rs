@@ -85,8 +85,22 @@ pub fn keep_dates(shared: &Arc<Shared>) {
             remind(shared, &mut reminded);
             remind_of_staff(shared, &mut looked_at_staff);
         }
+        if !shared.practice.store.may_be_away() {
+            // One that may be away has somebody who looks more often.
+            log_kept(shared);
+        }
         shared.released(&shared.gate.ended_blocks(Instant::now()), false);
         summarise(shared);
+    }
+}
+
+/// Logs what could not be logged before.
+pub fn log_kept(shared: &Shared) {
+    if let Some(lost) = shared.ledger.log_kept() {
+        shared.tell(Event::Trouble(format!(
+            "{lost} entries of the audit log were too many to be kept while the database could \
+             not be written"
+        )));
     }
 }
 

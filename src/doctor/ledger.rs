@@ -87,7 +87,7 @@ pub struct Ledger {
     queue: Mutex<Queue>,
     changed: Condvar,
     commits: AtomicU64,
-    /// What could not be logged while the store was away.
+    /// What could not be logged yet.
     kept: Arc<Mutex<Kept>>,
 }
 
@@ -188,29 +188,27 @@ impl Ledger {
         wait.recv().unwrap_or(Err(LedgerError::Closed))
     }
 
-    /// Logs something that has happened, whether the store is there or not.
+    /// Logs something that has happened, whether the store can be written or not.
     pub fn note(&self, entry: Entry) {
-        if !self.store.may_be_away() {
-            // What goes wrong is told by the ledger itself.
-            self.write(Change::audit(vec![entry]), |_| {});
-            return;
-        }
-        let (kept, again) = (Arc::clone(&self.kept), entry.clone());
-        self.write(Change::audit(vec![entry]), move |written| {
-            if let Err(LedgerError::Store(error)) = written
-                && is_away(&*error)
-            {
-                kept::lock(&kept).keep(again);
+        self.log(vec![entry]);
+    }
+
+    /// What goes wrong is told by the ledger itself, and the entries are kept.
+    fn log(&self, entries: Vec<Entry>) {
+        let (kept, again) = (Arc::clone(&self.kept), entries.clone());
+        self.write(Change::audit(entries), move |written| {
+            if let Err(LedgerError::Store(_)) = written {
+                kept::lock(&kept).put_back(again);
             }
         });
     }
 
-    /// Logs what was kept while the store was away. Gives the number of entries
-    /// that were too many to be kept, if there were such.
+    /// Logs what was kept while the store could not be written. Gives the number of
+    /// entries that were too many to be kept, if there were such.
     pub fn log_kept(&self) -> Option<u64> {
         let (entries, lost) = kept::lock(&self.kept).take();
-        for entry in entries {
-            self.note(entry);
+        if !entries.is_empty() {
+            self.log(entries);
         }
         (lost > 0).then_some(lost)
     }
@@ -389,6 +387,37 @@ mod tests {
         ledger.run(|sentence| panic!("{sentence}"));
         assert_eq!(told.load(Ordering::SeqCst), 1_000);
         assert_eq!(times(&*store), (0..1_000).collect::<Vec<u64>>());
+    }
+
+    #[test]
+    fn what_could_not_be_logged_is_logged_later_whatever_was_wrong() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("telemed.db");
+        let store = Arc::new(SqliteStore::open(&path).unwrap());
+        let other = rusqlite::Connection::open(&path).unwrap();
+        let forbid = "CREATE TRIGGER forbidden BEFORE INSERT ON audit_entry
+                      BEGIN SELECT RAISE(ABORT, 'no'); END";
+        other.execute_batch(forbid).unwrap();
+        let ledger = Ledger::new(Arc::clone(&store) as Arc<dyn Store>);
+        let note = |number| {
+            let at = Timestamp::from_millis(number);
+            ledger.note(Entry::new(at, "P1", Action::Left, "", ""));
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| ledger.run(|_| {}));
+            note(1);
+            note(2);
+            assert!(ledger.write_and_wait(change(9)).is_err());
+            // Still not.
+            assert_eq!(ledger.log_kept(), None);
+            note(3);
+            assert!(ledger.write_and_wait(change(9)).is_err());
+            other.execute_batch("DROP TRIGGER forbidden").unwrap();
+            assert_eq!(ledger.log_kept(), None);
+            ledger.settle().unwrap();
+            ledger.stop();
+        });
+        assert_eq!(times(&*store), [1, 2, 3]);
     }
 
     #[test]

@@ -451,6 +451,7 @@ impl Drop for Server {
         while Arc::strong_count(&self.shared) > 1 && Instant::now() < deadline {
             thread::park_timeout(Duration::from_millis(10));
         }
+        self.shared.ledger.log_kept();
         self.shared.ledger.stop();
         if let Some(ledger) = self.ledger.take() {
             let _ = ledger.join();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::doctor::event::Event;
+use crate::doctor::housekeeping;
 use crate::doctor::practice::SERVER;
 use crate::doctor::shared::Shared;
 use crate::doctor::unsure;
@@ -34,7 +35,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
                     shared.tell(Event::StoreBack(since));
                     away = None;
                 }
-                log_kept(shared);
+                housekeeping::log_kept(shared);
                 unsure::look(shared);
                 begin_anew(shared);
             }
@@ -43,15 +44,6 @@ pub(super) fn run(shared: &Arc<Shared>) {
         }
         // Who stops the server wakes it.
         thread::park_timeout(TICK);
-    }
-}
-
-/// Logs what could not be logged meanwhile.
-fn log_kept(shared: &Shared) {
-    if let Some(lost) = shared.ledger.log_kept() {
-        shared.tell(Event::Trouble(format!(
-            "{lost} entries of the audit log were too many to be kept while the database was away"
-        )));
     }
 }
 

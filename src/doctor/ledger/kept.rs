@@ -1,5 +1,6 @@
-//! Entries of the audit log that could not be written while the store was away:
-//! who came and went meanwhile. They are in memory, until it is back.
+//! Entries of the audit log that could not be written, because the store was away,
+//! busy, full or not to be written: who came and went meanwhile. They are in memory,
+//! until it can be.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,11 +19,14 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn keep(&mut self, entry: Entry) {
-        match self.entries.len() < MOST {
-            true => self.entries.push(entry),
-            false => self.lost += 1,
-        }
+    /// Keeps entries. They may be older than others that are kept.
+    pub(super) fn put_back(&mut self, entries: Vec<Entry>) {
+        self.entries.extend(entries);
+        // The sort keeps those in their order that are of the same time.
+        self.entries.sort_by_key(|entry| entry.at);
+        let too_many = self.entries.len().saturating_sub(MOST);
+        self.entries.truncate(MOST);
+        self.lost += too_many as u64;
     }
 
     /// All that is kept, and how many could not be.
@@ -47,11 +51,16 @@ mod tests {
         let mut kept = Kept::default();
         for number in 0..MOST as u64 + 3 {
             let at = Timestamp::from_millis(number);
-            kept.keep(Entry::new(at, "P1", Action::Joined, "P1", "again"));
+            kept.put_back(vec![Entry::new(at, "P1", Action::Joined, "P1", "again")]);
         }
         let (entries, lost) = kept.take();
         assert_eq!((entries.len(), lost), (MOST, 3));
         assert_eq!(entries[0].at, Timestamp::from_millis(0));
         assert_eq!(kept.take(), (Vec::new(), 0));
+        // What has come meanwhile stays behind what is older.
+        let late = entries[7].clone();
+        kept.put_back(vec![late.clone()]);
+        kept.put_back(entries[..2].to_vec());
+        assert_eq!(kept.take().0, [&entries[..2], &[late]].concat());
     }
 }

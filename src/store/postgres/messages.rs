@@ -5,6 +5,7 @@ mod changes;
 mod devices;
 pub(super) mod incoming;
 mod missing;
+mod numbers;
 
 use postgres::Row;
 
@@ -21,6 +22,7 @@ use crate::store::messages::{
 };
 use crate::store::nodes::NodeStore;
 use crate::store::{StoreError, StoreFault, names, stored_millis};
+use numbers::{Numbered, last_number};
 
 /// The columns of [`read_message`], of a table called `message`. What is too long is
 /// cut or left out, as [`bounds`](super::bounds) has it: then it does not open.
@@ -87,25 +89,6 @@ const WENT_TO_PATIENT: &str = "message.kind <> 'private' AND EXISTS (
            WHERE delivery.message = message.number
              AND delivery.device = certificate.fingerprint) IS NOT NULL)";
 
-/// The largest number that is given, far from where counting on would overflow.
-const LARGEST: i64 = i64::MAX / 2;
-
-/// The last number of this kind that was given. Nobody else is given one until
-/// this transaction has ended.
-fn last_number(connection: &mut Connection, name: &str) -> Result<i64, StoreFault> {
-    let sql = "SELECT last FROM counter WHERE name = $1 FOR UPDATE";
-    let last = connection.first(sql, &[&name])?.map(|row| value(&row, 0));
-    match last.transpose()? {
-        Some(last @ 0..LARGEST) => Ok(last),
-        Some(last) => Err(StoreFault::Damaged(format!(
-            "the counter of '{name}' stands at {last}"
-        ))),
-        None => Err(StoreFault::Damaged(format!(
-            "the counter of '{name}' is gone"
-        ))),
-    }
-}
-
 impl PostgresStore {
     fn insert_message(
         &self,
@@ -113,7 +96,7 @@ impl PostgresStore {
         message: &MessageRow,
         devices: &[(Device, String)],
     ) -> Result<i64, StoreFault> {
-        let number = last_number(connection, "message")? + 1;
+        let number = last_number(connection, Numbered::Message, 1)? + 1;
         connection.execute(
             "WITH counted AS (UPDATE counter SET last = $1 WHERE name = 'message')
              INSERT INTO message

@@ -11,7 +11,8 @@ use std::collections::HashMap;
 use postgres::Row;
 use postgres::types::ToSql;
 
-use super::{has_other, last_number, stored};
+use super::numbers::{Numbered, last_number};
+use super::{has_other, stored};
 use crate::clock::Timestamp;
 use crate::store::StoreFault;
 use crate::store::messages::{BoundaryMark, Change, Device, IncomingRow, Outcome, Work};
@@ -297,7 +298,7 @@ fn take_in(
     if came.is_empty() {
         return Ok(Vec::new());
     }
-    let last = last_number(connection, "incoming")?;
+    let last = last_number(connection, Numbered::Incoming, came.len())?;
     let column = |of: fn(&IncomingRow) -> i64| came.iter().map(|(_, row)| of(row)).collect();
     let written: Vec<i64> = column(|row| stored_millis(row.written));
     let received: Vec<i64> = column(|row| stored_millis(row.received));

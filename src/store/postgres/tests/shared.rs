@@ -7,6 +7,7 @@ use crate::audit::{Action, Entry};
 use crate::clock::Timestamp;
 use crate::store::conformance::{certificate, prekey, ticket};
 use crate::store::messages::{Change, IncomingRow, Kind, MessageRow, MessageStore, Work};
+use crate::store::nodes::NodeStore;
 use crate::store::{
     AuditStore, BackupStore, CertificateState, ConsultationRow, FactStore, KeyChange, RecordRow,
     RecordStore, TrustStore, fact,
@@ -328,4 +329,34 @@ fn five_thousand_receipts_are_one_commit() {
         assert!(took < std::time::Duration::from_secs(2), "{took:?}");
         assert_eq!(store.delivery_counts(number).unwrap().delivered, 5_000);
     }
+}
+
+/// Whoever can write to the database may have put rows under the next numbers.
+#[test]
+fn rows_under_numbers_to_come_are_passed_over() {
+    let Some(schema) = Schema::new() else { return };
+    let store = schema.open("D1").unwrap();
+    let put = |id| store.add_message(&message(id), &[], &[]).unwrap();
+    let write = |ids: std::ops::Range<u16>| {
+        let change = |id| Change::unlogged(Work::Incoming(incoming(1, id)));
+        let changes: Vec<_> = ids.map(change).collect();
+        store.commit(&changes).unwrap();
+        store.newest_incoming().unwrap()
+    };
+    assert_eq!((put(1), write(1..2)), (1, 1));
+    let mut admin = schema.admin();
+    for number in [2, 3, 5, 7, 9_000_000_000_000_000_000_i64] {
+        let forge = format!(
+            "INSERT INTO message (number, id, doctor, kind, urgent, written, sealed)
+             SELECT {number}, substring(sha256('{number}') FOR 16), doctor, kind, urgent, written,
+                    sealed FROM message WHERE number = 1;
+             INSERT INTO incoming (number, doctor, device, patient, id, written, received, sealed)
+             SELECT {number}, doctor, device, patient, substring(sha256('{number}') FOR 16),
+                    written, received, sealed FROM incoming WHERE number = 1"
+        );
+        admin.batch_execute(&forge).unwrap();
+    }
+    assert_eq!([put(2), put(3), put(4)], [4, 6, 8]);
+    // Two together.
+    assert_eq!([write(2..4), write(4..6)], [9, 11]);
 }

@@ -388,24 +388,25 @@ fn patients_are_told_where_the_clinics_doctors_are_as_soon_as_there_are_two() {
 
 #[test]
 fn news_that_cannot_be_looked_at_now_keep_no_others_back() {
-    let Some(schema) = Schema::new() else { return };
-    let first = Practice::in_clinic(&schema);
-    let mut person = first.admit_one("P1");
-    let mut session = connect_to(&mut person, &first);
-    let second = first.colleague(&schema, "D2");
+    let Some((schema, first, second)) = two() else {
+        return;
+    };
     give_addresses([&first, &second]);
+    let mut person = first.admit_one("P1");
+    let mut session = connect_to(&mut person, &second);
+    session.epoch();
     let mut admin = schema.admin();
     let mut lock = admin.transaction().unwrap();
-    // Whether there are messages is asked of this table.
-    lock.batch_execute("LOCK TABLE counter IN ACCESS EXCLUSIVE MODE")
+    // Papers are looked at first, and this table is asked for them.
+    lock.batch_execute("LOCK TABLE roster IN ACCESS EXCLUSIVE MODE")
         .unwrap();
-    let tell = "SELECT pg_notify(current_schema(), 'message'); DELETE FROM roster";
+    let tell = "SELECT pg_notify(current_schema(), 'roster')";
     schema.admin().batch_execute(tell).unwrap();
-    let entries = session.until("a roster", |got| match got {
-        Got::Roster(entries) => Some(entries.clone()),
-        _ => None,
+    eventually("papers are looked at", || {
+        given::waiting(&schema, "roster") >= 2
     });
-    assert_eq!(entries.len(), 2);
+    first.server().send(&to_clinic("at once")).unwrap();
+    assert_eq!(session.message().text, "at once");
     lock.commit().unwrap();
 }
 

@@ -52,7 +52,7 @@ pub(super) fn take_away(proxy: &Proxy, schema: &Schema, second: &Practice) {
 }
 
 /// How many wait for a lock on this table.
-fn waiting(schema: &Schema, table: &str) -> i64 {
+pub(super) fn waiting(schema: &Schema, table: &str) -> i64 {
     let sql = "SELECT count(*) FROM pg_locks
                WHERE NOT granted AND relation = ($1::text)::regclass";
     let table = format!("{}.{table}", schema.name);

@@ -52,6 +52,15 @@ const ANEW: Duration = Duration::from_secs(10);
 /// Of so many messages it is told that they are given to nobody.
 const REFUSED_TOLD: usize = 1_000;
 
+/// A message that is given to nobody, by its number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Refused {
+    /// A doctor's or assistant's.
+    Message(u64),
+    /// A patient's.
+    Letter(u64),
+}
+
 /// What can be chosen at the start.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -157,8 +166,10 @@ pub struct Shared {
     /// Sessions for which something could not be done because of the store, and
     /// when to begin them anew.
     pub(super) unsettled: Mutex<HashMap<Fingerprint, (SessionId, Instant)>>,
+    /// What patients have sent that may be in the books or not.
+    pub(super) unsure: Unsure,
     /// Messages of which it was told that they are given to nobody.
-    pub(super) refused_messages: Mutex<HashSet<u64>>,
+    pub(super) refused_messages: Mutex<HashSet<Refused>>,
     /// What each session was given, for a node among others.
     pub(super) clinic: Clinic,
     /// Whether the clinic has put this doctor out.
@@ -166,8 +177,6 @@ pub struct Shared {
     /// None once nobody listens any more.
     pub(super) events: Mutex<Option<SyncSender<Event>>>,
     /// Events for which there was no room since the last summary.
-    /// What patients have sent that may be in the books or not.
-    pub(super) unsure: Unsure,
     pub(super) untold: AtomicU64,
     pub(super) stopping: AtomicBool,
     /// Strangers turned away or not shown since the last summary.
@@ -337,11 +346,28 @@ impl Shared {
     /// for and however often they come. Whoever can write to the database could fill
     /// the log with it else.
     pub(super) fn tell_refused(&self, number: u64, error: &BookError) {
-        let mut told = self
-            .refused_messages
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if told.len() >= REFUSED_TOLD || !told.insert(number) {
+        self.tell_once(Refused::Message(number), error);
+    }
+
+    /// The same of one that is a patient's by nobody's word but the database's.
+    pub(super) fn tell_refused_letter(&self, number: u64, error: &BookError) {
+        self.tell_once(Refused::Letter(number), error);
+    }
+
+    /// Other messages come under the same numbers.
+    pub(super) fn forget_refused(&self) {
+        self.refused_messages().clear();
+    }
+
+    /// See the field. Each change is complete in itself.
+    fn refused_messages(&self) -> MutexGuard<'_, HashSet<Refused>> {
+        let refused = self.refused_messages.lock();
+        refused.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_once(&self, refused: Refused, error: &BookError) {
+        let mut told = self.refused_messages();
+        if told.len() >= REFUSED_TOLD || !told.insert(refused) {
             return;
         }
         let is_last = told.len() == REFUSED_TOLD;

@@ -226,11 +226,12 @@ pub trait NodeStore {
     fn newest_incoming(&self) -> Result<u64, StoreError>;
 
     /// What her patients, and those who are nobody's, have written while they were
-    /// connected to other doctors: after the message of this number, the oldest
-    /// first, at most `limit`, each with that doctor's name.
+    /// connected to other doctors: after the message of this number and up to that
+    /// of the other, the oldest first, at most `limit`, each with that doctor's name.
     fn came_elsewhere(
         &self,
         after: u64,
+        up_to: u64,
         limit: usize,
     ) -> Result<Vec<(String, IncomingRow)>, StoreError>;
 

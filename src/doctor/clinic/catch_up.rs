@@ -106,8 +106,10 @@ fn tell_letters(shared: &Shared, nodes: &dyn NodeStore) -> Result<bool, StoreErr
     };
     if newest <= heard {
         return Ok(false);
+        // Others come under the numbers of those that an older copy has not.
+        shared.clinic.has_heard(newest);
     }
-    let came = nodes.came_elsewhere(heard, AT_ONCE)?;
+    let came = nodes.came_elsewhere(heard, newest, AT_ONCE)?;
     let is_all = came.len() < AT_ONCE;
     for (through, row) in came {
         match messages::open_incoming(&shared.practice, &row) {
@@ -116,7 +118,8 @@ fn tell_letters(shared: &Shared, nodes: &dyn NodeStore) -> Result<bool, StoreErr
                 through,
                 message,
             }),
-            Err(error) => shared.tell(Event::Trouble(error.to_string())),
+            Err(BookError::Store(error)) => return Err(error),
+            Err(error) => shared.tell_refused_letter(row.number, &error),
         }
         shared.clinic.has_heard(row.number);
     }
@@ -153,6 +156,8 @@ fn give(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<bool, StoreError>
         shared.clinic.fall_back_to(newest);
         recall::recall(shared, "the database was put back to an earlier state");
         return Ok(true);
+        shared.signed().clear();
+        shared.forget_refused();
     }
     let members = shared.tables.sessions.connected();
     let present: HashSet<_> = members.iter().map(|member| member.id).collect();

@@ -268,8 +268,7 @@ impl Clinic {
 
     /// Everything up to this message was looked at.
     pub(super) fn has_heard(&self, number: u64) {
-        let mut state = self.state();
-        state.heard = state.heard.max(Some(number));
+        self.state().heard = Some(number);
     }
 
     /// Notes which tables have rows that are not read; says whether that is new.

@@ -106,7 +106,10 @@ impl Line {
         };
         let body = match row.kind {
             Kind::Broadcast => {
-                let slot = self.shared.signed().slot(row.number, &parties.doctor);
+                let slot = self
+                    .shared
+                    .signed()
+                    .slot(row.number, message.id(), &parties.doctor);
                 slot.get_or_init(sign).clone()
             }
             Kind::Chosen | Kind::Private => sign(),

@@ -6,7 +6,6 @@ use std::thread;
 use std::time::Instant;
 
 use crate::clock::Timestamp;
-use crate::doctor::event::Event;
 use crate::doctor::messages::BookError;
 use crate::doctor::messages::addressees::Addressees;
 use crate::doctor::messages::live::Given;
@@ -143,7 +142,7 @@ impl Outgoing {
         let patient = &member.certificate.subject().identifier;
         if !self.addressees.admits(&self.message.id(), patient) {
             let error = BookError::Addressees(self.number);
-            shared.tell(Event::Trouble(error.to_string()));
+            shared.tell_refused(self.number, &error);
             return false;
         }
         let identity = shared.identity();
@@ -158,7 +157,9 @@ impl Outgoing {
         };
         let body = match kind {
             Kind::Broadcast => {
-                let slot = shared.signed().slot(self.number, &parties.doctor);
+                let slot = shared
+                    .signed()
+                    .slot(self.number, self.message.id(), &parties.doctor);
                 slot.get_or_init(sign).clone()
             }
             Kind::Chosen | Kind::Private => sign(),

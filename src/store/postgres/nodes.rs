@@ -366,9 +366,10 @@ impl NodeStore for PostgresStore {
     fn came_elsewhere(
         &self,
         after: u64,
+        up_to: u64,
         limit: usize,
     ) -> Result<Vec<(String, IncomingRow)>, StoreError> {
-        incoming::elsewhere(self, after, limit)
+        incoming::elsewhere(self, after, up_to, limit)
     }
 
     fn others_patients(&self) -> Result<HashSet<String>, StoreError> {

@@ -175,6 +175,26 @@ fn sessions_are_begun_anew_on_an_older_copy_of_the_database() {
 }
 
 #[test]
+fn on_an_older_copy_nobody_is_given_what_had_the_number_before() {
+    let Some((schema, first, _second)) = two() else {
+        return;
+    };
+    let mut person = first.enrol("P1");
+    for text in ["before", "after"] {
+        // Signed for her who was not there.
+        first.server().send(&to_clinic(text)).unwrap();
+        let mut session = connect_to(&mut person, &first);
+        assert_eq!(session.message().text, text);
+        session.sync(first.now());
+        session.leave();
+        first.wait_for_members(0);
+        let put_back = "TRUNCATE message, delivery;
+                        UPDATE counter SET last = 0 WHERE name = 'message'";
+        schema.admin().batch_execute(put_back).unwrap();
+    }
+}
+
+#[test]
 fn what_cannot_be_opened_now_is_given_to_a_live_session_later() {
     let Some((schema, first, second)) = two() else {
         return;

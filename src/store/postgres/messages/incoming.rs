@@ -79,22 +79,23 @@ pub(super) fn count_unread(store: &PostgresStore) -> Result<u64, StoreError> {
 }
 
 /// What came at other nodes of patients who are not other doctors', after the
-/// message of this number.
+/// message of this number and up to that of the other.
 pub(in crate::store::postgres) fn elsewhere(
     store: &PostgresStore,
     after: u64,
+    up_to: u64,
     limit: usize,
 ) -> Result<Vec<(String, IncomingRow)>, StoreError> {
     let doctor = bounds::cut("doctor");
     let sql = format!(
         "SELECT {}, {doctor} FROM incoming
-               WHERE number > $2 AND doctor <> $1 AND NOT EXISTS (
+               WHERE number > $2 AND number <= $3 AND doctor <> $1 AND NOT EXISTS (
                    SELECT 1 FROM assignment
                    WHERE assignment.patient = incoming.patient AND assignment.doctor <> $1)
-               ORDER BY number LIMIT $3",
+               ORDER BY number LIMIT $4",
         columns()
     );
-    let params: Params<'_> = &[&store.doctor, &number(after), &rows(limit)];
+    let params: Params<'_> = &[&store.doctor, &number(after), &number(up_to), &rows(limit)];
     store.rows(&sql, params, |row| Ok((value(row, 9)?, read(row)?)))
 }
 

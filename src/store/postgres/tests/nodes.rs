@@ -315,10 +315,11 @@ fn what_a_doctors_patients_write_to_others_is_heard_of_and_found() {
     assert!(!watch.wait(MOMENT).unwrap().letters);
     assert_eq!(first.newest_incoming().unwrap(), 2);
     let came = |store: &PostgresStore, after| -> Vec<_> {
-        let came = store.came_elsewhere(after, 9).unwrap().into_iter();
+        let came = store.came_elsewhere(after, 2, 9).unwrap().into_iter();
         came.map(|(doctor, row)| (doctor, row.patient, row.number))
             .collect()
     };
     assert_eq!(came(&first, 0), [("D2".to_owned(), "P1".to_owned(), 2)]);
     assert!(came(&first, 2).is_empty() && came(&second, 0).is_empty());
+    assert!(first.came_elsewhere(0, 1, 9).unwrap().is_empty());
 }

@@ -11,6 +11,7 @@ use crate::audit::Action;
 use crate::clock::Timestamp;
 use crate::doctor::authors::Authors;
 use crate::doctor::deliveries;
+use crate::doctor::messages::senders::Senders;
 use crate::doctor::messages::{self, BookError, device_code, mark_of};
 use crate::doctor::not_done::NotDone;
 use crate::doctor::practice::Practice;
@@ -113,7 +114,7 @@ pub struct LetterReport {
     /// Who wrote it, in a clinic of several, if no patient did.
     pub author: Option<String>,
     /// Whether it bears the name of nobody who could have written it: it is given
-    /// to nobody.
+    /// to nobody; or of a patient who has not, or who nobody knows that she has.
     pub doubted: bool,
     /// Whether it does not open any more.
     #[serde(default)]
@@ -161,8 +162,9 @@ fn history(
     for (row, deliveries) in store.messages_to(patient.as_str(), limit)? {
         found.push((row.place(), outgoing(&authors, patient, &row, &deliveries)?));
     }
+    let senders = Senders::new(practice);
     for row in store.incoming(Some(patient.as_str()), limit)? {
-        found.push((row.place(), read_incoming(practice, &row)?));
+        found.push((row.place(), read_incoming(&senders, &row)?));
     }
     found.sort_by_key(|(place, _)| *place);
     found.drain(..found.len().saturating_sub(limit));
@@ -254,9 +256,10 @@ fn inbox(practice: &Practice, all: bool) -> Result<Answer, BookError> {
     } else {
         store.incoming_unread(SHOWN)?
     };
+    let senders = Senders::new(practice);
     let opened: Result<Vec<_>, BookError> = rows
         .iter()
-        .map(|row| read_incoming(practice, row))
+        .map(|row| read_incoming(&senders, row))
         .collect();
     let letters = opened?;
     if !letters.is_empty() {
@@ -307,12 +310,18 @@ fn outgoing(
 
 /// A patient's message. One that is damaged must not hide the others: of it is
 /// told what its row says.
-fn read_incoming(practice: &Practice, row: &IncomingRow) -> Result<LetterReport, BookError> {
-    match messages::open_incoming(practice, row) {
-        Ok(message) => Ok(incoming(row, Some(&message))),
-        Err(BookError::Sealed(_)) => Ok(incoming(row, None)),
-        Err(error) => Err(error),
-    }
+fn read_incoming(senders: &Senders<'_>, row: &IncomingRow) -> Result<LetterReport, BookError> {
+    let letter = match messages::open_incoming(senders.practice, row) {
+        Ok(message) => incoming(row, Some(&message)),
+        Err(BookError::Sealed(_)) => incoming(row, None),
+        Err(error) => return Err(error),
+    };
+    let sender = senders.of(row)?;
+    Ok(LetterReport {
+        doubted: sender.as_ref() != Some(&row.patient),
+        patient: sender.unwrap_or(letter.patient),
+        ..letter
+    })
 }
 
 /// A patient's message; without it, of one that does not open.

@@ -9,6 +9,7 @@
 pub mod addressees;
 pub(super) mod live;
 pub(super) mod reseal;
+pub mod senders;
 
 use std::fmt;
 
@@ -40,6 +41,9 @@ pub enum BookError {
     /// What lies under this message's number is for others than the store says,
     /// or does not say for whom it is.
     Addressees(u64),
+    /// What a device wrote lies under this number, and no doctor of this clinic has
+    /// certified that device.
+    Sender(u64),
 }
 
 impl fmt::Display for BookError {
@@ -62,6 +66,11 @@ impl fmt::Display for BookError {
                 "message {number} is not for whom the database says it is, and is not given to \
                  them; see who can write to the database"
             ),
+            Self::Sender(number) => write!(
+                f,
+                "message {number} to the doctors is of nobody whom a doctor of this clinic has \
+                 enrolled; see who can write to the database"
+            ),
         }
     }
 }
@@ -70,7 +79,7 @@ impl std::error::Error for BookError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Store(error) => Some(error),
-            Self::Sealed(_) | Self::Author(_) | Self::Addressees(_) => None,
+            Self::Sealed(_) | Self::Author(_) | Self::Addressees(_) | Self::Sender(_) => None,
         }
     }
 }
@@ -308,7 +317,7 @@ pub fn seal_incoming(
     vault.seal(column::INCOMING, &row, &bytes, &mut OsRandom)
 }
 
-/// Opens a message of a patient's.
+/// Opens a message of a patient's; whose it is [`senders`] says.
 ///
 /// # Errors
 /// [`BookError::Sealed`].

@@ -1,6 +1,7 @@
 //! The books of a practice: everything that is there whether a server runs or
 //! not.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use crate::audit::{Action, Entry};
 use crate::clock::{Clock, Timestamp};
 use crate::doctor::{backup, member, messages, records, tickets};
 use crate::identity::authority::DoctorIdentity;
-use crate::identity::certificate::{Role, VerifiedCertificate};
+use crate::identity::certificate::{Fingerprint, Role, VerifiedCertificate};
 use crate::identity::data_dir::DataDir;
 use crate::identity::id::Identifier;
 use crate::random::OsRandom;
@@ -37,6 +38,8 @@ pub struct Practice {
     /// verified. The root's signature stays good: whether one is revoked or over is
     /// looked at whenever it is used.
     assistants: RwLock<Arc<Vec<VerifiedCertificate>>>,
+    /// Whose the devices are whose certificates were verified.
+    owners: RwLock<HashMap<Fingerprint, Identifier>>,
     /// The doctor's seat in her clinic, until her server has it.
     seat: Mutex<Option<Box<dyn Seat>>>,
 }
@@ -75,6 +78,7 @@ impl Practice {
             clock,
             identity: RwLock::new(Arc::new(identity)),
             assistants: RwLock::default(),
+            owners: RwLock::default(),
             seat: Mutex::default(),
         })
     }
@@ -136,6 +140,18 @@ impl Practice {
             .unwrap_or_else(PoisonError::into_inner);
         let others = known.iter().filter(|it| it.subject().identifier != *name);
         *known = Arc::new(others.cloned().chain(found).collect());
+    }
+
+    /// Whose this device is, if its certificate was verified before.
+    pub(super) fn owner(&self, device: &Fingerprint) -> Option<Identifier> {
+        let owners = self.owners.read().unwrap_or_else(PoisonError::into_inner);
+        owners.get(device).cloned()
+    }
+
+    /// Its certificate is verified, and says this.
+    pub(super) fn set_owner(&self, device: Fingerprint, owner: Identifier) {
+        let mut owners = self.owners.write().unwrap_or_else(PoisonError::into_inner);
+        owners.insert(device, owner);
     }
 
     /// What the clock shows.

@@ -10,6 +10,7 @@ use crate::doctor::authors::Authors;
 use crate::doctor::event::Event;
 use crate::doctor::housekeeping;
 use crate::doctor::messages::addressees::Addressees;
+use crate::doctor::messages::senders::Senders;
 use crate::doctor::messages::{self, BookError};
 use crate::doctor::post::outgoing::Outgoing;
 use crate::doctor::post::prepare;
@@ -105,16 +106,17 @@ fn tell_letters(shared: &Shared, nodes: &dyn NodeStore) -> Result<bool, StoreErr
         return Ok(false);
     };
     if newest <= heard {
-        return Ok(false);
         // Others come under the numbers of those that an older copy has not.
         shared.clinic.has_heard(newest);
+        return Ok(false);
     }
     let came = nodes.came_elsewhere(heard, newest, AT_ONCE)?;
     let is_all = came.len() < AT_ONCE;
+    let senders = Senders::new(&shared.practice);
     for (through, row) in came {
-        match messages::open_incoming(&shared.practice, &row) {
-            Ok(message) => shared.tell(Event::Elsewhere {
-                patient: row.patient,
+        match senders.open(&row) {
+            Ok((patient, message)) => shared.tell(Event::Elsewhere {
+                patient,
                 through,
                 message,
             }),
@@ -154,10 +156,10 @@ fn give(shared: &Arc<Shared>, nodes: &dyn NodeStore) -> Result<bool, StoreError>
     if shared.clinic.is_ahead_of(newest) {
         // Other messages come under the numbers of those that are gone.
         shared.clinic.fall_back_to(newest);
-        recall::recall(shared, "the database was put back to an earlier state");
-        return Ok(true);
         shared.signed().clear();
         shared.forget_refused();
+        recall::recall(shared, "the database was put back to an earlier state");
+        return Ok(true);
     }
     let members = shared.tables.sessions.connected();
     let present: HashSet<_> = members.iter().map(|member| member.id).collect();

@@ -3,6 +3,7 @@
 
 use super::*;
 
+use telemed::doctor::correspondence::{self, Answer, LetterReport, Request};
 use telemed::doctor::messages::addressees::Addressees;
 use telemed::elgamal::SignSecret;
 use telemed::handshake::enrol::{self, NewKeys};
@@ -12,6 +13,7 @@ use telemed::identity::id::Identifier;
 use telemed::identity::ticket::{Made, Maker, Ticket};
 use telemed::protocol::AlertCode;
 use telemed::protocol::message::Message;
+use telemed::protocol::opcode;
 use telemed::secret::Secret;
 use telemed::store::{TicketRow, TicketState};
 use telemed::vault::column;
@@ -182,6 +184,120 @@ fn rows_that_name_another_patient_give_her_nothing_that_is_not_for_her() {
             "for P1 from D2"
         ]
     );
+}
+
+/// What a doctor is told that her patients have written elsewhere.
+fn wait_for_letter(practice: &Practice, text: &str) -> String {
+    practice.wait_for("what was written elsewhere", |event| match event {
+        Event::Elsewhere {
+            patient, message, ..
+        } if message.text() == text => Some(patient.clone()),
+        _ => None,
+    })
+}
+
+/// Waits until what comes elsewhere is heard of, which nothing is from before.
+fn wait_until_heard(first: &Practice, session: &mut Session) {
+    let mut number = 0;
+    eventually("letters are heard of", || {
+        if number % 20 == 0 {
+            let message = session.write("Hello?", first.now());
+            session.send(opcode::PRIVATE, &message.encode());
+        }
+        number += 1;
+        let events = first.events();
+        let mut events = events.iter();
+        events.any(|event| matches!(event, Event::Elsewhere { .. }))
+    });
+}
+
+#[test]
+fn a_row_that_names_another_patient_puts_no_words_into_her_mouth() {
+    let Some((schema, first, second)) = two() else {
+        return;
+    };
+    let mut people = first.admit(["P1", "P2", "P3"]);
+    let [_, hers, uncertified] = &mut people;
+    let mut session = connect_to(hers, &second);
+    let mut third = connect_to(uncertified, &second);
+    wait_until_heard(&first, &mut session);
+    let forge = format!(
+        "CREATE FUNCTION {0}.forge() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN new.patient = 'P1'; RETURN new; END $$;
+         CREATE TRIGGER forge BEFORE INSERT ON incoming
+             FOR EACH ROW EXECUTE FUNCTION {0}.forge();
+         UPDATE certificate SET bytes = (SELECT bytes FROM certificate WHERE subject = 'P1')
+             WHERE subject = 'P3'",
+        schema.name
+    );
+    schema.admin().batch_execute(&forge).unwrap();
+    for (session, text) in [(&mut session, "I am P2."), (&mut third, "I am P3.")] {
+        let message = session.write(text, first.now());
+        session.send(opcode::PRIVATE, &message.encode());
+    }
+    assert_eq!(wait_for_letter(&first, "I am P2."), "P2");
+    first.wait_for("the word that it is nobody's", |event| match event {
+        Event::Trouble(sentence) => sentence.contains("is of nobody").then_some(()),
+        _ => None,
+    });
+    let practice = first.server().practice();
+    let patient = "P1".to_owned();
+    let asked = [
+        Request::Inbox { all: true },
+        Request::History {
+            patient,
+            last: None,
+        },
+    ];
+    for request in asked {
+        let answer = correspondence::answer(practice, &request).unwrap();
+        let (Answer::Inbox { letters, .. } | Answer::History { letters, .. }) = answer else {
+            panic!("{answer:?}");
+        };
+        let forged = |text| {
+            let is_it = |letter: &&LetterReport| letter.text.as_deref() == Some(text);
+            let letter = letters.iter().find(is_it).unwrap();
+            (letter.patient.clone(), letter.doubted)
+        };
+        assert_eq!(forged("I am P2."), ("P2".to_owned(), true));
+        // The row's word, which nobody confirms.
+        assert_eq!(forged("I am P3."), ("P1".to_owned(), true));
+    }
+}
+
+/// A copy of a message of a patient's, under another name and this number.
+fn put_letter(schema: &Schema, number: &str) {
+    let forge = format!(
+        "INSERT INTO incoming (number, doctor, device, patient, id, boundary, written, received,
+                               shown, sealed)
+         SELECT {number}, 'D2', device, patient,
+                substring(sha256(({number})::text::bytea) FOR 16), boundary, written, received,
+                shown, sealed
+         FROM incoming LIMIT 1;
+         SELECT pg_notify(current_schema(), 'incoming')"
+    );
+    schema.admin().batch_execute(&forge).unwrap();
+}
+
+#[test]
+fn letters_under_numbers_to_come_keep_no_others_unheard_and_out() {
+    let Some((schema, first, second)) = two() else {
+        return;
+    };
+    let mut person = first.admit_one("P1");
+    let mut session = connect_to(&mut person, &second);
+    wait_until_heard(&first, &mut session);
+    session.sync(second.now());
+    put_letter(&schema, "9000000000000000000");
+    let last = "(SELECT last FROM counter WHERE name = 'incoming')";
+    for ahead in [1, 2, 4] {
+        put_letter(&schema, &format!("{last} + {ahead}"));
+    }
+    for text in ["one", "two", "three"] {
+        let message = session.write(text, first.now());
+        session.send(opcode::PRIVATE, &message.encode());
+        assert_eq!(wait_for_letter(&first, text), "P1");
+    }
 }
 
 #[test]

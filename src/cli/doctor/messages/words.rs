@@ -185,6 +185,18 @@ fn said(said: Option<&str>, doubted: bool, damaged: bool) -> String {
     }
 }
 
+/// What a letter says.
+fn letter_said(letter: &LetterReport) -> String {
+    match &letter.text {
+        Some(said) if letter.incoming && letter.doubted => format!(
+            "(the database says that somebody else has written it, or nobody has enrolled the \
+             device) {}",
+            text::clean(said)
+        ),
+        text => said(text.as_deref(), letter.doubted, letter.damaged),
+    }
+}
+
 fn delivery(delivery: &DeliveryReport) -> String {
     let name = match delivery.is_one_of_several {
         true => format!("{} (device {})", delivery.patient, delivery.device),
@@ -232,7 +244,7 @@ pub fn letters_text(answer: &correspondence::Answer) -> String {
                     letter.patient,
                     letter.written,
                     letter.code,
-                    said(letter.text.as_deref(), letter.doubted, letter.damaged)
+                    letter_said(letter)
                 )
             }));
             let listed = letters.iter().filter(|letter| letter.state == "unread");
@@ -275,7 +287,7 @@ pub fn letters_text(answer: &correspondence::Answer) -> String {
 
 fn line(patient: &str, letter: &LetterReport) -> String {
     let who = match letter.incoming {
-        true => patient.to_owned(),
+        true => letter.patient.clone(),
         false if letter.kind == "broadcast" => "to all".to_owned(),
         false => format!("to {patient}"),
     };
@@ -292,7 +304,7 @@ fn line(patient: &str, letter: &LetterReport) -> String {
         letter.code,
         letter.state,
         by(letter.author.as_deref()),
-        said(letter.text.as_deref(), letter.doubted, letter.damaged)
+        letter_said(letter)
     )
 }
 

@@ -41,7 +41,8 @@ const BEAT: Duration = Duration::from_secs(10);
 const ADMIT: Duration = Duration::from_secs(1);
 /// How often it is noted how far the database is.
 const NOTE: Duration = Duration::from_secs(5 * 60);
-/// How long after a failure the next attempt is made.
+/// How long after a failure the next attempt is made, and after a look at everything
+/// the next such look.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The thread of a node among others, which has its doctor's seat. Where a store
@@ -69,6 +70,8 @@ struct Round {
     beat_at: Instant,
     look_at: Instant,
     /// What was heard of and could not be caught up with.
+    /// When everything may be looked at again, whoever says that it has changed.
+    all_at: Instant,
     owed: News,
     try_at: Instant,
     admit_at: Instant,
@@ -89,6 +92,7 @@ impl Round {
             beat_at: now + BEAT,
             look_at: now,
             owed: News::ALL,
+            all_at: now,
             try_at: now,
             admit_at: now,
             note_at: now + NOTE,
@@ -109,6 +113,8 @@ impl Round {
         let heard = self.seat.as_mut().map(|seat| seat.wait(TICK));
         match heard {
             Some(Ok(news)) => self.owed = self.owed.and(news),
+            // Anybody may have it said that everything has changed, and how often.
+            Some(Ok(news)) if news == News::ALL => self.look_at = self.look_at.min(self.all_at),
             Some(Err(_)) => self.seat = None,
             None => thread::park_timeout(TICK),
         }
@@ -178,8 +184,10 @@ impl Round {
         if self.owed.is_none() {
             return released;
         }
-        let every = if self.seat.is_some() { LOOK } else { POLL };
-        self.look_at = now + every;
+        if self.owed == News::ALL {
+            let every = if self.seat.is_some() { LOOK } else { POLL };
+            (self.look_at, self.all_at) = (now + every, now + PAUSE);
+        }
         let (left, result) = catch_up(shared, self.owed);
         self.owed = left;
         if now >= self.note_at {

@@ -41,6 +41,9 @@ const STACK: usize = 256 << 10;
 /// At most so many rows lie ready for whoever looks at them one after the other.
 const ROWS: usize = 64;
 
+/// At most so many notifications are heard at once.
+const HEARD: usize = 10_000;
+
 /// A connection on which another thread works.
 pub(super) struct Client {
     /// What that thread is to do; none only while this is closed.
@@ -225,17 +228,31 @@ impl Client {
         Ok(())
     }
 
-    /// Waits so long for notifications; gives what was said with all that have
-    /// come.
-    pub(super) fn notified(&mut self, time: Duration) -> Result<Vec<String>, StoreFault> {
+    /// Waits so long for notifications; gives what `hear` makes of what was said with
+    /// those that have come, one after the other: however many they are, they are not
+    /// kept, and what comes on and on is heard the next time.
+    pub(super) fn notified<T: Default + Send + 'static>(
+        &mut self,
+        time: Duration,
+        hear: fn(&mut T, &str),
+    ) -> Result<T, StoreFault> {
         // The thread keeps the time itself, whatever the server does.
         let told = self.ask(Some(time + CONNECT), move |client| {
-            let mut notifications = client.notifications();
-            let first = notifications.timeout_iter(time).next()?;
-            let others: Vec<_> = notifications.iter().collect()?;
-            Ok(first.into_iter().chain(others).collect::<Vec<_>>())
-        })??;
-        Ok(told.iter().map(|told| told.payload().to_owned()).collect())
+            let (mut notifications, mut told) = (client.notifications(), T::default());
+            let Some(first) = notifications.timeout_iter(time).next()? else {
+                return Ok(told);
+            };
+            hear(&mut told, first.payload());
+            let mut others = notifications.iter();
+            for _ in 0..HEARD {
+                match others.next()? {
+                    Some(other) => hear(&mut told, other.payload()),
+                    None => break,
+                }
+            }
+            Ok(told)
+        });
+        Ok(told??)
     }
 
     /// Asks for something and waits until it is answered, or there is no answer

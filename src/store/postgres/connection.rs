@@ -226,10 +226,14 @@ impl Connection {
         self.client.each(sql, look)
     }
 
-    /// Waits so long for notifications; gives what was said with all that have
+    /// Waits so long for notifications; gives what `hear` makes of those that have
     /// come.
-    pub(super) fn notified(&mut self, time: Duration) -> Result<Vec<String>, StoreFault> {
-        self.client.notified(time)
+    pub(super) fn notified<T: Default + Send + 'static>(
+        &mut self,
+        time: Duration,
+        hear: fn(&mut T, &str),
+    ) -> Result<T, StoreFault> {
+        self.client.notified(time, hear)
     }
 
     /// Runs statements without parameters, in one trip to the server; gives the

@@ -403,20 +403,16 @@ impl NodeStore for PostgresStore {
     }
 }
 
-/// What was told of.
-pub(super) fn news(told: &[String]) -> News {
-    let mut news = News::default();
-    for table in told {
-        match table.as_str() {
-            "message" => news.messages = true,
-            "certificate" => news.certificates = true,
-            "presence" => news.claims = true,
-            "assignment" => news.transfers = true,
-            "incoming" => news.letters = true,
-            "roster" | "fact" => news.papers = true,
-            // Of a newer version.
-            _ => news = News::ALL,
-        }
+/// Adds what is told of.
+pub(super) fn hear(news: &mut News, table: &str) {
+    match table {
+        "message" => news.messages = true,
+        "certificate" => news.certificates = true,
+        "presence" => news.claims = true,
+        "assignment" => news.transfers = true,
+        "incoming" => news.letters = true,
+        "roster" | "fact" => news.papers = true,
+        // Of a newer version.
+        _ => *news = News::ALL,
     }
-    news
 }

@@ -212,9 +212,8 @@ impl Held {
 
 impl Seat for Held {
     fn wait(&mut self, time: Duration) -> Result<News, StoreError> {
-        let told = self.connection.notified(time);
-        let told = told.map_err(|fault| self.error(fault))?;
-        Ok(nodes::news(&told))
+        let told = self.connection.notified(time, nodes::hear);
+        told.map_err(|fault| self.error(fault))
     }
 
     fn beat(&mut self) -> Result<(), StoreError> {

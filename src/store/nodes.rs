@@ -187,7 +187,7 @@ pub trait NodeStore {
 
     /// Says that her node holds a session; none, and nothing is changed, if the
     /// device has a newer one elsewhere. One that bears a time that is still to
-    /// come is not newer.
+    /// come is not newer, nor one of a doctor who has no seat.
     fn claim(&self, claim: &Claim) -> Result<Option<Stamp>, StoreError>;
 
     /// Says that sessions of her node are over. Those that were claimed since

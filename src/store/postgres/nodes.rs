@@ -68,17 +68,32 @@ CREATE TRIGGER fact_notify AFTER INSERT OR UPDATE ON fact
 /// A session is newer if it was answered later; one that is claimed again is the
 /// same. $4 is its age, or $5 the time that was given to it before, in
 /// microseconds. What bears a time that is still to come was written by somebody
-/// else, or before the clock was set back: it keeps nobody out.
-const CLAIM: &str = "
-    INSERT INTO presence (device, doctor, session, answered)
-    VALUES ($1, $2, $3, coalesce(
-        transaction_timestamp() - $4::bigint * interval '1 microsecond',
-        timestamptz 'epoch' + $5::bigint * interval '1 microsecond'))
-    ON CONFLICT (device) DO UPDATE
-    SET doctor = excluded.doctor, session = excluded.session, answered = excluded.answered
-    WHERE presence.session = excluded.session OR presence.answered <= excluded.answered
-       OR presence.answered > clock_timestamp()
-    RETURNING (extract(epoch FROM answered) * 1000000)::bigint";
+/// else, or before the clock was set back: it keeps nobody out. Nor, where that is
+/// asked, does a row of a doctor who has no seat: she has no sessions.
+fn claim_sql(is_seat_asked: bool) -> String {
+    let (held, nobodys) = match is_seat_asked {
+        true => (
+            format!("WITH held AS MATERIALIZED ({HELD})"),
+            format!(
+                "OR (presence.doctor <> excluded.doctor AND NOT {})",
+                is_held("presence.doctor")
+            ),
+        ),
+        false => (String::new(), String::new()),
+    };
+    format!(
+        "{held}
+         INSERT INTO presence (device, doctor, session, answered)
+         VALUES ($1, $2, $3, coalesce(
+             transaction_timestamp() - $4::bigint * interval '1 microsecond',
+             timestamptz 'epoch' + $5::bigint * interval '1 microsecond'))
+         ON CONFLICT (device) DO UPDATE
+         SET doctor = excluded.doctor, session = excluded.session, answered = excluded.answered
+         WHERE presence.session = excluded.session OR presence.answered <= excluded.answered
+            OR presence.answered > clock_timestamp() {nobodys}
+         RETURNING (extract(epoch FROM answered) * 1000000)::bigint"
+    )
+}
 
 const BEAT: &str = "
     INSERT INTO node (doctor, started, seen)
@@ -244,7 +259,11 @@ impl NodeStore for PostgresStore {
                 Answered::Stored(Stamp(stamp)) => (None, Some(stamp)),
             };
             let params: Params<'_> = &[&device, &self.doctor, &session, &age, &stamp];
-            let row = connection.first(CLAIM, params)?;
+            let row = match connection.first(&claim_sql(false), params)? {
+                // A newer one is elsewhere, or somebody has only put its row there.
+                None => connection.first(&claim_sql(true), params)?,
+                row => row,
+            };
             row.map(|row| value(&row, 0).map(Stamp)).transpose()
         })
     }

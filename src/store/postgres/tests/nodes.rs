@@ -76,6 +76,7 @@ fn a_claim_that_had_to_wait_makes_its_session_no_newer() {
     let Some(schema) = Schema::new() else { return };
     let [first, second] = ["D1", "D2"].map(|doctor| schema.open(doctor).unwrap());
     first.add_certificate(&certificate(1)).unwrap();
+    let _seat = second.take_seat(Instant::now(), &[]).unwrap();
     let (old, new) = (claim(1, 1, 2), claim(1, 2, 1));
     assert!(second.claim(&new).unwrap().is_some());
     let mut admin = schema.admin();
@@ -101,6 +102,7 @@ fn a_claim_that_had_to_wait_makes_its_session_no_newer() {
 fn a_session_that_is_claimed_again_is_as_old_as_it_was() {
     let Some(schema) = Schema::new() else { return };
     let [first, second] = ["D1", "D2"].map(|doctor| schema.open(doctor).unwrap());
+    let _seat = second.take_seat(Instant::now(), &[]).unwrap();
     let (old, new) = (claim(1, 1, 60), claim(1, 2, 30));
     let stamp = first.claim(&old).unwrap().unwrap();
     assert!(second.claim(&new).unwrap().is_some());
@@ -119,6 +121,7 @@ fn a_session_that_is_claimed_again_is_as_old_as_it_was() {
 fn what_bears_a_time_to_come_keeps_nobody_out() {
     let Some(schema) = Schema::new() else { return };
     let [first, second] = ["D1", "D2"].map(|doctor| schema.open(doctor).unwrap());
+    let _seat = second.take_seat(Instant::now(), &[]).unwrap();
     assert!(first.claim(&claim(1, 1, 60)).unwrap().is_some());
     let forge = "UPDATE presence SET answered = clock_timestamp() + interval '1 year'";
     schema.admin().batch_execute(forge).unwrap();
@@ -126,6 +129,20 @@ fn what_bears_a_time_to_come_keeps_nobody_out() {
     assert!(second.claim(&real).unwrap().is_some());
     assert!(first.claim(&claim(1, 1, 60)).unwrap().is_none());
     assert!(second.unclaimed(&[real]).unwrap().is_empty());
+}
+
+#[test]
+fn a_row_of_a_doctor_who_has_no_seat_keeps_nobody_out() {
+    let Some(schema) = Schema::new() else { return };
+    let first = schema.open("D1").unwrap();
+    let session = claim(1, 1, 60);
+    assert!(first.claim(&session).unwrap().is_some());
+    let forge = "UPDATE presence SET doctor = 'D2', session = substring(sha256('x') FOR 16),
+                     answered = clock_timestamp()";
+    schema.admin().batch_execute(forge).unwrap();
+    assert_eq!(first.unclaimed(&[session]).unwrap(), [session.session]);
+    assert!(first.claim(&session).unwrap().is_some());
+    assert!(first.unclaimed(&[session]).unwrap().is_empty());
 }
 
 #[test]

@@ -8,6 +8,7 @@
 mod catch_up;
 mod held;
 mod papers;
+mod roster;
 
 pub(super) use catch_up::catch_up;
 pub(super) use held::Clinic;
@@ -69,9 +70,9 @@ struct Round {
     seat_at: Instant,
     beat_at: Instant,
     look_at: Instant,
-    /// What was heard of and could not be caught up with.
     /// When everything may be looked at again, whoever says that it has changed.
     all_at: Instant,
+    /// What was heard of and could not be caught up with.
     owed: News,
     try_at: Instant,
     admit_at: Instant,
@@ -91,8 +92,8 @@ impl Round {
             seat_at: now,
             beat_at: now + BEAT,
             look_at: now,
-            owed: News::ALL,
             all_at: now,
+            owed: News::ALL,
             try_at: now,
             admit_at: now,
             note_at: now + NOTE,
@@ -112,9 +113,9 @@ impl Round {
         }
         let heard = self.seat.as_mut().map(|seat| seat.wait(TICK));
         match heard {
-            Some(Ok(news)) => self.owed = self.owed.and(news),
             // Anybody may have it said that everything has changed, and how often.
             Some(Ok(news)) if news == News::ALL => self.look_at = self.look_at.min(self.all_at),
+            Some(Ok(news)) => self.owed = self.owed.and(news),
             Some(Err(_)) => self.seat = None,
             None => thread::park_timeout(TICK),
         }

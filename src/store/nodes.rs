@@ -241,6 +241,9 @@ pub trait NodeStore {
     /// Keeps where her patients reach her, signed by her.
     fn put_roster_entry(&self, entry: &[u8]) -> Result<(), StoreError>;
 
+    /// What she has signed of that. An entry that is too long for one is none.
+    fn own_roster_entry(&self) -> Result<Option<Vec<u8>>, StoreError>;
+
     /// What each doctor has signed of that, in order of their names. An entry that
     /// is too long for one is not among them.
     fn roster(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError>;

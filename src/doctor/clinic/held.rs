@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::roster::Checked;
 use crate::identity::certificate::Fingerprint;
 use crate::random::{self, Random};
 use crate::session::table::SessionId;
@@ -28,6 +29,10 @@ struct State {
     next: SessionId,
     /// What was told last of where the clinic's doctors are reached.
     roster: Vec<Vec<u8>>,
+    /// What was found of the entries of which that is made.
+    checked: Checked,
+    /// Whether it could not be read where this doctor is reached.
+    is_lost: bool,
     /// The tables with rows that are not read, as it was told last.
     unfit: Vec<(String, u64)>,
     /// Why the list of revoked doctors in the store was not gone by last, as it was
@@ -291,6 +296,23 @@ impl Clinic {
             trouble.clone_into(&mut state.list_trouble);
         }
         is_new && !trouble.is_empty()
+    }
+
+    /// What was found of entries of the roster when they were looked at last.
+    pub(super) fn take_checked(&self) -> Checked {
+        std::mem::take(&mut self.state().checked)
+    }
+
+    /// Notes that for the next time.
+    pub(super) fn set_checked(&self, checked: Checked) {
+        self.state().checked = checked;
+    }
+
+    /// Notes whether it could not be read where this doctor is reached; says whether
+    /// that is new.
+    pub(super) fn is_newly_lost(&self, is_lost: bool) -> bool {
+        let before = std::mem::replace(&mut self.state().is_lost, is_lost);
+        is_lost && !before
     }
 
     /// Notes what is told of where doctors are reached; says whether it is new.

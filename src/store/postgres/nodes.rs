@@ -407,6 +407,15 @@ impl NodeStore for PostgresStore {
             .map(drop)
     }
 
+    fn own_roster_entry(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        // By its name: rows of others may leave no room for it in a list.
+        let sql = format!(
+            "SELECT entry FROM roster WHERE doctor = $1 AND {}",
+            bounds::is_paper("entry")
+        );
+        self.first(&sql, &[&self.doctor], |row| value(row, 0))
+    }
+
     fn roster(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let sql = format!(
             "SELECT doctor, entry FROM roster WHERE {} AND {} ORDER BY doctor {}",

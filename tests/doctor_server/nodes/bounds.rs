@@ -130,3 +130,90 @@ fn what_is_claimed_for_a_session_that_is_over_is_released() {
         .unwrap();
     assert_eq!(session.message().text, "Still here.");
 }
+
+fn tell(schema: &Schema, sql: &str) {
+    let sql = format!("{sql}; SELECT pg_notify(current_schema(), 'roster')");
+    schema.admin().batch_execute(&sql).unwrap();
+}
+
+#[test]
+fn many_rows_before_her_own_do_not_have_a_doctor_say_it_again_and_again() {
+    let Some((schema, first, second)) = two() else {
+        return;
+    };
+    tell(
+        &schema,
+        r"INSERT INTO roster SELECT 'A' || number, '\x00' FROM generate_series(1, 1000) AS number",
+    );
+    give_addresses([&first, &second]);
+    let own = || first.store.nodes().unwrap().own_roster_entry().unwrap();
+    tell(&schema, "DELETE FROM roster WHERE doctor = 'D1'");
+    eventually("hers is there", || own().is_some());
+    let before = own();
+    // Each time both look.
+    for _ in 0..3 {
+        tell(&schema, "DELETE FROM roster WHERE doctor = 'D2'");
+        let nodes = second.store.nodes().unwrap();
+        eventually("the other's is there again", || {
+            nodes.own_roster_entry().unwrap().is_some()
+        });
+    }
+    assert!(own() == before, "hers was written again");
+}
+
+#[test]
+fn an_entry_counts_under_its_own_name_alone() {
+    let Some((schema, first, second)) = two() else {
+        return;
+    };
+    give_addresses([&first, &second]);
+    tell(&schema, "DELETE FROM roster");
+    eventually("both are there", || {
+        first.store.nodes().unwrap().roster().unwrap().len() == 2
+    });
+    let mut person = first.admit_one("P1");
+    let mut session = connect_to(&mut person, &first);
+    tell(
+        &schema,
+        "INSERT INTO roster SELECT 'E' || number, entry FROM roster, generate_series(1, 20) AS number
+         WHERE doctor = 'D1'",
+    );
+    assert_eq!(new_roster(&schema, &second, &mut session).len(), 2);
+}
+
+/// The second doctor moves; gives what a patient is told then.
+fn new_roster(schema: &Schema, second: &Practice, session: &mut Session) -> Vec<Vec<u8>> {
+    let address = b"three.example:4000";
+    let facts = [(fact::ADDRESS, &address[..])];
+    second.store.set_facts(&facts).unwrap();
+    tell(schema, "DELETE FROM roster WHERE doctor = 'D2'");
+    let has_new = |entry: &Vec<u8>| entry.windows(address.len()).any(|it| it == address);
+    session.until("the new address", |got| match got {
+        Got::Roster(entries) => entries.iter().any(has_new).then(|| entries.clone()),
+        _ => None,
+    })
+}
+
+#[test]
+fn what_can_be_no_address_is_told_and_what_others_say_goes_on() {
+    let Some((schema, first, second)) = two() else {
+        return;
+    };
+    give_addresses([&first, &second]);
+    tell(&schema, "DELETE FROM roster");
+    eventually("both are there", || {
+        first.store.nodes().unwrap().roster().unwrap().len() == 2
+    });
+    let forge = "UPDATE fact SET value = convert_to(repeat('x', 2000000), 'UTF8')
+                 WHERE name = 'address' AND doctor = 'D1'";
+    tell(&schema, forge);
+    first.wait_for("the word that it cannot be read", |event| match event {
+        Event::Trouble(sentence) => sentence
+            .contains("not told where this server is reached")
+            .then_some(()),
+        _ => None,
+    });
+    let mut person = first.admit_one("P1");
+    let mut session = connect_to(&mut person, &first);
+    assert_eq!(new_roster(&schema, &second, &mut session).len(), 2);
+}

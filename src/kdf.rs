@@ -160,7 +160,7 @@ pub mod label {
 
     /// All of them, for the test that no two are the same.
     #[cfg(test)]
-    pub(super) const ALL: [Label; 59] = [
+    pub(super) const ALL: [Label; 60] = [
         GROUP_ID,
         KEY_ID,
         TH2,

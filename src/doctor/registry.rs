@@ -369,7 +369,10 @@ mod tests {
         }
         Tables::new(
             Arc::new(store),
-            Arc::new(Vault::generate(&mut OsRandom)),
+            (
+                Arc::new(Vault::generate(&mut OsRandom)),
+                Maker::of(&clinic().doctor),
+            ),
             Arc::new(SystemClock),
             SessionTable::new(10, &mut OsRandom),
             Duration::ZERO,

@@ -64,7 +64,7 @@ pub(in crate::store) fn a_join_ticket_comes_back_whole(store: &dyn Store) {
     let (first, second) = (join_ticket(1, "D2"), join_ticket(2, "D2"));
     assert_eq!(from(&[], None, 9), [first.clone(), second.clone()]);
     assert_eq!(from(&[], None, 1), [first]);
-    assert_eq!(from(&[], Some(1), 9), [second.clone()]);
+    assert_eq!(from(&[], Some(1), 9), std::slice::from_ref(&second));
     assert_eq!(from(&[2, 2], None, 9), [second]);
     assert_eq!(from(&[2, 2], Some(2), 9), []);
     assert_eq!(from(&[2, 3], None, 9), []);

@@ -7,16 +7,25 @@ use super::*;
 
 use telemed::protocol::opcode;
 
-/// Waits until the commit is done that nobody was told of, and has the node never
-/// find out that it was its own.
-fn lose_trace(proxy: &Proxy, schema: &Schema, is_there: &str) {
+/// From now on the server forgets, with each change of this kind, whose change was
+/// committed on which connection: nobody finds out any more.
+fn lose_trace(schema: &Schema, change: &str) {
+    let sql = format!(
+        "CREATE FUNCTION {0}.lose() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN DELETE FROM last_commit; RETURN NULL; END $$;
+         CREATE TRIGGER lose AFTER {change} FOR EACH STATEMENT EXECUTE FUNCTION {0}.lose()",
+        schema.name
+    );
+    schema.admin().batch_execute(&sql).unwrap();
+}
+
+/// Waits until the commit is done that nobody was told of.
+fn wait_for_cut(proxy: &Proxy, schema: &Schema, is_there: &str) {
     let mut admin = schema.admin();
     eventually("it is in the books", || {
         admin.query_one(is_there, &[]).unwrap().get::<_, i64>(0) == 1
     });
     assert_eq!(proxy.cuts(), 1);
-    admin.batch_execute("DELETE FROM last_commit").unwrap();
-    proxy.set(Mode::Open);
 }
 
 fn is_private(event: &Event, text: &str) -> bool {
@@ -32,10 +41,11 @@ fn a_message_of_which_nobody_knew_whether_it_is_in_the_books_is_shown_once() {
     let mut person = second.admit_one("P1");
     let mut session = connect_to(&mut person, &second);
     session.epoch();
-    proxy.set_for(Mode::LoseAnswerAndClose, "received");
+    lose_trace(&schema, "INSERT ON incoming");
+    proxy.set_for(Mode::LoseAnswer, "received");
     let message = session.write("it hurts", second.now());
     session.send(opcode::PRIVATE, &message.encode());
-    lose_trace(&proxy, &schema, "SELECT count(*) FROM incoming");
+    wait_for_cut(&proxy, &schema, "SELECT count(*) FROM incoming");
     assert_eq!(session.disconnected(), DisconnectReason::Expired);
     second.wait_for("the message", |event| {
         is_private(event, "it hurts").then_some(())
@@ -65,10 +75,11 @@ fn a_confirmation_of_which_nobody_knew_whether_it_is_in_the_books_is_shown_once(
     let sent = second.server().send(&to_clinic("leave")).unwrap();
     let came = session.message();
     second.wait_for_state(sent.number, "P1", "delivered");
-    proxy.set_for(Mode::LoseAnswerAndClose, "confirmed");
+    lose_trace(&schema, "UPDATE OF confirmed ON delivery");
+    proxy.set_for(Mode::LoseAnswer, "confirmed");
     session.confirm(&person, came.id, &came.hash);
     let is_there = "SELECT count(*) FROM delivery WHERE confirmed IS NOT NULL";
-    lose_trace(&proxy, &schema, is_there);
+    wait_for_cut(&proxy, &schema, is_there);
     assert_eq!(session.disconnected(), DisconnectReason::Expired);
     let is_confirmed =
         |event: &Event| matches!(event, Event::Confirmed(_, number) if *number == sent.number);

@@ -96,6 +96,10 @@ pub struct Shown {
     pub revoked_number: u64,
     /// The serials in it, in hexadecimal digits.
     pub revoked: Vec<String>,
+    /// Doctors who have left and one of whose keys is not closed: an earlier version has
+    /// revoked them.
+    #[serde(default)]
+    pub unclosed: Vec<String>,
     /// Whether it is time to renew the certificate.
     pub renewal: Option<Renewal>,
     /// Assistants and auditors whose certificates end soon, or have ended.
@@ -261,6 +265,7 @@ fn shown(practice: &Practice) -> Result<Shown, AuthorityError> {
         prekeys: prekeys.collect(),
         revoked_number: identity.revoked.number(),
         revoked: revoked.map(|serial| hex::encode(serial)).collect(),
+        unclosed: staff::unclosed(practice)?,
         renewal: renewal(practice, practice.now()),
         ending: staff::ending(practice).map_err(staff_failed)?,
         finds: finds(&practice.directory.path(""), identity.identifier()),

@@ -11,7 +11,7 @@ mod over;
 mod papers;
 
 pub(super) use closing::{close, known as closed_keys};
-pub use closing::{close_keys_of, stored as stored_closed};
+pub use closing::{close_keys_of, stored as stored_closed, unclosed};
 pub use ending::{Ending, ending};
 pub use enrolled::Enrolled;
 pub(super) use enrolled::signed_by;

@@ -323,7 +323,19 @@ fn a_key_that_an_earlier_version_has_not_closed_is_closed_when_that_is_said_agai
     staff::revoke(&scene.practice, &id("D2"), signed, "has left", None).unwrap();
     let key = thief.certificate.key_id();
     assert!(!closed(&scene).contains(&key));
+    let unclosed = || {
+        let identity = setup::load(
+            &scene.practice.directory,
+            &*scene.practice.store,
+            now(),
+            &mut OsRandom,
+        );
+        scene.practice.replace_identity(identity.unwrap());
+        staff::unclosed(&scene.practice).unwrap()
+    };
+    assert_eq!(unclosed(), ["D2"]);
     scene.revoke("D2").unwrap();
+    assert!(unclosed().is_empty());
     assert!(closed(&scene).contains(&key));
     assert!(!closed(&scene).refuses(&key, &device(&scene, 1)));
     assert!(matches!(

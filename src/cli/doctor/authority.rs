@@ -365,6 +365,13 @@ fn shown_text(shown: &Shown) -> String {
             _ => format!("certificates {}", shown.revoked.join(", ")),
         }
     ));
+    for name in &shown.unclosed {
+        let (name, finds) = (clean(name), clean(&shown.finds));
+        lines.push(format!(
+            "What the key of {name} certifies is good still: an earlier version has revoked her. \
+             Let the root close it:\n  doctor{finds} authority revoke-doctor {name} --reason TEXT"
+        ));
+    }
     for member in &shown.ending {
         let [first, second] = member.commands();
         let said = clean(&sentence(&member.to_string()));
@@ -403,7 +410,8 @@ fn shown_objects(shown: &Shown) -> Vec<Object> {
         .with("from", shown.from)
         .with("until", shown.until)
         .with("revoked_number", shown.revoked_number)
-        .with("revoked", shown.revoked.clone());
+        .with("revoked", shown.revoked.clone())
+        .with("unclosed", shown.unclosed.clone());
     let prekeys = shown.prekeys.iter().map(|prekey| {
         Object::new("prekey")
             .with("kid", prekey.kid.as_str())

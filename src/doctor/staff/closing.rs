@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 
 use crate::clock::Timestamp;
+use crate::doctor::practice::Practice;
 use crate::doctor::sifted::each_page;
-use crate::doctor::staff::{Enrolled, StaffError, certificates_with};
+use crate::doctor::staff::{Enrolled, StaffError, certificates, certificates_with};
 use crate::elgamal::SignSecret;
 use crate::hex;
 use crate::identity::certificate::{
@@ -125,6 +126,27 @@ pub(super) fn has_open_key(
     known: &ClosedKeys,
 ) -> bool {
     keys_of(member, all).iter().any(|key| !known.contains(key))
+}
+
+/// The doctors who have left and one of whose keys is not closed, since an earlier
+/// version has revoked them, in order of their names.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn unclosed(practice: &Practice) -> Result<Vec<String>, StoreError> {
+    let (store, identity) = (&*practice.store, practice.identity());
+    let known = known(store, &identity.root, &identity.closed)?;
+    let (mut open, mut here) = (BTreeSet::new(), BTreeSet::new());
+    for certificate in certificates(store, &identity.root)? {
+        let subject = certificate.subject();
+        let name = subject.identifier.to_string();
+        if !identity.revoked.contains(&subject.serial) {
+            here.insert(name);
+        } else if subject.role == Role::Doctor && !known.contains(&certificate.key_id()) {
+            open.insert(name);
+        }
+    }
+    Ok(open.difference(&here).cloned().collect())
 }
 
 /// All closed keys with these, whose certificates are looked up again, as a fact.
